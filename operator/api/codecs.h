@@ -1,0 +1,43 @@
+// How each cached type is read from the wire. A codec is what kube's decoders are instantiated with:
+//
+//   using Object = ...;                                   the value it makes
+//   static Object from_json(const nlohmann::json&);       a DOM codec: for types that are few or small
+//   class Sax { ...nlohmann SAX callbacks...; Object take(); };   a SAX codec: no DOM, for pods
+//
+// from_json must not throw for any well-formed JSON object.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "api/inference_pool.h"
+#include "api/objects.h"
+#include "api/pod_sax.h"
+
+namespace poolwarden::api {
+
+struct PodCodec {
+  using Object = Pod;
+  using Sax = PodSax;
+};
+struct NodeCodec {
+  using Object = Node;
+  static Node from_json(const nlohmann::json& object);
+};
+struct DeploymentCodec {
+  using Object = Deployment;
+  static Deployment from_json(const nlohmann::json& object);
+};
+struct ServiceCodec {
+  using Object = Service;
+  static Service from_json(const nlohmann::json& object);
+};
+struct ConfigMapCodec {
+  using Object = ConfigMap;
+  static ConfigMap from_json(const nlohmann::json& object);
+};
+struct PoolCodec {
+  using Object = InferencePool;
+  static InferencePool from_json(const nlohmann::json& object);
+};
+
+}  // namespace poolwarden::api

@@ -1,0 +1,76 @@
+// inferencepools.poolwarden.io/v1alpha1 as a value, and what is wrong with one that slipped past the schema.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/endpoint_set.h"
+#include "api/meta.h"
+
+namespace poolwarden::api {
+
+struct ScaleTargetRef {
+  std::string api_version;
+  std::string kind;
+  std::string name;
+
+  bool operator==(const ScaleTargetRef&) const = default;
+};
+
+struct PublishSpec {
+  std::string config_map_name;   // never empty after decoding: "<pool>-endpoints"
+  std::string service_name;      // never empty after decoding: "<pool>"
+  bool create_service = true;
+
+  bool operator==(const PublishSpec&) const = default;
+};
+
+struct EndpointStatus {
+  std::string pod;
+  std::string ip;
+  std::string state;   // "ready" or "withdrawn" ("draining" once drains exist)
+  std::string reason;  // empty while ready
+  Timestamp since{};
+
+  bool operator==(const EndpointStatus&) const = default;
+};
+
+struct PoolStatus {
+  std::int64_t observed_generation = 0;
+  std::int32_t replicas = 0;
+  std::int32_t ready_replicas = 0;
+  std::int32_t serving_replicas = 0;
+  std::int32_t draining_replicas = 0;
+  std::optional<std::int32_t> synced_replicas;
+  std::string selector;
+  std::int64_t endpoints_revision = 0;
+  std::vector<EndpointStatus> endpoints;  // at most kMaxStatusEndpoints
+  std::int32_t endpoints_omitted = 0;     // how many are not listed
+  std::vector<Condition> conditions;
+
+  bool operator==(const PoolStatus&) const = default;
+};
+
+inline constexpr std::size_t kMaxStatusEndpoints = 100;
+
+struct InferencePool : Identity {
+  std::int64_t generation = 0;
+  bool deleting = false;
+  std::vector<std::string> finalizers;
+
+  std::optional<std::int32_t> replicas;
+  std::optional<ScaleTargetRef> scale_target;
+  std::optional<LabelSelector> selector;
+  std::vector<EndpointPort> target_ports;
+  PublishSpec publish;
+
+  PoolStatus status;
+};
+
+// What a person must fix in the spec, naming the field; empty when it is usable. The CRD's schema and CEL
+// rules refuse the same things with the same words, but an older CRD may be installed.
+std::vector<std::string> problems(const InferencePool& pool);
+
+}  // namespace poolwarden::api

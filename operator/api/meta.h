@@ -1,0 +1,83 @@
+// The parts of ObjectMeta that Poolwarden reads, as values.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "api/time.h"
+
+namespace poolwarden::api {
+
+using LabelMap = std::map<std::string, std::string, std::less<>>;
+
+// What every cached object starts with; the kube layer's stores rely on these four names.
+struct Identity {
+  std::string ns;
+  std::string name;
+  std::string uid;
+  std::string resource_version;
+
+  bool operator==(const Identity&) const = default;
+};
+
+struct OwnerReference {
+  std::string api_version;
+  std::string kind;
+  std::string name;
+  std::string uid;
+  bool controller = false;
+
+  bool operator==(const OwnerReference&) const = default;
+};
+
+struct Condition {
+  std::string type;
+  std::string status;  // "True", "False", "Unknown"
+  std::string reason;
+  std::string message;
+  std::int64_t observed_generation = 0;
+  Timestamp last_transition{};
+
+  bool operator==(const Condition&) const = default;
+};
+
+// metav1.LabelSelector. https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
+struct SelectorRequirement {
+  std::string key;
+  std::string op;  // In, NotIn, Exists, DoesNotExist
+  std::vector<std::string> values;
+
+  bool operator==(const SelectorRequirement&) const = default;
+};
+
+struct LabelSelector {
+  LabelMap match_labels;
+  std::vector<SelectorRequirement> match_expressions;
+
+  bool operator==(const LabelSelector&) const = default;
+  bool empty() const { return match_labels.empty() && match_expressions.empty(); }
+  // An empty selector matches nothing here: a pool must never take every pod of a namespace by omission.
+  bool matches(const LabelMap& labels) const;
+  // "app=vllm,tier in (a,b)", as kubectl and an HPA parse it.
+  std::string to_string() const;
+  // Nothing if usable; else what is wrong, for a person ("matchExpressions[0].operator ...").
+  std::optional<std::string> problem() const;
+};
+
+// Readers of the wire form. They take what is there and ignore what has the wrong type: the API server has
+// validated it, and a broken object must not stop the others.
+void read_identity(const nlohmann::json& object, Identity& out);
+LabelMap read_string_map(const nlohmann::json& object, std::string_view key);
+std::vector<OwnerReference> read_owners(const nlohmann::json& metadata);
+LabelSelector read_selector(const nlohmann::json& selector);
+nlohmann::json to_json(const OwnerReference& owner);
+nlohmann::json to_json(const Condition& condition);
+
+}  // namespace poolwarden::api

@@ -1,0 +1,57 @@
+// Every label, annotation, condition, reason and event name that others may depend on, once.
+#pragma once
+
+#include <string_view>
+
+namespace poolwarden::api {
+
+inline constexpr std::string_view kGroup = "poolwarden.io";
+inline constexpr std::string_view kVersion = "v1alpha1";
+inline constexpr std::string_view kPlural = "inferencepools";
+inline constexpr std::string_view kPoolKind = "InferencePool";
+inline constexpr std::string_view kApiVersion = "poolwarden.io/v1alpha1";
+inline constexpr std::string_view kEndpointSetKind = "EndpointSet";
+inline constexpr std::string_view kFieldManager = "poolwarden";
+
+inline constexpr std::string_view kPoolLabel = "poolwarden.io/pool";
+inline constexpr std::string_view kManagedByLabel = "app.kubernetes.io/managed-by";
+inline constexpr std::string_view kManagedByValue = "poolwarden";
+inline constexpr std::string_view kServingLabel = "poolwarden.io/serving";
+inline constexpr std::string_view kReadyEndpointsLabel = "poolwarden.io/ready-endpoints";
+inline constexpr std::string_view kHealthLabel = "poolwarden.io/health";
+inline constexpr std::string_view kZoneLabel = "topology.kubernetes.io/zone";
+
+inline constexpr std::string_view kRevisionAnnotation = "poolwarden.io/revision";
+inline constexpr std::string_view kTriggerTimeAnnotation = "endpoints.kubernetes.io/last-change-trigger-time";
+
+inline constexpr std::string_view kFinalizer = "poolwarden.io/pod-labels";
+
+inline constexpr std::string_view kEndpointsJsonKey = "endpoints.json";
+inline constexpr std::string_view kEndpointsTextKey = "endpoints.txt";
+
+namespace serving {  // values of kServingLabel
+inline constexpr std::string_view kTrue = "true";
+inline constexpr std::string_view kDraining = "draining";
+inline constexpr std::string_view kDrained = "drained";
+inline constexpr std::string_view kFalse = "false";
+}  // namespace serving
+
+namespace condition {
+inline constexpr std::string_view kAvailable = "Available";
+inline constexpr std::string_view kProgressing = "Progressing";
+inline constexpr std::string_view kDegraded = "Degraded";
+inline constexpr std::string_view kScaleTargetFound = "ScaleTargetFound";
+inline constexpr std::string_view kEndpointsPublished = "EndpointsPublished";
+inline constexpr std::string_view kDisruptionSafe = "DisruptionSafe";
+}  // namespace condition
+
+namespace event {
+inline constexpr std::string_view kWithdrawn = "Withdrawn";
+inline constexpr std::string_view kReadmitted = "Readmitted";
+inline constexpr std::string_view kScaledTarget = "ScaledTarget";
+inline constexpr std::string_view kAdoptedReplicas = "AdoptedReplicas";
+inline constexpr std::string_view kPublishFailed = "PublishFailed";
+inline constexpr std::string_view kOverwriteUndone = "OverwriteUndone";
+}  // namespace event
+
+}  // namespace poolwarden::api

@@ -1,0 +1,49 @@
+// Thin views of the other objects Poolwarden reads: only the fields a decision needs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/endpoint_set.h"
+#include "api/meta.h"
+
+namespace poolwarden::api {
+
+struct Deployment : Identity {
+  std::int32_t replicas = 1;         // spec.replicas; the API server defaults it to 1
+  LabelSelector selector;
+  std::int32_t status_replicas = 0;
+  std::int32_t updated_replicas = 0;
+  bool paused = false;
+  bool deleting = false;
+  // What decides whether a deleted pod can finish: read from the pod template.
+  bool has_readiness_probe = false;
+  bool has_pre_stop = false;
+  std::int64_t termination_grace_seconds = 30;
+  std::int64_t pre_stop_sleep_seconds = 0;  // 0 when preStop is not a sleep
+};
+
+struct Service : Identity {
+  LabelMap labels;
+  LabelMap selector;
+  std::vector<OwnerReference> owners;
+  std::vector<std::int32_t> ports;
+  bool deleting = false;
+};
+
+struct ConfigMap : Identity {
+  LabelMap labels;
+  std::vector<OwnerReference> owners;
+  std::string revision;         // kRevisionAnnotation, as text
+  std::string endpoints_json;   // data["endpoints.json"], byte for byte
+  std::string endpoints_text;   // data["endpoints.txt"]
+  bool deleting = false;
+};
+
+struct Node : Identity {
+  std::string zone;
+};
+
+}  // namespace poolwarden::api

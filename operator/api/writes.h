@@ -1,0 +1,46 @@
+// The writes a decision may ask for, as values: between pool/ (which decides them) and publish/ (which
+// words them for the API server) neither needs to know the other.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "api/endpoint_set.h"
+#include "api/meta.h"
+
+namespace poolwarden::api {
+
+struct ConfigMapWrite {
+  bool create = false;           // else patch
+  std::string resource_version;  // of the ConfigMap that is replaced; empty on create
+  EndpointSet set;
+};
+
+struct ServiceWrite {
+  bool create = false;       // else change the existing one
+  bool labels_only = false;  // it is not ours
+  std::string resource_version;
+  LabelMap labels;    // the three of ours
+  LabelMap selector;  // empty when labels_only
+};
+
+struct PodLabelWrite {
+  std::string name;
+  std::string uid;
+  std::string resource_version;
+  std::optional<std::string> serving;  // nothing: take the label off
+};
+
+struct ScaleWrite {
+  std::int32_t from = 0;
+  std::int32_t to = 0;
+  std::string resource_version;  // of the target, as read
+};
+
+struct AdoptWrite {
+  std::optional<std::int32_t> from;
+  std::int32_t to = 0;
+};
+
+}  // namespace poolwarden::api

@@ -1,0 +1,95 @@
+// The Kubernetes API as values: a Call says what to do, Client carries it out over a Transport and turns
+// whatever comes back into a Result.
+//
+// A Call is plain data, so that a decision core can return calls, a test can compare them and a simulator
+// can answer them. Bodies are JSON text. Client owns nothing but a reference to its Transport, which must
+// outlive it. Threads: as Transport.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "kube/resource.h"
+#include "kube/result.h"
+#include "kube/transport.h"
+
+namespace poolwarden::kube {
+
+enum class Verb { kGet, kList, kWatch, kCreate, kUpdate, kMergePatch, kApply, kDelete };
+
+struct Call {
+  Verb verb = Verb::kGet;
+  ResourceType type;
+  std::string ns;           // empty: cluster-scoped, or all namespaces (list and watch only)
+  std::string name;         // empty for list, watch, create
+  std::string subresource;  // "status", "scale" or empty
+  std::string body;         // create, update, patch, apply, delete (DeleteOptions)
+
+  // list and watch
+  std::string label_selector;
+  std::string field_selector;
+  std::string resource_version;        // list: "" reads the newest; watch: where to go on from
+  std::string resource_version_match;  // list: "NotOlderThan" or empty
+  std::string continue_token;
+  int limit = 0;
+  std::chrono::seconds watch_timeout{0};  // watch: asks the server to end it after this long
+  // apply
+  bool force = false;
+
+  std::chrono::milliseconds deadline{10'000};
+};
+
+// Named constructors, so that a call site reads as what it does. Preconditions of merge patches travel in
+// the body (metadata.uid, metadata.resourceVersion), as the API server takes them there.
+Call get(const ResourceType& type, std::string ns, std::string name);
+Call create(const ResourceType& type, std::string ns, std::string body);
+Call update(const ResourceType& type, std::string ns, std::string name, std::string body,
+            std::string subresource = {});
+Call merge_patch(const ResourceType& type, std::string ns, std::string name, std::string body,
+                 std::string subresource = {});
+Call apply(const ResourceType& type, std::string ns, std::string name, std::string body, bool force,
+           std::string subresource = {});
+struct DeletePreconditions {
+  std::string uid;
+  std::string resource_version;
+};
+Call remove(const ResourceType& type, std::string ns, std::string name, const DeletePreconditions& only_if);
+
+// "merge-patch pods ns/name/status", for messages and logs.
+std::string describe(const Call& call);
+// The bytes on the wire: method, target with query, body, content type, field manager.
+HttpRequest to_http(const Call& call);
+// Any failure, as an Error: transport failures, Status objects, plain-text proxies' answers.
+Error to_error(const Call& call, const TransportError& failure);
+Error to_error(const Call& call, const HttpResponse& answer);  // for status >= 300
+// A Status object's fields, as they also arrive inside a watch ERROR event.
+Error status_error(const Call& call, int code, const std::string& reason, const std::string& message);
+
+// Receives a watch. on_open: the server accepted it. on_data: raw bytes, in any split. on_end is last and
+// comes once; no error is a clean EOF.
+class WatchHandler {
+ public:
+  virtual ~WatchHandler() = default;
+  virtual void on_open() = 0;
+  virtual void on_data(std::string_view chunk) = 0;
+  virtual void on_end(std::optional<Error> error) = 0;
+};
+
+class Client {
+ public:
+  explicit Client(Transport& transport) : transport_(transport) {}
+
+  // `done` gets the answer's body for any 2xx.
+  void send(const Call& call, std::function<void(Result<std::string>)> done);
+  [[nodiscard]] std::unique_ptr<StreamHandle> watch(const Call& call, std::chrono::milliseconds idle_timeout,
+                                                    std::shared_ptr<WatchHandler> handler);
+
+ private:
+  Transport& transport_;
+};
+
+}  // namespace poolwarden::kube

@@ -1,0 +1,84 @@
+// The one seam between Poolwarden and the network: send a request, stream an answer, cancel.
+//
+// The real implementation (cpprest_transport.h) speaks HTTP/1.1 over TLS with cpprestsdk; the simulator in
+// tests/support answers from memory on a virtual clock. Everything above this line is the same in both.
+//
+// Threads: send() and stream() may be called from any thread and never block on the network. Callbacks
+// run on a thread of the transport, one at a time for one request or stream; they must be short. Every
+// request gets exactly one callback, every stream exactly one on_end(), also after cancel and shutdown.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <tl/expected.hpp>
+
+namespace poolwarden::kube {
+
+enum class HttpMethod { kGet, kPost, kPut, kPatch, kDelete };
+
+struct HttpRequest {
+  HttpMethod method = HttpMethod::kGet;
+  std::string target;        // path and query, already percent-encoded
+  std::string body;
+  std::string content_type;  // empty without a body
+  std::string accept = "application/json";
+  std::chrono::milliseconds deadline{10'000};  // whole call, connection included; streams: until the head
+  std::size_t max_response_bytes = 64u << 20;  // a longer unary answer is an error, not memory
+};
+
+struct HttpResponse {
+  int status = 0;
+  std::optional<std::chrono::seconds> retry_after;  // the Retry-After header, in its seconds form
+  std::string content_type;
+  std::string body;
+};
+
+enum class TransportFailure {
+  kConnect,    // refused, unreachable, name not resolved: no byte of the request was sent
+  kTls,        // the peer's certificate is not trusted, or the handshake failed
+  kTimeout,    // the deadline of a call, or the idle limit of a stream
+  kCut,        // the connection ended in the middle
+  kTooLarge,   // the answer is longer than max_response_bytes
+  kCredentials,  // no usable credential: an exec plugin failed, a token file is missing
+  kCancelled,  // by us
+};
+
+struct TransportError {
+  TransportFailure kind = TransportFailure::kCut;
+  std::string message;  // for a person
+};
+
+// Receives one streamed answer. on_data only follows an on_head with a 2xx status; the (bounded) body of
+// any other answer arrives whole in on_head's `head.body`. on_end is last; no error means a clean EOF.
+class StreamHandler {
+ public:
+  virtual ~StreamHandler() = default;
+  virtual void on_head(const HttpResponse& head) = 0;
+  virtual void on_data(std::string_view chunk) = 0;
+  virtual void on_end(std::optional<TransportError> error) = 0;
+};
+
+// A running stream. Destroying it cancels the stream (on_end still comes, with kCancelled).
+class StreamHandle {
+ public:
+  virtual ~StreamHandle() = default;
+};
+
+class Transport {
+ public:
+  using Callback = std::function<void(tl::expected<HttpResponse, TransportError>)>;
+
+  virtual ~Transport() = default;
+  virtual void send(HttpRequest request, Callback done) = 0;
+  // `idle_timeout`: silence on the stream longer than this ends it with kTimeout.
+  virtual std::unique_ptr<StreamHandle> stream(HttpRequest request, std::chrono::milliseconds idle_timeout,
+                                               std::shared_ptr<StreamHandler> handler) = 0;
+};
+
+}  // namespace poolwarden::kube

@@ -1,0 +1,14 @@
+// The decision: what should be true of one pool, given what is.
+//
+// Pure: no I/O, no clock, no memory of its own. The same snapshot and time always give the same plan, and a
+// plan carried out leads to a snapshot whose plan is empty.
+#pragma once
+
+#include "api/time.h"
+#include "pool/plan.h"
+
+namespace poolwarden::pool {
+
+Plan decide(const Snapshot& snapshot, api::Now now);
+
+}  // namespace poolwarden::pool

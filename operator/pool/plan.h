@@ -1,0 +1,109 @@
+// What one pass over a pool reads and what it wants done: the whole vocabulary between deciding and doing.
+//
+// Pure values. A Snapshot borrows from the caches and is valid for one call of decide(). A Plan is what
+// should be true, expressed as the fewest writes that make it so; a pool at rest has an empty Plan.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/inference_pool.h"
+#include "api/objects.h"
+#include "api/pod.h"
+#include "api/writes.h"
+
+namespace poolwarden::pool {
+
+// How sure we are about an object that is not in its cache.
+enum class Sight : std::uint8_t {
+  kPresent,   // the pointer beside it is set
+  kAbsent,    // the cache has synced and it is not there
+  kBlind,     // we may not read this kind (RBAC), or its cache has not synced: absence means nothing
+};
+
+struct Snapshot {
+  const api::InferencePool* pool = nullptr;  // never null
+  Sight target_sight = Sight::kAbsent;
+  const api::Deployment* target = nullptr;
+  // All pods of the namespace that match the pool's selector, or that a withdrawal took out of it this
+  // very moment, sorted by name.
+  std::vector<const api::Pod*> pods;
+  const api::ConfigMap* config_map = nullptr;  // of the pool's name, if it carries our label
+  Sight service_sight = Sight::kAbsent;
+  const api::Service* service = nullptr;       // of the pool's service name, whoever owns it
+  // Zone of a node, and whether the node exists. Null while nodes cannot be read: then no pod is withdrawn
+  // for its node, and zones are left out.
+  std::function<const api::Node*(std::string_view name)> node;
+  std::vector<std::string> overlapping_pools;  // names of pools of the namespace that share a pod with it
+
+  // What the operator remembers beyond the cluster's own state; empty after a restart, and then rebuilt.
+  std::optional<std::int32_t> synced_replicas;  // newer than status.syncedReplicas while that write is due
+  std::int64_t last_revision = 0;               // highest revision acknowledged
+  const std::set<std::string>* once_published = nullptr;  // uids of live pods that have been endpoints; not null
+  // Failures that only a person can mend, as the API server worded them. Cleared by a success.
+  std::string config_map_error;                 // last failed write of the ConfigMap
+  std::string config_map_error_reason;          // "NameTaken", "Forbidden", "WriteFailed"
+  std::string service_error;
+  std::string scale_error;
+  std::string labels_error;
+};
+
+// Why a pod is not an endpoint (design rule 2). One reason each, the most certain first.
+enum class Withdrawal : std::uint8_t {
+  kNone, kDeleted, kTerminating, kFailed, kSucceeded, kEvicted, kNodeGone, kDisruptionTarget, kNotReady, kNoReadyCondition,
+  kReadinessGate, kNoAddress, kNotScheduled, kRelabelled, kPoolDeleting,
+};
+
+std::string_view to_string(Withdrawal reason);  // "Terminating", as status and events show it
+
+struct PodVerdict {
+  const api::Pod* pod = nullptr;
+  Withdrawal reason = Withdrawal::kNone;  // kNone: it is an endpoint
+  std::string detail;                     // "readiness gate example.com/lb is not True"
+};
+
+// A change of the published list, for logs, events and the latency metric, once the write is acknowledged.
+struct EndpointChange {
+  std::string pod;
+  std::string uid;
+  std::string ip;
+  Withdrawal reason = Withdrawal::kNone;  // kNone: admitted
+  std::string detail;
+  bool again = false;                     // admitted after having been withdrawn
+};
+
+struct PublishEndpoints {
+  api::ConfigMapWrite write;
+  std::vector<EndpointChange> changes;
+  bool undo = false;  // someone else edited what we own
+};
+
+struct EventNote {
+  std::string reason;
+  bool warning = false;
+  std::string message;
+};
+
+struct Plan {
+  std::optional<PublishEndpoints> publish;
+  std::optional<api::ScaleWrite> scale_target;  // pool -> target
+  std::optional<api::AdoptWrite> adopt_replicas;  // target -> pool
+  std::optional<api::ServiceWrite> service;
+  std::vector<api::PodLabelWrite> pod_labels;
+  std::optional<bool> finalizer;                // true: add ours, false: remove it
+  std::optional<api::PoolStatus> status;        // set only when it differs from the pool's
+  std::vector<EventNote> events;
+  // Replicas on which both sides agree now; to remember until status says so too.
+  std::optional<std::int32_t> synced_replicas;
+
+  bool empty() const {
+    return !publish && !scale_target && !adopt_replicas && !service && pod_labels.empty() && !finalizer && !status;
+  }
+};
+
+}  // namespace poolwarden::pool

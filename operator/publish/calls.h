@@ -1,0 +1,26 @@
+// What each consumer is given, as the API calls that write it. Pure: a wanted state in, a kube::Call out.
+//
+// Every write names what it was decided on (resourceVersion, uid), so that a stale leader or a namesake
+// gets a conflict. The ConfigMap goes as a JSON merge patch, the cheapest write the API server has, because
+// it is the withdrawal path.
+#pragma once
+
+#include "api/inference_pool.h"
+#include "api/time.h"
+#include "api/writes.h"
+#include "kube/client.h"
+
+namespace poolwarden::publish {
+
+inline constexpr kube::ResourceType kInferencePools{"poolwarden.io", "v1alpha1", "inferencepools", "InferencePool"};
+
+// `trigger`: when the change that is published was seen, for the last-change-trigger-time annotation.
+kube::Call config_map(const api::InferencePool& pool, const api::ConfigMapWrite& wanted, api::Timestamp trigger);
+kube::Call service(const api::InferencePool& pool, const api::ServiceWrite& wanted);
+kube::Call pod_label(const std::string& ns, const api::PodLabelWrite& wanted);
+kube::Call scale_target(const api::InferencePool& pool, const api::ScaleWrite& wanted);
+kube::Call adopt_replicas(const api::InferencePool& pool, const api::AdoptWrite& wanted);
+kube::Call finalizer(const api::InferencePool& pool, bool present);
+kube::Call status(const api::InferencePool& pool, const api::PoolStatus& wanted);
+
+}  // namespace poolwarden::publish
