@@ -1,0 +1,3 @@
+set(KUBE_ACCESS_SOURCES
+  result.cpp
+  resource.cpp)
