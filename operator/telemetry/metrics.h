@@ -1,0 +1,104 @@
+// Every metric Poolwarden exposes, as typed methods: names, labels, buckets and help texts live here alone.
+//
+// Series whose labels are known are there at 0 from the start, so that a rate() sees the first increment and
+// an alert can tell "none" from "not measured". Series of a pool go when the pool goes.
+//
+// Owned by main and handed down by reference; every method may be called from any thread and none blocks on
+// I/O. collectable() is what a HealthServer serves.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <string_view>
+
+namespace prometheus {
+class Collectable;
+class Counter;
+class Gauge;
+class Histogram;
+}  // namespace prometheus
+
+namespace poolwarden::telemetry {
+
+using Seconds = std::chrono::duration<double>;
+
+struct BuildInfo {
+  std::string_view version;
+  std::string_view commit;
+  std::string_view compiler;
+};
+
+// One work queue's series, under client-go's names with label name=<queue>. A handle: cheap to copy, valid as
+// long as the Metrics it came from.
+class QueueSeries {
+ public:
+  void set_depth(std::size_t keys);
+  void added();
+  void retried();
+  void waited(Seconds in_queue);
+  void worked(Seconds on_key);
+  void set_unfinished(Seconds sum_of_running, Seconds longest_running);
+
+ private:
+  friend class Metrics;
+  prometheus::Gauge* depth_ = nullptr;
+  prometheus::Counter* adds_ = nullptr;
+  prometheus::Counter* retries_ = nullptr;
+  prometheus::Histogram* queue_seconds_ = nullptr;
+  prometheus::Histogram* work_seconds_ = nullptr;
+  prometheus::Gauge* unfinished_ = nullptr;
+  prometheus::Gauge* longest_ = nullptr;
+};
+
+class Metrics {
+ public:
+  using Clock = std::function<std::chrono::steady_clock::time_point()>;
+
+  explicit Metrics(const BuildInfo& build, Clock clock = &std::chrono::steady_clock::now);
+  ~Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
+  // Watch event decoded -> ConfigMap write acknowledged.
+  void observe_withdrawal(Seconds latency);
+
+  // States are "ready", "draining" and "withdrawn". remove_pool() takes all three away.
+  void set_endpoints(std::string_view ns, std::string_view pool, std::size_t ready, std::size_t draining,
+                     std::size_t withdrawn);
+  void remove_pool(std::string_view ns, std::string_view pool);
+
+  // Resource is a plural ("pods"). The age is computed at each scrape; nothing is shown before the first
+  // byte.
+  void set_last_byte(std::string_view resource, std::chrono::steady_clock::time_point when);
+  // Makes the resource's restart counters at 0, one for each reason.
+  void declare_watch(std::string_view resource, std::initializer_list<std::string_view> reasons);
+  void watch_restarted(std::string_view resource, std::string_view reason);
+
+  // Kind is what was written ("ConfigMap"); result is "success" or the class of the error ("conflict").
+  void declare_write(std::string_view kind, std::initializer_list<std::string_view> results);
+  void wrote(std::string_view kind, std::string_view result);
+
+  // One call to the API server, watches excepted: verb as in kube ("merge-patch"), result as for wrote().
+  void observe_api_call(std::string_view verb, std::string_view result, Seconds latency);
+
+  QueueSeries queue(std::string_view name);
+
+  void set_leader(bool leading);
+  // The loop: how long an input waited before its step, and how many wait now.
+  void observe_loop_lag(Seconds lag);
+  void set_loop_depth(std::size_t inputs);
+  // Read at each scrape, for poolwarden_log_lines_dropped_total; must be callable from any thread.
+  void count_dropped_logs(std::function<std::uint64_t()> dropped);
+
+  std::shared_ptr<prometheus::Collectable> collectable() const;
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace poolwarden::telemetry
