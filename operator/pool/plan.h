@@ -34,12 +34,17 @@ struct Snapshot {
   // very moment, sorted by name.
   std::vector<const api::Pod*> pods;
   const api::ConfigMap* config_map = nullptr;  // of the pool's name, if it carries our label
+  // False while pods or ConfigMaps cannot be read (RBAC): then nothing is published, labelled or scaled and
+  // only status says so, with `blind` naming what is missing and the fix.
+  bool can_see = true;
+  std::vector<std::string> blind;
   Sight service_sight = Sight::kAbsent;
   const api::Service* service = nullptr;       // of the pool's service name, whoever owns it
   // Zone of a node, and whether the node exists. Null while nodes cannot be read: then no pod is withdrawn
   // for its node, and zones are left out.
   std::function<const api::Node*(std::string_view name)> node;
   std::vector<std::string> overlapping_pools;  // names of pools of the namespace that share a pod with it
+  std::set<std::string> pods_of_others;        // uids of pods here that another live pool selects too
 
   // What the operator remembers beyond the cluster's own state; empty after a restart, and then rebuilt.
   std::optional<std::int32_t> synced_replicas;  // newer than status.syncedReplicas while that write is due
