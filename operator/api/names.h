@@ -45,6 +45,14 @@ inline constexpr std::string_view kEndpointsPublished = "EndpointsPublished";
 inline constexpr std::string_view kDisruptionSafe = "DisruptionSafe";
 }  // namespace condition
 
+// Why a write of ours failed, where a person must act; also reasons of conditions.
+namespace failure {
+inline constexpr std::string_view kNameTaken = "NameTaken";
+inline constexpr std::string_view kForbidden = "Forbidden";
+inline constexpr std::string_view kInvalid = "Invalid";
+inline constexpr std::string_view kWriteFailed = "WriteFailed";
+}  // namespace failure
+
 namespace event {
 inline constexpr std::string_view kWithdrawn = "Withdrawn";
 inline constexpr std::string_view kReadmitted = "Readmitted";

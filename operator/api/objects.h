@@ -1,21 +1,22 @@
 // Thin views of the other objects Poolwarden reads: only the fields a decision needs.
 #pragma once
 
+#include "api/endpoint_set.h"
+#include "api/meta.h"
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "api/endpoint_set.h"
-#include "api/meta.h"
-
 namespace poolwarden::api {
 
 struct Deployment : Identity {
-  std::int32_t replicas = 1;         // spec.replicas; the API server defaults it to 1
+  std::int32_t replicas = 1;  // spec.replicas; the API server defaults it to 1
   LabelSelector selector;
   std::int32_t status_replicas = 0;
   std::int32_t updated_replicas = 0;
+  std::int32_t ready_replicas = 0;
   bool paused = false;
   bool deleting = false;
   // What decides whether a deleted pod can finish: read from the pod template.
@@ -25,20 +26,29 @@ struct Deployment : Identity {
   std::int64_t pre_stop_sleep_seconds = 0;  // 0 when preStop is not a sleep
 };
 
+struct ServicePort {
+  std::string name;
+  std::int32_t number = 0;
+  std::string target;    // targetPort as text: a number or a container port's name
+  std::string protocol;  // "TCP" when left out
+
+  bool operator==(const ServicePort&) const = default;
+};
+
 struct Service : Identity {
   LabelMap labels;
   LabelMap selector;
   std::vector<OwnerReference> owners;
-  std::vector<std::int32_t> ports;
+  std::vector<ServicePort> ports;
   bool deleting = false;
 };
 
 struct ConfigMap : Identity {
   LabelMap labels;
   std::vector<OwnerReference> owners;
-  std::string revision;         // kRevisionAnnotation, as text
-  std::string endpoints_json;   // data["endpoints.json"], byte for byte
-  std::string endpoints_text;   // data["endpoints.txt"]
+  std::string revision;        // kRevisionAnnotation, as text
+  std::string endpoints_json;  // data["endpoints.json"], byte for byte
+  std::string endpoints_text;  // data["endpoints.txt"]
   bool deleting = false;
 };
 

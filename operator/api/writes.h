@@ -2,12 +2,14 @@
 // words them for the API server) neither needs to know the other.
 #pragma once
 
+#include "api/endpoint_set.h"
+#include "api/meta.h"
+#include "api/objects.h"
+
 #include <cstdint>
 #include <optional>
 #include <string>
-
-#include "api/endpoint_set.h"
-#include "api/meta.h"
+#include <vector>
 
 namespace poolwarden::api {
 
@@ -21,8 +23,10 @@ struct ServiceWrite {
   bool create = false;       // else change the existing one
   bool labels_only = false;  // it is not ours
   std::string resource_version;
-  LabelMap labels;    // the three of ours
-  LabelMap selector;  // empty when labels_only
+  LabelMap labels;                               // ours, which are laid over those that are there
+  LabelMap selector;                             // empty: leave it as it is
+  std::vector<std::string> stale_selector_keys;  // keys of the present selector that must go
+  std::vector<ServicePort> ports;                // empty: leave them as they are
 };
 
 struct PodLabelWrite {

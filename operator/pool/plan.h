@@ -4,6 +4,11 @@
 // should be true, expressed as the fewest writes that make it so; a pool at rest has an empty Plan.
 #pragma once
 
+#include "api/inference_pool.h"
+#include "api/objects.h"
+#include "api/pod.h"
+#include "api/writes.h"
+
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -12,18 +17,13 @@
 #include <string_view>
 #include <vector>
 
-#include "api/inference_pool.h"
-#include "api/objects.h"
-#include "api/pod.h"
-#include "api/writes.h"
-
 namespace poolwarden::pool {
 
 // How sure we are about an object that is not in its cache.
 enum class Sight : std::uint8_t {
-  kPresent,   // the pointer beside it is set
-  kAbsent,    // the cache has synced and it is not there
-  kBlind,     // we may not read this kind (RBAC), or its cache has not synced: absence means nothing
+  kPresent,  // the pointer beside it is set
+  kAbsent,   // the cache has synced and it is not there
+  kBlind,    // we may not read this kind (RBAC), or its cache has not synced: absence means nothing
 };
 
 struct Snapshot {
@@ -33,13 +33,16 @@ struct Snapshot {
   // All pods of the namespace that match the pool's selector, or that a withdrawal took out of it this
   // very moment, sorted by name.
   std::vector<const api::Pod*> pods;
-  const api::ConfigMap* config_map = nullptr;  // of the pool's name, if it carries our label
+  // Uids of those of `pods` that another pool, which is not being deleted, selects too: their labels are not
+  // this pool's alone to take off.
+  std::set<std::string, std::less<>> pods_of_others;
+  const api::ConfigMap* config_map = nullptr;  // of the name the pool publishes under, whoever owns it
   // False while pods or ConfigMaps cannot be read (RBAC): then nothing is published, labelled or scaled and
   // only status says so, with `blind` naming what is missing and the fix.
   bool can_see = true;
   std::vector<std::string> blind;
   Sight service_sight = Sight::kAbsent;
-  const api::Service* service = nullptr;       // of the pool's service name, whoever owns it
+  const api::Service* service = nullptr;  // of the pool's service name, whoever owns it
   // Zone of a node, and whether the node exists. Null while nodes cannot be read: then no pod is withdrawn
   // for its node, and zones are left out.
   std::function<const api::Node*(std::string_view name)> node;
@@ -49,19 +52,34 @@ struct Snapshot {
   // What the operator remembers beyond the cluster's own state; empty after a restart, and then rebuilt.
   std::optional<std::int32_t> synced_replicas;  // newer than status.syncedReplicas while that write is due
   std::int64_t last_revision = 0;               // highest revision acknowledged
-  const std::set<std::string>* once_published = nullptr;  // uids of live pods that have been endpoints; not null
+  // Uids of live pods that have been endpoints; not null.
+  const std::set<std::string>* once_published = nullptr;
   // Failures that only a person can mend, as the API server worded them. Cleared by a success.
-  std::string config_map_error;                 // last failed write of the ConfigMap
-  std::string config_map_error_reason;          // "NameTaken", "Forbidden", "WriteFailed"
+  std::string config_map_error;         // last failed write of the ConfigMap
+  std::string config_map_error_reason;  // "NameTaken", "Forbidden", "WriteFailed"
   std::string service_error;
   std::string scale_error;
   std::string labels_error;
+  std::string labels_error_reason;  // "Forbidden", "Invalid" (400, 422), "WriteFailed"
 };
 
 // Why a pod is not an endpoint (design rule 2). One reason each, the most certain first.
 enum class Withdrawal : std::uint8_t {
-  kNone, kDeleted, kTerminating, kFailed, kSucceeded, kEvicted, kNodeGone, kDisruptionTarget, kNotReady, kNoReadyCondition,
-  kReadinessGate, kNoAddress, kNotScheduled, kRelabelled, kPoolDeleting,
+  kNone,
+  kDeleted,
+  kTerminating,
+  kFailed,
+  kSucceeded,
+  kEvicted,
+  kNodeGone,
+  kDisruptionTarget,
+  kNotReady,
+  kNoReadyCondition,
+  kReadinessGate,
+  kNoAddress,
+  kNotScheduled,
+  kRelabelled,
+  kPoolDeleting,
 };
 
 std::string_view to_string(Withdrawal reason);  // "Terminating", as status and events show it
@@ -79,13 +97,7 @@ struct EndpointChange {
   std::string ip;
   Withdrawal reason = Withdrawal::kNone;  // kNone: admitted
   std::string detail;
-  bool again = false;                     // admitted after having been withdrawn
-};
-
-struct PublishEndpoints {
-  api::ConfigMapWrite write;
-  std::vector<EndpointChange> changes;
-  bool undo = false;  // someone else edited what we own
+  bool again = false;  // admitted after having been withdrawn
 };
 
 struct EventNote {
@@ -94,20 +106,33 @@ struct EventNote {
   std::string message;
 };
 
+struct PublishEndpoints {
+  api::ConfigMapWrite write;
+  std::vector<EndpointChange> changes;
+  bool undo = false;               // someone else edited or deleted what we own
+  std::optional<EventNote> event;  // OverwriteUndone, with what had been changed; set with `undo`
+};
+
 struct Plan {
   std::optional<PublishEndpoints> publish;
-  std::optional<api::ScaleWrite> scale_target;  // pool -> target
+  std::optional<api::ScaleWrite> scale_target;    // pool -> target
+  std::optional<EventNote> scale_event;           // to record when that write is acknowledged, and so below
   std::optional<api::AdoptWrite> adopt_replicas;  // target -> pool
+  std::optional<EventNote> adopt_event;
   std::optional<api::ServiceWrite> service;
+  std::optional<EventNote> service_event;  // OverwriteUndone: a hand edit of our Service was put back
   std::vector<api::PodLabelWrite> pod_labels;
-  std::optional<bool> finalizer;                // true: add ours, false: remove it
-  std::optional<api::PoolStatus> status;        // set only when it differs from the pool's
-  std::vector<EventNote> events;
-  // Replicas on which both sides agree now; to remember until status says so too.
+  // true: add ours, false: remove it. While it is to be added no pod is labelled, so the two need no order.
+  std::optional<bool> finalizer;
+  std::optional<api::PoolStatus> status;  // set only when it differs from the pool's
+  std::vector<EventNote> events;          // tied to no one write: record them at once
+  // Replicas on which both sides agree now; to remember until status says so too. A scale or adopt write
+  // still to come is not agreed yet: remember its `to` when it is acknowledged.
   std::optional<std::int32_t> synced_replicas;
 
   bool empty() const {
-    return !publish && !scale_target && !adopt_replicas && !service && pod_labels.empty() && !finalizer && !status;
+    return !publish && !scale_target && !adopt_replicas && !service && pod_labels.empty() && !finalizer &&
+           !status;
   }
 };
 
