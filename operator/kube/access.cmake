@@ -1,3 +1,5 @@
 set(KUBE_ACCESS_SOURCES
+  client.cpp
+  resource.cpp
   result.cpp
-  resource.cpp)
+  status.cpp)

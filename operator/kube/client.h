@@ -6,16 +6,17 @@
 // outlive it. Threads: as Transport.
 #pragma once
 
+#include "kube/resource.h"
+#include "kube/result.h"
+#include "kube/transport.h"
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
-
-#include "kube/resource.h"
-#include "kube/result.h"
-#include "kube/transport.h"
+#include <string_view>
 
 namespace poolwarden::kube {
 
@@ -68,6 +69,8 @@ Error to_error(const Call& call, const TransportError& failure);
 Error to_error(const Call& call, const HttpResponse& answer);  // for status >= 300
 // A Status object's fields, as they also arrive inside a watch ERROR event.
 Error status_error(const Call& call, int code, const std::string& reason, const std::string& message);
+// The same from the whole object, with its causes and its retryAfterSeconds.
+Error status_error(const Call& call, std::string_view status_json);
 
 // Receives a watch. on_open: the server accepted it. on_data: raw bytes, in any split. on_end is last and
 // comes once; no error is a clean EOF.

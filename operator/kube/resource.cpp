@@ -4,20 +4,8 @@ namespace poolwarden::kube {
 namespace {
 
 void append_segment(std::string& path, std::string_view segment) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
   path += '/';
-  for (const char c : segment) {
-    const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                            c == '-' || c == '.' || c == '_' || c == '~';
-    if (unreserved) {
-      path += c;
-    } else {
-      const auto byte = static_cast<unsigned char>(c);
-      path += '%';
-      path += kHex[byte >> 4];
-      path += kHex[byte & 15];
-    }
-  }
+  append_percent_encoded(path, segment);
 }
 
 }  // namespace
@@ -50,6 +38,22 @@ std::string resource_path(const ResourceType& type, std::string_view ns, std::st
     }
   }
   return path;
+}
+
+void append_percent_encoded(std::string& out, std::string_view text) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  for (const char c : text) {
+    const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                            c == '-' || c == '.' || c == '_' || c == '~';
+    if (unreserved) {
+      out += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      out += '%';
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    }
+  }
 }
 
 }  // namespace poolwarden::kube

@@ -32,4 +32,7 @@ inline constexpr ResourceType kEvents{"events.k8s.io", "v1", "events", "Event"};
 std::string resource_path(const ResourceType& type, std::string_view ns, std::string_view name = {},
                           std::string_view subresource = {});
 
+// Everything but unreserved characters as %XX (RFC 3986), for path segments and query values.
+void append_percent_encoded(std::string& out, std::string_view text);
+
 }  // namespace poolwarden::kube

@@ -24,10 +24,13 @@ enum class HttpMethod { kGet, kPost, kPut, kPatch, kDelete };
 
 struct HttpRequest {
   HttpMethod method = HttpMethod::kGet;
-  std::string target;        // path and query, already percent-encoded
+  std::string target;  // path and query, already percent-encoded
   std::string body;
   std::string content_type;  // empty without a body
   std::string accept = "application/json";
+  // The request may be sent a second time when its connection broke before any byte of the answer: true for
+  // reads and for writes with preconditions. Others are never repeated, as the first may have arrived.
+  bool safe_to_repeat = false;
   std::chrono::milliseconds deadline{10'000};  // whole call, connection included; streams: until the head
   std::size_t max_response_bytes = 64u << 20;  // a longer unary answer is an error, not memory
 };
@@ -40,13 +43,13 @@ struct HttpResponse {
 };
 
 enum class TransportFailure {
-  kConnect,    // refused, unreachable, name not resolved: no byte of the request was sent
-  kTls,        // the peer's certificate is not trusted, or the handshake failed
-  kTimeout,    // the deadline of a call, or the idle limit of a stream
-  kCut,        // the connection ended in the middle
-  kTooLarge,   // the answer is longer than max_response_bytes
+  kConnect,      // refused, unreachable, name not resolved: no byte of the request was sent
+  kTls,          // the peer's certificate is not trusted, or the handshake failed
+  kTimeout,      // the deadline of a call, or the idle limit of a stream
+  kCut,          // the connection ended in the middle
+  kTooLarge,     // the answer is longer than max_response_bytes
   kCredentials,  // no usable credential: an exec plugin failed, a token file is missing
-  kCancelled,  // by us
+  kCancelled,    // by us
 };
 
 struct TransportError {

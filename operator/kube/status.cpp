@@ -1,0 +1,293 @@
+// Answers of the API server, of what stands in front of it, and of the network, as Errors.
+// https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/
+#include "kube/client.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace poolwarden::kube {
+namespace {
+
+constexpr std::size_t kMaxQuoted = 400;  // of a foreign text, in a message
+
+struct Cause {
+  std::string reason;
+  std::string message;
+  std::string field;
+};
+
+struct Status {
+  int code = 0;
+  std::string reason;
+  std::string message;
+  std::vector<Cause> causes;
+  std::optional<std::chrono::milliseconds> retry_after;
+};
+
+std::string text_field(const nlohmann::json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+std::optional<Status> parse_status(std::string_view body) {
+  const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || text_field(json, "kind") != "Status") {
+    return std::nullopt;
+  }
+  Status status;
+  if (const auto code = json.find("code"); code != json.end() && code->is_number_integer()) {
+    status.code = code->get<int>();
+  }
+  status.reason = text_field(json, "reason");
+  status.message = text_field(json, "message");
+  const auto details = json.find("details");
+  if (details == json.end() || !details->is_object()) {
+    return status;
+  }
+  if (const auto after = details->find("retryAfterSeconds");
+      after != details->end() && after->is_number_unsigned()) {
+    constexpr std::uint64_t kMaxSeconds = 3600;  // no server may silence us for longer
+    status.retry_after = std::chrono::seconds(std::min(after->get<std::uint64_t>(), kMaxSeconds));
+  }
+  const auto causes = details->find("causes");
+  if (causes != details->end() && causes->is_array()) {
+    for (const auto& cause : *causes) {
+      if (cause.is_object()) {
+        status.causes.push_back(
+            {text_field(cause, "reason"), text_field(cause, "message"), text_field(cause, "field")});
+      }
+    }
+  }
+  return status;
+}
+
+// Newer servers say it in a cause's reason, 1.17 to 1.18.5 in its message, older ones in the message only
+// (client-go, tools/cache/reflector.go, isTooLargeResourceVersionError).
+bool is_too_large_version(const Status& status) {
+  const auto says_so = [](const Cause& cause) {
+    return cause.reason == "ResourceVersionTooLarge" || cause.message == "Too large resource version";
+  };
+  return std::any_of(status.causes.begin(), status.causes.end(), says_so) ||
+         status.message.find("Too large resource version") != std::string::npos;
+}
+
+ErrorClass class_of(const Status& status) {
+  if (status.code == 410 || status.reason == "Expired" || status.reason == "Gone" ||
+      is_too_large_version(status)) {
+    return ErrorClass::kRelist;
+  }
+  switch (status.code) {
+    case 401:
+    case 403:
+      return ErrorClass::kForbidden;
+    case 404:
+      return ErrorClass::kNotFound;
+    case 409:
+      return ErrorClass::kConflict;
+    case 408:
+    case 429:
+      return ErrorClass::kRetry;
+    default:
+      return status.code >= 500 || status.code == 0 ? ErrorClass::kRetry : ErrorClass::kTerminal;
+  }
+}
+
+// The verb as RBAC rules name it.
+std::string_view rbac_verb(Verb verb) {
+  switch (verb) {
+    case Verb::kGet:
+      return "get";
+    case Verb::kList:
+      return "list";
+    case Verb::kWatch:
+      return "watch";
+    case Verb::kCreate:
+      return "create";
+    case Verb::kUpdate:
+      return "update";
+    case Verb::kMergePatch:
+    case Verb::kApply:
+      return "patch";
+    case Verb::kDelete:
+      return "delete";
+  }
+  return "";
+}
+
+std::string qualified(const ResourceType& type) {
+  return type.group.empty() ? std::string(type.plural) : fmt::format("{}.{}", type.plural, type.group);
+}
+
+// What a person can do about it, as far as the answer tells; empty if there is nothing to add.
+std::string fix_for(const Call& call, const Status& status) {
+  const auto says = [&](std::string_view text) { return status.message.find(text) != std::string::npos; };
+  switch (status.code) {
+    case 401:
+      return "; the API server does not accept the credential: check the token or client certificate";
+    case 403: {
+      // A refusal by an admission plugin (quota, a namespace being deleted) is no matter of RBAC.
+      if (!says("cannot ")) {
+        return {};
+      }
+      const std::string sub = call.subresource.empty() ? "" : "/" + call.subresource;
+      const std::string where =
+          call.ns.empty() ? (call.type.namespaced ? " in all namespaces" : "") : " in namespace " + call.ns;
+      return fmt::format("; needs verb {} on {}{}{} (RBAC)", rbac_verb(call.verb), qualified(call.type), sub,
+                         where);
+    }
+    case 404:
+      if (call.name.empty() && !call.type.group.empty() && call.verb != Verb::kCreate) {
+        return fmt::format(
+            "; the API server does not serve {} in {}: is its CustomResourceDefinition installed?",
+            call.type.plural, call.type.api_version());
+      }
+      return {};
+    default:
+      return {};
+  }
+}
+
+Error error_of(const Call& call, Status status) {
+  std::string message = describe(call) + ": ";
+  if (status.message.empty()) {
+    message += fmt::format("the API server answered {}{}{}", status.code, status.reason.empty() ? "" : " ",
+                           status.reason);
+  } else {
+    message += status.message;
+  }
+  for (const Cause& cause : status.causes) {
+    if (!cause.message.empty() && status.message.find(cause.message) == std::string::npos) {
+      message += fmt::format("; {}{}{}", cause.field, cause.field.empty() ? "" : ": ", cause.message);
+    }
+    if (!cause.reason.empty()) {
+      message += fmt::format(" ({})", cause.reason);
+    }
+  }
+  message += fix_for(call, status);
+  const ErrorClass cls = class_of(status);
+  return {cls, status.code, std::move(status.reason), std::move(message), status.retry_after};
+}
+
+// The reasons the API server itself would give (apimachinery, pkg/apis/meta/v1/types.go).
+std::string_view reason_of(int http_status) {
+  switch (http_status) {
+    case 400:
+      return "BadRequest";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "NotFound";
+    case 405:
+      return "MethodNotAllowed";
+    case 409:
+      return "Conflict";
+    case 410:
+      return "Gone";
+    case 413:
+      return "RequestEntityTooLarge";
+    case 415:
+      return "UnsupportedMediaType";
+    case 422:
+      return "Invalid";
+    case 429:
+      return "TooManyRequests";
+    case 500:
+      return "InternalError";
+    case 503:
+      return "ServiceUnavailable";
+    case 504:
+      return "Timeout";
+    default:
+      return "Unknown";
+  }
+}
+
+// The first line's worth of a text that is not from Kubernetes, safe to print.
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char c : text.substr(0, kMaxQuoted)) {
+    const auto byte = static_cast<unsigned char>(c);
+    out += byte < 0x20 || byte == 0x7f ? ' ' : c;
+  }
+  while (!out.empty() && out.back() == ' ') {
+    out.pop_back();
+  }
+  return out;
+}
+
+std::string foreign_message(const HttpResponse& answer) {
+  if (answer.status >= 300 && answer.status < 400) {
+    return fmt::format("redirected with {}: the server address must be the API server's own, not a proxy's",
+                       answer.status);
+  }
+  const std::string text = printable(answer.body);
+  if (text.empty()) {
+    return fmt::format("answered {} without a word", answer.status);
+  }
+  if (answer.content_type.find("html") != std::string::npos) {
+    return fmt::format("answered {} with an HTML page, so not by the API server but by a proxy before it: {}",
+                       answer.status, text);
+  }
+  return fmt::format("answered {}: {}", answer.status, text);
+}
+
+}  // namespace
+
+Error to_error(const Call& call, const TransportError& failure) {
+  const auto make = [&](ErrorClass cls, const char* reason) {
+    return Error{cls, 0, reason, describe(call) + ": " + failure.message, std::nullopt};
+  };
+  switch (failure.kind) {
+    case TransportFailure::kConnect:
+      return make(ErrorClass::kRetry, "ConnectFailed");
+    case TransportFailure::kTimeout:
+      return make(ErrorClass::kRetry, "DeadlineExceeded");
+    case TransportFailure::kCut:
+      return make(ErrorClass::kRetry, "ConnectionCut");
+    // Only a person can mend these two, though a rotated certificate or token may do so at any time.
+    case TransportFailure::kTls:
+      return make(ErrorClass::kForbidden, "TlsFailed");
+    case TransportFailure::kCredentials:
+      return make(ErrorClass::kForbidden, "NoCredential");
+    case TransportFailure::kTooLarge:
+      return make(ErrorClass::kTerminal, "AnswerTooLarge");
+    case TransportFailure::kCancelled:
+      return make(ErrorClass::kShutdown, "Cancelled");
+  }
+  return make(ErrorClass::kRetry, "Unknown");
+}
+
+Error to_error(const Call& call, const HttpResponse& answer) {
+  Status status;
+  if (auto parsed = parse_status(answer.body)) {
+    status = std::move(*parsed);
+  } else {
+    status.reason = reason_of(answer.status);
+    status.message = foreign_message(answer);
+  }
+  status.code = answer.status;  // what came on the wire counts, should the two differ
+  if (answer.retry_after) {
+    status.retry_after = *answer.retry_after;
+  }
+  return error_of(call, std::move(status));
+}
+
+Error status_error(const Call& call, int code, const std::string& reason, const std::string& message) {
+  return error_of(call, Status{code, reason, message, {}, std::nullopt});
+}
+
+Error status_error(const Call& call, std::string_view status_json) {
+  if (auto parsed = parse_status(status_json)) {
+    return error_of(call, std::move(*parsed));
+  }
+  return {ErrorClass::kTerminal, 0, "NotKubernetes",
+          fmt::format("{}: not a Status object: {}", describe(call), printable(status_json)), std::nullopt};
+}
+
+}  // namespace poolwarden::kube
