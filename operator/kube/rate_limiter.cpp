@@ -1,0 +1,36 @@
+#include "kube/rate_limiter.h"
+
+#include <algorithm>
+
+namespace poolwarden::kube {
+
+TokenBucket::TokenBucket(Duration period, std::int32_t burst) : period_(period), capacity_(period * burst) {}
+
+bool TokenBucket::try_take(TimePoint now) {
+  const TimePoint full_after = std::max(full_at_, now) + period_;
+  if (full_after - now > capacity_) {
+    return false;
+  }
+  full_at_ = full_after;
+  return true;
+}
+
+Duration TokenBucket::reserve(TimePoint now) {
+  full_at_ = std::max(full_at_, now) + period_;
+  return std::max(Duration::zero(), full_at_ - now - capacity_);
+}
+
+TimePoint TokenBucket::next_token(TimePoint now) const {
+  return std::max(now, std::max(full_at_, now) + period_ - capacity_);
+}
+
+Duration exponential_delay(Duration base, std::uint32_t failures, Duration cap) {
+  Duration delay = std::min(base, cap);
+  for (std::uint32_t i = 0; i < failures && delay < cap; ++i) {
+    // Compared before it is doubled: the product itself could overflow.
+    delay = delay > cap / 2 ? cap : delay * 2;
+  }
+  return delay;
+}
+
+}  // namespace poolwarden::kube

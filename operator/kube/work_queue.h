@@ -1,0 +1,322 @@
+// Which key to work on next. The rules are those of client-go's util/workqueue:
+//
+//   Fair       keys of a lane come in the order in which they were added;
+//   Stingy     a key is never worked on twice at once, and a key added many times before it is worked on is
+//              worked on once;
+//   Complete   a key added while it is worked on is worked on again afterwards.
+//
+// What is different: two lanes. Urgent keys come first, but of five keys one is a normal one while there are
+// any, so that neither lane starves (strict priority does starve: controller-runtime#3496). And no locks:
+// the queue is owned and used by one thread, time is an argument, and get() does not block. client-go's
+// version needs a goroutine for delays; here get() and next_deadline() do that work.
+//
+// Memory is bounded by the number of distinct keys: a key is held once, however often it is added. A key is
+// never dropped: that is the owner's to decide, with forget() and by not adding it again.
+#pragma once
+
+#include "kube/rate_limiter.h"
+#include "kube/time.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <iterator>
+#include <list>
+#include <optional>
+#include <set>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+
+namespace poolwarden::kube {
+
+// Receives the measurements that client-go's queues publish, under client-go's metric names. Must outlive
+// its queue.
+class WorkQueueMetrics {
+ public:
+  virtual ~WorkQueueMetrics() = default;
+  virtual void depth(std::size_t keys) = 0;          // workqueue_depth
+  virtual void added() = 0;                          // workqueue_adds_total
+  virtual void queue_duration(Duration waited) = 0;  // workqueue_queue_duration_seconds
+  virtual void work_duration(Duration worked) = 0;   // workqueue_work_duration_seconds
+  virtual void unfinished_work(Duration total) = 0;  // workqueue_unfinished_work_seconds
+  virtual void longest_running_processor(
+      Duration longest) = 0;   // workqueue_longest_running_processor_seconds
+  virtual void retried() = 0;  // workqueue_retries_total
+};
+
+enum class Lane : std::uint8_t { kUrgent, kNormal };
+
+struct WorkQueueOptions {
+  // A failed key waits for the longer of its own exponential delay and the next token of a bucket that all
+  // failed keys share; the values are client-go's DefaultTypedControllerRateLimiter.
+  Duration retry_base = std::chrono::milliseconds{5};
+  Duration retry_cap = std::chrono::seconds{1000};
+  Duration retry_period = std::chrono::milliseconds{100};
+  std::int32_t retry_burst = 100;
+};
+
+template <class Key, class Hash = std::hash<Key>>
+class WorkQueue {
+ public:
+  static constexpr int kUrgentShare = 4;  // urgent keys in a row while a normal one waits
+  // Longer waits are cut to this, so that no key sleeps for ever on an arithmetic mistake.
+  static constexpr Duration kLongestWait = std::chrono::hours{24};
+
+  explicit WorkQueue(WorkQueueOptions options = {}, WorkQueueMetrics* metrics = nullptr)
+      : backoff_(options.retry_base, options.retry_cap),
+        retries_(options.retry_period, options.retry_burst),
+        metrics_(metrics) {}
+
+  // Marks `key` as needing work. Adding it again with more urgency moves it to the urgent lane.
+  void add(const Key& key, TimePoint now, Lane lane = Lane::kNormal);
+  // Marks it once `delay` has passed. Of two waits for one key the earlier deadline wins.
+  void add_after(const Key& key, Duration delay, TimePoint now, Lane lane = Lane::kNormal);
+  // Marks it when its rate limit allows: for a key whose work failed. The delay starts over after forget().
+  void add_rate_limited(const Key& key, TimePoint now, Lane lane = Lane::kNormal);
+  void forget(const Key& key) { backoff_.forget(key); }
+  std::uint32_t failures(const Key& key) const { return backoff_.failures(key); }
+
+  // The next key to work on; done() must be called for it. Nothing: no key needs work now.
+  std::optional<Key> get(TimePoint now);
+  void done(const Key& key, TimePoint now);
+
+  // When a waiting key comes due; get() makes it ready then. Says nothing of keys that are ready already.
+  std::optional<TimePoint> next_deadline() const {
+    return waiting_.empty() ? std::nullopt : std::optional(waiting_.begin()->due);
+  }
+  std::size_t size() const { return lane(Lane::kUrgent).size() + lane(Lane::kNormal).size(); }  // ready keys
+
+  // From now on every add is ignored and waiting keys are let go. Keys that are ready are still handed out.
+  void shutdown();
+  bool shutting_down() const { return shutting_down_; }
+
+  // Publishes how long the work in hand has been going on; to be called every half second or so.
+  void report_unfinished(TimePoint now) const;
+
+ private:
+  using LaneList = std::list<Key>;
+
+  struct Item {
+    bool dirty = false;       // it needs work
+    bool processing = false;  // it is being worked on. A key may be both; done() then queues it
+    // Valid if and only if dirty and not processing: its place in lanes_[lane]. Every key of a lane has such
+    // an item.
+    typename LaneList::iterator place{};
+    Lane lane = Lane::kNormal;  // of the work it needs; meaningless unless dirty
+    TimePoint added{};          // when it became dirty
+    TimePoint started{};        // when get() handed it out
+    std::uint64_t ticket = 0;   // of its entry in waiting_; 0: it has none
+    TimePoint due{};            // of that entry
+    Lane due_lane = Lane::kNormal;
+  };
+
+  struct Waiting {
+    TimePoint due;
+    std::uint64_t ticket;  // breaks ties in the order of adding
+    Key key;
+    bool operator<(const Waiting& other) const {
+      return std::tie(due, ticket) < std::tie(other.due, other.ticket);
+    }
+  };
+
+  LaneList& lane(Lane which) { return lanes_[static_cast<std::size_t>(which)]; }
+  const LaneList& lane(Lane which) const { return lanes_[static_cast<std::size_t>(which)]; }
+  void enqueue(const Key& key, Item& item);
+  void promote_due(TimePoint now);
+  Lane choose_lane();
+  void release_if_idle(const Key& key);
+  void report_depth() const {
+    if (metrics_ != nullptr) {
+      metrics_->depth(size());
+    }
+  }
+
+  // Every key that is dirty, processing or waiting, and no other.
+  std::unordered_map<Key, Item, Hash> items_;
+  std::array<LaneList, 2> lanes_;
+  std::set<Waiting> waiting_;  // one entry for each item with a ticket
+  std::uint64_t last_ticket_ = 0;
+  int urgent_in_a_row_ = 0;     // taken while a normal key was waiting
+  bool shutting_down_ = false;  // nothing becomes dirty or waiting any more
+  ItemBackoff<Key, Hash> backoff_;
+  TokenBucket retries_;
+  WorkQueueMetrics* metrics_;
+};
+
+template <class Key, class Hash>
+void WorkQueue<Key, Hash>::add(const Key& key, TimePoint now, Lane wanted) {
+  if (shutting_down_) {
+    return;
+  }
+  Item& item = items_[key];
+  if (item.dirty) {
+    if (item.lane == Lane::kNormal && wanted == Lane::kUrgent) {
+      item.lane = Lane::kUrgent;
+      if (!item.processing) {
+        lane(Lane::kUrgent).splice(lane(Lane::kUrgent).end(), lane(Lane::kNormal), item.place);
+      }
+    }
+    return;
+  }
+  item.dirty = true;
+  item.lane = wanted;
+  item.added = now;
+  if (metrics_ != nullptr) {
+    metrics_->added();
+  }
+  if (!item.processing) {
+    enqueue(key, item);
+  }
+}
+
+template <class Key, class Hash>
+void WorkQueue<Key, Hash>::enqueue(const Key& key, Item& item) {
+  LaneList& queue = lane(item.lane);
+  queue.push_back(key);
+  item.place = std::prev(queue.end());
+  report_depth();
+}
+
+template <class Key, class Hash>
+void WorkQueue<Key, Hash>::add_after(const Key& key, Duration delay, TimePoint now, Lane wanted) {
+  if (shutting_down_) {
+    return;
+  }
+  if (delay <= Duration::zero()) {
+    add(key, now, wanted);
+    return;
+  }
+  const TimePoint due = now + std::min(delay, kLongestWait);
+  Item& item = items_[key];
+  if (item.ticket != 0) {
+    // Urgency is about the place in the queue, not about the moment: the two are kept apart.
+    item.due_lane = std::min(item.due_lane, wanted);
+    if (item.due <= due) {
+      return;
+    }
+    waiting_.erase(Waiting{item.due, item.ticket, key});
+  } else {
+    item.due_lane = wanted;
+  }
+  item.due = due;
+  item.ticket = ++last_ticket_;
+  waiting_.insert(Waiting{due, item.ticket, key});
+}
+
+template <class Key, class Hash>
+void WorkQueue<Key, Hash>::add_rate_limited(const Key& key, TimePoint now, Lane wanted) {
+  if (shutting_down_) {
+    return;
+  }
+  if (metrics_ != nullptr) {
+    metrics_->retried();
+  }
+  const Duration own = backoff_.next(key);
+  const Duration shared = retries_.reserve(now);
+  add_after(key, std::max(own, shared), now, wanted);
+}
+
+template <class Key, class Hash>
+void WorkQueue<Key, Hash>::promote_due(TimePoint now) {
+  while (!waiting_.empty() && waiting_.begin()->due <= now) {
+    const Key key = waiting_.begin()->key;
+    waiting_.erase(waiting_.begin());
+    Item& item = items_.at(key);
+    item.ticket = 0;
+    add(key, now, item.due_lane);
+  }
+}
+
+template <class Key, class Hash>
+Lane WorkQueue<Key, Hash>::choose_lane() {
+  if (lane(Lane::kNormal).empty()) {
+    urgent_in_a_row_ = 0;
+    return Lane::kUrgent;
+  }
+  if (lane(Lane::kUrgent).empty() || urgent_in_a_row_ == kUrgentShare) {
+    urgent_in_a_row_ = 0;
+    return Lane::kNormal;
+  }
+  ++urgent_in_a_row_;
+  return Lane::kUrgent;
+}
+
+template <class Key, class Hash>
+std::optional<Key> WorkQueue<Key, Hash>::get(TimePoint now) {
+  promote_due(now);
+  if (size() == 0) {
+    return std::nullopt;
+  }
+  LaneList& queue = lane(choose_lane());
+  Key key = std::move(queue.front());
+  queue.pop_front();
+  Item& item = items_.at(key);
+  item.dirty = false;
+  item.processing = true;
+  item.started = now;
+  if (metrics_ != nullptr) {
+    metrics_->queue_duration(now - item.added);
+  }
+  report_depth();
+  return key;
+}
+
+template <class Key, class Hash>
+void WorkQueue<Key, Hash>::done(const Key& key, TimePoint now) {
+  const auto found = items_.find(key);
+  if (found == items_.end() || !found->second.processing) {
+    return;  // never handed out, or done twice
+  }
+  Item& item = found->second;
+  item.processing = false;
+  if (metrics_ != nullptr) {
+    metrics_->work_duration(now - item.started);
+  }
+  if (item.dirty) {
+    enqueue(found->first, item);
+    return;
+  }
+  release_if_idle(key);
+}
+
+template <class Key, class Hash>
+void WorkQueue<Key, Hash>::release_if_idle(const Key& key) {
+  const auto found = items_.find(key);
+  if (!found->second.dirty && !found->second.processing && found->second.ticket == 0) {
+    items_.erase(found);
+  }
+}
+
+template <class Key, class Hash>
+void WorkQueue<Key, Hash>::shutdown() {
+  shutting_down_ = true;
+  while (!waiting_.empty()) {
+    const Key key = waiting_.begin()->key;
+    waiting_.erase(waiting_.begin());
+    items_.at(key).ticket = 0;
+    release_if_idle(key);
+  }
+}
+
+template <class Key, class Hash>
+void WorkQueue<Key, Hash>::report_unfinished(TimePoint now) const {
+  if (metrics_ == nullptr) {
+    return;
+  }
+  Duration total{};
+  Duration longest{};
+  for (const auto& [key, item] : items_) {
+    if (item.processing) {
+      total += now - item.started;
+      longest = std::max(longest, now - item.started);
+    }
+  }
+  metrics_->unfinished_work(total);
+  metrics_->longest_running_processor(longest);
+}
+
+}  // namespace poolwarden::kube
