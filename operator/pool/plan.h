@@ -33,9 +33,6 @@ struct Snapshot {
   // All pods of the namespace that match the pool's selector, or that a withdrawal took out of it this
   // very moment, sorted by name.
   std::vector<const api::Pod*> pods;
-  // Uids of those of `pods` that another pool, which is not being deleted, selects too: their labels are not
-  // this pool's alone to take off.
-  std::set<std::string, std::less<>> pods_of_others;
   const api::ConfigMap* config_map = nullptr;  // of the name the pool publishes under, whoever owns it
   // False while pods or ConfigMaps cannot be read (RBAC): then nothing is published, labelled or scaled and
   // only status says so, with `blind` naming what is missing and the fix.
