@@ -7,11 +7,11 @@
 // from_json must not throw for any well-formed JSON object.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-
 #include "api/inference_pool.h"
 #include "api/objects.h"
 #include "api/pod_sax.h"
+
+#include <nlohmann/json_fwd.hpp>
 
 namespace poolwarden::api {
 

@@ -1,7 +1,7 @@
 // The published list, as a value, and its canonical JSON: the document every consumer reads.
 //
-// Canonical: keys sorted, endpoints sorted by (pod, uid), ports as in the pool, no white space, one trailing newline.
-// The same set always gives the same bytes, so "has it changed" is a comparison of strings.
+// Canonical: keys sorted, endpoints sorted by (pod, uid), ports as in the pool, no white space, one trailing
+// newline. The same set always gives the same bytes, so "has it changed" is a comparison of strings.
 #pragma once
 
 #include <cstdint>

@@ -1,13 +1,13 @@
 // inferencepools.poolwarden.io/v1alpha1 as a value, and what is wrong with one that slipped past the schema.
 #pragma once
 
+#include "api/endpoint_set.h"
+#include "api/meta.h"
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "api/endpoint_set.h"
-#include "api/meta.h"
 
 namespace poolwarden::api {
 
@@ -20,8 +20,8 @@ struct ScaleTargetRef {
 };
 
 struct PublishSpec {
-  std::string config_map_name;   // never empty after decoding: "<pool>-endpoints"
-  std::string service_name;      // never empty after decoding: "<pool>"
+  std::string config_map_name;  // never empty after decoding: "<pool>-endpoints"
+  std::string service_name;     // never empty after decoding: "<pool>"
   bool create_service = true;
 
   bool operator==(const PublishSpec&) const = default;

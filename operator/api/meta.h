@@ -1,6 +1,8 @@
 // The parts of ObjectMeta that Poolwarden reads, as values.
 #pragma once
 
+#include "api/time.h"
+
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -10,8 +12,6 @@
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
-
-#include "api/time.h"
 
 namespace poolwarden::api {
 

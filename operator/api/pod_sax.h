@@ -2,10 +2,15 @@
 // 300 bytes are kept. The callbacks are those of nlohmann::json's SAX interface, for one object.
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include "api/pod.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace poolwarden::api {
 
@@ -25,6 +30,85 @@ class PodSax {
 
   // The finished pod; ready for the next one after. `labels` and `node` are fresh values: the caller interns.
   Pod take();
+
+ private:
+  // Where in the document we are, as far as it matters to us.
+  enum class Place : std::uint8_t {
+    kOutside,  // before the object's own start_object, and after its end_object
+    kRoot,
+    kMetadata,
+    kLabels,
+    kSpec,
+    kGates,       // spec.readinessGates[]
+    kGate,        // one of them
+    kContainers,  // spec.containers[], spec.initContainers[]
+    kContainer,
+    kStatus,
+    kIps,  // status.podIPs[]
+    kIp,
+    kConditions,  // status.conditions[]
+    kCondition,
+  };
+  // The member a value belongs to; kOther is skipped.
+  enum class Field : std::uint8_t {
+    kOther,
+    kMetadata,
+    kSpec,
+    kStatus,
+    kName,
+    kNamespace,
+    kUid,
+    kResourceVersion,
+    kDeletionTimestamp,
+    kDeletionGrace,
+    kLabels,
+    kLabel,
+    kNodeName,
+    kReadinessGates,
+    kConditionType,
+    kContainers,
+    kReadinessProbe,
+    kPhase,
+    kReason,
+    kPodIp,
+    kPodIps,
+    kIp,
+    kConditions,
+    kType,
+    kConditionStatus,
+    kLastTransition,
+  };
+  static constexpr std::size_t kMaxDepth = 5;  // root, status, conditions, one condition; one to spare
+
+  struct ConditionView {
+    std::string type;
+    Tristate status = Tristate::kAbsent;
+    std::string reason;
+    std::optional<Timestamp> since;
+  };
+
+  static Field field_in(Place place, std::string_view name);
+  static Place object_below(Place place, Field field);
+  static Place array_below(Place place, Field field);
+  void enter(Place place);
+  void leave();
+  void string_in_metadata(std::string& value);
+  void string_in_status(std::string& value);
+  void string_in_condition(std::string& value);
+  void finish_conditions();
+  Tristate status_of(std::string_view type) const;
+
+  Pod pod_;
+  LabelMap labels_;
+  std::string node_;
+  std::string primary_ip_;
+  std::string label_;  // the label whose value comes next
+  std::vector<std::string> gates_;
+  std::vector<ConditionView> conditions_;
+  std::array<Place, kMaxDepth> path_{};
+  std::size_t depth_ = 0;    // how much of path_ is in use
+  std::size_t skipped_ = 0;  // containers open below a value that is of no interest
+  Field field_ = Field::kOther;
 };
 
 }  // namespace poolwarden::api

@@ -1,0 +1,119 @@
+#include "api/codecs.h"
+
+#include "api/json_read.h"
+#include "api/names.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <nlohmann/json.hpp>
+
+namespace poolwarden::api {
+namespace {
+
+using nlohmann::json;
+
+bool is_deleting(const json& metadata) {
+  return member(metadata, "deletionTimestamp").is_string();
+}
+
+// "sleep 30" as the last words of an exec hook: ["sleep","30"] or ["/bin/sh","-c","sleep 30"].
+std::int64_t exec_sleep(const json& exec) {
+  std::string line;
+  for (const json& word : array_at(exec, "command")) {
+    if (!word.is_string()) return 0;
+    line += ' ';
+    line += word.get_ref<const std::string&>();
+  }
+  constexpr std::string_view kSleep = "sleep ";
+  const auto at = line.rfind(kSleep);
+  if (at == std::string::npos || (line[at - 1] != ' ' && line[at - 1] != '/')) return 0;
+  const std::string_view number = std::string_view(line).substr(at + kSleep.size());
+  std::int64_t seconds = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), seconds);
+  const bool whole = error == std::errc{} && (end == number.data() + number.size() || *end == 's');
+  return whole ? std::max<std::int64_t>(seconds, 0) : 0;
+}
+
+// Of several containers the longest hook counts: the pod's grace period has to cover it.
+void read_containers(const json& containers, Deployment& out) {
+  for (const json& container : containers) {
+    if (member(container, "readinessProbe").is_object()) out.has_readiness_probe = true;
+    const json& hook = member(member(container, "lifecycle"), "preStop");
+    if (!hook.is_object() || hook.empty()) continue;
+    out.has_pre_stop = true;
+    const auto sleep = integer_at<std::int64_t>(member(hook, "sleep"), "seconds");
+    out.pre_stop_sleep_seconds =
+        std::max(out.pre_stop_sleep_seconds, sleep ? *sleep : exec_sleep(member(hook, "exec")));
+  }
+}
+
+std::string target_port(const json& port, std::int32_t number) {
+  const json& target = member(port, "targetPort");
+  if (target.is_string()) return target.get<std::string>();
+  return std::to_string(integer_at<std::int32_t>(port, "targetPort").value_or(number));
+}
+
+}  // namespace
+
+Node NodeCodec::from_json(const json& object) {
+  Node out;
+  read_identity(object, out);
+  out.zone = string_at(member(member(object, "metadata"), "labels"), kZoneLabel);
+  return out;
+}
+
+Deployment DeploymentCodec::from_json(const json& object) {
+  Deployment out;
+  read_identity(object, out);
+  out.deleting = is_deleting(member(object, "metadata"));
+  const json& spec = member(object, "spec");
+  out.replicas = integer_at<std::int32_t>(spec, "replicas").value_or(1);
+  out.selector = read_selector(member(spec, "selector"));
+  out.paused = bool_at(spec, "paused", false);
+  const json& status = member(object, "status");
+  out.status_replicas = integer_at<std::int32_t>(status, "replicas").value_or(0);
+  out.updated_replicas = integer_at<std::int32_t>(status, "updatedReplicas").value_or(0);
+  out.ready_replicas = integer_at<std::int32_t>(status, "readyReplicas").value_or(0);
+  const json& pod = member(member(spec, "template"), "spec");
+  out.termination_grace_seconds = integer_at<std::int64_t>(pod, "terminationGracePeriodSeconds").value_or(30);
+  read_containers(array_at(pod, "containers"), out);
+  return out;
+}
+
+Service ServiceCodec::from_json(const json& object) {
+  Service out;
+  read_identity(object, out);
+  const json& metadata = member(object, "metadata");
+  out.labels = read_string_map(metadata, "labels");
+  out.owners = read_owners(metadata);
+  out.deleting = is_deleting(metadata);
+  const json& spec = member(object, "spec");
+  out.selector = read_string_map(spec, "selector");
+  for (const json& port : array_at(spec, "ports")) {
+    const auto number = integer_at<std::int32_t>(port, "port").value_or(0);
+    std::string protocol = string_at(port, "protocol");
+    if (protocol.empty()) protocol = "TCP";
+    out.ports.push_back({.name = string_at(port, "name"),
+                         .number = number,
+                         .target = target_port(port, number),
+                         .protocol = std::move(protocol)});
+  }
+  return out;
+}
+
+ConfigMap ConfigMapCodec::from_json(const json& object) {
+  ConfigMap out;
+  read_identity(object, out);
+  const json& metadata = member(object, "metadata");
+  out.labels = read_string_map(metadata, "labels");
+  out.owners = read_owners(metadata);
+  out.deleting = is_deleting(metadata);
+  out.revision = string_at(member(metadata, "annotations"), kRevisionAnnotation);
+  const json& data = member(object, "data");
+  out.endpoints_json = string_at(data, kEndpointsJsonKey);
+  out.endpoints_text = string_at(data, kEndpointsTextKey);
+  return out;
+}
+
+}  // namespace poolwarden::api

@@ -1,0 +1,65 @@
+#include "api/inference_pool.h"
+
+#include "api/names.h"
+
+#include <set>
+
+#include <fmt/format.h>
+
+namespace poolwarden::api {
+namespace {
+
+constexpr std::size_t kMaxPorts = 8;
+
+bool uses(const LabelSelector& selector, std::string_view key) {
+  if (selector.match_labels.contains(key)) return true;
+  for (const auto& requirement : selector.match_expressions) {
+    if (requirement.key == key) return true;
+  }
+  return false;
+}
+
+void check_selector(const InferencePool& pool, std::vector<std::string>& out) {
+  if (!pool.selector) {
+    if (!pool.scale_target) {
+      out.push_back(
+          "spec.scaleTargetRef or spec.selector is required: name the Deployment, or select the pods");
+    }
+    return;
+  }
+  if (auto wrong = pool.selector->problem()) out.push_back("spec.selector " + *wrong);
+  if (uses(*pool.selector, kServingLabel)) {
+    out.push_back(
+        fmt::format("spec.selector must not use {}: Poolwarden itself writes that label", kServingLabel));
+  }
+}
+
+void check_ports(const InferencePool& pool, std::vector<std::string>& out) {
+  if (pool.target_ports.empty() || pool.target_ports.size() > kMaxPorts)
+    out.push_back(fmt::format("spec.targetPorts must have 1 to {} ports", kMaxPorts));
+  std::set<std::int32_t> numbers;
+  std::set<std::string> names;
+  for (const EndpointPort& port : pool.target_ports) {
+    if (port.number < 1 || port.number > 65535)
+      out.push_back(fmt::format("spec.targetPorts: {} is not a port number (1 to 65535)", port.number));
+    if (!numbers.insert(port.number).second)
+      out.push_back(fmt::format("spec.targetPorts: number {} is there twice", port.number));
+    if (!port.name.empty() && !names.insert(port.name).second)
+      out.push_back(fmt::format("spec.targetPorts: name \"{}\" is there twice", port.name));
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> problems(const InferencePool& pool) {
+  std::vector<std::string> out;
+  if (pool.replicas && *pool.replicas < 0)
+    out.push_back(fmt::format("spec.replicas is {}: it cannot be negative", *pool.replicas));
+  if (pool.scale_target && pool.scale_target->name.empty())
+    out.push_back("spec.scaleTargetRef.name is empty: name the Deployment");
+  check_selector(pool, out);
+  check_ports(pool, out);
+  return out;
+}
+
+}  // namespace poolwarden::api

@@ -1,0 +1,112 @@
+#include "api/meta.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace poolwarden::api {
+namespace {
+
+bool is_alnum(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+// "must begin and end with an alphanumeric character, with dashes, underscores, dots between"; 63 at most.
+// https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+bool is_label_name(std::string_view text) {
+  return !text.empty() && text.size() <= 63 && is_alnum(text.front()) && is_alnum(text.back()) &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return is_alnum(c) || c == '-' || c == '_' || c == '.'; });
+}
+
+bool is_label_value(std::string_view text) {
+  return text.empty() || is_label_name(text);
+}
+
+bool is_dns_subdomain(std::string_view text) {
+  if (text.empty() || text.size() > 253) return false;
+  char before = '.';
+  for (const char c : text) {
+    const bool lower = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    if (!lower && ((c != '-' && c != '.') || before == '.' || (c == '.' && before == '-'))) return false;
+    before = c;
+  }
+  return before != '.' && before != '-';
+}
+
+bool is_label_key(std::string_view key) {
+  const auto slash = key.find('/');
+  if (slash == std::string_view::npos) return is_label_name(key);
+  return is_dns_subdomain(key.substr(0, slash)) && is_label_name(key.substr(slash + 1));
+}
+
+bool meets(const SelectorRequirement& requirement, const LabelMap& labels) {
+  const auto found = labels.find(requirement.key);
+  const bool present = found != labels.end();
+  if (requirement.op == "Exists") return present;
+  if (requirement.op == "DoesNotExist") return !present;
+  const bool listed = present && std::find(requirement.values.begin(), requirement.values.end(),
+                                           found->second) != requirement.values.end();
+  if (requirement.op == "In") return listed;
+  // A pod without the key meets NotIn: so says metav1.LabelSelector.
+  if (requirement.op == "NotIn") return !listed;
+  return false;
+}
+
+std::string to_text(const SelectorRequirement& requirement) {
+  if (requirement.op == "Exists") return requirement.key;
+  if (requirement.op == "DoesNotExist") return "!" + requirement.key;
+  auto values = requirement.values;
+  std::sort(values.begin(), values.end());
+  return fmt::format("{} {} ({})", requirement.key, requirement.op == "In" ? "in" : "notin",
+                     fmt::join(values, ","));
+}
+
+std::optional<std::string> problem_of(const SelectorRequirement& requirement) {
+  if (!is_label_key(requirement.key)) return fmt::format("key \"{}\" is not a label key", requirement.key);
+  const bool wants_values = requirement.op == "In" || requirement.op == "NotIn";
+  if (!wants_values && requirement.op != "Exists" && requirement.op != "DoesNotExist")
+    return fmt::format("operator \"{}\" is not one of In, NotIn, Exists, DoesNotExist", requirement.op);
+  if (wants_values == requirement.values.empty())
+    return fmt::format("operator {} takes {} values", requirement.op, wants_values ? "one or more" : "no");
+  for (const std::string& value : requirement.values) {
+    if (!is_label_value(value)) return fmt::format("value \"{}\" is not a label value", value);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool LabelSelector::matches(const LabelMap& labels) const {
+  if (empty()) return false;
+  for (const auto& [key, value] : match_labels) {
+    const auto found = labels.find(key);
+    if (found == labels.end() || found->second != value) return false;
+  }
+  return std::all_of(match_expressions.begin(), match_expressions.end(),
+                     [&](const SelectorRequirement& requirement) { return meets(requirement, labels); });
+}
+
+std::string LabelSelector::to_string() const {
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : match_labels) parts.push_back(key + "=" + value);
+  for (const auto& requirement : match_expressions) parts.push_back(to_text(requirement));
+  return fmt::format("{}", fmt::join(parts, ","));
+}
+
+std::optional<std::string> LabelSelector::problem() const {
+  if (empty()) return "is empty, which would select nothing: give it matchLabels or matchExpressions";
+  for (const auto& [key, value] : match_labels) {
+    if (!is_label_key(key)) return fmt::format("matchLabels: \"{}\" is not a label key", key);
+    if (!is_label_value(value))
+      return fmt::format("matchLabels[{}]: \"{}\" is not a label value", key, value);
+  }
+  for (std::size_t i = 0; i < match_expressions.size(); ++i) {
+    if (auto wrong = problem_of(match_expressions[i]))
+      return fmt::format("matchExpressions[{}]: {}", i, *wrong);
+  }
+  return std::nullopt;
+}
+
+}  // namespace poolwarden::api

@@ -1,0 +1,308 @@
+#include "api/pod_sax.h"
+
+#include "api/names.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace poolwarden::api {
+namespace {
+
+PodPhase to_phase(std::string_view text) {
+  if (text == "Pending") return PodPhase::kPending;
+  if (text == "Running") return PodPhase::kRunning;
+  if (text == "Succeeded") return PodPhase::kSucceeded;
+  if (text == "Failed") return PodPhase::kFailed;
+  return PodPhase::kUnknown;
+}
+
+Tristate to_tristate(std::string_view text) {
+  if (text == "True") return Tristate::kTrue;
+  if (text == "False") return Tristate::kFalse;
+  return Tristate::kUnknown;
+}
+
+}  // namespace
+
+PodSax::Field PodSax::field_in(Place place, std::string_view name) {
+  switch (place) {
+    case Place::kRoot:
+      if (name == "metadata") return Field::kMetadata;
+      if (name == "spec") return Field::kSpec;
+      if (name == "status") return Field::kStatus;
+      break;
+    case Place::kMetadata:
+      if (name == "name") return Field::kName;
+      if (name == "namespace") return Field::kNamespace;
+      if (name == "uid") return Field::kUid;
+      if (name == "resourceVersion") return Field::kResourceVersion;
+      if (name == "labels") return Field::kLabels;
+      if (name == "deletionTimestamp") return Field::kDeletionTimestamp;
+      if (name == "deletionGracePeriodSeconds") return Field::kDeletionGrace;
+      break;
+    case Place::kLabels:
+      return Field::kLabel;
+    case Place::kSpec:
+      if (name == "nodeName") return Field::kNodeName;
+      if (name == "readinessGates") return Field::kReadinessGates;
+      // Init containers too: one that restarts always (a sidecar) may have a readiness probe.
+      if (name == "containers" || name == "initContainers") return Field::kContainers;
+      break;
+    case Place::kGate:
+      if (name == "conditionType") return Field::kConditionType;
+      break;
+    case Place::kContainer:
+      if (name == "readinessProbe") return Field::kReadinessProbe;
+      break;
+    case Place::kStatus:
+      if (name == "phase") return Field::kPhase;
+      if (name == "reason") return Field::kReason;
+      if (name == "podIP") return Field::kPodIp;
+      if (name == "podIPs") return Field::kPodIps;
+      if (name == "conditions") return Field::kConditions;
+      break;
+    case Place::kIp:
+      if (name == "ip") return Field::kIp;
+      break;
+    case Place::kCondition:
+      if (name == "type") return Field::kType;
+      if (name == "status") return Field::kConditionStatus;
+      if (name == "reason") return Field::kReason;
+      if (name == "lastTransitionTime") return Field::kLastTransition;
+      break;
+    default:
+      break;
+  }
+  return Field::kOther;
+}
+
+// kOutside: nothing below is of interest.
+PodSax::Place PodSax::object_below(Place place, Field field) {
+  switch (place) {
+    case Place::kRoot:
+      if (field == Field::kMetadata) return Place::kMetadata;
+      if (field == Field::kSpec) return Place::kSpec;
+      if (field == Field::kStatus) return Place::kStatus;
+      return Place::kOutside;
+    case Place::kMetadata:
+      return field == Field::kLabels ? Place::kLabels : Place::kOutside;
+    case Place::kGates:
+      return Place::kGate;
+    case Place::kContainers:
+      return Place::kContainer;
+    case Place::kIps:
+      return Place::kIp;
+    case Place::kConditions:
+      return Place::kCondition;
+    default:
+      return Place::kOutside;
+  }
+}
+
+PodSax::Place PodSax::array_below(Place place, Field field) {
+  if (place == Place::kSpec && field == Field::kReadinessGates) return Place::kGates;
+  if (place == Place::kSpec && field == Field::kContainers) return Place::kContainers;
+  if (place == Place::kStatus && field == Field::kPodIps) return Place::kIps;
+  if (place == Place::kStatus && field == Field::kConditions) return Place::kConditions;
+  return Place::kOutside;
+}
+
+void PodSax::enter(Place place) {
+  if (place == Place::kOutside || depth_ == kMaxDepth) {
+    skipped_ = 1;
+    return;
+  }
+  path_[depth_++] = place;
+  field_ = Field::kOther;
+  if (place == Place::kCondition) conditions_.emplace_back();
+}
+
+void PodSax::leave() {
+  if (skipped_ > 0) {
+    --skipped_;
+  } else if (depth_ > 0) {
+    --depth_;
+  }
+  field_ = Field::kOther;
+}
+
+void PodSax::start_object() {
+  if (skipped_ > 0) {
+    ++skipped_;
+    return;
+  }
+  if (depth_ == 0) {
+    enter(Place::kRoot);
+    return;
+  }
+  const Place here = path_[depth_ - 1];
+  if (here == Place::kContainer && field_ == Field::kReadinessProbe) pod_.has_readiness_probe = true;
+  enter(object_below(here, field_));
+}
+
+void PodSax::end_object() {
+  leave();
+}
+
+void PodSax::start_array() {
+  if (skipped_ > 0) {
+    ++skipped_;
+    return;
+  }
+  enter(depth_ == 0 ? Place::kOutside : array_below(path_[depth_ - 1], field_));
+}
+
+void PodSax::end_array() {
+  leave();
+}
+
+void PodSax::key(std::string& name) {
+  if (skipped_ > 0 || depth_ == 0) return;
+  field_ = field_in(path_[depth_ - 1], name);
+  if (field_ == Field::kLabel) label_ = std::move(name);
+}
+
+void PodSax::string_in_metadata(std::string& value) {
+  switch (field_) {
+    case Field::kName:
+      pod_.name = std::move(value);
+      break;
+    case Field::kNamespace:
+      pod_.ns = std::move(value);
+      break;
+    case Field::kUid:
+      pod_.uid = std::move(value);
+      break;
+    case Field::kResourceVersion:
+      pod_.resource_version = std::move(value);
+      break;
+    case Field::kDeletionTimestamp:
+      // One that cannot be read still means that the pod is going.
+      pod_.deletion_timestamp = parse_rfc3339(value).value_or(Timestamp{});
+      break;
+    default:
+      break;
+  }
+}
+
+void PodSax::string_in_status(std::string& value) {
+  switch (field_) {
+    case Field::kPhase:
+      pod_.phase = to_phase(value);
+      break;
+    case Field::kReason:
+      pod_.status_reason = std::move(value);
+      break;
+    case Field::kPodIp:
+      primary_ip_ = std::move(value);
+      break;
+    default:
+      break;
+  }
+}
+
+void PodSax::string_in_condition(std::string& value) {
+  ConditionView& condition = conditions_.back();
+  switch (field_) {
+    case Field::kType:
+      condition.type = std::move(value);
+      break;
+    case Field::kConditionStatus:
+      condition.status = to_tristate(value);
+      break;
+    case Field::kReason:
+      condition.reason = std::move(value);
+      break;
+    case Field::kLastTransition:
+      condition.since = parse_rfc3339(value);
+      break;
+    default:
+      break;
+  }
+}
+
+void PodSax::string(std::string& value) {
+  if (skipped_ > 0 || depth_ == 0) return;
+  switch (path_[depth_ - 1]) {
+    case Place::kMetadata:
+      string_in_metadata(value);
+      break;
+    case Place::kLabels:
+      labels_.insert_or_assign(std::move(label_), std::move(value));
+      label_.clear();
+      break;
+    case Place::kSpec:
+      if (field_ == Field::kNodeName) node_ = std::move(value);
+      break;
+    case Place::kGate:
+      if (field_ == Field::kConditionType) gates_.push_back(std::move(value));
+      break;
+    case Place::kStatus:
+      string_in_status(value);
+      break;
+    case Place::kIp:
+      if (field_ == Field::kIp && !value.empty()) pod_.ips.push_back(std::move(value));
+      break;
+    case Place::kCondition:
+      string_in_condition(value);
+      break;
+    default:
+      break;
+  }
+  field_ = Field::kOther;
+}
+
+void PodSax::integer(std::int64_t value) {
+  if (skipped_ > 0 || depth_ == 0) return;
+  if (path_[depth_ - 1] == Place::kMetadata && field_ == Field::kDeletionGrace)
+    pod_.deletion_grace_seconds = value;
+  field_ = Field::kOther;
+}
+
+void PodSax::boolean(bool) {
+  if (skipped_ == 0) field_ = Field::kOther;
+}
+
+void PodSax::null() {
+  if (skipped_ == 0) field_ = Field::kOther;
+}
+
+Tristate PodSax::status_of(std::string_view type) const {
+  const auto found = std::find_if(conditions_.begin(), conditions_.end(),
+                                  [&](const ConditionView& condition) { return condition.type == type; });
+  return found == conditions_.end() ? Tristate::kAbsent : found->status;
+}
+
+void PodSax::finish_conditions() {
+  for (ConditionView& condition : conditions_) {
+    if (condition.type == "Ready") {
+      pod_.ready = condition.status;
+      pod_.ready_since = condition.since;
+      if (condition.status != Tristate::kTrue) pod_.ready_reason = std::move(condition.reason);
+    } else if (condition.type == "DisruptionTarget" && condition.status == Tristate::kTrue) {
+      pod_.disruption_target = std::move(condition.reason);
+    }
+  }
+  pod_.containers_ready = status_of("ContainersReady");
+  // https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-readiness-gate
+  const auto unmet = std::find_if(gates_.begin(), gates_.end(), [&](const std::string& gate) {
+    return status_of(gate) != Tristate::kTrue;
+  });
+  if (unmet != gates_.end()) pod_.unmet_gate = std::move(*unmet);
+}
+
+Pod PodSax::take() {
+  finish_conditions();
+  if (const auto serving = labels_.find(kServingLabel); serving != labels_.end()) {
+    pod_.serving = std::move(serving->second);
+    labels_.erase(serving);
+  }
+  if (pod_.ips.empty() && !primary_ip_.empty()) pod_.ips.push_back(std::move(primary_ip_));
+  pod_.labels = std::make_shared<const LabelMap>(std::move(labels_));
+  pod_.node = std::make_shared<const std::string>(std::move(node_));
+  Pod out = std::move(pod_);
+  *this = PodSax{};
+  return out;
+}
+
+}  // namespace poolwarden::api

@@ -1,0 +1,92 @@
+#include "api/codecs.h"
+#include "api/json_read.h"
+
+#include <nlohmann/json.hpp>
+
+namespace poolwarden::api {
+namespace {
+
+using nlohmann::json;
+
+Timestamp time_at(const json& object, std::string_view key) {
+  return parse_rfc3339(string_at(object, key)).value_or(Timestamp{});
+}
+
+void read_ports(const json& spec, InferencePool& out) {
+  for (const json& port : array_at(spec, "targetPorts")) {
+    out.target_ports.push_back(
+        {.number = integer_at<std::int32_t>(port, "number").value_or(0), .name = string_at(port, "name")});
+  }
+}
+
+void read_publish(const json& spec, InferencePool& out) {
+  const json& publish = member(spec, "publish");
+  out.publish.config_map_name = string_at(member(publish, "configMap"), "name");
+  if (out.publish.config_map_name.empty()) out.publish.config_map_name = out.name + "-endpoints";
+  const json& service = member(publish, "service");
+  out.publish.service_name = string_at(service, "name");
+  if (out.publish.service_name.empty()) out.publish.service_name = out.name;
+  out.publish.create_service = bool_at(service, "create", true);
+}
+
+void read_spec(const json& spec, InferencePool& out) {
+  out.replicas = integer_at<std::int32_t>(spec, "replicas");
+  if (const json& target = member(spec, "scaleTargetRef"); target.is_object()) {
+    out.scale_target = ScaleTargetRef{.api_version = string_at(target, "apiVersion"),
+                                      .kind = string_at(target, "kind"),
+                                      .name = string_at(target, "name")};
+  }
+  if (const json& selector = member(spec, "selector"); selector.is_object()) {
+    out.selector = read_selector(selector);
+  }
+  read_ports(spec, out);
+  read_publish(spec, out);
+}
+
+PoolStatus read_status(const json& status) {
+  PoolStatus out;
+  out.observed_generation = integer_at<std::int64_t>(status, "observedGeneration").value_or(0);
+  out.replicas = integer_at<std::int32_t>(status, "replicas").value_or(0);
+  out.ready_replicas = integer_at<std::int32_t>(status, "readyReplicas").value_or(0);
+  out.serving_replicas = integer_at<std::int32_t>(status, "servingReplicas").value_or(0);
+  out.draining_replicas = integer_at<std::int32_t>(status, "drainingReplicas").value_or(0);
+  out.synced_replicas = integer_at<std::int32_t>(status, "syncedReplicas");
+  out.selector = string_at(status, "selector");
+  out.endpoints_revision = integer_at<std::int64_t>(status, "endpointsRevision").value_or(0);
+  for (const json& endpoint : array_at(status, "endpoints")) {
+    out.endpoints.push_back({.pod = string_at(endpoint, "pod"),
+                             .ip = string_at(endpoint, "ip"),
+                             .state = string_at(endpoint, "state"),
+                             .reason = string_at(endpoint, "reason"),
+                             .since = time_at(endpoint, "since")});
+  }
+  out.endpoints_omitted = integer_at<std::int32_t>(status, "endpointsOmitted").value_or(0);
+  for (const json& condition : array_at(status, "conditions")) {
+    out.conditions.push_back(
+        {.type = string_at(condition, "type"),
+         .status = string_at(condition, "status"),
+         .reason = string_at(condition, "reason"),
+         .message = string_at(condition, "message"),
+         .observed_generation = integer_at<std::int64_t>(condition, "observedGeneration").value_or(0),
+         .last_transition = time_at(condition, "lastTransitionTime")});
+  }
+  return out;
+}
+
+}  // namespace
+
+InferencePool PoolCodec::from_json(const json& object) {
+  InferencePool out;
+  read_identity(object, out);
+  const json& metadata = member(object, "metadata");
+  out.generation = integer_at<std::int64_t>(metadata, "generation").value_or(0);
+  out.deleting = member(metadata, "deletionTimestamp").is_string();
+  for (const json& finalizer : array_at(metadata, "finalizers")) {
+    if (finalizer.is_string()) out.finalizers.push_back(finalizer.get<std::string>());
+  }
+  read_spec(member(object, "spec"), out);
+  out.status = read_status(member(object, "status"));
+  return out;
+}
+
+}  // namespace poolwarden::api
