@@ -1,16 +1,18 @@
 #include "telemetry/health_server.h"
 
 #include <arpa/inet.h>
-#include <array>
+#include <cerrno>
 #include <charconv>
 #include <exception>
-#include <mutex>
 #include <netinet/in.h>
 #include <string_view>
+#include <sys/socket.h>
+#include <system_error>
+#include <thread>
 #include <utility>
 
-#include <civetweb.h>
 #include <fmt/format.h>
+#include <httplib.h>
 #include <prometheus/collectable.h>
 #include <prometheus/text_serializer.h>
 
@@ -57,111 +59,96 @@ Answer scrape(const prometheus::Collectable& metrics) {
 
 using Route = std::function<Answer(bool verbose)>;
 
-bool asks_verbose(const mg_request_info& request) {
-  if (request.query_string == nullptr) return false;
-  const std::string_view query = request.query_string;
-  return query == "verbose" || query.starts_with("verbose=") || query.starts_with("verbose&") ||
-         query.find("&verbose") != std::string_view::npos;
-}
-
-int serve(mg_connection* connection, void* data) {
-  const mg_request_info& request = *mg_get_request_info(connection);
-  const std::string_view method = request.request_method;
-  Answer answer;
-  if (method != "GET" && method != "HEAD") {
-    answer = {.status = 405, .body = "only GET and HEAD are answered here\n"};
-  } else {
-    try {
-      answer = (*static_cast<const Route*>(data))(asks_verbose(request));
-    } catch (const std::exception& thrown) {
-      answer = {.status = 500, .body = fmt::format("{}\n", thrown.what())};
-    }
-  }
-  const std::string head = fmt::format(
-      "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
-      "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
-      answer.status, mg_get_response_code_text(connection, answer.status), answer.type, answer.body.size());
-  mg_write(connection, head.data(), head.size());
-  if (method != "HEAD") mg_write(connection, answer.body.data(), answer.body.size());
-  return answer.status;
-}
-
-// Collects what civetweb says while it starts: the only place where the reason of a failed bind is found.
-struct StartLog {
-  std::mutex mutex;
-  std::string lines;
-};
-
-int keep_message(const mg_connection* connection, const char* message) {
-  auto* log = static_cast<StartLog*>(mg_get_user_data(mg_get_context(connection)));
-  const std::lock_guard lock(log->mutex);
-  constexpr std::size_t kEnough = 4096;  // it is also called for the odd broken request later on
-  if (log->lines.size() < kEnough) log->lines.append(message).append("\n");
-  return 1;
-}
-
-std::string to_civetweb(const BindAddress& address) {
-  if (address.host.empty()) return fmt::format("+{}", address.port);  // IPv4 and IPv6
-  if (address.host.find(':') != std::string::npos) return fmt::format("[{}]:{}", address.host, address.port);
-  return fmt::format("{}:{}", address.host, address.port);
+std::string why_not(int error) {
+  if (error == EADDRINUSE) return "the address is already in use by another process";
+  if (error == EACCES) return "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE)";
+  if (error == EADDRNOTAVAIL) return "this machine has no such address";
+  return fmt::format("cannot listen: {}", std::generic_category().message(error));
 }
 
 // One listening address and what is served there.
 class Listener {
  public:
-  static tl::expected<std::unique_ptr<Listener>, std::string> start(const BindAddress& address) {
+  static tl::expected<std::unique_ptr<Listener>, std::string> bind(const BindAddress& address) {
     auto listener = std::unique_ptr<Listener>(new Listener);
-    listener->context_ = listener->open(to_civetweb(address));
-    if (listener->context_ == nullptr && address.host.empty()) {
-      // A kernel without IPv6.
-      listener->context_ = listener->open(fmt::format("0.0.0.0:{}", address.port));
+    if (!address.host.empty()) {
+      if (listener->try_bind(address.host, address.port)) return listener;
+    } else if (listener->try_bind("::", address.port) ||       // takes IPv4 too
+               listener->try_bind("0.0.0.0", address.port)) {  // a kernel without IPv6
+      return listener;
     }
-    if (listener->context_ != nullptr) return listener;
-    const std::string& said = listener->log_.lines;
-    if (said.find("Address already in use") != std::string::npos) {
-      return tl::unexpected<std::string>("the address is already in use by another process");
-    }
-    if (said.find("Permission denied") != std::string::npos) {
-      return tl::unexpected<std::string>("permission denied (ports below 1024 need CAP_NET_BIND_SERVICE)");
-    }
-    if (said.find("Cannot assign requested address") != std::string::npos) {
-      return tl::unexpected<std::string>("this machine has no such address");
-    }
-    return tl::unexpected<std::string>("cannot listen: " + said.substr(0, said.find('\n')));
+    return tl::unexpected(why_not(listener->error_));
   }
   ~Listener() {
-    if (context_ != nullptr) mg_stop(context_);
+    if (!thread_.joinable()) return;
+    server_.stop();
+    thread_.join();
   }
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  std::uint16_t port() const {
-    std::array<mg_server_port, 2> ports{};
-    const int found = mg_get_server_ports(context_, static_cast<int>(ports.size()), ports.data());
-    return found > 0 ? static_cast<std::uint16_t>(ports[0].port) : std::uint16_t{0};
+  std::uint16_t port() const { return port_; }
+
+  // All routes before run().
+  void route(const char* path, Route answer) {
+    server_.Get(path,
+                [answer = std::move(answer)](const httplib::Request& request, httplib::Response& response) {
+                  Answer given = answer(request.has_param("verbose"));
+                  response.status = given.status;
+                  response.set_header("Cache-Control", "no-store");
+                  response.set_content(std::move(given.body), given.type);
+                });
   }
 
-  void route(const char* path, Route answer) {
-    routes_.push_back(std::make_unique<Route>(std::move(answer)));
-    mg_set_request_handler(context_, path, serve, routes_.back().get());
+  void run() {
+    thread_ = std::thread([this] { server_.listen_after_bind(); });
+    // stop() does nothing to a server that has not come to its loop yet.
+    while (!server_.is_running()) std::this_thread::yield();
   }
 
  private:
-  Listener() = default;
-
-  mg_context* open(const std::string& port) {
-    const std::string timeout = std::to_string(HealthServer::kRequestTimeout.count());
-    std::array<const char*, 9> options{
-        "listening_ports", port.c_str(),        "num_threads", "3",    "request_timeout_ms",
-        timeout.c_str(),   "enable_keep_alive", "no",          nullptr};
-    mg_callbacks callbacks{};
-    callbacks.log_message = keep_message;
-    return mg_start(&callbacks, &log_, options.data());
+  Listener() {
+    // The library's own choice, SO_REUSEPORT, would let two operators share a port without a word.
+    server_.set_socket_options([](int socket) {
+      const int yes = 1;
+      ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    });
+    server_.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+    server_.set_keep_alive_max_count(1);
+    server_.set_keep_alive_timeout(HealthServer::kRequestTimeout.count());
+    server_.set_read_timeout(HealthServer::kRequestTimeout);
+    server_.set_write_timeout(HealthServer::kRequestTimeout);
+    server_.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {
+      if (request.method == "GET" || request.method == "HEAD")
+        return httplib::Server::HandlerResponse::Unhandled;
+      response.status = 405;
+      response.set_content("only GET and HEAD are answered here\n", "text/plain; charset=utf-8");
+      return httplib::Server::HandlerResponse::Handled;
+    });
+    // What a route throws, a check or the metrics, is a failed answer.
+    server_.set_exception_handler(
+        [](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
+          response.status = 500;
+          response.set_content("internal error\n", "text/plain; charset=utf-8");
+        });
   }
 
-  StartLog log_;
-  std::vector<std::unique_ptr<Route>> routes_;
-  mg_context* context_ = nullptr;
+  bool try_bind(const std::string& host, std::uint16_t port) {
+    errno = 0;
+    const int bound =
+        port == 0 ? server_.bind_to_any_port(host) : (server_.bind_to_port(host, port) ? port : -1);
+    error_ = errno;
+    if (bound < 0) return false;
+    port_ = static_cast<std::uint16_t>(bound);
+    return true;
+  }
+
+  static constexpr std::size_t kThreads = 3;
+
+  httplib::Server server_;
+  std::thread thread_;
+  std::uint16_t port_ = 0;
+  int error_ = 0;
 };
 
 std::string complaint(const char* flag, const std::string& value, const std::string& problem) {
@@ -214,7 +201,7 @@ tl::expected<std::unique_ptr<HealthServer>, std::string> HealthServer::start(
   const auto listen = [](const char* flag,
                          const std::string& value) -> tl::expected<std::unique_ptr<Listener>, std::string> {
     return parse_bind_address(value)
-        .and_then([](const BindAddress& address) { return Listener::start(address); })
+        .and_then([](const BindAddress& address) { return Listener::bind(address); })
         .map_error([&](const std::string& problem) { return complaint(flag, value, problem); });
   };
 
@@ -223,9 +210,9 @@ tl::expected<std::unique_ptr<HealthServer>, std::string> HealthServer::start(
     if (!listener) return tl::unexpected(listener.error());
     impl->probe_listener = std::move(*listener);
     const HealthOptions& checks = impl->options;
-    impl->probe_listener->route("/healthz$",
+    impl->probe_listener->route("/healthz",
                                 [&](bool verbose) { return run_checks("healthz", checks.healthz, verbose); });
-    impl->probe_listener->route("/readyz$",
+    impl->probe_listener->route("/readyz",
                                 [&](bool verbose) { return run_checks("readyz", checks.readyz, verbose); });
   }
   if (!off(impl->options.metrics_bind_address)) {
@@ -236,8 +223,10 @@ tl::expected<std::unique_ptr<HealthServer>, std::string> HealthServer::start(
       impl->metrics_listener = std::move(*listener);
     }
     Listener& listener = impl->shared ? *impl->probe_listener : *impl->metrics_listener;
-    listener.route("/metrics$", [collectable = impl->metrics](bool) { return scrape(*collectable); });
+    listener.route("/metrics", [collectable = impl->metrics](bool) { return scrape(*collectable); });
   }
+  if (impl->probe_listener) impl->probe_listener->run();
+  if (impl->metrics_listener) impl->metrics_listener->run();
   return std::unique_ptr<HealthServer>(new HealthServer(std::move(impl)));
 }
 

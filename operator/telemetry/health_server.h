@@ -50,7 +50,7 @@ tl::expected<BindAddress, std::string> parse_bind_address(const std::string& tex
 
 class HealthServer {
  public:
-  static constexpr std::chrono::milliseconds kRequestTimeout{5'000};
+  static constexpr std::chrono::seconds kRequestTimeout{2};
 
   // An error names the flag, what is wrong with its value and how to mend it.
   static tl::expected<std::unique_ptr<HealthServer>, std::string> start(

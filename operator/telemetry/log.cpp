@@ -50,8 +50,8 @@ class PatientSink final : public spdlog::sinks::base_sink<std::mutex> {
       const ssize_t n = ::write(fd_, chunk.data(), chunk.size());
       if (n > 0) {
         done += static_cast<std::size_t>(n);
-      } else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
-        break;  // full disk, closed pipe
+      } else if (n == 0 || errno != EINTR) {
+        break;  // full disk, closed pipe, or a descriptor that does not block and is full
       }
     }
     return done;

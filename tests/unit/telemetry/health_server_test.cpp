@@ -1,0 +1,205 @@
+#include "telemetry/health_server.h"
+
+#include "telemetry/metrics.h"
+
+#include <arpa/inet.h>
+#include <atomic>
+#include <netinet/in.h>
+#include <string>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::telemetry {
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+int connect_to(std::uint16_t port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  return fd;
+}
+
+// The whole answer, head and body, to "METHOD path".
+std::string ask(std::uint16_t port, const std::string& what) {
+  const int fd = connect_to(port);
+  const std::string request = what + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+  EXPECT_EQ(::send(fd, request.data(), request.size(), MSG_NOSIGNAL), static_cast<ssize_t>(request.size()));
+  std::string answer;
+  char buffer[4096];
+  for (ssize_t n = 0; (n = ::recv(fd, buffer, sizeof(buffer), 0)) > 0;) {
+    answer.append(buffer, static_cast<std::size_t>(n));
+  }
+  ::close(fd);
+  return answer;
+}
+
+class HealthServerTest : public testing::Test {
+ protected:
+  std::unique_ptr<HealthServer> start(HealthOptions options) {
+    auto server = HealthServer::start(std::move(options), metrics_.collectable());
+    EXPECT_TRUE(server) << server.error();
+    return server ? std::move(*server) : nullptr;
+  }
+  std::string problem_with(HealthOptions options) {
+    const auto server = HealthServer::start(std::move(options), metrics_.collectable());
+    return server ? "it started" : server.error();
+  }
+
+  Metrics metrics_{{.version = "0.1.0", .commit = "abc", .compiler = "gcc"}};
+};
+
+TEST_F(HealthServerTest, ProbesSayOkAndNoMoreWhenWell) {
+  const auto server = start({.metrics_bind_address = "0",
+                             .probe_bind_address = "127.0.0.1:0",
+                             .healthz = {},
+                             .readyz = {{"pods-synced", [] { return std::nullopt; }}}});
+  ASSERT_NE(server, nullptr);
+  EXPECT_EQ(server->metrics_port(), 0);
+  EXPECT_THAT(ask(server->probe_port(), "GET /healthz"),
+              AllOf(StartsWith("HTTP/1.1 200 OK"), EndsWith("\r\n\r\nok")));
+  EXPECT_THAT(ask(server->probe_port(), "GET /readyz"), EndsWith("\r\n\r\nok"));
+  EXPECT_THAT(ask(server->probe_port(), "GET /readyz?verbose"),
+              EndsWith("\r\n\r\n[+]ping ok\n[+]pods-synced ok\nreadyz check passed\n"));
+  EXPECT_THAT(ask(server->probe_port(), "HEAD /healthz"),
+              AllOf(HasSubstr("Content-Length: 2\r\n"), EndsWith("\r\n\r\n")));
+}
+
+TEST_F(HealthServerTest, AFailingCheckSaysWhichAndWhy) {
+  std::atomic<bool> synced = false;
+  const auto server = start(
+      {.metrics_bind_address = "0",
+       .probe_bind_address = "127.0.0.1:0",
+       .healthz = {{"loop", [] { return std::nullopt; }}},
+       .readyz = {{"pods-synced",
+                   [&]() -> std::optional<std::string> {
+                     if (synced) return std::nullopt;
+                     return "the first list has not come";
+                   }},
+                  {"broken", []() -> std::optional<std::string> { throw std::runtime_error("thrown"); }}}});
+  ASSERT_NE(server, nullptr);
+  EXPECT_THAT(ask(server->probe_port(), "GET /readyz"),
+              AllOf(StartsWith("HTTP/1.1 500 "),
+                    EndsWith("[+]ping ok\n[-]pods-synced failed: the first list has not come\n"
+                             "[-]broken failed: the check itself failed: thrown\nreadyz check failed\n")));
+  EXPECT_THAT(ask(server->probe_port(), "GET /healthz"), StartsWith("HTTP/1.1 200 OK"));
+  synced = true;
+  EXPECT_THAT(ask(server->probe_port(), "GET /readyz"), HasSubstr("[+]pods-synced ok\n"));
+}
+
+TEST_F(HealthServerTest, ServesTheMetrics) {
+  const auto server =
+      start({.metrics_bind_address = "127.0.0.1:0", .probe_bind_address = "0", .healthz = {}, .readyz = {}});
+  ASSERT_NE(server, nullptr);
+  EXPECT_EQ(server->probe_port(), 0);
+  const std::string answer = ask(server->metrics_port(), "GET /metrics");
+  EXPECT_THAT(answer, HasSubstr("Content-Type: text/plain; version=0.0.4"));
+  EXPECT_THAT(answer, HasSubstr("\npoolwarden_leader 0\n"));
+  EXPECT_THAT(ask(server->metrics_port(), "GET /healthz"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(ask(server->metrics_port(), "GET /metrics/more"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(ask(server->metrics_port(), "POST /metrics"), StartsWith("HTTP/1.1 405 "));
+}
+
+TEST_F(HealthServerTest, OneAddressMayServeBoth) {
+  // A port that was free a moment ago.
+  std::string address;
+  {
+    const auto probe = start(
+        {.metrics_bind_address = "0", .probe_bind_address = "127.0.0.1:0", .healthz = {}, .readyz = {}});
+    ASSERT_NE(probe, nullptr);
+    address = fmt::format("127.0.0.1:{}", probe->probe_port());
+  }
+  const auto server =
+      start({.metrics_bind_address = address, .probe_bind_address = address, .healthz = {}, .readyz = {}});
+  ASSERT_NE(server, nullptr);
+  EXPECT_EQ(server->metrics_port(), server->probe_port());
+  EXPECT_THAT(ask(server->probe_port(), "GET /healthz"), StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_THAT(ask(server->probe_port(), "GET /metrics"), StartsWith("HTTP/1.1 200 OK"));
+}
+
+TEST_F(HealthServerTest, AllAddresses) {
+  const auto server =
+      start({.metrics_bind_address = ":0", .probe_bind_address = "0", .healthz = {}, .readyz = {}});
+  ASSERT_NE(server, nullptr);
+  EXPECT_NE(server->metrics_port(), 0);
+  EXPECT_THAT(ask(server->metrics_port(), "GET /metrics"), StartsWith("HTTP/1.1 200 OK"));
+}
+
+TEST_F(HealthServerTest, AnAddressInUseIsNamedWithItsFlagAndTheFix) {
+  const auto first =
+      start({.metrics_bind_address = "0", .probe_bind_address = "127.0.0.1:0", .healthz = {}, .readyz = {}});
+  ASSERT_NE(first, nullptr);
+  const std::string address = fmt::format("127.0.0.1:{}", first->probe_port());
+  EXPECT_THAT(
+      problem_with({.metrics_bind_address = address, .probe_bind_address = "0", .healthz = {}, .readyz = {}}),
+      AllOf(StartsWith("--metrics-bind-address=" + address + ": the address is already in use"),
+            HasSubstr("\"0\" to switch it off")));
+}
+
+TEST_F(HealthServerTest, AMalformedAddressIsNamedWithItsFlag) {
+  EXPECT_THAT(
+      problem_with({.metrics_bind_address = "0", .probe_bind_address = "8081", .healthz = {}, .readyz = {}}),
+      StartsWith("--health-probe-bind-address=8081: the port is missing; give it as \":8080\""));
+}
+
+TEST_F(HealthServerTest, SilentClientsDoNotKeepTheProbesFromAnswering) {
+  const auto server =
+      start({.metrics_bind_address = "0", .probe_bind_address = "127.0.0.1:0", .healthz = {}, .readyz = {}});
+  ASSERT_NE(server, nullptr);
+  const int silent = connect_to(server->probe_port());
+  EXPECT_THAT(ask(server->probe_port(), "GET /healthz"), StartsWith("HTTP/1.1 200 OK"));
+  ::close(silent);
+}
+
+TEST(ParseBindAddress, Table) {
+  struct Row {
+    std::string text;
+    std::string host;
+    int port;
+  };
+  const Row good[] = {
+      {":8080", "", 8080},         {"127.0.0.1:8080", "127.0.0.1", 8080}, {"[::1]:0", "::1", 0},
+      {"0.0.0.0:1", "0.0.0.0", 1}, {"[::]:65535", "::", 65535},
+  };
+  for (const Row& row : good) {
+    const auto address = parse_bind_address(row.text);
+    ASSERT_TRUE(address) << row.text << ": " << address.error();
+    EXPECT_EQ(address->host, row.host) << row.text;
+    EXPECT_EQ(address->port, row.port) << row.text;
+  }
+  struct Bad {
+    std::string text;
+    std::string problem;
+  };
+  const Bad bad[] = {
+      {"8080", "the port is missing"},
+      {"localhost:8080", "\"localhost\" is not an IP address"},
+      {":", "\"\" is not a port from 0 to 65535"},
+      {":65536", "\"65536\" is not a port from 0 to 65535"},
+      {":-1", "\"-1\" is not a port from 0 to 65535"},
+      {":80 ", "\"80 \" is not a port from 0 to 65535"},
+      {":http", "\"http\" is not a port from 0 to 65535"},
+      {"::1:80", "\"::1\" is not an IP address"},
+      {"[127.0.0.1]:80", "\"127.0.0.1\" is not an IP address"},
+      {"[]:80", "\"[]\" is not an IP address"},
+      {"127.0.0.1:80,0.0.0.0:81", "\"127.0.0.1:80,0.0.0.0\" is not an IP address"},
+  };
+  for (const Bad& row : bad) {
+    const auto address = parse_bind_address(row.text);
+    ASSERT_FALSE(address) << row.text;
+    EXPECT_EQ(address.error(), row.problem) << row.text;
+  }
+}
+
+}  // namespace
+}  // namespace poolwarden::telemetry
