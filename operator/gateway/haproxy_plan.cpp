@@ -1,0 +1,175 @@
+#include "gateway/haproxy_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include <fmt/format.h>
+
+namespace poolwarden::gateway {
+namespace {
+
+bool is_ours(std::string_view server, std::string_view prefix) {
+  if (server.size() <= prefix.size() || !server.starts_with(prefix)) return false;
+  server.remove_prefix(prefix.size());
+  return std::all_of(server.begin(), server.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+Command make_command(CommandKind kind, const BackendName& names, const ObservedServer& server,
+                     const ServerAddress& address) {
+  const std::string target = fmt::format("set server {}/{}", names.backend, server.name);
+  Command command{kind, server.name, address, {}};
+  switch (kind) {
+    case CommandKind::kWithdraw:
+      command.text = target + " state drain";
+      break;
+    case CommandKind::kPark:
+      command.text = target + " state maint";
+      break;
+    case CommandKind::kReaddress:
+      command.text = fmt::format("{} addr {} port {}", target, address.ip, address.port);
+      break;
+    case CommandKind::kAdmit:
+      command.text = target + " state ready";
+      break;
+  }
+  return command;
+}
+
+// Of several slots with one address the one that serves is kept, then the one that still drains.
+int rank(const ObservedServer& server) {
+  switch (server.admin) {
+    case AdminState::kReady:
+      return 0;
+    case AdminState::kDrain:
+      return 1;
+    case AdminState::kMaintenance:
+      return 2;
+  }
+  return 2;
+}
+
+class Planner {
+ public:
+  Planner(const HaproxySnapshot& observed, const BackendName& names) : names_(names) {
+    for (const ObservedServer& server : observed.servers) {
+      if (is_ours(server.name, names.slot_prefix)) slots_.push_back(&server);
+    }
+    plan_.slots = slots_.size();
+    for (const ObservedServer* slot : slots_) {
+      if (slot->admin == AdminState::kReady) ++plan_.ready;
+      if (slot->admin == AdminState::kDrain) ++plan_.draining;
+      if (!slot->address) continue;
+      const ObservedServer*& best = by_address_[*slot->address];
+      if (best == nullptr || rank(*slot) < rank(*best)) best = slot;
+    }
+  }
+
+  HaproxyPlan run(const std::vector<WantedServer>& wanted) {
+    std::vector<const WantedServer*> homeless;
+    for (const WantedServer& want : wanted) {
+      if (want.state != api::EndpointState::kReady) continue;
+      if (!admit_in_place(want)) homeless.push_back(&want);
+    }
+    for (const ObservedServer* slot : slots_) {
+      if (!kept_.contains(slot)) take_out(*slot);
+    }
+    place(homeless);
+    // Withdrawals are acknowledged before anything else is said: nothing that can fail or take its time
+    // stands between a list that lost an endpoint and HAProxy knowing it.
+    plan_.commands = withdrawals_.empty() ? std::move(rest_) : std::move(withdrawals_);
+    return std::move(plan_);
+  }
+
+ private:
+  bool admit_in_place(const WantedServer& want) {
+    const auto found = by_address_.find(want.address);
+    if (found == by_address_.end()) return false;
+    const ObservedServer& slot = *found->second;
+    kept_.insert(&slot);
+    if (slot.admin != AdminState::kReady) say(CommandKind::kAdmit, slot, want.address);
+    return true;
+  }
+
+  void take_out(const ObservedServer& slot) {
+    const ServerAddress address = slot.address.value_or(ServerAddress{});
+    if (slot.admin == AdminState::kReady) say(CommandKind::kWithdraw, slot, address);
+    if (slot.admin == AdminState::kDrain && slot.busy == 0) say(CommandKind::kPark, slot, address);
+    // A parked slot may still finish requests that it had when someone else put it in maintenance: its
+    // address is left until it is idle, so that what it is doing can be told from what it will do.
+    if (slot.admin == AdminState::kMaintenance && slot.busy == 0) free_.push_back(&slot);
+  }
+
+  void place(const std::vector<const WantedServer*>& homeless) {
+    auto next = free_.begin();
+    for (const WantedServer* want : homeless) {
+      if (next == free_.end()) {
+        plan_.unplaced.push_back(want->pod);
+      } else {
+        say(CommandKind::kReaddress, **next++, want->address);
+      }
+    }
+  }
+
+  void say(CommandKind kind, const ObservedServer& slot, const ServerAddress& address) {
+    auto& list = kind == CommandKind::kWithdraw ? withdrawals_ : rest_;
+    list.push_back(make_command(kind, names_, slot, address));
+  }
+
+  const BackendName& names_;
+  std::vector<const ObservedServer*> slots_;
+  std::map<ServerAddress, const ObservedServer*> by_address_;
+  std::set<const ObservedServer*> kept_;
+  std::vector<const ObservedServer*> free_;
+  std::vector<Command> withdrawals_;
+  std::vector<Command> rest_;
+  HaproxyPlan plan_;
+};
+
+}  // namespace
+
+std::vector<WantedServer> wanted_servers(const api::EndpointSet& list, std::vector<std::string>* problems) {
+  std::vector<WantedServer> wanted;
+  for (const api::Endpoint& endpoint : list.endpoints) {
+    for (const api::EndpointPort& port : endpoint.ports) {
+      auto address = make_address(endpoint.ip, port.number);
+      if (address) {
+        wanted.push_back({std::move(*address), endpoint.pod, endpoint.state});
+      } else {
+        problems->push_back(fmt::format("pod {}: '{}' port {} is not an address a server can have",
+                                        endpoint.pod, endpoint.ip, port.number));
+      }
+    }
+    if (endpoint.ports.empty()) problems->push_back(fmt::format("pod {} has no ports", endpoint.pod));
+  }
+  std::stable_sort(wanted.begin(), wanted.end(), [](const WantedServer& a, const WantedServer& b) {
+    return std::tie(a.address, a.state) < std::tie(b.address, b.state);
+  });
+  const auto same = [](const WantedServer& a, const WantedServer& b) { return a.address == b.address; };
+  wanted.erase(std::unique(wanted.begin(), wanted.end(), same), wanted.end());
+  return wanted;
+}
+
+HaproxyPlan make_plan(const std::vector<WantedServer>& wanted, const HaproxySnapshot& observed,
+                      const BackendName& names) {
+  return Planner(observed, names).run(wanted);
+}
+
+std::optional<std::string> refusal_of(const Command& command, std::string_view answer) {
+  // "state" is silent when it worked. "addr" always speaks, and differently from release to release, so only
+  // what it says of success is known; whether the address is right is seen in the next snapshot anyway.
+  if (answer.empty()) return std::nullopt;
+  if (command.kind == CommandKind::kReaddress &&
+      (answer.starts_with("IP changed") || answer.starts_with("port changed") ||
+       answer.starts_with("no need"))) {
+    return std::nullopt;
+  }
+  std::string text(answer.substr(0, 200));
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, ' ');
+  while (text.ends_with(' ')) text.pop_back();
+  return fmt::format("HAProxy refused '{}': {}", command.text, text);
+}
+
+}  // namespace poolwarden::gateway

@@ -1,0 +1,78 @@
+// What to say to HAProxy, given the published list and what HAProxy itself reports. Pure; any thread.
+//
+// Servers are slots, declared ahead in haproxy.cfg with `server-template pod- 64 127.0.0.1:1 disabled`, and
+// not created and deleted with `add server` and `del server`: both work in 2.6 without experimental mode, but
+// deleting a server that a stream still refers to has crashed 2.6 and 2.8 in production (haproxy/haproxy
+// #2298, #2323, #2378; fixed in 2.9, not in Debian 12's 2.6.12), and a server added at runtime takes nothing
+// from `default-server`. A slot is never freed, keeps its options in haproxy.cfg where people look for them,
+// and can be restored by HAProxy's own server-state file. The cost: their number is fixed by haproxy.cfg.
+//
+// A slot's life:
+//   parked (maintenance, idle) -> readdressed -> ready -> draining -> parked
+//   draining -> ready   the endpoint came back
+// Identity is the address: nothing needs to be remembered, so a plan made after any restart, on either side,
+// is right. Each plan is one step made from a fresh snapshot: `ready` is only ever said of a slot whose
+// address HAProxy has just reported. A plan for a snapshot that agrees with the list is empty.
+#pragma once
+
+#include "api/endpoint_set.h"
+#include "gateway/haproxy_answers.h"
+#include "gateway/server_address.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace poolwarden::gateway {
+
+enum class CommandKind : std::uint8_t {
+  kWithdraw,   // state drain: no new request; those it has go on
+  kPark,       // state maint: drained and idle, free for another endpoint
+  kReaddress,  // addr ... port ...: a parked slot gets an endpoint
+  kAdmit,      // state ready
+};
+
+struct Command {
+  CommandKind kind = CommandKind::kWithdraw;
+  std::string server;
+  ServerAddress address;
+  std::string text;  // the Runtime API command
+
+  bool operator==(const Command&) const = default;
+};
+
+// One address wanted by the list: one of an endpoint's ports.
+struct WantedServer {
+  ServerAddress address;
+  std::string pod;
+  api::EndpointState state = api::EndpointState::kReady;
+
+  bool operator==(const WantedServer&) const = default;
+};
+
+// The list as addresses: sorted, each once; of two pods that name the same address the ready one counts.
+// Endpoints without a usable address are left out and named in `problems`.
+std::vector<WantedServer> wanted_servers(const api::EndpointSet& list, std::vector<std::string>* problems);
+
+struct BackendName {
+  std::string backend;
+  std::string slot_prefix;  // a server is ours if its name is this and digits
+};
+
+struct HaproxyPlan {
+  std::vector<Command> commands;      // withdrawals only, if there are any; else all that may be said now
+  std::size_t slots = 0;              // servers of ours in the backend
+  std::size_t ready = 0;              // as observed
+  std::size_t draining = 0;           // as observed: still at work, not taking requests
+  std::vector<std::string> unplaced;  // pods that found no free slot
+};
+
+HaproxyPlan make_plan(const std::vector<WantedServer>& wanted, const HaproxySnapshot& observed,
+                      const BackendName& names);
+
+// Whether the answer to a command is a refusal, for a person; nothing if it was carried out.
+std::optional<std::string> refusal_of(const Command& command, std::string_view answer);
+
+}  // namespace poolwarden::gateway
