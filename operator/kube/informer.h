@@ -5,20 +5,31 @@
 // recreated namesake is reported as deleted and added; an object never goes back in time (observe() with
 // the answer of one's own write makes it visible before the watch brings it).
 //
+// How "never back in time" is kept: an object is replaced only by the same object (UID) with a version that
+// is not older, or by a namesake. An observed object that is not in the cache is taken in only if it is
+// newer than everything the watch has told, and was not seen deleted. A list does not remove what was
+// observed after the list was made. Versions that do not compare count as newer when they arrive later.
+//
+// A relist costs no second copy: what it brings unchanged is dropped page by page in favour of what is held.
+//
 // Owned and used by one thread (the loop). Decoding happens elsewhere: see informer_runner.h.
 #pragma once
 
+#include "kube/reflector.h"
+#include "kube/resource_version.h"
+#include "kube/store.h"
+#include "kube/time.h"
+#include "kube/tombstones.h"
+#include "kube/watch_decoder.h"
+
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
-
-#include "kube/reflector.h"
-#include "kube/store.h"
-#include "kube/time.h"
-#include "kube/watch_decoder.h"
 
 namespace poolwarden::kube {
 
@@ -44,7 +55,7 @@ struct InformerInput {
   };
   struct WatchOpened {};
   struct WatchArrived {
-    std::vector<WatchEvent<Object>> events;
+    std::vector<WatchEvent<Object>> events;  // may be empty: bytes came, but no whole line
   };
   struct WatchEnded {
     std::optional<Error> error;  // nothing: a clean EOF
@@ -58,26 +69,68 @@ template <class Codec>
 class Informer {
  public:
   using Object = typename Codec::Object;
+  using Ptr = std::shared_ptr<const Object>;
   using Input = InformerInput<Object>;
+  using Deltas = std::vector<Delta<Object>>;
 
-  Informer(ReflectorOptions options, RandomSource random);
+  Informer(ReflectorOptions options, RandomSource random) : reflector_(options, std::move(random)) {}
 
   // Each returns what the shell should do now; differences are appended to `deltas`.
-  std::vector<ReflectorAction> start(TimePoint now);
-  std::vector<ReflectorAction> step(Input input, TimePoint now, std::vector<Delta<Object>>& deltas);
-  std::vector<ReflectorAction> tick(TimePoint now);  // call at or after next_deadline()
-  std::optional<TimePoint> next_deadline() const;
+  std::vector<ReflectorAction> start(TimePoint now) {
+    last_byte_ = now;
+    return reflector_.step({0, ReflectorInput::Start{}}, now).actions;
+  }
+  std::vector<ReflectorAction> step(Input input, TimePoint now, Deltas& deltas);
+  // Call at or after next_deadline().
+  std::vector<ReflectorAction> tick(TimePoint now) {
+    ReflectorStep step = reflector_.step({0, ReflectorInput::Tick{}}, now);
+    if (step.cache == CacheEffect::kDropStage) drop_stage();
+    return std::move(step.actions);
+  }
+  std::optional<TimePoint> next_deadline() const { return reflector_.next_deadline(); }
 
   // The object as the API server returned it for our own write: taken in at once unless the cache has it
-  // or something newer, or the object was seen deleted.
-  void observe(Object object, TimePoint now, std::vector<Delta<Object>>& deltas);
+  // or something newer, or the object was seen deleted. Before the first list nothing is: it will hold it.
+  void observe(Object object, TimePoint now, Deltas& deltas);
   // A hook on every object before it is stored (interning); set once, before start().
-  void set_transform(std::function<void(Object&)> transform);
+  void set_transform(std::function<void(Object&)> transform) { transform_ = std::move(transform); }
 
-  bool synced() const;                        // one list has been swapped in
-  const Store<Object>& store() const;
-  std::optional<Error> last_error() const;    // why it is not listing or watching now; nothing while it is
-  TimePoint last_byte() const;                // when anything last came from the server (start() before that)
+  // Indices of the store (store.h); best added before start().
+  IndexId add_index(typename Store<Object>::IndexFunction function) {
+    return store_.add_index(std::move(function));
+  }
+  void reindex(IndexId id) { store_.reindex(id); }
+
+  bool synced() const { return synced_; }  // one list has been swapped in
+  const Store<Object>& store() const { return store_; }
+  // Why it is not listing or watching now; nothing while it is.
+  std::optional<Error> last_error() const { return reflector_.last_error(); }
+  TimePoint last_byte() const {
+    return last_byte_;
+  }  // when anything last came from the server (start() before that)
+
+ private:
+  void stage(std::vector<Object> items);
+  void swap_in(bool rewound, TimePoint decoded_at, Deltas& deltas);
+  void apply(WatchEvent<Object> event, TimePoint decoded_at, Deltas& deltas);
+  void put(Ptr object, TimePoint at, Deltas& deltas);
+  void remove(const Ptr& object, TimePoint at, Deltas& deltas);
+  Ptr keep(Object object) {
+    if (transform_) transform_(object);
+    return std::make_shared<const Object>(std::move(object));
+  }
+  void drop_stage() { std::vector<Ptr>().swap(staged_); }
+  static ReflectorInput summary(const Input& input);
+
+  Reflector reflector_;
+  Store<Object> store_;
+  std::vector<Ptr> staged_;
+  Tombstones tombstones_;
+  std::function<void(Object&)> transform_;
+  TimePoint last_byte_{};
+  bool synced_ = false;
 };
 
 }  // namespace poolwarden::kube
+
+#include "kube/informer_impl.h"

@@ -1,0 +1,171 @@
+// The bodies of informer.h's longer functions; included by it alone.
+#pragma once
+
+#include "kube/informer.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace poolwarden::kube {
+
+// The reflector needs versions and errors, not objects.
+template <class Codec>
+ReflectorInput Informer<Codec>::summary(const Input& input) {
+  ReflectorInput out;
+  out.attempt = input.attempt;
+  if (const auto* list = std::get_if<typename Input::ListArrived>(&input.what)) {
+    out.what = ReflectorInput::PageListed{list->page.resource_version, list->page.continue_token};
+  } else if (const auto* failed = std::get_if<typename Input::ListFailed>(&input.what)) {
+    out.what = ReflectorInput::ListFailed{failed->error};
+  } else if (std::holds_alternative<typename Input::WatchOpened>(input.what)) {
+    out.what = ReflectorInput::WatchOpened{};
+  } else if (const auto* watch = std::get_if<typename Input::WatchArrived>(&input.what)) {
+    ReflectorInput::WatchData data;
+    for (auto event = watch->events.rbegin(); event != watch->events.rend() && data.resource_version.empty();
+         ++event) {
+      data.resource_version = event->resource_version;
+    }
+    out.what = std::move(data);
+  } else {
+    out.what = ReflectorInput::WatchEnded{std::get<typename Input::WatchEnded>(input.what).error};
+  }
+  return out;
+}
+
+template <class Codec>
+std::vector<ReflectorAction> Informer<Codec>::step(Input input, TimePoint now, Deltas& deltas) {
+  if (!reflector_.awaits(input.attempt)) return {};
+  const auto* failed = std::get_if<typename Input::ListFailed>(&input.what);
+  const bool from_server = failed != nullptr
+                               ? failed->error.http_status != 0
+                               : !std::holds_alternative<typename Input::WatchEnded>(input.what);
+  if (from_server) last_byte_ = std::max(last_byte_, input.decoded_at);
+
+  ReflectorStep step = reflector_.step(summary(input), now);
+  switch (step.cache) {
+    case CacheEffect::kNone:
+      break;
+    case CacheEffect::kDropStage:
+      drop_stage();
+      break;
+    case CacheEffect::kStage:
+      stage(std::move(std::get<typename Input::ListArrived>(input.what).page.items));
+      break;
+    case CacheEffect::kSwapIn:
+    case CacheEffect::kSwapInRewound:
+      stage(std::move(std::get<typename Input::ListArrived>(input.what).page.items));
+      swap_in(step.cache == CacheEffect::kSwapInRewound, input.decoded_at, deltas);
+      break;
+    case CacheEffect::kApply:
+      for (auto& event : std::get<typename Input::WatchArrived>(input.what).events) {
+        apply(std::move(event), input.decoded_at, deltas);
+      }
+      break;
+  }
+  return std::move(step.actions);
+}
+
+template <class Codec>
+void Informer<Codec>::stage(std::vector<Object> items) {
+  for (Object& item : items) {
+    Ptr held = store_.find(item.ns, item.name);
+    const bool unchanged = held != nullptr && held->uid == item.uid && !item.resource_version.empty() &&
+                           held->resource_version == item.resource_version;
+    staged_.push_back(unchanged ? std::move(held) : keep(std::move(item)));
+  }
+}
+
+template <class Codec>
+void Informer<Codec>::swap_in(bool rewound, TimePoint decoded_at, Deltas& deltas) {
+  std::vector<Ptr> staged = std::move(staged_);
+  drop_stage();
+  const auto by_key = [](const Ptr& a, const Ptr& b) {
+    return std::tie(a->ns, a->name) < std::tie(b->ns, b->name);
+  };
+  std::stable_sort(staged.begin(), staged.end(), by_key);
+
+  std::vector<Ptr> gone;
+  store_.for_each([&](const Ptr& held) {
+    if (std::binary_search(staged.begin(), staged.end(), held, by_key)) return;
+    // Our own write's answer was newer than the list: the watch that starts at the list will tell.
+    if (!rewound && older(reflector_.resource_version(), held->resource_version)) return;
+    gone.push_back(held);
+  });
+  if (rewound) tombstones_.clear();
+  for (const Ptr& held : gone) remove(held, decoded_at, deltas);
+  for (Ptr& object : staged) {
+    if (rewound) {
+      // The version it had belongs to a history that is no more: let the list win.
+      const Ptr held = store_.find(object->ns, object->name);
+      if (held != nullptr && held != object && held->uid == object->uid) {
+        store_.put(object);
+        deltas.push_back({DeltaKind::kModified, held, std::move(object), decoded_at});
+        continue;
+      }
+    }
+    put(std::move(object), decoded_at, deltas);
+  }
+  synced_ = true;
+}
+
+template <class Codec>
+void Informer<Codec>::apply(WatchEvent<Object> event, TimePoint decoded_at, Deltas& deltas) {
+  switch (event.type) {
+    case WatchEventType::kBookmark:
+      return;
+    case WatchEventType::kAdded:
+    case WatchEventType::kModified:
+      put(keep(std::move(event.object)), decoded_at, deltas);
+      return;
+    case WatchEventType::kDeleted: {
+      const Ptr held = store_.find(event.object.ns, event.object.name);
+      // A namesake that is newer has been observed already: this is the end of the one before.
+      if (held != nullptr && held->uid == event.object.uid) {
+        remove(held, decoded_at, deltas);
+      } else {
+        tombstones_.add(event.object.uid);
+      }
+      return;
+    }
+  }
+}
+
+template <class Codec>
+void Informer<Codec>::observe(Object object, TimePoint now, Deltas& deltas) {
+  if (!synced_ || tombstones_.has(object.uid)) return;
+  const Ptr held = store_.find(object.ns, object.name);
+  // The watch has told everything up to its version. What is not here by then has gone.
+  const bool known = held != nullptr && held->uid == object.uid;
+  if (!known && compare_versions(object.resource_version, reflector_.resource_version()) <= 0) return;
+  put(keep(std::move(object)), now, deltas);
+}
+
+template <class Codec>
+void Informer<Codec>::put(Ptr object, TimePoint at, Deltas& deltas) {
+  const Ptr held = store_.find(object->ns, object->name);
+  if (held == nullptr) {
+    store_.put(object);
+    deltas.push_back({DeltaKind::kAdded, nullptr, std::move(object), at});
+    return;
+  }
+  const auto order = compare_versions(object->resource_version, held->resource_version);
+  if (held == object || order < 0) return;
+  if (held->uid != object->uid) {
+    remove(held, at, deltas);
+    store_.put(object);
+    deltas.push_back({DeltaKind::kAdded, nullptr, std::move(object), at});
+    return;
+  }
+  if (order == 0 && !object->resource_version.empty()) return;
+  store_.put(object);
+  deltas.push_back({DeltaKind::kModified, held, std::move(object), at});
+}
+
+template <class Codec>
+void Informer<Codec>::remove(const Ptr& object, TimePoint at, Deltas& deltas) {
+  tombstones_.add(object->uid);
+  store_.erase(object->ns, object->name);
+  deltas.push_back({DeltaKind::kDeleted, object, nullptr, at});
+}
+
+}  // namespace poolwarden::kube

@@ -1,0 +1,227 @@
+// Keeps a cache in step with the API server: list page by page, watch from there, again for ever.
+//
+// A pure state machine. What came goes in as a ReflectorInput with the time; what to do comes out as
+// actions and as what to do with the decoded objects (CacheEffect). No I/O, no clock, no objects: it knows
+// their resource versions only.
+//
+// Promises: there is always a next deadline once started; one request or watch is under way at a time; an
+// answer to one that was given up changes nothing; nothing is retried without a delay except after a spell
+// in which data flowed; and it never gives up.
+//
+// Lists are consistent reads: resourceVersion unset, limit 500. They cannot come from a server that lags
+// behind what was seen already, so a relist cannot go back in time and there is no "too large resource
+// version" to fall back from; with resourceVersion=0 servers ignore `limit` and answer everything at once;
+// "NotOlderThan" is paged differently from version to version. One operator's relists are few, and since
+// Kubernetes 1.31 they are answered from the server's cache.
+// https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
+//
+// Nevertheless a list older than what was seen is refused kStaleListLimit times in a row, which outlasts a
+// lagging replica; then history was rewound (etcd restored from a backup) and the list is the truth.
+//
+// A resource version that is gone (410) shows in three ways, and all lead to a new list: an ERROR event
+// inside a 200, HTTP 410 at connect, and a 200 that ends at once without an event (kEmptyWatchLimit times).
+// So does one that is too new for the server. Refused connections, 429 and 5xx do not: the watch goes on
+// where it was, after a delay.
+//
+// Owned and used by one thread.
+#pragma once
+
+#include "kube/backoff.h"
+#include "kube/random.h"
+#include "kube/result.h"
+#include "kube/time.h"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace poolwarden::kube {
+
+struct ReflectorOptions {
+  int page_limit = 500;
+  std::chrono::seconds list_deadline{30};  // one page; "too large resource version" takes servers 3 s to say
+  // The server ends the watch after a random time between these, so that watches do not end together.
+  std::chrono::seconds watch_timeout_min{300};
+  std::chrono::seconds watch_timeout_max{600};
+  // Silence longer than this is a dead connection: servers send bookmarks about once a minute.
+  std::chrono::seconds idle_timeout{150};
+  // How long after a transport's own deadline its answer is believed lost.
+  std::chrono::seconds grace{10};
+  std::chrono::seconds forbidden_retry{30};     // half of it to all of it
+  std::chrono::seconds retry_after_limit{120};  // however long the server asks for
+  BackoffOptions backoff;
+};
+
+struct StartList {
+  std::uint64_t attempt = 0;
+  std::string continue_token;
+  int limit = 0;
+  std::chrono::milliseconds deadline{0};
+
+  bool operator==(const StartList&) const = default;
+};
+struct StartWatch {
+  std::uint64_t attempt = 0;
+  std::string resource_version;
+  std::chrono::seconds timeout{0};            // asked of the server
+  std::chrono::milliseconds idle_timeout{0};  // kept by the transport
+  std::chrono::milliseconds deadline{0};      // until the head has come
+
+  bool operator==(const StartWatch&) const = default;
+};
+// The watch of that attempt is over for us: let go of it. It may have ended by itself.
+struct CancelStream {
+  std::uint64_t attempt = 0;
+
+  bool operator==(const CancelStream&) const = default;
+};
+
+enum class RestartReason : std::uint8_t {
+  kClosed,     // the server ended a watch that had run, as it does every five to ten minutes
+  kShort,      // it ended within a second
+  kExpired,    // the resource version is gone or too new
+  kFailed,     // refused, cut, time-out, 429, 5xx, unreadable
+  kForbidden,  // 401, 403
+  kStale,      // a list older than what was seen before
+  kLost,       // no answer at all, long after its deadline
+};
+std::string_view to_string(RestartReason reason);  // "closed", for the metric's label
+
+// A list or a watch did not go on, and will be made again.
+struct Restarted {
+  RestartReason reason = RestartReason::kFailed;
+
+  bool operator==(const Restarted&) const = default;
+};
+using ReflectorAction = std::variant<StartList, StartWatch, CancelStream, Restarted>;
+
+// What to do with the objects that came with the input.
+enum class CacheEffect : std::uint8_t {
+  kNone,           // nothing came, or it does not count
+  kStage,          // a page, with more to come: put it aside
+  kSwapIn,         // the last page: what was put aside is now the truth
+  kSwapInRewound,  // the same, and whatever was seen before is of another history
+  kApply,          // watch events
+  kDropStage,      // forget what was put aside
+};
+
+struct ReflectorStep {
+  std::vector<ReflectorAction> actions;
+  CacheEffect cache = CacheEffect::kNone;
+};
+
+struct ReflectorInput {
+  struct Start {};
+  struct PageListed {
+    std::string resource_version;
+    std::string continue_token;
+  };
+  struct ListFailed {
+    Error error;
+  };
+  struct WatchOpened {};
+  struct WatchData {
+    std::string resource_version;  // of the last event; empty: no event, only bytes
+  };
+  struct WatchEnded {
+    std::optional<Error> error;  // an ERROR event's, too; nothing: a clean EOF
+  };
+  struct Tick {};
+  std::uint64_t attempt = 0;  // which action this answers; without meaning for Start and Tick
+  std::variant<Start, PageListed, ListFailed, WatchOpened, WatchData, WatchEnded, Tick> what;
+};
+
+class Reflector {
+ public:
+  static constexpr int kStaleListLimit = 8;
+  static constexpr int kEmptyWatchLimit = 3;
+  static constexpr int kMaxPages = 2000;
+  static constexpr Duration kShortWatch = std::chrono::seconds(1);
+
+  // How far a list has come.
+  struct ListProgress {
+    std::string continue_token;    // empty: from the beginning
+    std::string resource_version;  // of its first page
+    int pages = 0;
+    bool rewound = false;
+  };
+
+  // Transitions; every other (state, input) pair changes nothing:
+  //   Idle       -> Listing     Start
+  //   Listing    -> Listing     a page with a continue token
+  //              -> Connecting  the last page
+  //              -> Waiting     failed, stale or lost; goes on at the same page only after a passing failure
+  //   Connecting -> Watching    opened, or data
+  //              -> Waiting     failed, ended or lost; to list again if the version is gone or the request
+  //              wrong
+  //   Watching   -> Watching    data
+  //              -> Connecting  ended after more than a second, or failed after a healthy spell
+  //              -> Listing     the version is gone, after a healthy spell
+  //              -> Waiting     any other end, or silence
+  //   Waiting    -> Listing, Connecting  the delay is over
+  struct Idle {};
+  struct Listing {
+    std::uint64_t attempt = 0;
+    ListProgress progress;
+    TimePoint deadline{};
+  };
+  struct Connecting {
+    std::uint64_t attempt = 0;
+    TimePoint deadline{};
+  };
+  struct Watching {
+    std::uint64_t attempt = 0;
+    TimePoint opened{};
+    bool had_event = false;
+    TimePoint deadline{};
+  };
+  struct Waiting {
+    TimePoint until{};
+    std::optional<ListProgress> list;  // nothing: watch
+  };
+  using State = std::variant<Idle, Listing, Connecting, Watching, Waiting>;
+
+  Reflector(ReflectorOptions options, RandomSource random);
+
+  [[nodiscard]] ReflectorStep step(const ReflectorInput& input, TimePoint now);
+  std::optional<TimePoint> next_deadline() const;  // when to step with a Tick; nothing before Start
+
+  const State& state() const { return state_; }
+  // True while an answer to that attempt counts.
+  bool awaits(std::uint64_t attempt) const;
+  // The newest version seen from a list or a watch.
+  const std::string& resource_version() const { return resource_version_; }
+  const std::optional<Error>& last_error() const { return last_error_; }
+
+ private:
+  void start_list(ListProgress progress, TimePoint now, ReflectorStep& out);
+  void start_watch(TimePoint now, ReflectorStep& out);
+  void wait(Duration delay, std::optional<ListProgress> list, TimePoint now);
+  Duration delay_after(const Error& error);
+
+  void on_page(const Listing& listing, const ReflectorInput::PageListed& page, TimePoint now,
+               ReflectorStep& out);
+  void on_list_failed(const Listing& listing, const Error& error, RestartReason reason, TimePoint now,
+                      ReflectorStep& out);
+  void on_watch_data(const ReflectorInput::WatchData& data, TimePoint now, ReflectorStep& out);
+  void on_watch_ended(const std::optional<Error>& error, TimePoint now, ReflectorStep& out);
+  void on_watch_closed(const Watching& watching, TimePoint now, ReflectorStep& out);
+  void on_watch_failed(const Error& error, RestartReason reason, TimePoint now, ReflectorStep& out);
+  void on_tick(TimePoint now, ReflectorStep& out);
+
+  ReflectorOptions options_;
+  RandomSource random_;
+  Backoff backoff_;
+  State state_;
+  std::uint64_t last_attempt_ = 0;
+  std::string resource_version_;
+  std::optional<Error> last_error_;
+  int stale_lists_ = 0;    // in a row
+  int empty_watches_ = 0;  // in a row
+};
+
+}  // namespace poolwarden::kube
