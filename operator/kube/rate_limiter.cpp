@@ -20,10 +20,6 @@ Duration TokenBucket::reserve(TimePoint now) {
   return std::max(Duration::zero(), full_at_ - now - capacity_);
 }
 
-TimePoint TokenBucket::next_token(TimePoint now) const {
-  return std::max(now, std::max(full_at_, now) + period_ - capacity_);
-}
-
 Duration exponential_delay(Duration base, std::uint32_t failures, Duration cap) {
   Duration delay = std::min(base, cap);
   for (std::uint32_t i = 0; i < failures && delay < cap; ++i) {

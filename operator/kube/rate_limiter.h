@@ -27,14 +27,14 @@ class TokenBucket {
   // Takes the next token, although it may come later, and says how long to wait for it: for work that is
   // delayed and not refused. The waits of a burst add up, so each caller gets its own slot.
   Duration reserve(TimePoint now);
-  // When try_take() will next succeed; not later than `now` if it would now.
-  TimePoint next_token(TimePoint now) const;
+  // When the next token is there; in the past if one is there already.
+  TimePoint next_token() const { return full_at_ + period_ - capacity_; }
   bool full(TimePoint now) const { return full_at_ <= now; }
 
  private:
   Duration period_;
   Duration capacity_;  // period * burst
-  TimePoint full_at_{TimePoint::min()};
+  TimePoint full_at_{};
 };
 
 // base * 2^failures, and `cap` from where that would be more; never overflows.
