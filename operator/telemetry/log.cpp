@@ -84,7 +84,7 @@ bool needs_quotes(std::string_view text) {
   return text.empty() || text.size() > Log::kMaxValueBytes || !std::all_of(text.begin(), text.end(), plain);
 }
 
-void append_text(std::string& line, std::string_view message, std::initializer_list<Field> fields) {
+void append_text(std::string& line, std::string_view message, std::span<const Field> fields) {
   const std::string safe = escaped(message);
   line.append(safe, 1, safe.size() - 2);  // a message reads better without its quotes
   for (const Field& field : fields) {
@@ -95,7 +95,7 @@ void append_text(std::string& line, std::string_view message, std::initializer_l
   }
 }
 
-void append_json(std::string& line, std::string_view message, std::initializer_list<Field> fields) {
+void append_json(std::string& line, std::string_view message, std::span<const Field> fields) {
   line += "\"message\":";
   line += escaped(message);
   for (const Field& field : fields) {
@@ -165,7 +165,7 @@ Log::Log(const LogOptions& options)
 
 Log::~Log() = default;
 
-void Log::write(Level level, std::string_view message, std::initializer_list<Field> fields) {
+void Log::write(Level level, std::string_view message, std::span<const Field> fields) {
   if (!enabled(level)) return;
   try {
     std::string line;
