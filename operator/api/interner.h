@@ -14,9 +14,9 @@ namespace poolwarden::api {
 template <class T>
 class Interner {
  public:
-  std::shared_ptr<const T> intern(T value) {
-    if (auto found = values_.find(value); found != values_.end()) return *found;
-    return *values_.insert(std::make_shared<const T>(std::move(value))).first;
+  // The value held already if there is an equal one, else this very one. Not null.
+  std::shared_ptr<const T> intern(std::shared_ptr<const T> value) {
+    return *values_.insert(std::move(value)).first;
   }
   void sweep() {
     std::erase_if(values_, [](const std::shared_ptr<const T>& value) { return value.use_count() == 1; });
@@ -25,10 +25,7 @@ class Interner {
 
  private:
   struct Less {
-    using is_transparent = void;
-    bool operator()(const auto& a, const auto& b) const { return get(a) < get(b); }
-    static const T& get(const T& value) { return value; }
-    static const T& get(const std::shared_ptr<const T>& value) { return *value; }
+    bool operator()(const std::shared_ptr<const T>& a, const std::shared_ptr<const T>& b) const { return *a < *b; }
   };
   std::set<std::shared_ptr<const T>, Less> values_;
 };

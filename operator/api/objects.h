@@ -24,6 +24,8 @@ struct Deployment : Identity {
   bool has_pre_stop = false;
   std::int64_t termination_grace_seconds = 30;
   std::int64_t pre_stop_sleep_seconds = 0;  // 0 when preStop is not a sleep
+
+  bool operator==(const Deployment&) const = default;
 };
 
 struct ServicePort {
