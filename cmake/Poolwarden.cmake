@@ -42,11 +42,20 @@ function(poolwarden_library NAME)
     PRIVATE ${ARG_PRIVATE_DEPENDS})
 endfunction()
 
-# poolwarden_binary(NAME SOURCES ... DEPENDS ...): a program in build/bin.
+# What `make`, `make bench` and `make fuzz` build: the programs, the benchmarks, the fuzzers, and no tests.
+foreach(group programs benchmarks fuzzers)
+  add_custom_target(${group})
+endforeach()
+
+# poolwarden_binary(NAME SOURCES ... DEPENDS ... [GROUP programs]): a program in build/bin.
 function(poolwarden_binary NAME)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "GROUP" "SOURCES;DEPENDS" ${ARGN})
+  if(NOT ARG_GROUP)
+    set(ARG_GROUP programs)
+  endif()
   add_executable(${NAME} ${ARG_SOURCES})
   target_link_libraries(${NAME} PRIVATE poolwarden_flags ${ARG_DEPENDS})
+  add_dependencies(${ARG_GROUP} ${NAME})
 endfunction()
 
 # poolwarden_test(NAME SOURCES ... DEPENDS ... [LABELS ...] [TIMEOUT s]): a GoogleTest binary, one CTest test.

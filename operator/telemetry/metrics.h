@@ -41,7 +41,8 @@ class QueueSeries {
   void retried();
   void waited(Seconds in_queue);
   void worked(Seconds on_key);
-  void set_unfinished(Seconds sum_of_running, Seconds longest_running);
+  void set_unfinished(Seconds sum_of_running);
+  void set_longest_running(Seconds time);
 
  private:
   friend class Metrics;

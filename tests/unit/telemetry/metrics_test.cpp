@@ -107,7 +107,8 @@ TEST_F(MetricsTest, AWorkQueueHasTheNamesOfClientGo) {
   queue.retried();
   queue.waited(std::chrono::milliseconds(5));
   queue.worked(std::chrono::milliseconds(20));
-  queue.set_unfinished(Seconds(0.5), Seconds(0.25));
+  queue.set_unfinished(Seconds(0.5));
+  queue.set_longest_running(Seconds(0.25));
   const std::string text = scrape();
   for (const char* series : {
            "workqueue_depth{name=\"pools\"} 4\n",

@@ -1,0 +1,63 @@
+# Every target does its own set-up (Debian 12 packages, see scripts/setup.sh) and may be run from a clean checkout.
+#
+# The work is done by CMake; the presets in CMakePresets.json say what each build directory is.
+
+MAKEFLAGS += --no-print-directory
+JOBS ?= $(shell nproc)
+LINT_JOBS ?= $(JOBS)
+
+.DEFAULT_GOAL := build
+.PHONY: build demo test bench lint fmt asan tsan coverage fuzz clean help \
+        setup-build setup-test setup-lint setup-fuzz setup-coverage
+
+build: setup-build ## Build the programs: build/bin/poolwarden
+	@cmake --preset release --log-level=WARNING
+	@cmake --build build -j $(JOBS) --target programs
+
+demo: setup-test build ## Show the main job on this machine, without a cluster (DEMO_FAST=1: shorter)
+	@scripts/demo.sh
+
+test: setup-test ## Run every test that needs no cluster
+	@cmake --preset debug --log-level=WARNING
+	@cmake --build build-debug -j $(JOBS)
+	@ctest --test-dir build-debug --output-on-failure -j 2
+
+asan: setup-test ## Run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@cmake --preset asan --log-level=WARNING
+	@cmake --build build-asan -j $(JOBS)
+	@scripts/with_sanitizers.sh ctest --test-dir build-asan --output-on-failure -j 2
+
+tsan: setup-test ## Run the tests under ThreadSanitizer
+	@cmake --preset tsan --log-level=WARNING
+	@cmake --build build-tsan -j $(JOBS)
+	@scripts/with_sanitizers.sh ctest --test-dir build-tsan --output-on-failure -j 2
+
+bench: setup-test build ## Measure latency, throughput and memory, and print a table (BENCH_FAST=1: shorter)
+	@cmake --build build -j $(JOBS) --target benchmarks
+	@scripts/bench.sh
+
+lint: setup-lint ## Check formatting, static analysis, dependency rules and lengths
+	@LINT_JOBS=$(LINT_JOBS) scripts/lint.sh
+
+fmt: setup-lint ## Format the sources in place
+	@scripts/lint.sh --fix-format
+
+coverage: setup-coverage ## Run the tests and print line coverage by file
+	@cmake --preset coverage --log-level=WARNING
+	@cmake --build build-coverage -j $(JOBS)
+	@ctest --test-dir build-coverage --output-on-failure -j 2
+	@gcovr --root . --filter operator/ --object-directory build-coverage --exclude-unreachable-branches
+
+fuzz: setup-fuzz ## Fuzz every parser that reads the network (FUZZ_SECONDS=60 each)
+	@cmake --preset fuzz --log-level=WARNING
+	@cmake --build build-fuzz -j $(JOBS) --target fuzzers
+	@scripts/fuzz.sh build-fuzz/bin $${FUZZ_SECONDS:-60}
+
+clean: ## Remove every build directory
+	rm -rf build build-debug build-asan build-tsan build-coverage build-clang build-fuzz
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup-build setup-test setup-lint setup-fuzz setup-coverage: setup-%:
+	@scripts/setup.sh $*

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Holds the one direction in which the parts of operator/ may depend on each other.
+
+Usage: check_dependencies.py [root]
+
+Reads the #include lines below root/operator and prints "file:line: what is wrong" for each that breaks a rule.
+Exits with 1 if there was one.
+"""
+
+import pathlib
+import re
+import sys
+
+# A part and what it may include, itself apart. The programs (operator/*.cpp) may include every part.
+ALLOWED = {
+    "api": set(),
+    "kube": set(),
+    "telemetry": set(),
+    "pool": {"api"},
+    "publish": {"api", "kube"},
+    "gateway": {"api", "kube", "telemetry"},
+    "control": {"api", "kube", "pool", "publish", "telemetry"},
+}
+# cpprestsdk is no longer developed: it stays where it can be replaced, in one file behind kube/transport.h.
+CPPREST_HOME = "operator/kube/cpprest_transport.cpp"
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+def includes(path):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if match := INCLUDE.match(line):
+            yield number, match.group(1) == '"', match.group(2)
+
+
+def problem(root, path, quoted, target):
+    """What is wrong with `path` including `target`, or None."""
+    name = path.relative_to(root).as_posix()
+    if not quoted:
+        if target.startswith(("cpprest/", "pplx/")) and name != CPPREST_HOME:
+            return f"<{target}> may be included in {CPPREST_HOME} only"
+        return None
+    if not (root / "operator" / target).is_file():
+        return f'"{target}" is not a file below operator/; includes are written relative to it'
+    owner = path.relative_to(root / "operator").parts
+    if len(owner) == 1:
+        return None
+    part, other = owner[0], pathlib.PurePosixPath(target).parts[0]
+    if part not in ALLOWED:
+        return f"operator/{part}/ is not in the list of parts: say in check_dependencies.py what it may include"
+    if other != part and other not in ALLOWED[part]:
+        may = ", ".join(sorted(ALLOWED[part])) or "nothing of ours"
+        return f'{part}/ may not include "{target}": it may include {may}'
+    return None
+
+
+def check(root):
+    sources = sorted(p for p in (root / "operator").rglob("*") if p.suffix in {".h", ".cpp"})
+    if not sources:
+        return [f"{root / 'operator'}: no sources found"]
+    found = []
+    for path in sources:
+        for number, quoted, target in includes(path):
+            if wrong := problem(root, path, quoted, target):
+                found.append(f"{path.relative_to(root)}:{number}: {wrong}")
+    return found
+
+
+def main():
+    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
+    found = check(root)
+    for line in found:
+        print(line, file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

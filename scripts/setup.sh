@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Installs what a target of the Makefile needs from Debian 12's own packages, if anything is missing.
+#
+#   scripts/setup.sh build|test|lint|fuzz|coverage
+#
+# Says what it installs and why, asks nothing, and does nothing when all is there. Without root, or on another
+# system, it says what is missing and stops.
+set -euo pipefail
+
+# package|why
+build=(
+  "g++|the compiler"
+  "cmake|the build system"
+  "ninja-build|runs the build"
+  "pkg-config|finds cpp-httplib for the build"
+  "libcpprest-dev|HTTP to the API server"
+  "libboost-system-dev|cpprestsdk's sockets"
+  "libssl-dev|TLS and client certificates"
+  "nlohmann-json3-dev|JSON"
+  "libfmt-dev|text formatting"
+  "libyaml-cpp-dev|kubeconfig files"
+  "libcli11-dev|command-line flags"
+  "libspdlog-dev|logs"
+  "prometheus-cpp-dev|metrics"
+  "libcpp-httplib-dev|probe and metrics endpoints, and the stand-in servers of the tests"
+  "libexpected-dev|results without exceptions"
+  "libbenchmark-dev|benchmarks"
+  "libgtest-dev|unit tests"
+  "libgmock-dev|unit tests"
+)
+run=(
+  "ca-certificates|TLS roots"
+  "curl|requests of the demo and of the tests"
+  "haproxy|the gateway of the demo and of its tests"
+  "openssl|certificates of the tests"
+  "procps|process tools of the demo"
+  "python3|checks of the tests' output"
+)
+lint=(
+  "clang-16|the second compiler"
+  "clang-tidy-16|static analysis"
+  "clang-format-16|formatting"
+  "python3|dependency rules"
+  "shellcheck|shell scripts"
+)
+fuzz=("clang-16|libFuzzer" "libclang-rt-16-dev|sanitizer runtimes")
+coverage=("gcovr|coverage report")
+
+case "${1:-build}" in
+  build) wanted=("${build[@]}") ;;
+  test) wanted=("${build[@]}" "${run[@]}") ;;
+  lint) wanted=("${build[@]}" "${lint[@]}") ;;
+  fuzz) wanted=("${build[@]}" "${fuzz[@]}") ;;
+  coverage) wanted=("${build[@]}" "${run[@]}" "${coverage[@]}") ;;
+  *)
+    echo "setup.sh: unknown part \"$1\"; it knows build, test, lint, fuzz and coverage" >&2
+    exit 2
+    ;;
+esac
+# kubernetes-client brings /usr/bin/kubectl, as packages from elsewhere do: only where there is none.
+if [[ ${1:-} == test ]] && ! command -v kubectl >/dev/null; then
+  wanted+=("kubernetes-client|kubectl, which the demo and its tests drive the cluster with")
+fi
+
+have_dpkg=1
+command -v dpkg-query >/dev/null || have_dpkg=0
+installed() {
+  [[ $have_dpkg == 1 ]] && [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+}
+
+missing=()
+for entry in "${wanted[@]}"; do
+  package=${entry%%|*}
+  installed "$package" && continue
+  [[ " ${missing[*]:-} " == *" $package "* ]] && continue
+  missing+=("$package")
+  printf 'setup: %-22s is missing: %s\n' "$package" "${entry#*|}"
+done
+[[ ${#missing[@]} -eq 0 ]] && exit 0
+
+release=unknown
+# shellcheck source=/dev/null
+[[ -r /etc/os-release ]] && release=$(. /etc/os-release && echo "${ID:-unknown} ${VERSION_ID:-}")
+if [[ $have_dpkg == 0 || $release != "debian 12" ]]; then
+  echo "setup: this system is \"$release\"; the packages above are named as in Debian 12. Install what they are" >&2
+  echo "setup: called here and run the build itself: cmake --preset release && cmake --build build" >&2
+  exit 1
+fi
+if [[ $(id -u) != 0 ]]; then
+  echo "setup: not root. Run this, then try again:" >&2
+  echo "  sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+  exit 1
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+echo "setup: installing ${#missing[@]} packages with apt-get"
+quietly() {
+  local output
+  if ! output=$("$@" </dev/null 2>&1); then
+    printf '%s\n' "$output" >&2
+    echo "setup: failed: $*" >&2
+    exit 1
+  fi
+}
+install=(apt-get install -y -q --no-install-recommends "${missing[@]}")
+# Package lists that are there already are usually good enough, and save the half minute of an update.
+"${install[@]}" </dev/null >/dev/null 2>&1 || {
+  quietly apt-get update -q
+  quietly "${install[@]}"
+}
+echo "setup: done"
