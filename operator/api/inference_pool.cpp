@@ -44,12 +44,18 @@ void check_ports(const InferencePool& pool, std::vector<std::string>& out) {
       out.push_back(fmt::format("spec.targetPorts: {} is not a port number (1 to 65535)", port.number));
     if (!numbers.insert(port.number).second)
       out.push_back(fmt::format("spec.targetPorts: number {} is there twice", port.number));
-    if (!port.name.empty() && !names.insert(port.name).second)
-      out.push_back(fmt::format("spec.targetPorts: name \"{}\" is there twice", port.name));
+    const std::string name = published_port_name(pool, port);
+    if (!names.insert(name).second)
+      out.push_back(fmt::format("spec.targetPorts: name \"{}\" is there twice", name));
   }
 }
 
 }  // namespace
+
+std::string published_port_name(const InferencePool& pool, const EndpointPort& port) {
+  if (!port.name.empty()) return port.name;
+  return pool.target_ports.size() == 1 ? "http" : fmt::format("port-{}", port.number);
+}
 
 std::vector<std::string> problems(const InferencePool& pool) {
   std::vector<std::string> out;

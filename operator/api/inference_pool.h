@@ -69,6 +69,9 @@ struct InferencePool : Identity {
   PoolStatus status;
 };
 
+// The name a port has in the pool's Service: its own, else "http", or "port-8000" where there are several.
+std::string published_port_name(const InferencePool& pool, const EndpointPort& port);
+
 // What a person must fix in the spec, naming the field; empty when it is usable. The CRD's schema and CEL
 // rules refuse the same things with the same words, but an older CRD may be installed.
 std::vector<std::string> problems(const InferencePool& pool);

@@ -25,7 +25,9 @@ class Interner {
 
  private:
   struct Less {
-    bool operator()(const std::shared_ptr<const T>& a, const std::shared_ptr<const T>& b) const { return *a < *b; }
+    bool operator()(const std::shared_ptr<const T>& a, const std::shared_ptr<const T>& b) const {
+      return *a < *b;
+    }
   };
   std::set<std::shared_ptr<const T>, Less> values_;
 };

@@ -60,6 +60,7 @@ inline constexpr std::string_view kScaledTarget = "ScaledTarget";
 inline constexpr std::string_view kAdoptedReplicas = "AdoptedReplicas";
 inline constexpr std::string_view kPublishFailed = "PublishFailed";
 inline constexpr std::string_view kOverwriteUndone = "OverwriteUndone";
+inline constexpr std::string_view kLabelsLeft = "LabelsLeft";
 }  // namespace event
 
 }  // namespace poolwarden::api

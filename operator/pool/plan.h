@@ -48,7 +48,10 @@ struct Snapshot {
 
   // What the operator remembers beyond the cluster's own state; empty after a restart, and then rebuilt.
   std::optional<std::int32_t> synced_replicas;  // newer than status.syncedReplicas while that write is due
-  std::int64_t last_revision = 0;               // highest revision acknowledged
+  // A scale or adopt write of ours is under way, or acknowledged but not yet in the caches: what the two
+  // sides say now is older than what we wrote, and acting on it would undo it. Replicas are left alone.
+  bool replicas_unsettled = false;
+  std::int64_t last_revision = 0;  // highest revision acknowledged
   // Uids of live pods that have been endpoints; not null.
   const std::set<std::string>* once_published = nullptr;
   // Failures that only a person can mend, as the API server worded them. Cleared by a success.

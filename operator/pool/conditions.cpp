@@ -1,0 +1,297 @@
+#include "pool/conditions.h"
+
+#include "api/names.h"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace poolwarden::pool {
+namespace {
+
+struct Finding {
+  std::string status;
+  std::string reason;
+  std::string message;
+};
+
+Finding is_true(std::string reason, std::string message) {
+  return {"True", std::move(reason), std::move(message)};
+}
+Finding is_false(std::string reason, std::string message) {
+  return {"False", std::move(reason), std::move(message)};
+}
+Finding is_unknown(std::string reason, std::string message) {
+  return {"Unknown", std::move(reason), std::move(message)};
+}
+
+std::string plural(std::int64_t count, std::string_view what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+std::string target_name(const Observation& seen) {
+  const auto& ref = *seen.pool().scale_target;
+  return fmt::format("{} {}", ref.kind, ref.name);
+}
+
+constexpr std::string_view kTargetRbac =
+    "grant the operator get, list and watch on deployments.apps and patch on deployments/scale";
+
+// What is wrong with the target, and the fix; nothing while there is none or it is found.
+std::optional<Finding> target_problem(const Observation& seen) {
+  switch (seen.target) {
+    case TargetState::kNotConfigured:
+    case TargetState::kFound:
+      return std::nullopt;
+    case TargetState::kNotFound:
+      return is_false(
+          "NotFound",
+          fmt::format("{} does not exist in namespace {}: create it, or correct spec.scaleTargetRef",
+                      target_name(seen), seen.pool().ns));
+    case TargetState::kBlind:
+      return is_false("Forbidden", fmt::format("{} cannot be read: {}", target_name(seen), kTargetRbac));
+    case TargetState::kWrongKind:
+      return is_false(
+          "WrongKind",
+          fmt::format("spec.scaleTargetRef names a {} of {}: this release scales only a Deployment of "
+                      "apps/v1",
+                      seen.pool().scale_target->kind, seen.pool().scale_target->api_version));
+  }
+  return std::nullopt;
+}
+
+std::string hold_reason(const Observation& seen) {
+  switch (seen.hold) {
+    case Hold::kBlind:
+      return "CannotRead";
+    case Hold::kInvalidSpec:
+      return "InvalidSpec";
+    case Hold::kNoSelector:
+      return "NoSelector";
+    case Hold::kNone:
+      break;
+  }
+  return {};
+}
+
+std::string hold_cause(const Observation& seen) {
+  switch (seen.hold) {
+    case Hold::kBlind:
+      return seen.snapshot->blind.empty() ? std::string{"pods or ConfigMaps cannot be read"}
+                                          : fmt::format("{}", fmt::join(seen.snapshot->blind, "; "));
+    case Hold::kInvalidSpec:
+      return fmt::format("{}", fmt::join(seen.problems, "; "));
+    case Hold::kNoSelector:
+      if (seen.target == TargetState::kFound)
+        return fmt::format("the selector of {} cannot be used: set spec.selector", target_name(seen));
+      return fmt::format("the pool's pods cannot be told without {}: set spec.selector to publish without it",
+                         target_name(seen));
+    case Hold::kNone:
+      break;
+  }
+  return {};
+}
+
+// "2 NotReady, 1 Terminating"
+std::string withheld(const Observation& seen) {
+  std::map<std::string_view, int> counts;
+  for (const PodVerdict& member : seen.members) {
+    if (member.reason != Withdrawal::kNone) ++counts[to_string(member.reason)];
+  }
+  std::vector<std::string> parts;
+  for (const auto& [reason, count] : counts) parts.push_back(fmt::format("{} {}", count, reason));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+Finding available(const Observation& seen, const PublishedList& list) {
+  if (seen.hold != Hold::kNone) {
+    const std::string message = fmt::format("The last published list, with {}, is kept: {}",
+                                            plural(list.ready, "endpoint"), hold_cause(seen));
+    return list.ready > 0 ? is_true("LastKnownEndpoints", message) : is_false(hold_reason(seen), message);
+  }
+  const auto ready = seen.endpoints();
+  const auto all = static_cast<std::int64_t>(seen.members.size());
+  if (ready > 0) {
+    std::string message = fmt::format("{} of {} ready", ready, plural(all, "pod"));
+    if (ready < all) message += ": " + withheld(seen);
+    return is_true("EndpointsReady", std::move(message));
+  }
+  if (all > 0) return is_false("NoReadyEndpoints", fmt::format("No pod is ready: {}", withheld(seen)));
+  const bool zero_wanted = seen.target == TargetState::kFound && seen.snapshot->target->replicas == 0;
+  if (zero_wanted) return is_false("ScaledToZero", "No replicas are wanted: scale the pool up to serve");
+  return is_false("NoPods", fmt::format("No pod matches the selector {}", seen.selector->to_string()));
+}
+
+Finding progressing(const Observation& seen) {
+  if (seen.target == TargetState::kNotConfigured)
+    return is_false("NoScaleTarget", "The pool only publishes: it has no spec.scaleTargetRef");
+  if (seen.target != TargetState::kFound) return is_unknown("NoScaleTarget", "Its target cannot be seen");
+  const api::Deployment& target = *seen.snapshot->target;
+  const auto wanted = seen.pool().replicas.value_or(target.replicas);
+  if (target.replicas != wanted)
+    return is_true("Scaling", fmt::format("{} has {} replicas, {} are wanted", target_name(seen),
+                                          target.replicas, wanted));
+  if (target.status_replicas != wanted)
+    return is_true("Scaling", fmt::format("{} of {} pods exist", target.status_replicas, wanted));
+  if (target.updated_replicas != wanted)
+    return is_true("RollingOut",
+                   fmt::format("{} of {} pods are of the newest template{}", target.updated_replicas, wanted,
+                               target.paused ? "; the rollout is paused" : ""));
+  if (target.ready_replicas != wanted)
+    return is_true("WaitingForReady", fmt::format("{} of {} pods are ready", target.ready_replicas, wanted));
+  return is_false("Stable", fmt::format("All {} are up to date and ready", plural(wanted, "pod")));
+}
+
+Finding degraded(const Observation& seen, const PublishedList& list) {
+  const Snapshot& snapshot = *seen.snapshot;
+  std::vector<std::pair<std::string, std::string>> found;
+  if (seen.hold == Hold::kInvalidSpec || seen.hold == Hold::kBlind) {
+    found.emplace_back(hold_reason(seen), hold_cause(seen));
+  }
+  if (const auto problem = target_problem(seen))
+    found.emplace_back("ScaleTarget" + problem->reason, problem->message);
+  if (seen.hold == Hold::kNoSelector) found.emplace_back(hold_reason(seen), hold_cause(seen));
+  if (!snapshot.overlapping_pools.empty()) {
+    found.emplace_back("Overlap",
+                       fmt::format("Pods of it are also selected by pool {}: both publish them; give each "
+                                   "pool pods of its own",
+                                   fmt::join(snapshot.overlapping_pools, ", ")));
+  }
+  if (list.state == Publication::kNameTaken ||
+      (list.state == Publication::kDue && !snapshot.config_map_error.empty()))
+    found.emplace_back("PublishFailed", "The list cannot be written: see condition EndpointsPublished");
+  if (seen.pool().publish.create_service && snapshot.service_sight == Sight::kBlind)
+    found.emplace_back(
+        "ServiceForbidden",
+        "Services cannot be read, so none is made: grant the operator get, list, watch, create and "
+        "patch on services, or set spec.publish.service.create to false");
+  if (!snapshot.service_error.empty()) found.emplace_back("ServiceFailed", snapshot.service_error);
+  if (!snapshot.scale_error.empty()) found.emplace_back("ScaleFailed", snapshot.scale_error);
+  if (!snapshot.labels_error.empty()) found.emplace_back("PodLabelsFailed", snapshot.labels_error);
+  if (found.empty()) return is_false("AsExpected", "Nothing is wrong");
+  std::vector<std::string> messages;
+  for (const auto& [reason, message] : found) messages.push_back(message);
+  return is_true(found.front().first, fmt::format("{}", fmt::join(messages, "; ")));
+}
+
+Finding scale_target_found(const Observation& seen) {
+  if (auto problem = target_problem(seen)) return *problem;
+  if (seen.target == TargetState::kNotConfigured)
+    return is_true("NotConfigured", "The pool only publishes: it has no spec.scaleTargetRef");
+  return is_true("Found", fmt::format("{} is kept at the pool's replicas", target_name(seen)));
+}
+
+Finding endpoints_published(const Observation& seen, const PublishedList& list,
+                            const std::string& service_note) {
+  const Snapshot& snapshot = *seen.snapshot;
+  const std::string& name = seen.pool().publish.config_map_name;
+  switch (list.state) {
+    case Publication::kHeld:
+      return {seen.hold == Hold::kBlind ? "Unknown" : "False", hold_reason(seen),
+              fmt::format("ConfigMap {} stays as it is: {}", name, hold_cause(seen))};
+    case Publication::kNameTaken:
+      return is_false(std::string{api::failure::kNameTaken},
+                      fmt::format("ConfigMap {} exists and belongs to {}: delete it, or set "
+                                  "spec.publish.configMap.name",
+                                  name, list.holder));
+    case Publication::kAwaitsCollection:
+      return is_false(
+          "WaitingForGarbageCollection",
+          fmt::format("ConfigMap {} of a former owner is being deleted: published anew once it is gone",
+                      name));
+    case Publication::kDue:
+      if (!snapshot.config_map_error.empty()) {
+        return is_false(snapshot.config_map_error_reason.empty() ? std::string{api::failure::kWriteFailed}
+                                                                 : snapshot.config_map_error_reason,
+                        fmt::format("ConfigMap {}: {}", name, snapshot.config_map_error));
+      }
+      break;
+    case Publication::kCurrent:
+      break;
+  }
+  std::string message =
+      fmt::format("{} in ConfigMap {}, revision {}", plural(list.ready, "endpoint"), name, list.revision);
+  if (!service_note.empty()) message += "; " + service_note;
+  return is_true("Published", std::move(message));
+}
+
+// Of a pool without a target there is no template to read: the pods tell at least about their probes.
+Finding disruption_safe_by_pods(const Observation& seen) {
+  for (const PodVerdict& member : seen.members) {
+    if (member.pod->has_readiness_probe) continue;
+    return is_false(
+        "NoReadinessProbe",
+        fmt::format("Pod {} has no readinessProbe: it is sent requests before its model is loaded; add one",
+                    member.pod->name));
+  }
+  return is_unknown("NoTemplate", "There is no scale target whose pod template could be checked");
+}
+
+Finding disruption_safe(const Observation& seen) {
+  if (seen.target != TargetState::kFound) return disruption_safe_by_pods(seen);
+  const api::Deployment& target = *seen.snapshot->target;
+  const std::string name = target_name(seen);
+  if (!target.has_readiness_probe)
+    return is_false(
+        "NoReadinessProbe",
+        fmt::format("{}: no container has a readinessProbe, so pods are sent requests before their model is "
+                    "loaded; add one to the template",
+                    name));
+  if (!target.has_pre_stop)
+    return is_false(
+        "NoPreStopSleep",
+        fmt::format("{}: no container has a preStop hook, so a deleted pod stops before gateways have "
+                    "heard of it; add lifecycle.preStop.sleep with the seconds that requests may take",
+                    name));
+  if (target.termination_grace_seconds <= target.pre_stop_sleep_seconds)
+    return is_false(
+        "GracePeriodTooShort",
+        fmt::format("{}: terminationGracePeriodSeconds is {}, but its preStop sleep alone takes {} s, so the "
+                    "engine is killed before it can stop; set it above {}",
+                    name, target.termination_grace_seconds, target.pre_stop_sleep_seconds,
+                    target.pre_stop_sleep_seconds));
+  const std::string left = target.pre_stop_sleep_seconds > 0
+                               ? fmt::format("requests still on it have the preStop sleep of {} s to finish",
+                                             target.pre_stop_sleep_seconds)
+                               : std::string{"requests still on it have as long as its preStop hook takes"};
+  return is_false(
+      "NoDrainGate",
+      fmt::format("This release does not hold deletes: a scale-down or rollout removes pods at once. A "
+                  "deleted pod leaves the list on its watch event, and {}",
+                  left));
+}
+
+api::Condition to_condition(std::string_view type, Finding finding, const api::InferencePool& pool,
+                            api::Timestamp now) {
+  api::Condition out{.type = std::string{type},
+                     .status = std::move(finding.status),
+                     .reason = std::move(finding.reason),
+                     .message = std::move(finding.message),
+                     .observed_generation = pool.generation,
+                     .last_transition = now};
+  const auto& before = pool.status.conditions;
+  const auto same = std::find_if(before.begin(), before.end(), [&](const api::Condition& condition) {
+    return condition.type == out.type && condition.status == out.status;
+  });
+  if (same != before.end()) out.last_transition = same->last_transition;
+  return out;
+}
+
+}  // namespace
+
+std::vector<api::Condition> conditions(const Observation& seen, const PublishedList& list,
+                                       const std::string& service_note, api::Timestamp now) {
+  const auto made = [&](std::string_view type, Finding finding) {
+    return to_condition(type, std::move(finding), seen.pool(), now);
+  };
+  return {made(api::condition::kAvailable, available(seen, list)),
+          made(api::condition::kProgressing, progressing(seen)),
+          made(api::condition::kDegraded, degraded(seen, list)),
+          made(api::condition::kScaleTargetFound, scale_target_found(seen)),
+          made(api::condition::kEndpointsPublished, endpoints_published(seen, list, service_note)),
+          made(api::condition::kDisruptionSafe, disruption_safe(seen))};
+}
+
+}  // namespace poolwarden::pool

@@ -1,0 +1,251 @@
+#include "pool/endpoints.h"
+
+#include "api/names.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace poolwarden::pool {
+namespace {
+
+// Whole in every JSON reader (2^53). Someone who edits the revision beyond it must not exhaust the numbers.
+constexpr std::int64_t kMaxRevision = std::int64_t{1} << 53;
+
+std::int64_t sane(std::int64_t revision) {
+  return revision < 0 || revision >= kMaxRevision ? 0 : revision;
+}
+
+api::EndpointSet wanted_set(const Observation& seen) {
+  api::EndpointSet out{.ns = seen.pool().ns, .pool = seen.pool().name, .revision = 0, .endpoints = {}};
+  for (const PodVerdict& member : seen.members) {
+    if (member.reason != Withdrawal::kNone) continue;
+    const api::Pod& pod = *member.pod;
+    const api::Node* node = seen.snapshot->node ? seen.snapshot->node(*pod.node) : nullptr;
+    out.endpoints.push_back({.pod = pod.name,
+                             .uid = pod.uid,
+                             .ip = pod.ips.front(),
+                             .ports = seen.pool().target_ports,
+                             .node = *pod.node,
+                             .zone = node != nullptr ? node->zone : std::string{},
+                             .state = api::EndpointState::kReady});
+  }
+  api::sort_canonically(out);
+  return out;
+}
+
+// Whose the ConfigMap is: nothing when it is this pool's.
+struct Foreign {
+  Publication state = Publication::kNameTaken;
+  std::string holder;
+};
+
+std::optional<Foreign> foreign_owner(const api::InferencePool& pool, const api::ConfigMap& map) {
+  for (const api::OwnerReference& owner : map.owners) {
+    if (owner.uid == pool.uid) return std::nullopt;
+  }
+  if (map.owners.empty()) return Foreign{.state = Publication::kNameTaken, .holder = "nobody"};
+  const api::OwnerReference& owner = map.owners.front();
+  // Owned by a pool of the same name that is no more: the garbage collector is about to delete it, and would
+  // take our list with it. https://kubernetes.io/docs/concepts/architecture/garbage-collection/
+  const bool namesake = owner.kind == api::kPoolKind && owner.name == pool.name &&
+                        std::string_view{owner.api_version}.starts_with(api::kGroup);
+  return Foreign{.state = namesake ? Publication::kAwaitsCollection : Publication::kNameTaken,
+                 .holder = fmt::format("{} {}", owner.kind, owner.name)};
+}
+
+// The list as readers have it now, and what in the ConfigMap is not as we write it.
+struct Published {
+  std::optional<api::EndpointSet> set;
+  std::vector<std::string> edited;
+};
+
+bool has_our_labels(const api::InferencePool& pool, const api::ConfigMap& map) {
+  const auto is = [&](std::string_view key, std::string_view value) {
+    const auto found = map.labels.find(key);
+    return found != map.labels.end() && found->second == value;
+  };
+  return is(api::kPoolLabel, pool.name) && is(api::kManagedByLabel, api::kManagedByValue);
+}
+
+bool has_our_owner(const api::InferencePool& pool, const api::ConfigMap& map) {
+  return std::any_of(map.owners.begin(), map.owners.end(), [&](const api::OwnerReference& owner) {
+    return owner.uid == pool.uid && owner.controller && owner.kind == api::kPoolKind &&
+           owner.name == pool.name;
+  });
+}
+
+// Everything we write can be worked out again from the document, so an edit by someone else shows as a
+// difference without remembering what we wrote.
+Published read_published(const api::InferencePool& pool, const api::ConfigMap& map) {
+  Published out;
+  out.set = api::parse_endpoint_set(map.endpoints_json, nullptr);
+  const bool intact = out.set && out.set->ns == pool.ns && out.set->pool == pool.name &&
+                      out.set->revision == sane(out.set->revision) &&
+                      api::to_canonical_json(*out.set) == map.endpoints_json;
+  if (!intact) out.edited.push_back(fmt::format("data[{}]", api::kEndpointsJsonKey));
+  if (intact && api::to_text(*out.set) != map.endpoints_text)
+    out.edited.push_back(fmt::format("data[{}]", api::kEndpointsTextKey));
+  if (intact && std::to_string(out.set->revision) != map.revision)
+    out.edited.push_back(fmt::format("annotation {}", api::kRevisionAnnotation));
+  if (!has_our_labels(pool, map)) out.edited.push_back("labels");
+  if (!has_our_owner(pool, map)) out.edited.push_back("ownerReferences");
+  return out;
+}
+
+std::int64_t revision_of(const api::ConfigMap* map, const std::optional<api::EndpointSet>& set) {
+  std::int64_t annotated = 0;
+  if (map != nullptr) {
+    const auto& text = map->revision;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), annotated);
+    if (error != std::errc{} || end != text.data() + text.size()) annotated = 0;
+  }
+  return std::max(sane(annotated), set ? sane(set->revision) : 0);
+}
+
+EndpointChange withdrawn(const Observation& seen, const api::Endpoint& endpoint) {
+  EndpointChange out{.pod = endpoint.pod,
+                     .uid = endpoint.uid,
+                     .ip = endpoint.ip,
+                     .reason = Withdrawal::kDeleted,
+                     .detail = "it is no longer there",
+                     .again = false};
+  for (const PodVerdict& member : seen.members) {
+    if (member.pod->uid != endpoint.uid) continue;
+    out.reason = member.reason;
+    out.detail = member.detail;
+  }
+  for (const api::Pod* pod : seen.strays) {
+    if (pod->uid != endpoint.uid) continue;
+    out.reason = Withdrawal::kRelabelled;
+    out.detail = "its labels no longer match the pool's selector";
+  }
+  return out;
+}
+
+std::vector<EndpointChange> changes_between(const Observation& seen, const api::EndpointSet& before,
+                                            const api::EndpointSet& after) {
+  std::vector<EndpointChange> out;
+  const auto has = [](const api::EndpointSet& set) {
+    std::set<std::string_view> uids;
+    for (const api::Endpoint& endpoint : set.endpoints) uids.insert(endpoint.uid);
+    return uids;
+  };
+  const auto uids_before = has(before);
+  const auto uids_after = has(after);
+  for (const api::Endpoint& endpoint : before.endpoints) {
+    if (!uids_after.contains(endpoint.uid)) out.push_back(withdrawn(seen, endpoint));
+  }
+  for (const api::Endpoint& endpoint : after.endpoints) {
+    if (uids_before.contains(endpoint.uid)) continue;
+    out.push_back({.pod = endpoint.pod,
+                   .uid = endpoint.uid,
+                   .ip = endpoint.ip,
+                   .reason = Withdrawal::kNone,
+                   .detail = {},
+                   .again = seen.snapshot->once_published->contains(endpoint.uid)});
+  }
+  return out;
+}
+
+EventNote undone(const api::InferencePool& pool, const std::string& what) {
+  return {
+      .reason = std::string{api::event::kOverwriteUndone},
+      .warning = true,
+      .message = fmt::format("ConfigMap {}: {} by someone else; put back. Poolwarden keeps it, so change the "
+                             "pool or its pods instead",
+                             pool.publish.config_map_name, what)};
+}
+
+std::int32_t count_ready(const std::optional<api::EndpointSet>& set) {
+  if (!set) return 0;
+  return static_cast<std::int32_t>(std::count_if(
+      set->endpoints.begin(), set->endpoints.end(),
+      [](const api::Endpoint& endpoint) { return endpoint.state == api::EndpointState::kReady; }));
+}
+
+std::int64_t next_revision(const Observation& seen, std::int64_t published) {
+  return std::max(
+             {published, sane(seen.pool().status.endpoints_revision), sane(seen.snapshot->last_revision)}) +
+         1;
+}
+
+void create_list(const Observation& seen, api::EndpointSet wanted, Plan& plan) {
+  const Snapshot& snapshot = *seen.snapshot;
+  PublishEndpoints publish;
+  // A revision without a ConfigMap: it was there and someone deleted it. Its endpoints did not change.
+  publish.undo = snapshot.last_revision > 0 || seen.pool().status.endpoints_revision > 0;
+  if (publish.undo) {
+    publish.event = undone(seen.pool(), "it was deleted");
+  } else {
+    publish.changes = changes_between(seen, {}, wanted);
+  }
+  wanted.revision = next_revision(seen, 0);
+  publish.write = {.create = true, .resource_version = {}, .set = std::move(wanted)};
+  plan.publish = std::move(publish);
+}
+
+void patch_list(const Observation& seen, const Published& before, api::EndpointSet wanted, Plan& plan) {
+  PublishEndpoints publish;
+  const api::ConfigMap& map = *seen.snapshot->config_map;
+  if (before.set) publish.changes = changes_between(seen, *before.set, wanted);
+  publish.undo = !before.edited.empty();
+  if (publish.undo) {
+    publish.event = undone(seen.pool(), fmt::format("{} changed", fmt::join(before.edited, ", ")));
+  }
+  wanted.revision = next_revision(seen, revision_of(&map, before.set));
+  publish.write = {.create = false, .resource_version = map.resource_version, .set = std::move(wanted)};
+  plan.publish = std::move(publish);
+}
+
+}  // namespace
+
+PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
+  const Snapshot& snapshot = *seen.snapshot;
+  const api::InferencePool& pool = seen.pool();
+  const api::ConfigMap* map = snapshot.config_map;
+
+  PublishedList out;
+  out.revision = sane(pool.status.endpoints_revision);
+  Published before;
+  if (map != nullptr) {
+    if (auto foreign = foreign_owner(pool, *map)) {
+      out.state = seen.hold != Hold::kNone ? Publication::kHeld : foreign->state;
+      out.holder = std::move(foreign->holder);
+      return out;
+    }
+    before = read_published(pool, *map);
+    out.revision = revision_of(map, before.set);
+    out.ready = count_ready(before.set);
+  }
+  if (seen.hold != Hold::kNone) return out;
+  if (map != nullptr && map->deleting) {
+    out.state = Publication::kAwaitsCollection;
+    return out;
+  }
+  api::EndpointSet wanted = wanted_set(seen);
+  if (map != nullptr && before.edited.empty() && before.set->endpoints == wanted.endpoints) {
+    out.state = Publication::kCurrent;
+    return out;
+  }
+  if (map == nullptr && pool.deleting) return out;  // there is nobody left to publish for
+
+  out.state = Publication::kDue;
+  if (map == nullptr) {
+    create_list(seen, std::move(wanted), plan);
+  } else {
+    patch_list(seen, before, std::move(wanted), plan);
+  }
+  // While the write keeps failing, readers still have what is there.
+  if (snapshot.config_map_error.empty()) {
+    out.revision = plan.publish->write.set.revision;
+    out.ready = seen.endpoints();
+  }
+  return out;
+}
+
+}  // namespace poolwarden::pool

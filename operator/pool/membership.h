@@ -1,0 +1,19 @@
+// Whether one pod may be sent requests, from the facts of the pod and its node alone: the same answer for
+// every pool that selects it, so that two pools never disagree about its label.
+#pragma once
+
+#include "api/objects.h"
+#include "api/pod.h"
+#include "pool/plan.h"
+
+namespace poolwarden::pool {
+
+using NodeLookup = std::function<const api::Node*(std::string_view name)>;
+
+// `node` may be null: then no pod is withdrawn for its node.
+PodVerdict judge(const api::Pod& pod, const NodeLookup& node);
+
+// Neither terminating nor finished: what a ReplicaSet counts as its own.
+bool is_active(const api::Pod& pod);
+
+}  // namespace poolwarden::pool

@@ -1,0 +1,39 @@
+// A snapshot, read once: what may be acted on, which pods are the pool's, and what each of them is worth.
+#pragma once
+
+#include "pool/plan.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace poolwarden::pool {
+
+// Why the pool's pods cannot be told just now. Then everything stays as it was published (fail static).
+enum class Hold : std::uint8_t {
+  kNone,
+  kBlind,        // pods or ConfigMaps cannot be read
+  kInvalidSpec,  // the pool says nothing usable
+  kNoSelector,   // it has none of its own, and its target is not there to take it from
+};
+
+enum class TargetState : std::uint8_t { kNotConfigured, kFound, kNotFound, kBlind, kWrongKind };
+
+// Borrows from the snapshot.
+struct Observation {
+  const Snapshot* snapshot = nullptr;
+  Hold hold = Hold::kNone;
+  TargetState target = TargetState::kNotConfigured;
+  std::vector<std::string> problems;             // of the spec
+  const api::LabelSelector* selector = nullptr;  // in force; null when there is none
+  std::vector<PodVerdict> members;               // pods that match, sorted by name
+  std::vector<const api::Pod*> strays;           // the snapshot's other pods
+
+  const api::InferencePool& pool() const { return *snapshot->pool; }
+  std::int32_t active() const;     // members that neither end nor have ended
+  std::int32_t endpoints() const;  // members that may be sent requests
+};
+
+Observation observe(const Snapshot& snapshot);
+
+}  // namespace poolwarden::pool

@@ -1,0 +1,70 @@
+#include "pool/status.h"
+
+#include "api/names.h"
+#include "pool/conditions.h"
+#include "pool/membership.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace poolwarden::pool {
+namespace {
+
+constexpr std::string_view kReady = "ready";
+constexpr std::string_view kWithdrawn = "withdrawn";
+
+api::EndpointStatus endpoint_status(const PodVerdict& member, const api::PoolStatus& before,
+                                    api::Timestamp now) {
+  const api::Pod& pod = *member.pod;
+  api::EndpointStatus out{.pod = pod.name,
+                          .ip = pod.ips.empty() ? std::string{} : pod.ips.front(),
+                          .state = std::string{member.reason == Withdrawal::kNone ? kReady : kWithdrawn},
+                          .reason = std::string{to_string(member.reason)},
+                          .since = now};
+  const auto same = std::find_if(before.endpoints.begin(), before.endpoints.end(), [&](const auto& endpoint) {
+    return endpoint.pod == out.pod && endpoint.state == out.state && endpoint.reason == out.reason;
+  });
+  if (same != before.endpoints.end()) out.since = same->since;
+  return out;
+}
+
+// An HPA averages over the pods this selects: those that drain take no new work and would pull it down.
+std::string scale_selector(const api::LabelSelector& selector) {
+  return fmt::format("{},{} notin ({},{})", selector.to_string(), api::kServingLabel, api::serving::kDrained,
+                     api::serving::kDraining);
+}
+
+void count_pods(const Observation& seen, api::Timestamp now, api::PoolStatus& out) {
+  const api::PoolStatus& before = seen.pool().status;
+  out.selector = scale_selector(*seen.selector);
+  out.replicas = seen.target == TargetState::kFound ? seen.snapshot->target->status_replicas : seen.active();
+  out.ready_replicas = static_cast<std::int32_t>(
+      std::count_if(seen.members.begin(), seen.members.end(), [](const PodVerdict& member) {
+        return is_active(*member.pod) && member.pod->ready == api::Tristate::kTrue;
+      }));
+  out.endpoints.clear();
+  const std::size_t listed = std::min(seen.members.size(), api::kMaxStatusEndpoints);
+  for (std::size_t i = 0; i < listed; ++i) {
+    out.endpoints.push_back(endpoint_status(seen.members[i], before, now));
+  }
+  out.endpoints_omitted = static_cast<std::int32_t>(seen.members.size() - listed);
+}
+
+}  // namespace
+
+api::PoolStatus wanted_status(const Observation& seen, const Plan& plan, const PublishedList& list,
+                              const std::string& service_note, api::Timestamp now) {
+  const auto second = std::chrono::floor<std::chrono::seconds>(now);
+  api::PoolStatus out = seen.pool().status;  // what cannot be told now stays
+  out.observed_generation = seen.pool().generation;
+  out.serving_replicas = list.ready;
+  out.draining_replicas = 0;
+  if (plan.synced_replicas) out.synced_replicas = plan.synced_replicas;
+  out.endpoints_revision = list.revision;
+  if (seen.hold == Hold::kNone) count_pods(seen, second, out);
+  out.conditions = conditions(seen, list, service_note, second);
+  return out;
+}
+
+}  // namespace poolwarden::pool
