@@ -1,10 +1,17 @@
 // Chance as an argument, like time: jitter that a test can fix and a seed can repeat.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <random>
 
 namespace poolwarden::kube {
 
-using RandomSource = std::function<double()>;  // uniform in [0, 1)
+using RandomSource = std::function<double()>;  // uniform in [0, 1); called by its owner's thread only
+
+inline RandomSource seeded_random(std::uint64_t seed) {
+  // Not std::uniform_real_distribution: its sequence differs between standard libraries.
+  return [engine = std::mt19937_64(seed)]() mutable { return static_cast<double>(engine() >> 11) * 0x1.0p-53; };
+}
 
 }  // namespace poolwarden::kube
