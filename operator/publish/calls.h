@@ -12,10 +12,12 @@
 
 namespace poolwarden::publish {
 
-inline constexpr kube::ResourceType kInferencePools{"poolwarden.io", "v1alpha1", "inferencepools", "InferencePool"};
+inline constexpr kube::ResourceType kInferencePools{"poolwarden.io", "v1alpha1", "inferencepools",
+                                                    "InferencePool"};
 
 // `trigger`: when the change that is published was seen, for the last-change-trigger-time annotation.
-kube::Call config_map(const api::InferencePool& pool, const api::ConfigMapWrite& wanted, api::Timestamp trigger);
+kube::Call config_map(const api::InferencePool& pool, const api::ConfigMapWrite& wanted,
+                      api::Timestamp trigger);
 kube::Call service(const api::InferencePool& pool, const api::ServiceWrite& wanted);
 kube::Call pod_label(const std::string& ns, const api::PodLabelWrite& wanted);
 kube::Call scale_target(const api::InferencePool& pool, const api::ScaleWrite& wanted);

@@ -1,0 +1,172 @@
+#include "publish/calls.h"
+
+#include "api/json_text.h"
+#include "api/names.h"
+
+#include <charconv>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+namespace poolwarden::publish {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kScale = "scale";
+constexpr std::string_view kStatus = "status";
+
+// Values come from objects the API server has validated; a byte that is no UTF-8 must still not throw.
+std::string to_body(const json& body) {
+  return body.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+api::OwnerReference owner(const api::InferencePool& pool) {
+  return {.api_version = std::string{api::kApiVersion},
+          .kind = std::string{api::kPoolKind},
+          .name = pool.name,
+          .uid = pool.uid,
+          .controller = true};
+}
+
+json labels_json(const api::LabelMap& labels) {
+  json out = json::object();
+  for (const auto& [key, value] : labels) out[key] = value;
+  return out;
+}
+
+json metadata_at(const std::string& resource_version) {
+  return {{"resourceVersion", resource_version}};
+}
+
+// A number has to go as a number: as text it would be the name of a container port.
+json target_port(const std::string& target) {
+  std::int32_t number = 0;
+  const char* end = target.data() + target.size();
+  const auto read = std::from_chars(target.data(), end, number);
+  return read.ec == std::errc{} && read.ptr == end ? json(number) : json(target);
+}
+
+json ports_json(const std::vector<api::ServicePort>& ports) {
+  json out = json::array();
+  for (const api::ServicePort& port : ports) {
+    out.push_back({{"name", port.name},
+                   {"port", port.number},
+                   {"targetPort", target_port(port.target)},
+                   {"protocol", port.protocol}});
+  }
+  return out;
+}
+
+json endpoint_json(const api::EndpointStatus& endpoint) {
+  json out = {{"pod", endpoint.pod}, {"state", endpoint.state}, {"since", api::to_rfc3339(endpoint.since)}};
+  if (!endpoint.ip.empty()) out["ip"] = endpoint.ip;
+  if (!endpoint.reason.empty()) out["reason"] = endpoint.reason;
+  return out;
+}
+
+json status_json(const api::PoolStatus& status) {
+  json out = {
+      {"observedGeneration", status.observed_generation}, {"replicas", status.replicas},
+      {"readyReplicas", status.ready_replicas},           {"servingReplicas", status.serving_replicas},
+      {"drainingReplicas", status.draining_replicas},     {"selector", status.selector},
+      {"endpointsRevision", status.endpoints_revision},   {"endpoints", json::array()},
+      {"endpointsOmitted", status.endpoints_omitted},     {"conditions", json::array()}};
+  // In a merge patch null takes a field away.
+  out["syncedReplicas"] = status.synced_replicas ? json(*status.synced_replicas) : json(nullptr);
+  for (const auto& endpoint : status.endpoints) out["endpoints"].push_back(endpoint_json(endpoint));
+  for (const auto& condition : status.conditions) out["conditions"].push_back(api::to_json(condition));
+  return out;
+}
+
+}  // namespace
+
+kube::Call config_map(const api::InferencePool& pool, const api::ConfigMapWrite& wanted,
+                      api::Timestamp trigger) {
+  json metadata = {{"labels", {{api::kPoolLabel, pool.name}, {api::kManagedByLabel, api::kManagedByValue}}},
+                   {"annotations",
+                    {{api::kRevisionAnnotation, std::to_string(wanted.set.revision)},
+                     {api::kTriggerTimeAnnotation, api::to_rfc3339_nanos(trigger)}}},
+                   {"ownerReferences", json::array({api::to_json(owner(pool))})}};
+  const std::string& name = pool.publish.config_map_name;
+  if (wanted.create) {
+    metadata["name"] = name;
+  } else {
+    metadata["resourceVersion"] = wanted.resource_version;
+  }
+  // The lists by hand: of a large pool they are nearly all of the body, and this is the withdrawal path.
+  std::string body;
+  const std::string document = api::to_canonical_json(wanted.set);
+  body.reserve(document.size() * 2 + 1024);
+  if (wanted.create) {
+    body += R"({"apiVersion":"v1","kind":"ConfigMap","metadata":)";
+  } else {
+    body += R"({"metadata":)";
+  }
+  body += to_body(metadata);
+  body += R"(,"data":{)";
+  api::append_json_string(body, api::kEndpointsJsonKey);
+  body += ':';
+  api::append_json_string(body, document);
+  body += ',';
+  api::append_json_string(body, api::kEndpointsTextKey);
+  body += ':';
+  api::append_json_string(body, api::to_text(wanted.set));
+  body += "}}";
+  if (wanted.create) return kube::create(kube::kConfigMaps, pool.ns, std::move(body));
+  return kube::merge_patch(kube::kConfigMaps, pool.ns, name, std::move(body));
+}
+
+kube::Call service(const api::InferencePool& pool, const api::ServiceWrite& wanted) {
+  const std::string& name = pool.publish.service_name;
+  json body;
+  body["metadata"]["labels"] = labels_json(wanted.labels);
+  if (!wanted.selector.empty()) body["spec"]["selector"] = labels_json(wanted.selector);
+  for (const std::string& key : wanted.stale_selector_keys) body["spec"]["selector"][key] = nullptr;
+  if (!wanted.ports.empty()) body["spec"]["ports"] = ports_json(wanted.ports);
+  if (wanted.create) {
+    body["apiVersion"] = "v1";
+    body["kind"] = "Service";
+    body["metadata"]["name"] = name;
+    body["metadata"]["ownerReferences"] = json::array({api::to_json(owner(pool))});
+    return kube::create(kube::kServices, pool.ns, to_body(body));
+  }
+  body["metadata"]["resourceVersion"] = wanted.resource_version;
+  return kube::merge_patch(kube::kServices, pool.ns, name, to_body(body));
+}
+
+kube::Call pod_label(const std::string& ns, const api::PodLabelWrite& wanted) {
+  json metadata = metadata_at(wanted.resource_version);
+  metadata["uid"] = wanted.uid;
+  metadata["labels"][std::string{api::kServingLabel}] =
+      wanted.serving ? json(*wanted.serving) : json(nullptr);
+  return kube::merge_patch(kube::kPods, ns, wanted.name, to_body({{"metadata", std::move(metadata)}}));
+}
+
+kube::Call scale_target(const api::InferencePool& pool, const api::ScaleWrite& wanted) {
+  // The scale subresource carries its Deployment's resourceVersion, and checks it.
+  const json body = {{"metadata", metadata_at(wanted.resource_version)}, {"spec", {{"replicas", wanted.to}}}};
+  const std::string name = pool.scale_target ? pool.scale_target->name : std::string{};
+  return kube::merge_patch(kube::kDeployments, pool.ns, name, to_body(body), std::string{kScale});
+}
+
+kube::Call adopt_replicas(const api::InferencePool& pool, const api::AdoptWrite& wanted) {
+  const json body = {{"metadata", metadata_at(pool.resource_version)}, {"spec", {{"replicas", wanted.to}}}};
+  return kube::merge_patch(kInferencePools, pool.ns, pool.name, to_body(body));
+}
+
+kube::Call finalizer(const api::InferencePool& pool, bool present) {
+  std::vector<std::string> all = pool.finalizers;
+  std::erase(all, api::kFinalizer);
+  if (present) all.emplace_back(api::kFinalizer);
+  json metadata = metadata_at(pool.resource_version);
+  metadata["finalizers"] = all;
+  return kube::merge_patch(kInferencePools, pool.ns, pool.name, to_body({{"metadata", std::move(metadata)}}));
+}
+
+kube::Call status(const api::InferencePool& pool, const api::PoolStatus& wanted) {
+  const json body = {{"metadata", metadata_at(pool.resource_version)}, {"status", status_json(wanted)}};
+  return kube::merge_patch(kInferencePools, pool.ns, pool.name, to_body(body), std::string{kStatus});
+}
+
+}  // namespace poolwarden::publish
