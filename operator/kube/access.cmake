@@ -1,5 +1,13 @@
 set(KUBE_ACCESS_SOURCES
+  base64.cpp
+  child_process.cpp
   client.cpp
+  cpprest_transport.cpp
+  credentials.cpp
+  read_file.cpp
   resource.cpp
   result.cpp
-  status.cpp)
+  rfc3339.cpp
+  status.cpp
+  tls.cpp
+  user_agent.cpp)

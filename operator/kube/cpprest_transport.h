@@ -1,0 +1,35 @@
+// The Transport that speaks HTTP/1.1 over TLS, with cpprestsdk, which nothing outside cpprest_transport.cpp
+// knows of.
+//
+// Promises, beyond Transport's: a deadline is the whole call's; unary calls share a few kept-alive
+// connections and each stream has one of its own, so that a watch never stands in the way of a write; a call
+// that may be repeated survives a kept-alive connection gone stale; a 401 is answered once with a renewed
+// credential; the server's certificate is checked against our authority and server name only.
+//
+// Destroying the transport cancels everything and returns when every callback has been made. Do that on a
+// thread of your own, never in a callback. Its threads belong to the process: cpprestsdk has one pool.
+#pragma once
+
+#include "kube/cluster_access.h"
+#include "kube/result.h"
+#include "kube/transport.h"
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+
+namespace poolwarden::kube {
+
+struct TransportOptions {
+  std::size_t threads = 4;           // of the process; the first transport decides
+  std::size_t max_connections = 32;  // for unary calls; more calls wait their turn, their deadlines running
+  // Without unary calls for this long, ask for /version, so that the next write finds a warm connection
+  // (cpprestsdk drops idle ones after 30 to 60 seconds). Zero: never.
+  std::chrono::seconds keep_warm{0};
+};
+
+// Fails if the access holds unusable certificates or keys.
+Result<std::unique_ptr<Transport>> make_cpprest_transport(ClusterAccess access,
+                                                          TransportOptions options = {});
+
+}  // namespace poolwarden::kube
