@@ -5,11 +5,8 @@
 #include <fmt/format.h>
 
 namespace poolwarden::kube {
-namespace {
 
-constexpr std::string_view kFieldManager = "poolwarden";
-
-std::string_view verb_name(Verb verb) {
+std::string_view to_string(Verb verb) {
   switch (verb) {
     case Verb::kGet:
       return "get";
@@ -30,6 +27,10 @@ std::string_view verb_name(Verb verb) {
   }
   return "call";
 }
+
+namespace {
+
+constexpr std::string_view kFieldManager = "poolwarden";
 
 HttpMethod method_of(Verb verb) {
   switch (verb) {
@@ -227,7 +228,7 @@ Call remove(const ResourceType& type, std::string ns, std::string name, const De
 }
 
 std::string describe(const Call& call) {
-  std::string out = fmt::format("{} {}", verb_name(call.verb), call.type.plural);
+  std::string out = fmt::format("{} {}", to_string(call.verb), call.type.plural);
   if (!call.name.empty()) {
     out += ' ';
     if (!call.ns.empty()) {

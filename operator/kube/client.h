@@ -21,6 +21,7 @@
 namespace poolwarden::kube {
 
 enum class Verb { kGet, kList, kWatch, kCreate, kUpdate, kMergePatch, kApply, kDelete };
+std::string_view to_string(Verb verb);  // "merge-patch", for messages and metrics
 
 struct Call {
   Verb verb = Verb::kGet;
