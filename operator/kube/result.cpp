@@ -8,7 +8,7 @@ std::string_view to_string(ErrorClass cls) {
     case ErrorClass::kRelist: return "relist";
     case ErrorClass::kConflict: return "conflict";
     case ErrorClass::kForbidden: return "forbidden";
-    case ErrorClass::kNotFound: return "not found";
+    case ErrorClass::kNotFound: return "not-found";
     case ErrorClass::kTerminal: return "terminal";
     case ErrorClass::kShutdown: return "shutdown";
   }
