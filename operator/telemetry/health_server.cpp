@@ -93,10 +93,10 @@ class Listener {
   void route(const char* path, Route answer) {
     server_.Get(path,
                 [answer = std::move(answer)](const httplib::Request& request, httplib::Response& response) {
-                  Answer given = answer(request.has_param("verbose"));
+                  const Answer given = answer(request.has_param("verbose"));
                   response.status = given.status;
                   response.set_header("Cache-Control", "no-store");
-                  response.set_content(std::move(given.body), given.type);
+                  response.set_content(given.body, given.type);
                 });
   }
 
@@ -127,7 +127,7 @@ class Listener {
     });
     // What a route throws, a check or the metrics, is a failed answer.
     server_.set_exception_handler(
-        [](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
+        [](const httplib::Request&, httplib::Response& response, const std::exception_ptr&) {
           response.status = 500;
           response.set_content("internal error\n", "text/plain; charset=utf-8");
         });

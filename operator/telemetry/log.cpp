@@ -163,7 +163,9 @@ Log::Log(const LogOptions& options)
       [lost = lost_](const std::string&) { lost->fetch_add(1, std::memory_order_relaxed); });
 }
 
-Log::~Log() = default;
+Log::~Log() {
+  queue_.reset();  // writes what is queued and joins its thread, the other user of logger_
+}
 
 void Log::write(Level level, std::string_view message, std::span<const Field> fields) {
   if (!enabled(level)) return;

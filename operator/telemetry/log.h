@@ -64,7 +64,7 @@ struct LogOptions {
 
 class Log {
  public:
-  static constexpr std::size_t kMaxValueBytes = 8 * 1024;
+  static constexpr std::size_t kMaxValueBytes = 8'192;
   static constexpr std::chrono::milliseconds kBlockedPatience{500};
 
   // Ignores SIGPIPE for the whole process: a reader of our stderr that went away must not end the operator.
