@@ -1,0 +1,116 @@
+#include "gateway/gateway_metrics.h"
+
+#include <chrono>
+#include <string>
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+namespace poolwarden::gateway {
+namespace {
+
+using prometheus::Counter;
+using prometheus::Family;
+using prometheus::Gauge;
+using prometheus::Histogram;
+
+Gauge& gauge(prometheus::Registry& registry, const char* name, const char* help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add({});
+}
+Counter& counter(prometheus::Registry& registry, const char* name, const char* help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add({});
+}
+double seconds(kube::Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+}  // namespace
+
+struct GatewayMetrics::Impl {
+  std::shared_ptr<prometheus::Registry> registry = std::make_shared<prometheus::Registry>();
+  prometheus::Registry& r = *registry;
+  const Histogram::BucketBoundaries buckets{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                            0.1,    0.25,  0.5,    1,     2.5,  5};
+
+  Family<Histogram>& apply = prometheus::BuildHistogram()
+                                 .Name("poolwarden_gateway_apply_seconds")
+                                 .Help("From the ConfigMap's event decoded to HAProxy's acknowledgement.")
+                                 .Register(r);
+  Histogram& withdraw = apply.Add({{"change", "withdraw"}}, buckets);
+  Histogram& admit = apply.Add({{"change", "admit"}}, buckets);
+  Gauge& revision =
+      gauge(r, "poolwarden_gateway_revision", "Revision of the list that HAProxy was last brought to.");
+  Family<Gauge>& servers = prometheus::BuildGauge()
+                               .Name("poolwarden_gateway_servers")
+                               .Help("HAProxy's servers that the gateway feed owns, by state.")
+                               .Register(r);
+  Gauge& ready = servers.Add({{"state", "ready"}});
+  Gauge& draining = servers.Add({{"state", "draining"}});
+  Gauge& free = servers.Add({{"state", "free"}});
+  Gauge& unplaced = gauge(r, "poolwarden_gateway_unplaced_endpoints",
+                          "Ready endpoints without a server: server-template in haproxy.cfg has too few.");
+  Gauge& up = gauge(r, "poolwarden_gateway_haproxy_up", "1 if HAProxy's last answer was one.");
+  Counter& restarts =
+      counter(r, "poolwarden_gateway_haproxy_restarts_total", "Times HAProxy was seen to be a new process.");
+  Counter& failures = counter(r, "poolwarden_gateway_haproxy_failures_total",
+                              "Times HAProxy did not answer, or refused a command.");
+  Counter& unreadable =
+      counter(r, "poolwarden_gateway_unreadable_lists_total",
+              "Versions of the ConfigMap that were ignored because they could not be read.");
+  Family<Counter>& watch_restarts = prometheus::BuildCounter()
+                                        .Name("poolwarden_watch_restarts_total")
+                                        .Help("Watches and lists that did not go on, by reason.")
+                                        .Register(r);
+  Gauge& silence = prometheus::BuildGauge()
+                       .Name("poolwarden_watch_last_byte_age_seconds")
+                       .Help("How long nothing has come from the API server.")
+                       .Register(r)
+                       .Add({{"resource", "configmaps"}});
+};
+
+GatewayMetrics::GatewayMetrics() : impl_(std::make_unique<Impl>()) {}
+GatewayMetrics::~GatewayMetrics() = default;
+
+void GatewayMetrics::withdrawn(kube::Duration latency) {
+  impl_->withdraw.Observe(seconds(latency));
+}
+void GatewayMetrics::admitted(kube::Duration latency) {
+  impl_->admit.Observe(seconds(latency));
+}
+
+void GatewayMetrics::settled(std::int64_t revision, std::size_t ready, std::size_t draining,
+                             std::size_t slots, std::size_t unplaced) {
+  impl_->revision.Set(static_cast<double>(revision));
+  impl_->ready.Set(static_cast<double>(ready));
+  impl_->draining.Set(static_cast<double>(draining));
+  impl_->free.Set(static_cast<double>(slots - ready - draining));
+  impl_->unplaced.Set(static_cast<double>(unplaced));
+}
+
+void GatewayMetrics::haproxy_found() {
+  impl_->up.Set(1);
+}
+void GatewayMetrics::haproxy_restarted() {
+  impl_->restarts.Increment();
+}
+void GatewayMetrics::haproxy_failed() {
+  impl_->up.Set(0);
+  impl_->failures.Increment();
+}
+void GatewayMetrics::list_unreadable() {
+  impl_->unreadable.Increment();
+}
+void GatewayMetrics::watch_restarted(std::string_view reason) {
+  impl_->watch_restarts.Add({{"resource", "configmaps"}, {"reason", std::string(reason)}}).Increment();
+}
+void GatewayMetrics::set_watch_silence(kube::Duration since_last_byte) {
+  impl_->silence.Set(seconds(since_last_byte));
+}
+
+std::shared_ptr<prometheus::Collectable> GatewayMetrics::collectable() const {
+  return impl_->registry;
+}
+
+}  // namespace poolwarden::gateway

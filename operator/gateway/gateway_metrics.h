@@ -1,0 +1,44 @@
+// The gateway feed's metrics: names, labels and help texts live here alone. Owned by main and handed down by
+// reference; every method may be called from any thread and none blocks.
+#pragma once
+
+#include "kube/time.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+namespace prometheus {
+class Collectable;
+}
+
+namespace poolwarden::gateway {
+
+class GatewayMetrics {
+ public:
+  GatewayMetrics();
+  ~GatewayMetrics();
+  GatewayMetrics(const GatewayMetrics&) = delete;
+  GatewayMetrics& operator=(const GatewayMetrics&) = delete;
+
+  // ConfigMap decoded -> HAProxy acknowledged.
+  void withdrawn(kube::Duration latency);
+  void admitted(kube::Duration latency);
+  void settled(std::int64_t revision, std::size_t ready, std::size_t draining, std::size_t slots,
+               std::size_t unplaced);
+  void haproxy_found();
+  void haproxy_restarted();
+  void haproxy_failed();
+  void list_unreadable();
+  void watch_restarted(std::string_view reason);
+  void set_watch_silence(kube::Duration since_last_byte);
+
+  std::shared_ptr<prometheus::Collectable> collectable() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace poolwarden::gateway

@@ -1,0 +1,206 @@
+#include "gateway/gateway_sync_main.h"
+
+#include "gateway/gateway_metrics.h"
+#include "gateway/gateway_sync.h"
+#include "kube/cpprest_transport.h"
+#include "kube/kubeconfig.h"
+#include "telemetry/health_server.h"
+#include "telemetry/log.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <pthread.h>
+#include <thread>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/format.h>
+
+namespace poolwarden::gateway {
+namespace {
+
+constexpr int kCannotStart = 1;
+constexpr int kWrongFlag = 2;
+
+int fail(int code, std::string_view message) {
+  fmt::print(stderr, "poolwarden gateway-sync: {}\n", message);
+  return code;
+}
+
+// HAProxy's own rule for the names of proxies and servers (invalid_char() in its src/tools.c), so that a name
+// is one word of a command.
+bool is_haproxy_name(const std::string& name) {
+  return !name.empty() && name.size() <= 200 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
+           c == '-' || c == '.' || c == ':';
+  });
+}
+
+struct Settings {
+  GatewaySyncOptions sync;
+  telemetry::LogOptions log;
+};
+
+// All flags that can be wrong by themselves, before anything is started.
+tl::expected<Settings, std::string> check(const GatewaySyncFlags& flags) {
+  Settings settings;
+  if (flags.pool.empty()) {
+    return tl::unexpected(
+        std::string("--pool is needed: the name of the inferencepools.poolwarden.io to follow"));
+  }
+  if (!is_haproxy_name(flags.backend)) {
+    return tl::unexpected(fmt::format(
+        "--backend: '{}' is not a name HAProxy allows (letters, digits, _ - . :)", flags.backend));
+  }
+  if (!is_haproxy_name(flags.server_prefix)) {
+    return tl::unexpected(
+        fmt::format("--server-prefix: '{}' is not a name HAProxy allows (letters, digits, _ - . :)",
+                    flags.server_prefix));
+  }
+  if (flags.poll_milliseconds < 50 || flags.poll_milliseconds > 60'000) {
+    return tl::unexpected(fmt::format("--poll-ms: {} is not between 50 and 60000", flags.poll_milliseconds));
+  }
+  auto socket = parse_runtime_address(flags.haproxy_socket);
+  if (!socket) return tl::unexpected("--haproxy-socket: " + socket.error());
+  const auto format = telemetry::parse_log_format(flags.log_format);
+  if (!format)
+    return tl::unexpected(fmt::format("--log-format: '{}' is neither text nor json", flags.log_format));
+  const auto level = telemetry::parse_level(flags.log_level);
+  if (!level)
+    return tl::unexpected(
+        fmt::format("--log-level: '{}' is none of debug, info, warn, error", flags.log_level));
+  settings.log.format = *format;
+  settings.log.level = *level;
+  settings.sync.ns = flags.ns;
+  settings.sync.pool = flags.pool;
+  settings.sync.config_map = flags.config_map.empty() ? flags.pool + "-endpoints" : flags.config_map;
+  settings.sync.haproxy = std::move(*socket);
+  settings.sync.core.names = {flags.backend, flags.server_prefix};
+  settings.sync.core.poll = std::chrono::milliseconds(flags.poll_milliseconds);
+  return settings;
+}
+
+// Blocks the signals that end us, for this thread and all that it starts, and waits for one of them.
+class EndSignals {
+ public:
+  EndSignals() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGTERM);
+    sigaddset(&set_, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set_, &before_);
+  }
+  ~EndSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  EndSignals(const EndSignals&) = delete;
+  EndSignals& operator=(const EndSignals&) = delete;
+  int wait() const {
+    int signal = 0;
+    sigwait(&set_, &signal);
+    return signal;
+  }
+
+ private:
+  sigset_t set_{};
+  sigset_t before_{};
+};
+
+int run(Settings settings, const GatewaySyncFlags& flags, kube::ClusterAccess access) {
+  const EndSignals signals;
+  telemetry::Log log(settings.log);
+  GatewayMetrics metrics;
+  const std::string server = access.server;
+  const std::string source = access.source;
+  auto transport = kube::make_cpprest_transport(std::move(access), {.threads = 2, .max_connections = 2});
+  if (!transport) return fail(kCannotStart, transport.error().message);
+  GatewaySync sync(settings.sync, **transport, log, metrics);
+
+  telemetry::HealthOptions health;
+  health.metrics_bind_address = flags.metrics_bind_address;
+  health.probe_bind_address = flags.health_probe_bind_address;
+  health.healthz.push_back({"loop", [&sync] { return sync.loop_problem(); }});
+  health.readyz.push_back({"list", [&sync] { return sync.readiness_problem(); }});
+  auto probes = telemetry::HealthServer::start(std::move(health), metrics.collectable());
+  if (!probes) return fail(kCannotStart, probes.error());
+
+  log.info("following a pool for HAProxy", {{"namespace", settings.sync.ns},
+                                            {"pool", settings.sync.pool},
+                                            {"config_map", settings.sync.config_map},
+                                            {"server", server},
+                                            {"access", source},
+                                            {"socket", to_string(settings.sync.haproxy)},
+                                            {"backend", settings.sync.core.names.backend}});
+  std::thread loop([&sync] { sync.run(); });
+  const int signal = signals.wait();
+  log.info("ending; HAProxy keeps its list", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
+  sync.stop();
+  loop.join();
+  probes->reset();     // its checks refer to the loop
+  transport->reset();  // ends its callbacks
+  return 0;
+}
+
+}  // namespace
+
+int run_gateway_sync(const GatewaySyncFlags& flags) {
+  auto settings = check(flags);
+  if (!settings) return fail(kWrongFlag, settings.error());
+  auto access =
+      kube::find_cluster_access({flags.kubeconfig, flags.context}, kube::AccessEnvironment::of_process());
+  if (!access) return fail(kCannotStart, access.error().message);
+  if (settings->sync.ns.empty()) settings->sync.ns = access->ns;
+  return run(std::move(*settings), flags, std::move(*access));
+}
+
+void add_gateway_sync_command(CLI::App& app, int& exit_code) {
+  auto flags = std::make_shared<GatewaySyncFlags>();
+  CLI::App* command = app.add_subcommand(
+      "gateway-sync",
+      "Keep a HAProxy's servers equal to a pool's published endpoints.\n\n"
+      "Runs beside HAProxy and follows one pool's ConfigMap. An endpoint that leaves the list is drained in "
+      "HAProxy\n"
+      "at once: it gets no more requests and finishes those it has. HAProxy is never reloaded. If the API "
+      "server\n"
+      "cannot be reached HAProxy keeps the last list, also when HAProxy itself restarts.\n"
+      "haproxy.cfg needs a stats socket with 'level admin' and, in the backend, free servers:\n"
+      "    server-template pod- 64 127.0.0.1:1 disabled\n"
+      "A complete configuration is in examples/gateway.");
+  command->add_option("--pool", flags->pool, "Name of the inferencepools.poolwarden.io to follow")
+      ->required();
+  command->add_option("-n,--namespace", flags->ns,
+                      "The pool's namespace (default: the context's, or this pod's own)");
+  command->add_option("--config-map", flags->config_map,
+                      "The pool's spec.publish.configMap.name (default: <pool>-endpoints)");
+  command
+      ->add_option("--haproxy-socket", flags->haproxy_socket,
+                   "HAProxy's stats socket: a path, or an IP address and port")
+      ->capture_default_str();
+  command->add_option("--backend", flags->backend, "The backend in haproxy.cfg that serves the pool")
+      ->capture_default_str();
+  command
+      ->add_option("--server-prefix", flags->server_prefix,
+                   "First argument of the backend's server-template; servers with other names are left alone")
+      ->capture_default_str();
+  command
+      ->add_option("--poll-ms", flags->poll_milliseconds,
+                   "How often HAProxy's own state is compared with the list, in milliseconds")
+      ->capture_default_str();
+  command->add_option("--kubeconfig", flags->kubeconfig,
+                      "Kubeconfig file (default: $KUBECONFIG, the pod's service account, ~/.kube/config)");
+  command->add_option("--context", flags->context, "Context of the kubeconfig (default: its current one)");
+  command
+      ->add_option("--metrics-bind-address", flags->metrics_bind_address,
+                   "Where to serve /metrics: 'host:port', ':port' or '0' for nowhere")
+      ->capture_default_str();
+  command
+      ->add_option("--health-probe-bind-address", flags->health_probe_bind_address,
+                   "Where to serve /healthz and /readyz: 'host:port', ':port' or '0' for nowhere")
+      ->capture_default_str();
+  command->add_option("--log-format", flags->log_format, "text or json")->capture_default_str();
+  command->add_option("--log-level", flags->log_level, "debug, info, warn or error")->capture_default_str();
+  command->callback([flags, &exit_code] { exit_code = run_gateway_sync(*flags); });
+}
+
+}  // namespace poolwarden::gateway

@@ -1,0 +1,35 @@
+// `poolwarden gateway-sync`: flags, start and end of the gateway feed's process.
+#pragma once
+
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace poolwarden::gateway {
+
+struct GatewaySyncFlags {
+  std::string pool;
+  std::string ns;          // empty: the kubeconfig context's, or the pod's own
+  std::string config_map;  // empty: "<pool>-endpoints"
+  std::string haproxy_socket = "/run/haproxy/admin.sock";
+  std::string backend = "pool";
+  std::string server_prefix = "pod-";
+  int poll_milliseconds = 500;
+  std::string kubeconfig;
+  std::string context;
+  std::string metrics_bind_address = ":8082";
+  std::string health_probe_bind_address = ":8083";
+  std::string log_format = "text";
+  std::string log_level = "info";
+};
+
+// Runs until SIGTERM or SIGINT, which must not have been blocked or handled before. Returns the exit code:
+// 0 after a signal; 1 if it cannot start; 2 if a flag's value is wrong. What is wrong is on stderr.
+int run_gateway_sync(const GatewaySyncFlags& flags);
+
+// Adds the subcommand. `exit_code` is set when it was chosen and has run.
+void add_gateway_sync_command(CLI::App& app, int& exit_code);
+
+}  // namespace poolwarden::gateway
