@@ -35,6 +35,9 @@ void read_spec(const json& spec, InferencePool& out) {
     out.scale_target = ScaleTargetRef{.api_version = string_at(target, "apiVersion"),
                                       .kind = string_at(target, "kind"),
                                       .name = string_at(target, "name")};
+    // The schema's defaults, for a CRD that came without them.
+    if (out.scale_target->api_version.empty()) out.scale_target->api_version = "apps/v1";
+    if (out.scale_target->kind.empty()) out.scale_target->kind = "Deployment";
   }
   if (const json& selector = member(spec, "selector"); selector.is_object()) {
     out.selector = read_selector(selector);

@@ -263,12 +263,22 @@ Finding disruption_safe(const Observation& seen) {
                   left));
 }
 
+// Messages carry what others wrote (pool names, API errors): status must stay small whatever they say.
+std::string bounded(std::string message) {
+  constexpr std::size_t kMaxMessage = 2048;
+  if (message.size() > kMaxMessage) {
+    message.resize(kMaxMessage);
+    message += " ...";
+  }
+  return message;
+}
+
 api::Condition to_condition(std::string_view type, Finding finding, const api::InferencePool& pool,
                             api::Timestamp now) {
   api::Condition out{.type = std::string{type},
                      .status = std::move(finding.status),
                      .reason = std::move(finding.reason),
-                     .message = std::move(finding.message),
+                     .message = bounded(std::move(finding.message)),
                      .observed_generation = pool.generation,
                      .last_transition = now};
   const auto& before = pool.status.conditions;
