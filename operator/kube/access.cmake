@@ -2,8 +2,11 @@ set(KUBE_ACCESS_SOURCES
   base64.cpp
   child_process.cpp
   client.cpp
+  cluster_access.cpp
   cpprest_transport.cpp
   credentials.cpp
+  kubeconfig.cpp
+  kubeconfig_file.cpp
   read_file.cpp
   resource.cpp
   result.cpp
