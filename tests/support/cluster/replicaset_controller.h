@@ -1,0 +1,40 @@
+// A stand-in for Kubernetes' ReplicaSet controller, on the in-memory API server.
+//
+// Level-triggered and without memory between steps: a step reads the pods, adopts and releases by label,
+// creates or deletes the difference, and writes the status. Deterministic. It deletes as the service account
+// of the real controller, so an admission rule can refuse it; what is refused is tried again in the next
+// step. Not here: expectations (the model is never stale), slow start, events.
+#pragma once
+
+#include "support/cluster/writer.h"
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace poolwarden::cluster {
+
+// An admission rule for the controller's pod deletes: true refuses this one.
+using DeleteGate = std::function<bool(const nlohmann::json& pod)>;
+
+// The rule of Poolwarden's ValidatingAdmissionPolicy: pods whose label poolwarden.io/serving is "true" or
+// "draining" are held.
+bool held_by_serving_label(const nlohmann::json& pod);
+
+class ReplicaSetController {
+ public:
+  explicit ReplicaSetController(DeleteGate gate = {}) : gate_(std::move(gate)) {}
+
+  void step(Model& model, Timestamp now);
+
+  // When a step has work to do although nothing changed (minReadySeconds). Valid after a step.
+  std::optional<Timestamp> next_deadline() const { return next_deadline_; }
+
+ private:
+  DeleteGate gate_;
+  std::optional<Timestamp> next_deadline_;
+};
+
+}  // namespace poolwarden::cluster
