@@ -113,4 +113,14 @@ Result<WatchLine<typename Codec::Object>> decode_watch_line(std::string_view lin
   return event;
 }
 
+// One object alone, as a get or a write answers it.
+template <class Codec>
+Result<typename Codec::Object> decode_object(std::string_view body) {
+  std::string line = R"({"type":"MODIFIED","object":)";
+  line.append(body).push_back('}');
+  auto decoded = decode_watch_line<Codec>(line);
+  if (!decoded) return tl::unexpected(std::move(decoded.error()));
+  return std::get<WatchEvent<typename Codec::Object>>(std::move(*decoded)).object;
+}
+
 }  // namespace poolwarden::kube

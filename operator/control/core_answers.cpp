@@ -1,0 +1,300 @@
+// What became of the writes: caches, memory, events, log lines and measurements follow the acknowledgement,
+// never the intention.
+#include "api/names.h"
+#include "control/operator_core.h"
+#include "publish/calls.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace poolwarden::control {
+namespace {
+
+// A ConfigMap that is not ours is looked at again after this.
+constexpr kube::Duration kForeignMemory = std::chrono::seconds(60);
+constexpr std::uint32_t kFailuresBeforeTelling = 3;
+
+double milliseconds(kube::Duration duration) {
+  return std::chrono::duration<double, std::milli>(duration).count();
+}
+
+std::string_view result_of(const kube::Error& error) {
+  return kube::to_string(error.cls);
+}
+
+// A passing failure mends itself; what a person must see is one that will not, or that does not stop.
+bool worth_telling(const kube::Error& error, std::uint32_t failures) {
+  switch (error.cls) {
+    case kube::ErrorClass::kForbidden:
+    case kube::ErrorClass::kTerminal:
+      return true;
+    case kube::ErrorClass::kRetry:
+      return failures >= kFailuresBeforeTelling;
+    default:
+      return false;
+  }
+}
+
+kube::Result<std::string> text_of(kube::Result<Answer> answer) {
+  if (!answer) return tl::unexpected(std::move(answer.error()));
+  return std::get<std::string>(std::move(*answer));
+}
+
+std::string_view reason_of(const kube::Error& error) {
+  switch (error.cls) {
+    case kube::ErrorClass::kForbidden:
+      return api::failure::kForbidden;
+    case kube::ErrorClass::kTerminal:
+      return api::failure::kInvalid;
+    default:
+      return api::failure::kWriteFailed;
+  }
+}
+
+}  // namespace
+
+void OperatorCore::answered(CallAnswered answer, api::Now now, Effects& out) {
+  auto node = pending_.extract(answer.id);
+  if (!node) return;
+  Pending& pending = node.mapped();
+  const std::string_view result =
+      answer.answer ? std::string_view("success") : result_of(answer.answer.error());
+  meters_.call_took(pending.verb, result, now.mono - pending.sent_at);
+  if (const auto* lease = std::get_if<LeaseCall>(&pending.purpose)) {
+    lease_outputs(elector_->answer(lease->attempt, text_of(std::move(answer.answer)), now.mono, now.wall),
+                  now, out);
+    return;
+  }
+  meters_.wrote(kind_of(pending), result);
+  if (const auto* event = std::get_if<EventWrite>(&pending.purpose)) {
+    event_in_flight_ = false;
+    events_.finished(event->id, text_of(std::move(answer.answer)), now.mono);
+    return;
+  }
+  if (std::holds_alternative<PodLabelWrite>(pending.purpose)) --labels_in_flight_;
+  if (answer.answer) {
+    succeeded(pending, std::move(*answer.answer), now, out);
+  } else {
+    failed(pending, answer.answer.error(), now, out);
+  }
+  // Whatever changed while this write was under way is decided now, as one.
+  if (PoolRecord* record = table_.find(pending.pool)) mark(*record, now, kube::Lane::kUrgent);
+}
+
+std::string_view OperatorCore::kind_of(const Pending& pending) {
+  if (std::holds_alternative<EventWrite>(pending.purpose)) return "Event";
+  return to_string(pending.object.kind);
+}
+
+void OperatorCore::succeeded(Pending& pending, Answer answer, api::Now now, Effects& out) {
+  ledger_.succeeded(pending.object);
+  PoolRecord* record = table_.find(pending.pool);
+  if (record != nullptr && record->uid != pending.pool_uid) record = nullptr;  // a namesake's answer
+  if (record != nullptr) forget_error(*record, pending);
+
+  if (std::holds_alternative<ConfigMapLookup>(pending.purpose)) {
+    if (record != nullptr) {
+      record->unlabelled = std::get<api::ConfigMap>(std::move(answer));
+      record->unlabelled_until = now.mono + kForeignMemory;
+      queue_.add_after(record->key, kForeignMemory, now.mono);
+    }
+    return;
+  }
+  if (record != nullptr) {
+    if (auto* publish = std::get_if<PublishWrite>(&pending.purpose)) {
+      acknowledged(*record, publish->what, pending.sent_at, now, out);
+    } else if (auto* scale = std::get_if<ScaleTargetWrite>(&pending.purpose)) {
+      scaled(*record, *scale, answer, now, out);
+    } else if (auto* adopt = std::get_if<AdoptReplicasWrite>(&pending.purpose)) {
+      record->synced_replicas = adopt->what.to;
+      if (adopt->event) note(*record, *adopt->event, now);
+      out.logs.push_back({Severity::kInfo,
+                          "took over the target's replicas",
+                          {{"pool", record->key.to_string()}, {"replicas", std::to_string(adopt->what.to)}}});
+    } else if (auto* service = std::get_if<ServiceWrite>(&pending.purpose)) {
+      if (service->event) note(*record, *service->event, now);
+    }
+  }
+  // What we wrote is true from now on, whenever the watch brings it (rule: no decision on an older cache).
+  if (auto* pod = std::get_if<api::Pod>(&answer)) {
+    observe(pods_, std::move(*pod), now);
+  } else if (auto* config_map = std::get_if<api::ConfigMap>(&answer)) {
+    if (record != nullptr) record->published_from = config_map->resource_version;
+    observe(config_maps_, std::move(*config_map), now);
+  } else if (auto* of_service = std::get_if<api::Service>(&answer)) {
+    observe(services_, std::move(*of_service), now);
+  } else if (auto* of_pool = std::get_if<api::InferencePool>(&answer)) {
+    observe(pools_, std::move(*of_pool), now);
+  }
+}
+
+void OperatorCore::acknowledged(PoolRecord& record, const pool::PublishEndpoints& published,
+                                kube::TimePoint sent_at, api::Now now, Effects& out) {
+  record.take_published(published.write.set);
+  for (const pool::EndpointChange& change : published.changes) {
+    const auto seen = record.seen.find(change.uid);
+    const kube::Duration latency = now.mono - (seen == record.seen.end() ? sent_at : seen->second);
+    const std::string pod = record.key.ns + "/" + change.pod;
+    if (change.reason == pool::Withdrawal::kNone) {
+      out.logs.push_back({Severity::kInfo,
+                          change.again ? "readmitted pod" : "admitted pod",
+                          {{"pod", pod}, {"pool", record.key.to_string()}, {"ip", change.ip}}});
+      if (change.again) {
+        note_change(record, change,
+                    {std::string(api::event::kReadmitted), false,
+                     fmt::format("{} is ready again and back in the list", change.pod)},
+                    now);
+      }
+      continue;
+    }
+    meters_.withdrawal(latency);
+    const std::string reason(pool::to_string(change.reason));
+    out.logs.push_back({Severity::kInfo,
+                        "withdrew pod",
+                        {{"pod", pod},
+                         {"pool", record.key.to_string()},
+                         {"reason", reason},
+                         {"detail", change.detail},
+                         {"latency_ms", fmt::format("{:.2f}", milliseconds(latency))}}});
+    note_change(
+        record, change,
+        {std::string(api::event::kWithdrawn), false,
+         fmt::format("{} left the list of endpoints: {}{}{} ({:.1f} ms after the event)", change.pod, reason,
+                     change.detail.empty() ? "" : ", ", change.detail, milliseconds(latency))},
+        now);
+  }
+  if (published.event) note(record, *published.event, now);
+  // Events that came while the write was under way are still to be published, so they keep their time.
+  std::erase_if(record.seen, [sent_at](const auto& item) { return item.second <= sent_at; });
+  record.trigger.reset();
+}
+
+void OperatorCore::scaled(PoolRecord& record, const ScaleTargetWrite& write, const Answer& answer,
+                          api::Now now, Effects& out) {
+  record.synced_replicas = write.what.to;
+  if (write.event) note(record, *write.event, now);
+  out.logs.push_back({Severity::kInfo,
+                      "scaled the target",
+                      {{"pool", record.key.to_string()},
+                       {"target", record.target},
+                       {"from", std::to_string(write.what.from)},
+                       {"to", std::to_string(write.what.to)}}});
+  // The answer is a Scale; from it the Deployment's new state is known before the watch brings it. Without
+  // that, the old count in the cache would look as if someone had scaled the target back.
+  const auto target = deployments_.store().find({record.key.ns, record.target});
+  const auto* text = std::get_if<std::string>(&answer);
+  if (!target || text == nullptr) return;
+  const auto scale = nlohmann::json::parse(*text, nullptr, false);
+  api::Identity identity;
+  api::read_identity(scale, identity);
+  if (identity.uid != target->uid || identity.resource_version.empty()) return;
+  api::Deployment now_known = *target;
+  now_known.resource_version = identity.resource_version;
+  now_known.replicas = write.what.to;
+  observe(deployments_, std::move(now_known), now);
+}
+
+void OperatorCore::failed(Pending& pending, const kube::Error& error, api::Now now, Effects& out) {
+  ledger_.failed(pending.object, error, now.mono);
+  if (error.cls == kube::ErrorClass::kShutdown) return;
+  PoolRecord* record = table_.find(pending.pool);
+  if (record != nullptr && record->uid != pending.pool_uid) record = nullptr;
+  const bool publishing = std::holds_alternative<PublishWrite>(pending.purpose);
+  if (publishing && error.already_exists() && record != nullptr) {
+    look_up_config_map(*record, now, out);
+    return;
+  }
+  if (!worth_telling(error, ledger_.failures(pending.object))) return;
+  out.logs.push_back({Severity::kWarn,
+                      "a write failed",
+                      {{"object", pending.object.key.to_string()},
+                       {"kind", std::string(kind_of(pending))},
+                       {"pool", pending.pool.to_string()},
+                       {"error", error.message}}});
+  if (record == nullptr) return;
+  remember_error(*record, pending, std::string(reason_of(error)), error.message);
+  if (publishing) {
+    note(*record,
+         {std::string(api::event::kPublishFailed), true,
+          "the last list of endpoints stays published: " + error.message},
+         now);
+  }
+}
+
+// Our create was refused because the name is there, yet our watch does not show it: it lacks our label.
+// Whose it is decides what happens next.
+void OperatorCore::look_up_config_map(const PoolRecord& record, api::Now now, Effects& out) {
+  const kube::ObjectKey key{record.key.ns, record.config_map};
+  const WrittenObject object{Written::kConfigMap, key};
+  ledger_.sent(object);
+  send_unguarded(ConfigMapLookup{}, object, record, kube::get(kube::kConfigMaps, key.ns, key.name),
+                 Expect::kConfigMap, now, out);
+}
+
+void OperatorCore::remember_error(PoolRecord& record, const Pending& pending, std::string reason,
+                                  std::string text) {
+  switch (pending.object.kind) {
+    case Written::kConfigMap:
+      record.config_map_error = std::move(text);
+      record.config_map_error_reason = std::move(reason);
+      break;
+    case Written::kService:
+      record.service_error = std::move(text);
+      break;
+    case Written::kTarget:
+      record.scale_error = std::move(text);
+      break;
+    case Written::kPod:
+      record.labels_error = std::move(text);
+      record.labels_error_reason = std::move(reason);
+      break;
+    case Written::kPool:
+      break;  // where the condition would be written is what cannot be written; the log line has to do
+  }
+}
+
+void OperatorCore::forget_error(PoolRecord& record, const Pending& pending) {
+  remember_error(record, pending, {}, {});
+}
+
+void OperatorCore::note(const PoolRecord& record, const pool::EventNote& note, api::Now now) {
+  kube::EventTarget target;
+  target.api_version = std::string(api::kApiVersion);
+  target.kind = std::string(api::kPoolKind);
+  target.ns = record.key.ns;
+  target.name = record.key.name;
+  target.uid = record.uid;
+  record_event(std::move(target), note, now);
+}
+
+void OperatorCore::note_change(const PoolRecord& record, const pool::EndpointChange& change,
+                               const pool::EventNote& event, api::Now now) {
+  note(record, event, now);
+  kube::EventTarget target;
+  target.api_version = "v1";
+  target.kind = "Pod";
+  target.ns = record.key.ns;
+  target.name = change.pod;
+  target.uid = change.uid;
+  record_event(std::move(target), event, now);
+}
+
+void OperatorCore::record_event(kube::EventTarget target, const pool::EventNote& event, api::Now now) {
+  const auto type = event.warning ? kube::EventType::kWarning : kube::EventType::kNormal;
+  events_.record(target, type, event.reason, event.reason, event.message, now.mono, now.wall);
+}
+
+// One event at a time and after everything else: events explain, they must never delay.
+void OperatorCore::post_events(api::Now now, Effects& out) {
+  if (event_in_flight_ || !may_act(now.mono)) return;
+  auto next = events_.next(now.mono);
+  if (!next) return;
+  event_in_flight_ = true;
+  const PoolRecord nobody;
+  send_unguarded(EventWrite{next->id}, {}, nobody, std::move(next->call), Expect::kText, now, out);
+}
+
+}  // namespace poolwarden::control

@@ -1,0 +1,258 @@
+// One pool at a time: a snapshot of the caches, one decision, the fewest writes.
+#include "control/operator_core.h"
+#include "pool/decide.h"
+#include "publish/calls.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace poolwarden::control {
+namespace {
+
+constexpr std::string_view kStrayIndex = "!";
+constexpr kube::Duration kStatusInterval = std::chrono::seconds(1);
+using PodPtr = std::shared_ptr<const api::Pod>;
+
+template <class T>
+bool refused(const kube::Informer<T>& informer) {
+  const auto error = informer.last_error();
+  return error && (error->cls == kube::ErrorClass::kForbidden || error->is_not_found());
+}
+
+// Known, or known to be out of reach until a person acts.
+template <class T>
+bool is_settled(const kube::Informer<T>& informer) {
+  return informer.synced() || refused(informer);
+}
+
+}  // namespace
+
+void OperatorCore::index_pods() {
+  pods_by_pool_ = pods_.add_index([this](const api::Pod& pod, std::vector<std::string>& keys) {
+    const auto& pools = table_.matching(pod);
+    for (const PoolRecord* record : pools) keys.push_back(record->key.to_string());
+    if (pools.empty() && pod.serving && !pod.deletion_timestamp) keys.emplace_back(kStrayIndex);
+  });
+}
+
+bool OperatorCore::settled() const {
+  return pools_.synced() && is_settled(config_maps_) && is_settled(pods_) && is_settled(deployments_) &&
+         is_settled(services_) && is_settled(nodes_);
+}
+
+bool OperatorCore::may_act(kube::TimePoint now) const {
+  if (!std::holds_alternative<Running>(state_) || !settled()) return false;
+  // A write may be carried out as late as its deadline: the lease has to outlast it, or a successor and we
+  // would both be writing.
+  return !elector_ || elector_->valid(now + options_.write_timeout);
+}
+
+void OperatorCore::run_passes(api::Now now, Effects& out) {
+  can_decide_ = may_act(now.mono);
+  if (!can_decide_) return;
+  if (std::exchange(reindex_pods_, false)) pods_.reindex(pods_by_pool_);
+
+  // Every pool's withdrawals leave before any pool's labels, status and events.
+  std::vector<std::pair<kube::ObjectKey, pool::Plan>> rest;
+  for (std::size_t n = 0; n < options_.passes_per_step; ++n) {
+    const auto key = queue_.get(now.mono);
+    if (!key) break;
+    PoolRecord* record = table_.find(*key);
+    const auto object = pools_.store().find(*key);
+    if (record != nullptr && object) {
+      pool::Plan plan = pool::decide(snapshot(*record, *object, now), now);
+      publish(*record, *object, plan, now, out);
+      rest.emplace_back(*key, std::move(plan));
+      const double spread = 0.9 + 0.2 * random_();
+      queue_.add_after(*key, std::chrono::duration_cast<kube::Duration>(options_.resync * spread), now.mono);
+    }
+    queue_.done(*key, now.mono);
+  }
+  for (auto& [key, plan] : rest) {
+    PoolRecord* record = table_.find(key);
+    const auto object = pools_.store().find(key);
+    if (record != nullptr && object) write_rest(*record, *object, plan, now, out);
+  }
+  unlabel_strays(now, out);
+}
+
+pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePool& pool, api::Now now) {
+  pool::Snapshot seen;
+  seen.pool = &pool;
+  if (pool.scale_target) {
+    seen.target = deployments_.store().find({pool.ns, record.target}).get();
+    seen.target_sight = seen.target != nullptr  ? pool::Sight::kPresent
+                        : deployments_.synced() ? pool::Sight::kAbsent
+                                                : pool::Sight::kBlind;
+  }
+  see_pods(record, seen);
+  seen.config_map = config_maps_.store().find({pool.ns, record.config_map}).get();
+  if (record.unlabelled && now.mono >= record.unlabelled_until) record.unlabelled.reset();
+  if (seen.config_map == nullptr && record.unlabelled) seen.config_map = &*record.unlabelled;
+  seen.service = services_.store().find({pool.ns, record.service}).get();
+  seen.service_sight = seen.service != nullptr ? pool::Sight::kPresent
+                       : services_.synced()    ? pool::Sight::kAbsent
+                                               : pool::Sight::kBlind;
+  if (nodes_.synced()) {
+    seen.node = [this](std::string_view name) { return nodes_.store().find("", name).get(); };
+  }
+  see_blindness(seen);
+  seen.synced_replicas = record.synced_replicas;
+  seen.last_revision = record.last_revision;
+  seen.once_published = &record.once_published;
+  seen.config_map_error = record.config_map_error;
+  seen.config_map_error_reason = record.config_map_error_reason;
+  seen.service_error = record.service_error;
+  seen.scale_error = record.scale_error;
+  seen.labels_error = record.labels_error;
+  seen.labels_error_reason = record.labels_error_reason;
+  return seen;
+}
+
+void OperatorCore::see_pods(PoolRecord& record, pool::Snapshot& seen) {
+  if (record.deleting) {
+    pods_.store().for_each_in(record.key.ns, [&](const PodPtr& pod) {
+      if (record.selector && record.selector->matches(*pod->labels)) seen.pods.push_back(pod.get());
+    });
+  } else {
+    for (const PodPtr& pod : pods_.store().by_index(pods_by_pool_, record.key.to_string())) {
+      seen.pods.push_back(pod.get());
+    }
+    // A pod that has just been relabelled out is no longer matched, but still in the list that gateways
+    // read: the decision must see why it goes.
+    for (const auto& [uid, name] : record.published) {
+      const auto pod = pods_.store().find({record.key.ns, name});
+      if (pod && pod->uid == uid && !selects(record, *pod)) seen.pods.push_back(pod.get());
+    }
+  }
+  std::sort(seen.pods.begin(), seen.pods.end(),
+            [](const api::Pod* a, const api::Pod* b) { return a->name < b->name; });
+  std::set<std::string> overlapping;
+  for (const api::Pod* pod : seen.pods) {
+    for (const PoolRecord* other : table_.matching(*pod)) {
+      if (other == &record) continue;
+      seen.pods_of_others.insert(pod->uid);
+      if (!record.deleting && selects(record, *pod)) overlapping.insert(other->key.name);
+    }
+  }
+  seen.overlapping_pools.assign(overlapping.begin(), overlapping.end());
+}
+
+bool OperatorCore::selects(const PoolRecord& record, const api::Pod& pod) {
+  const auto& pools = table_.matching(pod);
+  return std::find(pools.begin(), pools.end(), &record) != pools.end();
+}
+
+void OperatorCore::see_blindness(pool::Snapshot& seen) const {
+  const auto look = [&seen](const auto& informer) {
+    if (const auto error = informer.last_error(); error && !informer.synced())
+      seen.blind.push_back(error->message);
+  };
+  look(pods_);
+  look(config_maps_);
+  seen.can_see = pods_.synced() && config_maps_.synced();
+  look(deployments_);
+  look(services_);
+  look(nodes_);
+}
+
+void OperatorCore::publish(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
+                           Effects& out) {
+  if (plan.synced_replicas) record.synced_replicas = plan.synced_replicas;
+  if (!plan.publish) {
+    // All events so far are accounted for: the list says what they lead to.
+    record.seen.clear();
+    record.trigger.reset();
+    return;
+  }
+  auto call = publish::config_map(pool, plan.publish->write, record.trigger.value_or(now.wall));
+  send(PublishWrite{std::move(*plan.publish)}, {Written::kConfigMap, {pool.ns, record.config_map}}, record,
+       std::move(call), Expect::kConfigMap, now, out);
+}
+
+void OperatorCore::write_rest(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,
+                              api::Now now, Effects& out) {
+  if (plan.scale_target) {
+    send(ScaleTargetWrite{*plan.scale_target, std::move(plan.scale_event)},
+         {Written::kTarget, {pool.ns, record.target}}, record,
+         publish::scale_target(pool, *plan.scale_target), Expect::kText, now, out);
+  }
+  if (plan.service) {
+    send(ServiceWrite{std::move(plan.service_event)}, {Written::kService, {pool.ns, record.service}}, record,
+         publish::service(pool, *plan.service), Expect::kService, now, out);
+  }
+  label_pods(record, plan.pod_labels, now, out);
+  write_pool(record, pool, plan, now, out);
+  for (const pool::EventNote& event : plan.events) note(record, event, now);
+}
+
+// The pool itself takes one write at a time: first what others wait for, then how things stand.
+void OperatorCore::write_pool(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,
+                              api::Now now, Effects& out) {
+  const WrittenObject object{Written::kPool, record.key};
+  if (plan.finalizer) {
+    send(PoolWrite{}, object, record, publish::finalizer(pool, *plan.finalizer), Expect::kPool, now, out);
+  } else if (plan.adopt_replicas) {
+    send(AdoptReplicasWrite{*plan.adopt_replicas, std::move(plan.adopt_event)}, object, record,
+         publish::adopt_replicas(pool, *plan.adopt_replicas), Expect::kPool, now, out);
+  } else if (plan.status) {
+    if (now.mono < record.status_not_before) {
+      queue_.add_after(record.key, record.status_not_before - now.mono, now.mono);
+      return;
+    }
+    if (send(PoolWrite{}, object, record, publish::status(pool, *plan.status), Expect::kPool, now, out)) {
+      record.status_not_before = now.mono + kStatusInterval;
+    }
+  }
+}
+
+void OperatorCore::label_pods(const PoolRecord& record, const std::vector<api::PodLabelWrite>& labels,
+                              api::Now now, Effects& out) {
+  for (const api::PodLabelWrite& label : labels) {
+    if (labels_in_flight_ >= options_.label_writes_in_flight) return;  // their answers bring us back
+    send(PodLabelWrite{}, {Written::kPod, {record.key.ns, label.name}}, record,
+         publish::pod_label(record.key.ns, label), Expect::kPod, now, out);
+  }
+}
+
+// Our label on a pod that no pool selects: it was relabelled out, or its pool went while nobody was looking.
+void OperatorCore::unlabel_strays(api::Now now, Effects& out) {
+  for (const PodPtr& pod : pods_.store().by_index(pods_by_pool_, kStrayIndex)) {
+    // While some pool of the namespace does not know whom it selects, nobody is a stray.
+    const auto unsure = table_.in_namespace(
+        pod->ns, [](const PoolRecord& record) { return !record.deleting && !record.selector_known; });
+    if (!unsure.empty() || labels_in_flight_ >= options_.label_writes_in_flight) continue;
+    PoolRecord nobody;
+    nobody.key = {pod->ns, ""};
+    send(PodLabelWrite{}, {Written::kPod, {pod->ns, pod->name}}, nobody,
+         publish::pod_label(pod->ns, {pod->name, pod->uid, pod->resource_version, std::nullopt}),
+         Expect::kPod, now, out);
+  }
+}
+
+bool OperatorCore::send(Purpose purpose, WrittenObject object, const PoolRecord& record, kube::Call call,
+                        Expect expect, api::Now now, Effects& out) {
+  if (const auto until = ledger_.blocked_until(object, now.mono)) {
+    if (*until != kube::TimePoint::max() && !record.key.name.empty()) {
+      queue_.add_after(record.key, *until - now.mono, now.mono);
+    }
+    return false;
+  }
+  ledger_.sent(object);
+  if (std::holds_alternative<PodLabelWrite>(purpose)) ++labels_in_flight_;
+  send_unguarded(std::move(purpose), std::move(object), record, std::move(call), expect, now, out);
+  return true;
+}
+
+void OperatorCore::send_unguarded(Purpose purpose, WrittenObject object, const PoolRecord& record,
+                                  kube::Call call, Expect expect, api::Now now, Effects& out) {
+  call.deadline = std::chrono::duration_cast<std::chrono::milliseconds>(options_.write_timeout);
+  const std::uint64_t id = ++last_id_;
+  pending_.emplace(
+      id, Pending{std::move(purpose), std::move(object), record.key, record.uid, call.verb, now.mono});
+  out.sends.push_back(Send{id, std::move(call), expect});
+}
+
+}  // namespace poolwarden::control

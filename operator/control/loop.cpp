@@ -1,0 +1,76 @@
+#include "control/loop.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace poolwarden::control {
+namespace {
+
+api::Now read_clocks() {
+  return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
+}
+
+telemetry::Level level_of(Severity severity) {
+  switch (severity) {
+    case Severity::kDebug:
+      return telemetry::Level::kDebug;
+    case Severity::kInfo:
+      return telemetry::Level::kInfo;
+    case Severity::kWarn:
+      return telemetry::Level::kWarn;
+    case Severity::kError:
+      break;
+  }
+  return telemetry::Level::kError;
+}
+
+}  // namespace
+
+void Loop::post(Input input) {
+  // False only after the end: then nobody is interested any more.
+  [[maybe_unused]] const bool taken = queue_.push(std::move(input));
+}
+
+Exit Loop::run(Shell& shell) {
+  Effects effects = core_.start(read_clocks());
+  std::vector<Input> inputs;
+  for (;;) {
+    // Withdrawals leave before the log says so.
+    shell.perform(effects);
+    for (const LogLine& line : effects.logs) write(line);
+    const api::Now now = read_clocks();
+    health_.store(std::make_shared<const LoopHealth>(LoopHealth{core_.health(), now.mono}));
+    if (effects.exit) break;
+    const auto deadline = core_.next_deadline().value_or(kube::TimePoint::max());
+    queue_.wait_until(std::min(deadline, now.mono + kHeartbeat));
+    queue_.try_pop_all(inputs);
+    const api::Now woken = read_clocks();
+    measure(inputs, woken.mono);
+    effects = core_.step(inputs, woken);
+  }
+  queue_.close();
+  return *effects.exit;
+}
+
+void Loop::measure(const std::vector<Input>& inputs, kube::TimePoint now) {
+  if (inputs.empty()) return;
+  kube::TimePoint oldest = now;
+  for (const Input& input : inputs) {
+    std::visit(
+        [&oldest](const auto& what) {
+          if constexpr (requires { what.decoded_at; }) oldest = std::min(oldest, what.decoded_at);
+        },
+        input);
+  }
+  meters_.step_took(now - oldest, inputs.size());
+}
+
+void Loop::write(const LogLine& line) {
+  std::vector<telemetry::Field> fields;
+  fields.reserve(line.fields.size());
+  for (const auto& [key, value] : line.fields) fields.emplace_back(key, value);
+  log_.write(level_of(line.severity), line.message, fields);
+}
+
+}  // namespace poolwarden::control

@@ -1,0 +1,46 @@
+// What the loop tells about its work, as it happens. The operator binds it to Prometheus
+// (prometheus_meters.h); simulations and unit tests count with one of their own, or leave it as it is.
+//
+// Called on the loop's thread only; implementations must not block.
+#pragma once
+
+#include "kube/client.h"
+#include "kube/time.h"
+#include "kube/work_queue.h"
+
+#include <cstddef>
+#include <string_view>
+
+namespace poolwarden::control {
+
+class Meters : public kube::WorkQueueMetrics {
+ public:
+  void depth(std::size_t) override {}
+  void added() override {}
+  void queue_duration(kube::Duration) override {}
+  void work_duration(kube::Duration) override {}
+  void unfinished_work(kube::Duration) override {}
+  void longest_running_processor(kube::Duration) override {}
+  void retried() override {}
+
+  // Watch event decoded -> ConfigMap write acknowledged, for one withdrawn pod.
+  virtual void withdrawal(kube::Duration) {}
+  struct EndpointCounts {
+    std::size_t ready = 0;
+    std::size_t draining = 0;
+    std::size_t withdrawn = 0;
+  };
+  virtual void endpoints(std::string_view /*ns*/, std::string_view /*pool*/, EndpointCounts) {}
+  virtual void pool_gone(std::string_view /*ns*/, std::string_view /*pool*/) {}
+  virtual void watch_restarted(std::string_view /*resource*/, std::string_view /*reason*/) {}
+  virtual void last_byte(std::string_view /*resource*/, kube::TimePoint) {}
+  // Kind as in the ledger (to_string(Written)), "PodLabel", "Event", "Lease"; result "success" or the error's
+  // class.
+  virtual void wrote(std::string_view /*kind*/, std::string_view /*result*/) {}
+  virtual void call_took(kube::Verb, std::string_view /*result*/, kube::Duration) {}
+  virtual void leading(bool) {}
+  // One turn of the loop: how long its oldest input had waited, and how many there were.
+  virtual void step_took(kube::Duration /*waited*/, std::size_t /*inputs*/) {}
+};
+
+}  // namespace poolwarden::control

@@ -1,0 +1,161 @@
+#include "control/operator_command.h"
+
+#include "control/loop.h"
+#include "control/operator_core.h"
+#include "control/prometheus_meters.h"
+#include "control/shell.h"
+#include "kube/cpprest_transport.h"
+#include "kube/kubeconfig.h"
+#include "telemetry/build_info.h"
+#include "telemetry/metrics.h"
+#include "telemetry/stop_signals.h"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <random>
+#include <unistd.h>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace poolwarden::control {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr kube::Duration kStuck = seconds(60);
+// The reflector gives up a silent watch at 150 s; much longer silence without a problem of its own means
+// that this very mechanism has failed, and only a restart helps.
+constexpr kube::Duration kSilent = seconds(180);
+constexpr kube::Duration kDeaf = seconds(400);
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+}
+
+double age_seconds(kube::TimePoint then, kube::TimePoint now) {
+  return std::chrono::duration<double>(now - then).count();
+}
+
+std::optional<std::string> loop_problem(const Loop& loop) {
+  const auto health = loop.health();
+  const auto now = std::chrono::steady_clock::now();
+  if (!health || now - health->at < kStuck) return std::nullopt;
+  return fmt::format("the loop has not turned for {:.0f} s", age_seconds(health->at, now));
+}
+
+std::optional<std::string> deafness(const Loop& loop) {
+  const auto health = loop.health();
+  if (!health) return std::nullopt;
+  const auto now = std::chrono::steady_clock::now();
+  for (std::size_t i = 0; i < kFeedCount; ++i) {
+    const FeedHealth& feed = health->core.feeds[i];
+    if (!feed.problem.empty() || now - feed.last_byte < kDeaf) continue;
+    return fmt::format("the watch of {} has been silent for {:.0f} s", to_string(static_cast<Feed>(i)),
+                       age_seconds(feed.last_byte, now));
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> feed_problem(const Loop& loop, Feed which) {
+  const auto health = loop.health();
+  if (!health) return "not started yet";
+  const FeedHealth& feed = health->core.feeds[static_cast<std::size_t>(which)];
+  // Nodes only add zones and the reason NodeGone; an operator for one namespace may not read them.
+  if (which == Feed::kNodes && !feed.synced && !feed.problem.empty()) return std::nullopt;
+  if (!feed.synced) return feed.problem.empty() ? "the first list is not complete" : feed.problem;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - feed.last_byte < kSilent) return std::nullopt;
+  return fmt::format("nothing came from the API server for {:.0f} s{}{}", age_seconds(feed.last_byte, now),
+                     feed.problem.empty() ? "" : ": ", feed.problem);
+}
+
+telemetry::HealthOptions health_options(const OperatorOptions& options, const Loop& loop) {
+  telemetry::HealthOptions health;
+  health.metrics_bind_address = options.metrics_bind_address;
+  health.probe_bind_address = options.probe_bind_address;
+  health.healthz = {{"loop", [&loop] { return loop_problem(loop); }},
+                    {"watches", [&loop] { return deafness(loop); }}};
+  health.readyz = {{"loop", [&loop] { return loop_problem(loop); }}};
+  for (std::size_t i = 0; i < kFeedCount; ++i) {
+    const Feed feed = static_cast<Feed>(i);
+    health.readyz.push_back(
+        {std::string(to_string(feed)), [&loop, feed] { return feed_problem(loop, feed); }});
+  }
+  return health;
+}
+
+CoreOptions core_options(const OperatorOptions& options, const kube::ClusterAccess& access) {
+  std::random_device entropy;
+  CoreOptions core;
+  core.leader_elect = options.leader_elect;
+  core.instance = host_name();
+  core.seed = (std::uint64_t{entropy()} << 32) | entropy();
+  // Unique to the process: a container that restarts in the same pod is another candidate.
+  core.lease.identity = fmt::format("{}_{:016x}", core.instance, core.seed);
+  core.lease.ns = options.leader_elect_namespace.empty() ? access.ns : options.leader_elect_namespace;
+  core.lease.name = options.leader_elect_name;
+  return core;
+}
+
+// The parts joined. Destroyed in the reverse order: the transport first, since its threads use the rest.
+int run(const OperatorOptions& options, const kube::ClusterAccess& access, telemetry::StopSignals& signals,
+        telemetry::Log& log) {
+  telemetry::Metrics metrics(telemetry::build_info());
+  metrics.count_dropped_logs([&log] { return log.dropped(); });
+  PrometheusMeters meters(metrics);
+  OperatorCore core(core_options(options, access), meters);
+  Loop loop(core, log, meters);
+  auto server = telemetry::HealthServer::start(health_options(options, loop), metrics.collectable());
+  if (!server) {
+    log.error("cannot start", {{"error", server.error()}});
+    return 1;
+  }
+  kube::TransportOptions transport_options;
+  transport_options.keep_warm = seconds(20);
+  auto transport = kube::make_cpprest_transport(access, transport_options);
+  if (!transport) {
+    log.error("cannot start", {{"error", transport.error().message}});
+    return 1;
+  }
+  log.info("starting", {{"version", telemetry::build_info().version},
+                        {"commit", telemetry::build_info().commit},
+                        {"server", access.server},
+                        {"from", access.source},
+                        {"namespace", options.ns.empty() ? "(all)" : options.ns},
+                        {"metrics_port", (*server)->metrics_port()},
+                        {"probe_port", (*server)->probe_port()}});
+  signals.on_stop([&loop] { loop.request_stop(); });
+  Exit exit;
+  {
+    Shell shell(
+        **transport, options.ns, [] { return std::chrono::steady_clock::now(); },
+        [&loop](Input input) { loop.post(std::move(input)); });
+    exit = loop.run(shell);
+  }
+  signals.on_stop({});
+  transport->reset();
+  log.info("stopped", {{"why", exit.why}});
+  return exit.failed ? 1 : 0;
+}
+
+}  // namespace
+
+int run_operator(const OperatorOptions& options) {
+  telemetry::StopSignals signals;
+  telemetry::LogOptions log_options;
+  log_options.format = options.log_format;
+  log_options.level = options.log_level;
+  telemetry::Log log(log_options);
+  const auto access =
+      kube::find_cluster_access({options.kubeconfig, options.context}, kube::AccessEnvironment::of_process());
+  if (!access) {
+    log.error("cannot start", {{"error", access.error().message}});
+    return 1;
+  }
+  return run(options, *access, signals, log);
+}
+
+}  // namespace poolwarden::control

@@ -1,0 +1,28 @@
+// `poolwarden operator`: builds the parts, joins them, runs the loop until it ends.
+#pragma once
+
+#include "telemetry/health_server.h"
+#include "telemetry/log.h"
+
+#include <string>
+
+namespace poolwarden::control {
+
+struct OperatorOptions {
+  std::string kubeconfig;  // empty: $KUBECONFIG, the pod's service account, ~/.kube/config
+  std::string context;
+  std::string ns;  // empty: all namespaces
+  bool leader_elect = false;
+  std::string leader_elect_namespace;  // empty: the pod's, or the kubeconfig context's
+  std::string leader_elect_name = "poolwarden";
+  std::string metrics_bind_address = ":8080";
+  std::string probe_bind_address = ":8081";
+  telemetry::LogFormat log_format = telemetry::LogFormat::kText;
+  telemetry::Level log_level = telemetry::Level::kInfo;
+};
+
+// Returns the process's exit code: 0 after a stop that was asked for, 1 otherwise, with a line in the log
+// that says why. Call it from main before any other thread exists.
+int run_operator(const OperatorOptions& options);
+
+}  // namespace poolwarden::control

@@ -1,0 +1,108 @@
+// The pools the operator knows: what each selects, and what it remembers of each beyond the cluster's state.
+//
+// Matching pods to pools is the loop's most frequent question, so answers are kept by label set: pods share
+// their (interned) labels, and a pool's selector changes rarely. invalidate() after any such change.
+//
+// Pure; owned by the loop. Records are stable in memory until removed.
+#pragma once
+
+#include "api/inference_pool.h"
+#include "api/objects.h"
+#include "api/pod.h"
+#include "kube/object_key.h"
+#include "kube/time.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace poolwarden::control {
+
+struct PoolRecord {
+  kube::ObjectKey key;
+  std::string uid;
+  bool deleting = false;
+  std::string target;      // name of the scale target, or empty
+  std::string config_map;  // names of what it publishes
+  std::string service;
+  // Its own or its target's. While that cannot be told (target missing, spec invalid) the last one stays, and
+  // selector_known is false: nothing is taken from pods then.
+  std::optional<api::LabelSelector> selector;
+  bool selector_known = false;
+
+  // Memory that the cluster does not hold (yet); rebuilt from nothing after a restart.
+  std::optional<std::int32_t> synced_replicas;
+  std::int64_t last_revision = 0;
+  std::map<std::string, std::string> published;  // uid -> pod name, of the list as last read or written
+  std::string published_from;                    // resourceVersion of the ConfigMap it was read from
+  std::set<std::string> once_published;          // uids of living pods that were ever in the list
+  std::optional<api::ConfigMap> unlabelled;      // a ConfigMap of our name that our watch does not show
+  kube::TimePoint unlabelled_until{};            // when to look at it again
+  std::string config_map_error;
+  std::string config_map_error_reason;
+  std::string service_error;
+  std::string scale_error;
+  std::string labels_error;
+  std::string labels_error_reason;
+
+  // The withdrawal's stopwatch: when the first event about a pod that is not yet published was decoded.
+  std::unordered_map<std::string, kube::TimePoint> seen;  // by uid
+  std::optional<api::Timestamp> trigger;                  // the same, for the whole list, in wall time
+  kube::TimePoint status_not_before{};                    // status is written at most once a second
+
+  void take_published(const api::EndpointSet& set);
+};
+
+class PoolTable {
+ public:
+  // Takes a pool as it now is. `target` is its Deployment if the cache has it. True if what it selects
+  // changed (then the caller reindexes).
+  bool upsert(const api::InferencePool& pool, const api::Deployment* target);
+  // True if it was there.
+  bool remove(const kube::ObjectKey& key);
+
+  PoolRecord* find(const kube::ObjectKey& key);
+  // Pools of a namespace for which `test` holds.
+  template <class Test>
+  std::vector<PoolRecord*> in_namespace(const std::string& ns, Test test) {
+    std::vector<PoolRecord*> found;
+    for (auto it = records_.lower_bound({ns, ""}); it != records_.end() && it->first.ns == ns; ++it) {
+      if (test(it->second)) found.push_back(&it->second);
+    }
+    return found;
+  }
+  template <class Visit>
+  void for_each(Visit visit) {
+    for (auto& item : records_) visit(item.second);
+  }
+
+  // The living pools that select a pod, in name order. The reference is good until the next call that
+  // changes the table.
+  const std::vector<PoolRecord*>& matching(const api::Pod& pod);
+  void invalidate() { matches_.clear(); }
+  std::size_t size() const { return records_.size(); }
+
+ private:
+  struct LabelSet {
+    std::string ns;
+    std::shared_ptr<const api::LabelMap> labels;  // held, so that the pointer names these labels only
+    bool operator==(const LabelSet& other) const { return labels == other.labels && ns == other.ns; }
+  };
+  struct LabelSetHash {
+    std::size_t operator()(const LabelSet& set) const noexcept {
+      return std::hash<std::string>{}(set.ns) ^ std::hash<const void*>{}(set.labels.get());
+    }
+  };
+  // Pods with labels of their own (a StatefulSet's) would fill the cache; beyond this it starts afresh.
+  static constexpr std::size_t kMaxCachedLabelSets = 20'000;
+
+  std::map<kube::ObjectKey, PoolRecord> records_;
+  std::unordered_map<LabelSet, std::vector<PoolRecord*>, LabelSetHash> matches_;
+};
+
+}  // namespace poolwarden::control

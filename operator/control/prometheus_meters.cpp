@@ -1,0 +1,36 @@
+#include "control/prometheus_meters.h"
+
+#include "control/effects.h"
+#include "control/operator_core.h"
+
+#include <array>
+
+namespace poolwarden::control {
+namespace {
+
+constexpr std::array kFeeds = {Feed::kPools,       Feed::kConfigMaps, Feed::kPods,
+                               Feed::kDeployments, Feed::kServices,   Feed::kNodes};
+
+}  // namespace
+
+PrometheusMeters::PrometheusMeters(telemetry::Metrics& metrics)
+    : metrics_(metrics), queue_(metrics.queue("pools")) {
+  for (const Feed feed : kFeeds) {
+    metrics_.declare_watch(to_string(feed),
+                           {"closed", "short", "expired", "failed", "forbidden", "stale", "lost"});
+  }
+  for (const char* kind : {"ConfigMap", "Service", "Pod", "Scale", "InferencePool", "Event"}) {
+    metrics_.declare_write(kind, {"success", "conflict", "forbidden", "retry", "terminal"});
+  }
+}
+
+void PrometheusMeters::call_took(kube::Verb verb, std::string_view result, kube::Duration latency) {
+  metrics_.observe_api_call(kube::to_string(verb), result, latency);
+}
+
+void PrometheusMeters::step_took(kube::Duration waited, std::size_t inputs) {
+  metrics_.observe_loop_lag(waited);
+  metrics_.set_loop_depth(inputs);
+}
+
+}  // namespace poolwarden::control

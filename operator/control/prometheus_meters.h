@@ -1,0 +1,43 @@
+// The loop's meters, bound to Prometheus. Declares every series whose labels are known, so that they are
+// there at 0 before anything happens.
+#pragma once
+
+#include "control/meters.h"
+#include "telemetry/metrics.h"
+
+namespace poolwarden::control {
+
+class PrometheusMeters final : public Meters {
+ public:
+  explicit PrometheusMeters(telemetry::Metrics& metrics);
+
+  void depth(std::size_t keys) override { queue_.set_depth(keys); }
+  void added() override { queue_.added(); }
+  void queue_duration(kube::Duration waited) override { queue_.waited(waited); }
+  void work_duration(kube::Duration worked) override { queue_.worked(worked); }
+  void unfinished_work(kube::Duration total) override { queue_.set_unfinished(total); }
+  void longest_running_processor(kube::Duration longest) override { queue_.set_longest_running(longest); }
+  void retried() override { queue_.retried(); }
+
+  void withdrawal(kube::Duration latency) override { metrics_.observe_withdrawal(latency); }
+  void endpoints(std::string_view ns, std::string_view pool, EndpointCounts counts) override {
+    metrics_.set_endpoints(ns, pool, counts.ready, counts.draining, counts.withdrawn);
+  }
+  void pool_gone(std::string_view ns, std::string_view pool) override { metrics_.remove_pool(ns, pool); }
+  void watch_restarted(std::string_view resource, std::string_view reason) override {
+    metrics_.watch_restarted(resource, reason);
+  }
+  void last_byte(std::string_view resource, kube::TimePoint when) override {
+    metrics_.set_last_byte(resource, when);
+  }
+  void wrote(std::string_view kind, std::string_view result) override { metrics_.wrote(kind, result); }
+  void call_took(kube::Verb verb, std::string_view result, kube::Duration latency) override;
+  void leading(bool yes) override { metrics_.set_leader(yes); }
+  void step_took(kube::Duration waited, std::size_t inputs) override;
+
+ private:
+  telemetry::Metrics& metrics_;
+  telemetry::QueueSeries queue_;
+};
+
+}  // namespace poolwarden::control

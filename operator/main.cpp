@@ -1,0 +1,86 @@
+// The subcommands, nothing else.
+#include "control/operator_command.h"
+#include "gateway/gateway_sync_main.h"
+#include "telemetry/build_info.h"
+
+#include <cstdio>
+#include <exception>
+#include <map>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+namespace {
+
+using poolwarden::control::OperatorOptions;
+using poolwarden::telemetry::Level;
+using poolwarden::telemetry::LogFormat;
+
+std::string version_text() {
+  const auto build = poolwarden::telemetry::build_info();
+  return fmt::format("poolwarden {} (commit {}, {})", build.version, build.commit, build.compiler);
+}
+
+void add_operator(CLI::App& app, OperatorOptions& options) {
+  CLI::App* command = app.add_subcommand(
+      "operator",
+      "Watches InferencePools and their pods, keeps the published endpoint lists true, syncs replicas");
+  command->footer(
+      "The cluster is found as kubectl finds it: --kubeconfig, $KUBECONFIG, the pod's service account,\n"
+      "~/.kube/config. Stop with SIGTERM: writes in flight finish and the lease is given back.\n"
+      "Exit code 0 after a stop that was asked for, 1 when it cannot start or lost its lease.");
+  command->add_option("--kubeconfig", options.kubeconfig, "Kubeconfig file to use instead of the above");
+  command->add_option("--context", options.context, "Context of the kubeconfig (default: its current one)");
+  command->add_option("--namespace", options.ns, "Look after this namespace only (default: all)");
+  command->add_flag(
+      "--leader-elect", options.leader_elect,
+      "Of several replicas only the holder of a Lease writes; the others keep their caches warm");
+  command->add_option("--leader-elect-namespace", options.leader_elect_namespace,
+                      "Namespace of the Lease (default: the pod's, or the context's)");
+  command->add_option("--leader-elect-resource-name", options.leader_elect_name, "Name of the Lease")
+      ->capture_default_str();
+  command
+      ->add_option("--metrics-bind-address", options.metrics_bind_address,
+                   "Serves /metrics; 0 switches it off")
+      ->capture_default_str();
+  command
+      ->add_option("--health-probe-bind-address", options.probe_bind_address,
+                   "Serves /healthz and /readyz; 0 switches it off")
+      ->capture_default_str();
+  command->add_option("--log-format", options.log_format, "text or json")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, LogFormat>{{"text", LogFormat::kText}, {"json", LogFormat::kJson}}))
+      ->default_str("text");
+  command->add_option("--log-level", options.log_level, "debug, info, warn or error")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Level>{{"debug", Level::kDebug},
+                                                                       {"info", Level::kInfo},
+                                                                       {"warn", Level::kWarn},
+                                                                       {"error", Level::kError}}))
+      ->default_str("info");
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Poolwarden: on Kubernetes, no LLM request fails because a replica went away.", "poolwarden");
+  app.set_version_flag("--version", version_text());
+  app.require_subcommand(1);
+  OperatorOptions operator_options;
+  add_operator(app, operator_options);
+  int exit_code = 0;
+  poolwarden::gateway::add_gateway_sync_command(app, exit_code);
+  CLI11_PARSE(app, argc, argv);
+  if (app.got_subcommand("operator")) return poolwarden::control::run_operator(operator_options);
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    // Nothing of ours throws; what a library throws past us ends here, and not in a core dump without words.
+    std::fputs((std::string("poolwarden: ") + error.what() + "\n").c_str(), stderr);
+    return 1;
+  }
+}
