@@ -264,7 +264,7 @@ void LeaseElector::on_answer(Releasing& state, const Attempt& attempt, const Res
     return;
   }
   const Result<LeaseRecord> record = read(body);
-  if (record && record->term.holder == config_.identity) {
+  if (record && record->term.holder == config_.identity && record->term.renew_time == attempt.renew_time) {
     state.held = *record;
     send_release(*record, now, out);
   } else if (state.held && !record && record.error().cls == ErrorClass::kRetry) {

@@ -190,6 +190,7 @@ void WorkQueue<Key, Hash>::add_after(const Key& key, Duration delay, TimePoint n
     add(key, now, wanted);
     return;
   }
+  promote_due(now);  // or a wait that is over, but not yet noticed, would swallow this one
   const TimePoint due = now + std::min(delay, kLongestWait);
   Item& item = items_[key];
   if (item.ticket != 0) {

@@ -1,0 +1,94 @@
+#include "kube/rate_limiter.h"
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::kube {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+
+const TimePoint kStart = TimePoint{} + 1h;
+
+TEST(TokenBucket, GivesItsBurstAtOnceAndThenOneTokenEachPeriod) {
+  TokenBucket bucket(100ms, 3);
+  EXPECT_TRUE(bucket.full(kStart));
+  EXPECT_TRUE(bucket.try_take(kStart));
+  EXPECT_TRUE(bucket.try_take(kStart));
+  EXPECT_TRUE(bucket.try_take(kStart));
+  EXPECT_FALSE(bucket.try_take(kStart));
+  EXPECT_EQ(bucket.next_token(), kStart + 100ms);
+  EXPECT_FALSE(bucket.try_take(kStart + 99ms));
+  EXPECT_TRUE(bucket.try_take(kStart + 100ms));
+  EXPECT_FALSE(bucket.try_take(kStart + 199ms));
+  EXPECT_TRUE(bucket.try_take(kStart + 200ms));
+}
+
+TEST(TokenBucket, ARefusedTakeCostsNothing) {
+  TokenBucket bucket(1s, 1);
+  ASSERT_TRUE(bucket.try_take(kStart));
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_FALSE(bucket.try_take(kStart + 500ms));
+  }
+  EXPECT_TRUE(bucket.try_take(kStart + 1s));
+}
+
+TEST(TokenBucket, NeverSavesMoreThanItsBurst) {
+  TokenBucket bucket(1s, 2);
+  ASSERT_TRUE(bucket.try_take(kStart));
+  const TimePoint later = kStart + 24h;
+  EXPECT_TRUE(bucket.full(later));
+  EXPECT_TRUE(bucket.try_take(later));
+  EXPECT_TRUE(bucket.try_take(later));
+  EXPECT_FALSE(bucket.try_take(later));
+}
+
+TEST(TokenBucket, ReservationsQueueUpBehindEachOther) {
+  TokenBucket bucket(100ms, 2);
+  std::vector<Duration> waits;
+  for (int i = 0; i < 5; ++i) {
+    waits.push_back(bucket.reserve(kStart));
+  }
+  EXPECT_THAT(waits, ElementsAre(0ms, 0ms, 100ms, 200ms, 300ms));
+  EXPECT_FALSE(bucket.try_take(kStart + 300ms)) << "that token is reserved";
+  EXPECT_TRUE(bucket.try_take(kStart + 400ms));
+}
+
+TEST(ExponentialDelay, IsTheSequenceOfTheHeader) {
+  std::vector<Duration> delays;
+  for (std::uint32_t n = 0; n < 20; ++n) {
+    delays.push_back(exponential_delay(5ms, n, 1000s));
+  }
+  EXPECT_THAT(delays,
+              ElementsAre(5ms, 10ms, 20ms, 40ms, 80ms, 160ms, 320ms, 640ms, 1280ms, 2560ms, 5120ms, 10240ms,
+                          20480ms, 40960ms, 81920ms, 163840ms, 327680ms, 655360ms, 1000s, 1000s));
+}
+
+TEST(ExponentialDelay, DoesNotOverflow) {
+  EXPECT_EQ(exponential_delay(5ms, 4'000'000'000U, 1000s), 1000s);
+  EXPECT_EQ(exponential_delay(5ms, 4'000'000'000U, Duration::max()), Duration::max());
+  EXPECT_EQ(exponential_delay(5ms, 0, 1ms), 1ms) << "the cap holds for the first delay too";
+  EXPECT_EQ(exponential_delay(0ms, 70, 1s), 0ms);
+}
+
+TEST(ItemBackoff, CountsEachItemByItselfUntilForgotten) {
+  ItemBackoff<std::string> backoff(1s, 5s);
+  EXPECT_EQ(backoff.next("a"), 1s);
+  EXPECT_EQ(backoff.next("a"), 2s);
+  EXPECT_EQ(backoff.next("b"), 1s);
+  EXPECT_EQ(backoff.next("a"), 4s);
+  EXPECT_EQ(backoff.next("a"), 5s);
+  EXPECT_EQ(backoff.failures("a"), 4U);
+  backoff.forget("a");
+  EXPECT_EQ(backoff.failures("a"), 0U);
+  EXPECT_EQ(backoff.next("a"), 1s);
+  EXPECT_EQ(backoff.next("b"), 2s);
+}
+
+}  // namespace
+}  // namespace poolwarden::kube

@@ -1,0 +1,356 @@
+#include "kube/work_queue.h"
+
+#include <chrono>
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::kube {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::Optional;
+
+const TimePoint kStart = TimePoint{} + 1h;
+
+struct Recorded : WorkQueueMetrics {
+  std::size_t depth_now = 0;
+  int adds = 0;
+  int retries = 0;
+  std::vector<Duration> waited;
+  std::vector<Duration> worked;
+  Duration unfinished{};
+  Duration longest{};
+
+  void depth(std::size_t keys) override { depth_now = keys; }
+  void added() override { ++adds; }
+  void queue_duration(Duration duration) override { waited.push_back(duration); }
+  void work_duration(Duration duration) override { worked.push_back(duration); }
+  void unfinished_work(Duration total) override { unfinished = total; }
+  void longest_running_processor(Duration duration) override { longest = duration; }
+  void retried() override { ++retries; }
+};
+
+using Queue = WorkQueue<std::string>;
+
+std::vector<std::string> drain(Queue& queue, TimePoint now) {
+  std::vector<std::string> keys;
+  while (const auto key = queue.get(now)) {
+    keys.push_back(*key);
+    queue.done(*key, now);
+  }
+  return keys;
+}
+
+TEST(WorkQueue, HandsOutKeysInTheOrderOfAdding) {
+  Queue queue;
+  for (const char* key : {"b", "a", "c"}) {
+    queue.add(key, kStart);
+  }
+  EXPECT_THAT(drain(queue, kStart), ElementsAre("b", "a", "c"));
+  EXPECT_EQ(queue.get(kStart), std::nullopt);
+}
+
+TEST(WorkQueue, AKeyAddedManyTimesIsWorkedOnOnce) {
+  Queue queue;
+  for (int i = 0; i < 100; ++i) {
+    queue.add("a", kStart);
+  }
+  EXPECT_EQ(queue.size(), 1U);
+  EXPECT_THAT(drain(queue, kStart), ElementsAre("a"));
+}
+
+TEST(WorkQueue, AKeyIsNeverWorkedOnTwiceAtOnce) {
+  Queue queue;
+  queue.add("a", kStart);
+  ASSERT_THAT(queue.get(kStart), Optional(std::string("a")));
+  queue.add("a", kStart);
+  queue.add("a", kStart);
+  EXPECT_EQ(queue.size(), 0U);
+  EXPECT_EQ(queue.get(kStart), std::nullopt);
+  queue.done("a", kStart);
+  EXPECT_THAT(drain(queue, kStart), ElementsAre("a")) << "what came meanwhile is worked on once more";
+}
+
+TEST(WorkQueue, DoneForAKeyThatWasNotHandedOutIsIgnored) {
+  Queue queue;
+  queue.done("a", kStart);
+  queue.add("a", kStart);
+  queue.done("a", kStart);
+  EXPECT_THAT(drain(queue, kStart), ElementsAre("a"));
+}
+
+TEST(WorkQueue, UrgentKeysComeFirst) {
+  Queue queue;
+  queue.add("n1", kStart);
+  queue.add("u1", kStart, Lane::kUrgent);
+  queue.add("u2", kStart, Lane::kUrgent);
+  EXPECT_THAT(drain(queue, kStart), ElementsAre("u1", "u2", "n1"));
+}
+
+TEST(WorkQueue, OfFiveKeysOneIsNormalSoThatNeitherLaneStarves) {
+  Queue queue;
+  for (int i = 0; i < 10; ++i) {
+    queue.add("u" + std::to_string(i), kStart, Lane::kUrgent);
+  }
+  for (int i = 0; i < 3; ++i) {
+    queue.add("n" + std::to_string(i), kStart);
+  }
+  EXPECT_THAT(drain(queue, kStart),
+              ElementsAre("u0", "u1", "u2", "u3", "n0", "u4", "u5", "u6", "u7", "n1", "u8", "u9", "n2"));
+}
+
+TEST(WorkQueue, AnEmptyLaneLeavesItsShareToTheOther) {
+  Queue queue;
+  for (int i = 0; i < 6; ++i) {
+    queue.add("u" + std::to_string(i), kStart, Lane::kUrgent);
+  }
+  std::vector<std::string> first;
+  for (int i = 0; i < 5; ++i) {
+    first.push_back(*queue.get(kStart));
+  }
+  EXPECT_THAT(first, ElementsAre("u0", "u1", "u2", "u3", "u4"));
+  queue.add("n", kStart);
+  EXPECT_THAT(drain(queue, kStart), ElementsAre("u5", "n")) << "keys taken while nobody waited do not count";
+}
+
+TEST(WorkQueue, AddingAgainWithMoreUrgencyMovesTheKey) {
+  Queue queue;
+  for (const char* key : {"a", "b", "c"}) {
+    queue.add(key, kStart);
+  }
+  queue.add("c", kStart, Lane::kUrgent);
+  queue.add("c", kStart, Lane::kNormal);  // never back again
+  EXPECT_EQ(queue.size(), 3U);
+  EXPECT_THAT(drain(queue, kStart), ElementsAre("c", "a", "b"));
+}
+
+TEST(WorkQueue, UrgencyGainedWhileTheKeyIsWorkedOnIsKept) {
+  Queue queue;
+  queue.add("a", kStart);
+  ASSERT_TRUE(queue.get(kStart));
+  queue.add("b", kStart);
+  queue.add("a", kStart, Lane::kNormal);
+  queue.add("a", kStart, Lane::kUrgent);
+  queue.done("a", kStart);
+  EXPECT_THAT(drain(queue, kStart), ElementsAre("a", "b"));
+}
+
+TEST(WorkQueue, AWaitingKeyComesWhenItIsDueAndNotBefore) {
+  Queue queue;
+  queue.add_after("a", 5s, kStart);
+  EXPECT_EQ(queue.next_deadline(), kStart + 5s);
+  EXPECT_EQ(queue.size(), 0U);
+  EXPECT_EQ(queue.get(kStart + 5s - 1ns), std::nullopt);
+  EXPECT_THAT(queue.get(kStart + 5s), Optional(std::string("a")));
+  EXPECT_EQ(queue.next_deadline(), std::nullopt);
+}
+
+TEST(WorkQueue, OfTwoWaitsTheEarlierDeadlineWins) {
+  Queue queue;
+  queue.add_after("a", 5s, kStart);
+  queue.add_after("a", 9s, kStart);
+  EXPECT_EQ(queue.next_deadline(), kStart + 5s);
+  queue.add_after("a", 2s, kStart);
+  EXPECT_EQ(queue.next_deadline(), kStart + 2s);
+  EXPECT_THAT(drain(queue, kStart + 1h), ElementsAre("a")) << "and the later ones are gone";
+}
+
+TEST(WorkQueue, WaitingKeysComeInTheOrderOfTheirDeadlinesAndTiesInTheOrderOfAdding) {
+  Queue queue;
+  queue.add_after("late", 3s, kStart);
+  queue.add_after("tie 1", 2s, kStart);
+  queue.add_after("tie 2", 2s, kStart);
+  queue.add_after("early", 1s, kStart);
+  EXPECT_THAT(drain(queue, kStart + 3s), ElementsAre("early", "tie 1", "tie 2", "late"));
+}
+
+TEST(WorkQueue, NoDelayIsNow) {
+  Queue queue;
+  queue.add_after("a", 0s, kStart);
+  queue.add_after("b", -1s, kStart);
+  EXPECT_THAT(drain(queue, kStart), ElementsAre("a", "b"));
+}
+
+TEST(WorkQueue, AnAbsurdDelayIsCut) {
+  Queue queue;
+  queue.add_after("a", Duration::max(), kStart);
+  EXPECT_EQ(queue.next_deadline(), kStart + Queue::kLongestWait);
+}
+
+TEST(WorkQueue, AWaitDoesNotHoldAnImmediateAddBack) {
+  Queue queue;
+  queue.add_after("a", 5s, kStart);
+  queue.add("a", kStart);
+  EXPECT_THAT(drain(queue, kStart), ElementsAre("a"));
+  EXPECT_EQ(queue.next_deadline(), kStart + 5s) << "and the wait goes on";
+  EXPECT_THAT(drain(queue, kStart + 5s), ElementsAre("a"));
+}
+
+TEST(WorkQueue, AKeyThatComesDueWhileItIsWorkedOnIsWorkedOnAgain) {
+  Queue queue;
+  queue.add("a", kStart);
+  ASSERT_TRUE(queue.get(kStart));
+  queue.add_after("a", 1s, kStart, Lane::kUrgent);
+  EXPECT_EQ(queue.get(kStart + 1s), std::nullopt);
+  queue.done("a", kStart + 2s);
+  EXPECT_THAT(drain(queue, kStart + 2s), ElementsAre("a"));
+}
+
+TEST(WorkQueue, AWaitTakesTheMoreUrgentLaneOfItsAdds) {
+  Queue queue;
+  queue.add_after("a", 1s, kStart, Lane::kNormal);
+  queue.add_after("a", 5s, kStart, Lane::kUrgent);
+  queue.add("b", kStart);
+  EXPECT_THAT(drain(queue, kStart + 1s), ElementsAre("a", "b"));
+}
+
+TEST(WorkQueue, FailuresWaitLongerAndLongerUntilForgotten) {
+  Queue queue;
+  std::vector<Duration> delays;
+  TimePoint now = kStart;
+  for (int i = 0; i < 6; ++i) {
+    queue.add_rate_limited("a", now);
+    delays.push_back(*queue.next_deadline() - now);
+    now = *queue.next_deadline();
+    ASSERT_TRUE(queue.get(now));
+    queue.done("a", now);
+  }
+  EXPECT_THAT(delays, ElementsAre(5ms, 10ms, 20ms, 40ms, 80ms, 160ms));
+  EXPECT_EQ(queue.failures("a"), 6U);
+  queue.forget("a");
+  queue.add_rate_limited("a", now);
+  EXPECT_EQ(*queue.next_deadline() - now, 5ms);
+}
+
+TEST(WorkQueue, ManyFailingKeysShareABucket) {
+  WorkQueueOptions options;
+  options.retry_period = 100ms;
+  options.retry_burst = 2;
+  Queue queue(options);
+  for (const char* key : {"a", "b", "c", "d"}) {
+    queue.add_rate_limited(key, kStart);
+  }
+  EXPECT_THAT(drain(queue, kStart + 5ms), ElementsAre("a", "b"));
+  EXPECT_THAT(drain(queue, kStart + 100ms), ElementsAre("c"));
+  EXPECT_THAT(drain(queue, kStart + 200ms), ElementsAre("d"));
+}
+
+TEST(WorkQueue, AfterShutdownNothingGetsInAndWhatIsReadyStillComes) {
+  Queue queue;
+  queue.add("ready", kStart);
+  queue.add("busy", kStart, Lane::kUrgent);
+  ASSERT_THAT(queue.get(kStart), Optional(std::string("busy")));
+  queue.add("busy", kStart);
+  queue.add_after("waiting", 1s, kStart);
+  queue.shutdown();
+  queue.add("new", kStart);
+  queue.add_after("new", 1s, kStart);
+  queue.add_rate_limited("new", kStart);
+  EXPECT_EQ(queue.next_deadline(), std::nullopt);
+  queue.done("busy", kStart);
+  EXPECT_THAT(drain(queue, kStart + 1h), testing::UnorderedElementsAre("ready", "busy"));
+}
+
+TEST(WorkQueue, PublishesWhatClientGoPublishes) {
+  Recorded metrics;
+  Queue queue({}, &metrics);
+  queue.add("a", kStart);
+  queue.add("a", kStart + 1s);
+  queue.add("b", kStart + 1s);
+  EXPECT_EQ(metrics.adds, 2);
+  EXPECT_EQ(metrics.depth_now, 2U);
+  ASSERT_TRUE(queue.get(kStart + 3s));
+  EXPECT_EQ(metrics.depth_now, 1U);
+  ASSERT_TRUE(queue.get(kStart + 4s));
+  EXPECT_THAT(metrics.waited, ElementsAre(3s, 3s));
+  queue.report_unfinished(kStart + 10s);
+  EXPECT_EQ(metrics.unfinished, 7s + 6s);
+  EXPECT_EQ(metrics.longest, 7s);
+  queue.done("a", kStart + 10s);
+  queue.done("b", kStart + 12s);
+  EXPECT_THAT(metrics.worked, ElementsAre(7s, 8s));
+  queue.report_unfinished(kStart + 12s);
+  EXPECT_EQ(metrics.unfinished, 0s);
+  EXPECT_EQ(metrics.longest, 0s);
+  queue.add_rate_limited("a", kStart + 12s);
+  EXPECT_EQ(metrics.retries, 1);
+  EXPECT_EQ(metrics.depth_now, 0U);
+}
+
+// Against the simplest possible model: a set of keys that need work and a set of keys that are worked on.
+TEST(WorkQueue, KeepsItsInvariantsInAnyOrderOfCalls) {
+  for (unsigned seed = 1; seed <= 200; ++seed) {
+    std::mt19937 random(seed);
+    Queue queue;
+    std::set<std::string> needed;
+    std::set<std::string> busy;
+    std::map<std::string, TimePoint> waiting;
+    TimePoint now = kStart;
+    const auto pass = [&](Duration time) {
+      now += time;
+      for (auto entry = waiting.begin(); entry != waiting.end();) {
+        if (entry->second <= now) {
+          needed.insert(entry->first);
+          entry = waiting.erase(entry);
+        } else {
+          ++entry;
+        }
+      }
+    };
+    for (int step = 0; step < 400; ++step) {
+      const std::string key(1, static_cast<char>('a' + random() % 8));
+      const Lane lane = random() % 2 == 0 ? Lane::kUrgent : Lane::kNormal;
+      switch (random() % 5) {
+        case 0:
+          queue.add(key, now, lane);
+          needed.insert(key);
+          break;
+        case 1: {
+          const Duration delay = std::chrono::seconds(1 + random() % 5);
+          queue.add_after(key, delay, now, lane);
+          const auto [entry, fresh] = waiting.try_emplace(key, now + delay);
+          entry->second = std::min(entry->second, now + delay);
+          break;
+        }
+        case 2: {
+          const auto got = queue.get(now);
+          std::set<std::string> ready;
+          std::set_difference(needed.begin(), needed.end(), busy.begin(), busy.end(),
+                              std::inserter(ready, ready.end()));
+          ASSERT_EQ(got.has_value(), !ready.empty()) << "seed " << seed;
+          if (got) {
+            ASSERT_TRUE(ready.contains(*got)) << "seed " << seed;
+            needed.erase(*got);
+            busy.insert(*got);
+          }
+          break;
+        }
+        case 3:
+          if (!busy.empty()) {
+            queue.done(*busy.begin(), now);
+            busy.erase(busy.begin());
+          }
+          break;
+        default:
+          pass(std::chrono::milliseconds(random() % 2000));
+      }
+    }
+    for (const std::string& key : busy) {
+      queue.done(key, now);
+    }
+    pass(1h);
+    std::vector<std::string> rest = drain(queue, now);
+    EXPECT_EQ(std::set<std::string>(rest.begin(), rest.end()), needed) << "seed " << seed;
+    EXPECT_EQ(rest.size(), needed.size()) << "seed " << seed;
+  }
+}
+
+}  // namespace
+}  // namespace poolwarden::kube
