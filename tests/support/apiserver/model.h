@@ -54,6 +54,21 @@ struct DenyRule {
   std::string resource;  // "pods", "pods/status"
 };
 
+// The stand-in for admission plug-ins and policies: asked before a write is stored, with the objects as they
+// were and would be (null where there is none; without apiVersion and kind). A text refuses it with that
+// message.
+struct AdmissionRequest {
+  std::string_view verb;  // create, update, patch, delete
+  std::string_view resource;
+  std::string_view subresource;
+  std::string_view ns;
+  std::string_view name;
+  std::string_view user;
+  const nlohmann::json* before = nullptr;
+  const nlohmann::json* after = nullptr;
+};
+using Admission = std::function<std::optional<std::string>(const AdmissionRequest&)>;
+
 class Watch;  // where a watch stands; see open_watch()
 struct WatchCursorDeleter {
   void operator()(Watch* watch) const;
@@ -99,8 +114,10 @@ class Model {
   void collect_garbage(Timestamp now);
 
   void set_deny_rules(std::vector<DenyRule> rules);
+  void set_admission(Admission admission);  // one; empty takes it off
 
-  // For in-process use, without a request's cost. Objects are in key order.
+  // For in-process use, without a request's cost. Objects are in key order. Bodies are without apiVersion and
+  // kind.
   ObjectPtr find(const kube::ResourceType& type, std::string_view ns, std::string_view name) const;
   std::vector<ObjectPtr> list(const kube::ResourceType& type, std::string_view ns = {}) const;
   // Creates or replaces (status and all) each document of a YAML or JSON text, the way a cluster's set-up
