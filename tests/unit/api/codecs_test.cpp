@@ -1,0 +1,214 @@
+#include "api/codecs.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace poolwarden::api {
+namespace {
+
+using nlohmann::json;
+
+TEST(NodeCodec, ReadsItsZone) {
+  const Node node = NodeCodec::from_json(json::parse(
+      R"({"metadata":{"name":"n1","uid":"u","resourceVersion":"5","labels":{"topology.kubernetes.io/zone":"eu-1a"}}})"));
+  EXPECT_EQ(node.name, "n1");
+  EXPECT_EQ(node.resource_version, "5");
+  EXPECT_EQ(node.zone, "eu-1a");
+  EXPECT_EQ(NodeCodec::from_json(json::parse(R"({"metadata":{"name":"n2"}})")).zone, "");
+}
+
+json deployment() {
+  return json::parse(R"({"metadata":{"name":"vllm","namespace":"default","uid":"d","resourceVersion":"9"},
+    "spec":{"replicas":3,"paused":true,"selector":{"matchLabels":{"app":"vllm"},
+      "matchExpressions":[{"key":"tier","operator":"In","values":["gpu",7]}]},
+      "template":{"spec":{"terminationGracePeriodSeconds":90,"containers":[{"name":"vllm",
+        "readinessProbe":{"httpGet":{"path":"/health"}},"lifecycle":{"preStop":{"sleep":{"seconds":30}}}}]}}},
+    "status":{"replicas":4,"updatedReplicas":2,"readyReplicas":1}})");
+}
+
+TEST(DeploymentCodec, ReadsWhatDecisionsNeed) {
+  const Deployment out = DeploymentCodec::from_json(deployment());
+  EXPECT_EQ(out.name, "vllm");
+  EXPECT_EQ(out.replicas, 3);
+  EXPECT_TRUE(out.paused);
+  EXPECT_FALSE(out.deleting);
+  EXPECT_EQ(out.selector.to_string(), "app=vllm,tier in (gpu)");
+  EXPECT_EQ(out.status_replicas, 4);
+  EXPECT_EQ(out.updated_replicas, 2);
+  EXPECT_EQ(out.ready_replicas, 1);
+  EXPECT_TRUE(out.has_readiness_probe);
+  EXPECT_TRUE(out.has_pre_stop);
+  EXPECT_EQ(out.pre_stop_sleep_seconds, 30);
+  EXPECT_EQ(out.termination_grace_seconds, 90);
+}
+
+TEST(DeploymentCodec, TakesTheServersDefaults) {
+  const Deployment out = DeploymentCodec::from_json(json::parse(R"({"metadata":{"deletionTimestamp":"x"}})"));
+  EXPECT_EQ(out.replicas, 1);
+  EXPECT_EQ(out.termination_grace_seconds, 30);
+  EXPECT_FALSE(out.has_readiness_probe);
+  EXPECT_FALSE(out.has_pre_stop);
+  EXPECT_TRUE(out.deleting);
+}
+
+struct HookRow {
+  const char* situation;
+  const char* pre_stop;
+  bool has;
+  std::int64_t sleep;
+};
+
+TEST(DeploymentCodec, PreStopHooks) {
+  const HookRow rows[] = {
+      {"none", "null", false, 0},
+      {"empty", "{}", false, 0},
+      {"sleep", R"({"sleep":{"seconds":15}})", true, 15},
+      {"sleep as a command", R"({"exec":{"command":["sleep","20"]}})", true, 20},
+      {"sleep by its path", R"({"exec":{"command":["/bin/sleep","20s"]}})", true, 20},
+      {"sleep in a shell", R"({"exec":{"command":["/bin/sh","-c","echo bye; sleep 25"]}})", true, 25},
+      {"a program that is called so", R"({"exec":{"command":["oversleep 9"]}})", true, 0},
+      {"sleep of no number", R"({"exec":{"command":["sleep","$T"]}})", true, 0},
+      {"sleep of two words", R"({"exec":{"command":["sleep","5","6"]}})", true, 0},
+      {"a negative sleep", R"({"exec":{"command":["sleep","-5"]}})", true, 0},
+      {"another command", R"({"exec":{"command":["/drain"]}})", true, 0},
+      {"a request", R"({"httpGet":{"path":"/drain","port":8000}})", true, 0},
+      {"commands of the wrong type", R"({"exec":{"command":[7,{}]}})", true, 0},
+  };
+  for (const HookRow& row : rows) {
+    json object = deployment();
+    object["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"] = json::parse(row.pre_stop);
+    const Deployment out = DeploymentCodec::from_json(object);
+    EXPECT_EQ(out.has_pre_stop, row.has) << row.situation;
+    EXPECT_EQ(out.pre_stop_sleep_seconds, row.sleep) << row.situation;
+  }
+}
+
+TEST(DeploymentCodec, TheLongestHookOfSeveralContainersCounts) {
+  json object = deployment();
+  auto& containers = object["spec"]["template"]["spec"]["containers"];
+  containers.push_back({{"lifecycle", {{"preStop", {{"sleep", {{"seconds", 45}}}}}}}});
+  containers.push_back({{"name", "plain"}});
+  EXPECT_EQ(DeploymentCodec::from_json(object).pre_stop_sleep_seconds, 45);
+}
+
+TEST(ServiceCodec, ReadsPortsSelectorAndOwners) {
+  const Service out = ServiceCodec::from_json(json::parse(
+      R"({"metadata":{"name":"vllm","labels":{"a":"b"},"ownerReferences":[{"apiVersion":"poolwarden.io/v1alpha1",
+        "kind":"InferencePool","name":"vllm","uid":"u","controller":true}]},
+        "spec":{"selector":{"app":"vllm"},"ports":[{"name":"http","port":80,"targetPort":8000,"protocol":"TCP"},
+        {"port":81,"targetPort":"web"},{"port":82}]}})"));
+  EXPECT_EQ(out.labels, (LabelMap{{"a", "b"}}));
+  EXPECT_EQ(out.selector, (LabelMap{{"app", "vllm"}}));
+  ASSERT_EQ(out.owners.size(), 1U);
+  EXPECT_EQ(out.owners[0].uid, "u");
+  EXPECT_TRUE(out.owners[0].controller);
+  const std::vector<ServicePort> ports{{.name = "http", .number = 80, .target = "8000", .protocol = "TCP"},
+                                       {.name = "", .number = 81, .target = "web", .protocol = "TCP"},
+                                       {.name = "", .number = 82, .target = "82", .protocol = "TCP"}};
+  EXPECT_EQ(out.ports, ports);
+}
+
+TEST(ConfigMapCodec, KeepsTheDocumentByteForByte) {
+  const ConfigMap out = ConfigMapCodec::from_json(
+      {{"metadata", {{"name", "x-endpoints"}, {"annotations", {{"poolwarden.io/revision", "12"}}}}},
+       {"data", {{"endpoints.json", " {}\n"}, {"endpoints.txt", "1.2.3.4:80\n"}, {"other", "x"}}}});
+  EXPECT_EQ(out.revision, "12");
+  EXPECT_EQ(out.endpoints_json, " {}\n");
+  EXPECT_EQ(out.endpoints_text, "1.2.3.4:80\n");
+  EXPECT_FALSE(out.deleting);
+}
+
+json pool() {
+  return json::parse(
+      R"({"metadata":{"name":"vllm","namespace":"default","uid":"p","resourceVersion":"3","generation":4,
+      "finalizers":["poolwarden.io/pod-labels","other"]},
+    "spec":{"replicas":2,"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"vllm"},
+      "selector":{"matchLabels":{"app":"vllm"}},"targetPorts":[{"number":8000,"name":"http"},{"number":8001}],
+      "publish":{"configMap":{"name":"list"},"service":{"name":"svc","create":false}}},
+    "status":{"observedGeneration":3,"replicas":5,"readyReplicas":4,"servingReplicas":3,"drainingReplicas":0,
+      "syncedReplicas":2,"selector":"app=vllm","endpointsRevision":17,"endpointsOmitted":1,
+      "endpoints":[{"pod":"a","ip":"10.0.0.1","state":"withdrawn","reason":"NotReady","since":"2026-01-02T03:04:05Z"}],
+      "conditions":[{"type":"Available","status":"True","reason":"R","message":"M","observedGeneration":3,
+        "lastTransitionTime":"2026-01-02T03:04:05Z"}]}})");
+}
+
+TEST(PoolCodec, ReadsThePoolWhole) {
+  const InferencePool out = PoolCodec::from_json(pool());
+  EXPECT_EQ(out.generation, 4);
+  EXPECT_FALSE(out.deleting);
+  EXPECT_EQ(out.finalizers, (std::vector<std::string>{"poolwarden.io/pod-labels", "other"}));
+  EXPECT_EQ(out.replicas, 2);
+  EXPECT_EQ(out.scale_target,
+            (ScaleTargetRef{.api_version = "apps/v1", .kind = "Deployment", .name = "vllm"}));
+  EXPECT_EQ(out.selector->to_string(), "app=vllm");
+  EXPECT_EQ(out.target_ports,
+            (std::vector<EndpointPort>{{.number = 8000, .name = "http"}, {.number = 8001, .name = ""}}));
+  EXPECT_EQ(out.publish,
+            (PublishSpec{.config_map_name = "list", .service_name = "svc", .create_service = false}));
+  EXPECT_EQ(out.status.synced_replicas, 2);
+  EXPECT_EQ(out.status.endpoints_revision, 17);
+  EXPECT_EQ(out.status.endpoints_omitted, 1);
+  ASSERT_EQ(out.status.endpoints.size(), 1U);
+  EXPECT_EQ(out.status.endpoints[0].since, parse_rfc3339("2026-01-02T03:04:05Z"));
+  ASSERT_EQ(out.status.conditions.size(), 1U);
+  EXPECT_EQ(out.status.conditions[0].message, "M");
+}
+
+TEST(PoolCodec, FillsInTheDefaults) {
+  const InferencePool out = PoolCodec::from_json(json::parse(
+      R"({"metadata":{"name":"vllm"},"spec":{"scaleTargetRef":{"name":"d"},"targetPorts":[{"number":1}]}})"));
+  EXPECT_EQ(out.replicas, std::nullopt) << "unset is not nought";
+  EXPECT_EQ(out.selector, std::nullopt);
+  EXPECT_EQ(out.scale_target, (ScaleTargetRef{.api_version = "apps/v1", .kind = "Deployment", .name = "d"}));
+  EXPECT_EQ(
+      out.publish,
+      (PublishSpec{.config_map_name = "vllm-endpoints", .service_name = "vllm", .create_service = true}));
+  EXPECT_EQ(out.status, PoolStatus{});
+}
+
+// Each member of each document replaced by values of every type: none may throw, whatever comes.
+TEST(Codecs, NoWrongTypeThrows) {
+  const json values[] = {
+      nullptr, true, -1, 1.5, 18446744073709551615U, "text", json::array({1, "x", nullptr}), json{{"a", 1}}};
+  const auto read_all = [](const json& object) {
+    NodeCodec::from_json(object);
+    DeploymentCodec::from_json(object);
+    ServiceCodec::from_json(object);
+    ConfigMapCodec::from_json(object);
+    PoolCodec::from_json(object);
+  };
+  for (const json& document : {deployment(), pool()}) {
+    const json flat = document.flatten();
+    for (const auto& [path, unused] : flat.items()) {
+      for (const json& value : values) {
+        // The leaf and each of its parents in turn.
+        for (json::json_pointer at{path}; !at.empty(); at = at.parent_pointer()) {
+          json changed = document;
+          changed[at] = value;
+          EXPECT_NO_THROW(read_all(changed)) << at.to_string() << " = " << value;
+        }
+      }
+    }
+  }
+  for (const json& value : values) EXPECT_NO_THROW(read_all(value));
+}
+
+TEST(Meta, ConditionsAndOwnersAsTheApiWantsThem) {
+  const Condition condition{.type = "Available",
+                            .status = "True",
+                            .reason = "R",
+                            .message = "M",
+                            .observed_generation = 2,
+                            .last_transition = *parse_rfc3339("2026-01-02T03:04:05Z")};
+  EXPECT_EQ(to_json(condition), json::parse(R"({"type":"Available","status":"True","reason":"R","message":"M",
+    "observedGeneration":2,"lastTransitionTime":"2026-01-02T03:04:05Z"})"));
+  const OwnerReference owner{.api_version = "v1", .kind = "K", .name = "n", .uid = "u", .controller = true};
+  EXPECT_EQ(to_json(owner),
+            json::parse(R"({"apiVersion":"v1","kind":"K","name":"n","uid":"u","controller":true,
+    "blockOwnerDeletion":false})"));
+  EXPECT_EQ(read_owners({{"ownerReferences", json::array({to_json(owner)})}}),
+            std::vector<OwnerReference>{owner});
+}
+
+}  // namespace
+}  // namespace poolwarden::api
