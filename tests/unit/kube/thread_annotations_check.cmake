@@ -1,0 +1,25 @@
+# cmake -DCLANG=... -DINCLUDE=... -DPROBE=... -P: proves that the thread-safety annotations are checked at all.
+if(NOT CLANG)
+  message("SKIPPED: clang++-16 is not installed, and only clang checks thread-safety annotations")
+  return()
+endif()
+
+function(compile RESULT OUTPUT)
+  execute_process(COMMAND ${CLANG} -std=c++20 -fsyntax-only -Wthread-safety -Werror -I${INCLUDE} ${ARGN} ${PROBE}
+    RESULT_VARIABLE result ERROR_VARIABLE output)
+  set(${RESULT} ${result} PARENT_SCOPE)
+  set(${OUTPUT} "${output}" PARENT_SCOPE)
+endfunction()
+
+compile(result output)
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "correct locking does not compile:\n${output}")
+endif()
+compile(result output -DFORGET_THE_LOCK)
+if(result EQUAL 0)
+  message(FATAL_ERROR "a guarded field was written without its mutex, and the compiler said nothing")
+endif()
+if(NOT output MATCHES "requires holding mutex 'mutex_'")
+  message(FATAL_ERROR "it failed to compile, but for another reason:\n${output}")
+endif()
+message("a forgotten lock does not compile")
