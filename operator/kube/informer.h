@@ -110,10 +110,13 @@ class Informer {
   }  // when anything last came from the server (start() before that)
 
  private:
+  // After a rewound history the versions held say nothing about the ones that come.
+  enum class Believe : std::uint8_t { kUnlessOlder, kAlways };
+
   void stage(std::vector<Object> items);
   void swap_in(bool rewound, TimePoint decoded_at, Deltas& deltas);
   void apply(WatchEvent<Object> event, TimePoint decoded_at, Deltas& deltas);
-  void put(Ptr object, TimePoint at, Deltas& deltas);
+  void put(Ptr object, Believe believe, TimePoint at, Deltas& deltas);
   void remove(const Ptr& object, TimePoint at, Deltas& deltas);
   Ptr keep(Object object) {
     if (transform_) transform_(object);

@@ -93,18 +93,8 @@ void Informer<Codec>::swap_in(bool rewound, TimePoint decoded_at, Deltas& deltas
   });
   if (rewound) tombstones_.clear();
   for (const Ptr& held : gone) remove(held, decoded_at, deltas);
-  for (Ptr& object : staged) {
-    if (rewound) {
-      // The version it had belongs to a history that is no more: let the list win.
-      const Ptr held = store_.find(object->ns, object->name);
-      if (held != nullptr && held != object && held->uid == object->uid) {
-        store_.put(object);
-        deltas.push_back({DeltaKind::kModified, held, std::move(object), decoded_at});
-        continue;
-      }
-    }
-    put(std::move(object), decoded_at, deltas);
-  }
+  const Believe believe = rewound ? Believe::kAlways : Believe::kUnlessOlder;
+  for (Ptr& object : staged) put(std::move(object), believe, decoded_at, deltas);
   synced_ = true;
 }
 
@@ -115,7 +105,7 @@ void Informer<Codec>::apply(WatchEvent<Object> event, TimePoint decoded_at, Delt
       return;
     case WatchEventType::kAdded:
     case WatchEventType::kModified:
-      put(keep(std::move(event.object)), decoded_at, deltas);
+      put(keep(std::move(event.object)), Believe::kUnlessOlder, decoded_at, deltas);
       return;
     case WatchEventType::kDeleted: {
       const Ptr held = store_.find(event.object.ns, event.object.name);
@@ -137,28 +127,26 @@ void Informer<Codec>::observe(Object object, TimePoint now, Deltas& deltas) {
   // The watch has told everything up to its version. What is not here by then has gone.
   const bool known = held != nullptr && held->uid == object.uid;
   if (!known && compare_versions(object.resource_version, reflector_.resource_version()) <= 0) return;
-  put(keep(std::move(object)), now, deltas);
+  put(keep(std::move(object)), Believe::kUnlessOlder, now, deltas);
 }
 
 template <class Codec>
-void Informer<Codec>::put(Ptr object, TimePoint at, Deltas& deltas) {
+void Informer<Codec>::put(Ptr object, Believe believe, TimePoint at, Deltas& deltas) {
   const Ptr held = store_.find(object->ns, object->name);
-  if (held == nullptr) {
-    store_.put(object);
-    deltas.push_back({DeltaKind::kAdded, nullptr, std::move(object), at});
+  if (held == object) return;
+  if (held != nullptr && believe == Believe::kUnlessOlder &&
+      older(object->resource_version, held->resource_version)) {
     return;
   }
-  const auto order = compare_versions(object->resource_version, held->resource_version);
-  if (held == object || order < 0) return;
-  if (held->uid != object->uid) {
-    remove(held, at, deltas);
+  if (held != nullptr && held->uid == object->uid) {
+    if (object->resource_version == held->resource_version && !object->resource_version.empty()) return;
     store_.put(object);
-    deltas.push_back({DeltaKind::kAdded, nullptr, std::move(object), at});
+    deltas.push_back({DeltaKind::kModified, held, std::move(object), at});
     return;
   }
-  if (order == 0 && !object->resource_version.empty()) return;
+  if (held != nullptr) remove(held, at, deltas);
   store_.put(object);
-  deltas.push_back({DeltaKind::kModified, held, std::move(object), at});
+  deltas.push_back({DeltaKind::kAdded, nullptr, std::move(object), at});
 }
 
 template <class Codec>

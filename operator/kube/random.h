@@ -3,15 +3,19 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <random>
 
 namespace poolwarden::kube {
 
 using RandomSource = std::function<double()>;  // uniform in [0, 1); called by its owner's thread only
 
+// Copies draw from one sequence: two streams given the same source must not jitter in step.
 inline RandomSource seeded_random(std::uint64_t seed) {
   // Not std::uniform_real_distribution: its sequence differs between standard libraries.
-  return [engine = std::mt19937_64(seed)]() mutable { return static_cast<double>(engine() >> 11) * 0x1.0p-53; };
+  return [engine = std::make_shared<std::mt19937_64>(seed)] {
+    return static_cast<double>((*engine)() >> 11) * 0x1.0p-53;
+  };
 }
 
 }  // namespace poolwarden::kube

@@ -147,17 +147,20 @@ Duration Reflector::delay_after(const Error& error) {
 void Reflector::on_page(const Listing& listing, const ReflectorInput::PageListed& page, TimePoint now,
                         ReflectorStep& out) {
   ListProgress progress = listing.progress;
-  if (progress.pages == 0) {
-    if (older(page.resource_version, resource_version_) && ++stale_lists_ <= kStaleListLimit) {
-      on_list_failed(listing,
-                     Error{ErrorClass::kRelist, 0, "StaleList",
-                           fmt::format("the server listed version {}, but {} was seen before",
-                                       page.resource_version, resource_version_),
-                           std::nullopt},
-                     RestartReason::kStale, now, out);
-      return;
-    }
-    progress.rewound = older(page.resource_version, resource_version_);
+  const bool first = progress.pages == 0;
+  const std::string& expected = first ? resource_version_ : progress.resource_version;
+  const bool unexpected = first ? older(page.resource_version, expected) : page.resource_version != expected;
+  if (unexpected && (!first || ++stale_lists_ <= kStaleListLimit)) {
+    on_list_failed(
+        listing,
+        Error{ErrorClass::kRelist, 0, "StaleList",
+              fmt::format("the server listed version {} after version {}", page.resource_version, expected),
+              std::nullopt},
+        RestartReason::kStale, now, out);
+    return;
+  }
+  if (first) {
+    progress.rewound = unexpected;
     progress.resource_version = page.resource_version;
   }
   ++progress.pages;

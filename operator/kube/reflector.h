@@ -16,7 +16,8 @@
 // https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
 //
 // Nevertheless a list older than what was seen is refused kStaleListLimit times in a row, which outlasts a
-// lagging replica; then history was rewound (etcd restored from a backup) and the list is the truth.
+// lagging replica; then history was rewound (etcd restored from a backup) and the list is the truth. Later
+// pages must be of the first one's version, as the API promises, or the list is made anew.
 //
 // A resource version that is gone (410) shows in three ways, and all lead to a new list: an ERROR event
 // inside a 200, HTTP 410 at connect, and a 200 that ends at once without an event (kEmptyWatchLimit times).
@@ -86,7 +87,7 @@ enum class RestartReason : std::uint8_t {
   kExpired,    // the resource version is gone or too new
   kFailed,     // refused, cut, time-out, 429, 5xx, unreadable
   kForbidden,  // 401, 403
-  kStale,      // a list older than what was seen before
+  kStale,      // a list older than what was seen before, or a page of another list
   kLost,       // no answer at all, long after its deadline
 };
 std::string_view to_string(RestartReason reason);  // "closed", for the metric's label
