@@ -67,8 +67,12 @@ Result<ClusterAccess> in_cluster_access(const AccessEnvironment& environment) {
   if (parsed.ec != std::errc() || parsed.ptr != port.data() + port.size() || out.port == 0) {
     return fail(fmt::format("in the cluster: KUBERNETES_SERVICE_PORT is \"{}\" and not a port", port));
   }
-  const bool ipv6 = out.host.find(':') != std::string::npos;
-  out.server = fmt::format("https://{}{}{}:{}", ipv6 ? "[" : "", out.host, ipv6 ? "]" : "", out.port);
+  if (out.host.find(':') != std::string::npos) {
+    // The transport takes no IPv6 address in a URL. This name stands for the same service and is in every
+    // API server's certificate.
+    out.host = "kubernetes.default.svc";
+  }
+  out.server = fmt::format("https://{}:{}", out.host, out.port);
 
   const std::string& dir = environment.service_account_dir;
   const std::string token = dir + "/token";

@@ -90,10 +90,6 @@ http::method method_of(HttpMethod method) {
   return http::methods::GET;
 }
 
-std::string url_host(const std::string& host) {
-  return host.find(':') == std::string::npos ? host : "[" + host + "]";
-}
-
 HttpResponse head_of(const http::http_response& response) {
   HttpResponse head;
   head.status = response.status_code();
@@ -159,7 +155,7 @@ class Core : public std::enable_shared_from_this<Core> {
   Core(ClusterAccess access, TransportOptions options, std::shared_ptr<const TlsClient> tls);
 
   Credentials& credentials() { return *credentials_; }
-  std::string server() const { return fmt::format("{}:{}", url_host(access_.host), access_.port); }
+  std::string server() const { return fmt::format("{}:{}", access_.host, access_.port); }
   std::string tls_refusal();
 
   void begin(const std::shared_ptr<Exchange>& exchange);  // counts it in and starts it
@@ -709,8 +705,8 @@ std::shared_ptr<HttpClient> Core::make_client(std::shared_ptr<const TlsClient> t
   }
   config.set_nativehandle_options(
       [is_tls = access_.tls](void* native_handle) { prepare_connection(is_tls, native_handle); });
-  const std::string address = fmt::format("{}://{}:{}{}", access_.tls ? "https" : "http",
-                                          url_host(access_.host), access_.port, access_.base_path);
+  const std::string address = fmt::format("{}://{}:{}{}", access_.tls ? "https" : "http", access_.host,
+                                          access_.port, access_.base_path);
   return std::make_shared<HttpClient>(http::uri(address), config);
 }
 
@@ -795,14 +791,24 @@ Result<std::unique_ptr<Transport>> make_cpprest_transport(ClusterAccess access, 
       // Someone else has started the pool; its size is theirs then.
     }
   });
+  const auto fail = [&](const std::string& what) {
+    return tl::unexpected(Error{ErrorClass::kTerminal, 0, "BadClusterAccess",
+                                fmt::format("{}: {}", access.source, what), std::nullopt});
+  };
+  if (access.host.find(':') != std::string::npos) {
+    // cpprestsdk hands the address to the resolver with its brackets.
+    return fail(
+        fmt::format("the server's IPv6 address {} is not supported; use a name for it, with tls-server-name "
+                    "if its certificate does not hold that name",
+                    access.host));
+  }
   std::shared_ptr<const TlsClient> tls;
   if (access.tls) {
     auto made = TlsClient::make({access.ca_pem, access.client_certificate_pem, access.client_key_pem,
                                  access.tls_server_name.empty() ? access.host : access.tls_server_name,
                                  access.verification});
     if (!made) {
-      return tl::unexpected(Error{ErrorClass::kTerminal, 0, "BadClusterAccess",
-                                  fmt::format("{}: {}", access.source, made.error()), std::nullopt});
+      return fail(made.error());
     }
     tls = std::move(*made);
   }
