@@ -1,0 +1,173 @@
+#include "pool/conditions.h"
+
+#include "api/names.h"
+#include "world.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::pool {
+namespace {
+
+using testing::HasSubstr;
+
+struct ConditionRow {
+  const char* situation;
+  std::function<void(World&)> change;
+  std::string_view type;
+  const char* status;
+  const char* reason;
+  const char* message;
+};
+
+void set_ready(World& world, api::Tristate ready) {
+  for (auto& pod : world.pods) pod.ready = ready;
+}
+void publish_only(World& world) {
+  world.pool.selector = api::LabelSelector{{{"app", "vllm"}}, {}};
+  world.pool.scale_target.reset();
+  world.target.reset();
+}
+
+const std::vector<ConditionRow>& rows() {
+  using namespace api::condition;
+  static const std::vector<ConditionRow> kRows{
+      {"all ready", [](World&) {}, kAvailable, "True", "EndpointsReady", "2 of 2 pods ready"},
+      {"one of two", [](World& w) { w.pod("vllm-a").ready = api::Tristate::kFalse; }, kAvailable, "True",
+       "EndpointsReady", "1 of 2 pods ready: 1 NotReady"},
+      {"none of two", [](World& w) { set_ready(w, api::Tristate::kFalse); }, kAvailable, "False",
+       "NoReadyEndpoints", "2 NotReady"},
+      {"no pods", [](World& w) { w.pods.clear(); }, kAvailable, "False", "NoPods", "app=vllm"},
+      {"scaled to nought", [](World& w) { w.pods.clear(), w.target->replicas = 0, w.pool.replicas = 0; },
+       kAvailable, "False", "ScaledToZero", "scale the pool up"},
+      {"blind", [](World& w) { w.can_see = false; }, kAvailable, "True", "LastKnownEndpoints",
+       "2 endpoints, is kept"},
+      {"blind from the start", [](World& w) { w.can_see = false, w.config_map.reset(); }, kAvailable, "False",
+       "CannotRead", ""},
+
+      {"at rest", [](World&) {}, kProgressing, "False", "Stable", "All 2 pods"},
+      {"the target is to be scaled", [](World& w) { w.pool.replicas = 4; }, kProgressing, "True", "Scaling",
+       "has 2 replicas, 4 are wanted"},
+      {"pods are being made", [](World& w) { w.target->replicas = 4, w.pool.replicas = 4; }, kProgressing,
+       "True", "Scaling", "2 of 4 pods exist"},
+      {"a rollout", [](World& w) { w.target->updated_replicas = 1; }, kProgressing, "True", "RollingOut",
+       "1 of 2 pods are of the newest template"},
+      {"a paused rollout", [](World& w) { w.target->updated_replicas = 1, w.target->paused = true; },
+       kProgressing, "True", "RollingOut", "paused"},
+      {"pods are starting", [](World& w) { w.target->ready_replicas = 1; }, kProgressing, "True",
+       "WaitingForReady", "1 of 2"},
+      {"no target", publish_only, kProgressing, "False", "NoScaleTarget", "only publishes"},
+      {"target gone", [](World& w) { w.target.reset(); }, kProgressing, "Unknown", "NoScaleTarget", ""},
+
+      {"nothing wrong", [](World&) {}, kDegraded, "False", "AsExpected", ""},
+      {"unusable spec", [](World& w) { w.pool.target_ports.clear(); }, kDegraded, "True", "InvalidSpec",
+       "spec.targetPorts must have 1 to 8 ports"},
+      {"blind, and what for", [](World& w) { w.can_see = false, w.blind = {"pods: grant list and watch"}; },
+       kDegraded, "True", "CannotRead", "grant list and watch"},
+      {"target gone", [](World& w) { w.target.reset(); }, kDegraded, "True", "ScaleTargetNotFound",
+       "Deployment vllm does not exist in namespace default"},
+      {"target unreadable", [](World& w) { w.target.reset(), w.target_sight = Sight::kBlind; }, kDegraded,
+       "True", "ScaleTargetForbidden", "grant the operator get, list and watch on deployments.apps"},
+      {"overlap",
+       [](World& w) {
+         w.overlapping_pools = {"b", "c"};
+       },
+       kDegraded, "True", "Overlap", "pool b, c"},
+      {"list not writable", [](World& w) { w.pods.pop_back(), w.config_map_error = "x"; }, kDegraded, "True",
+       "PublishFailed", "EndpointsPublished"},
+      {"an old error of the list, mended", [](World& w) { w.config_map_error = "x"; }, kDegraded, "False",
+       "AsExpected", ""},
+      {"list's name taken", [](World& w) { w.config_map->owners.clear(); }, kDegraded, "True",
+       "PublishFailed", ""},
+      {"services unreadable", [](World& w) { w.service.reset(), w.service_sight = Sight::kBlind; }, kDegraded,
+       "True", "ServiceForbidden", "spec.publish.service.create"},
+      {"services unreadable, none wanted",
+       [](World& w) {
+         w.service.reset(), w.service_sight = Sight::kBlind, w.pool.publish.create_service = false;
+       },
+       kDegraded, "False", "AsExpected", ""},
+      {"service not writable", [](World& w) { w.service_error = "no quota"; }, kDegraded, "True",
+       "ServiceFailed", "no quota"},
+      {"target not writable", [](World& w) { w.scale_error = "grant patch"; }, kDegraded, "True",
+       "ScaleFailed", "grant patch"},
+      {"pods not writable", [](World& w) { w.labels_error = "grant patch on pods"; }, kDegraded, "True",
+       "PodLabelsFailed", "grant patch on pods"},
+      {"two things at once", [](World& w) { w.overlapping_pools = {"b"}, w.scale_error = "no"; }, kDegraded,
+       "True", "Overlap", "; no"},
+
+      {"found", [](World&) {}, kScaleTargetFound, "True", "Found", "Deployment vllm"},
+      {"not found", [](World& w) { w.target.reset(); }, kScaleTargetFound, "False", "NotFound", "create it"},
+      {"not readable", [](World& w) { w.target.reset(), w.target_sight = Sight::kBlind; }, kScaleTargetFound,
+       "False", "Forbidden", "grant"},
+      {"a kind we do not scale", [](World& w) { w.pool.scale_target->kind = "StatefulSet"; },
+       kScaleTargetFound, "False", "WrongKind", "StatefulSet of apps/v1"},
+      {"an API we do not scale", [](World& w) { w.pool.scale_target->api_version = "apps/v2"; },
+       kScaleTargetFound, "False", "WrongKind", "apps/v2"},
+      {"none wanted", publish_only, kScaleTargetFound, "True", "NotConfigured", "no spec.scaleTargetRef"},
+
+      {"published", [](World&) {}, kEndpointsPublished, "True", "Published",
+       "2 endpoints in ConfigMap vllm-endpoints, revision 1"},
+      {"about to be", [](World& w) { w.pods.pop_back(); }, kEndpointsPublished, "True", "Published",
+       "1 endpoint in ConfigMap vllm-endpoints, revision 2"},
+      {"failing without a reason", [](World& w) { w.pods.pop_back(), w.config_map_error = "boom"; },
+       kEndpointsPublished, "False", "WriteFailed", "boom"},
+      {"blind", [](World& w) { w.can_see = false; }, kEndpointsPublished, "Unknown", "CannotRead",
+       "stays as it is"},
+
+      {"no probe", [](World& w) { w.target->has_readiness_probe = false, w.target->has_pre_stop = false; },
+       kDisruptionSafe, "False", "NoReadinessProbe", "add one"},
+      {"no preStop hook",
+       [](World& w) { w.target->has_pre_stop = false, w.target->termination_grace_seconds = 0; },
+       kDisruptionSafe, "False", "NoPreStopSleep", "lifecycle.preStop.sleep"},
+      {"grace period as long as the sleep", [](World& w) { w.target->termination_grace_seconds = 30; },
+       kDisruptionSafe, "False", "GracePeriodTooShort", "set it above 30"},
+      {"all that can be done", [](World&) {}, kDisruptionSafe, "False", "NoDrainGate",
+       "preStop sleep of 30 s"},
+      {"a hook that is no sleep", [](World& w) { w.target->pre_stop_sleep_seconds = 0; }, kDisruptionSafe,
+       "False", "NoDrainGate", "as long as its preStop hook"},
+      {"no template to read", publish_only, kDisruptionSafe, "Unknown", "NoTemplate", ""},
+      {"no template, but a pod without a probe",
+       [](World& w) { publish_only(w), w.pod("vllm-b").has_readiness_probe = false; }, kDisruptionSafe,
+       "False", "NoReadinessProbe", "Pod vllm-b"},
+  };
+  return kRows;
+}
+
+TEST(Conditions, SayWhatIsSoAndWhy) {
+  for (const ConditionRow& row : rows()) {
+    World world = settled();
+    row.change(world);
+    const Plan plan = world.decide(9);
+    const auto& status = plan.status ? *plan.status : world.pool.status;
+    const auto& found = condition(status, row.type);
+    const std::string name = std::string{row.type} + ": " + row.situation;
+    EXPECT_EQ(found.status, row.status) << name << ": " << found.message;
+    EXPECT_EQ(found.reason, row.reason) << name;
+    EXPECT_THAT(found.message, HasSubstr(row.message)) << name;
+    EXPECT_FALSE(found.message.empty()) << name;
+    EXPECT_EQ(found.observed_generation, world.pool.generation) << name;
+    EXPECT_EQ(status.conditions.size(), 6U) << name;
+  }
+}
+
+TEST(Conditions, KeepTheirTimeWhileTheirStatusStays) {
+  World world = settled();
+  const auto before = condition(world.pool.status, api::condition::kAvailable);
+  world.pod("vllm-a").ready = api::Tristate::kFalse;
+  world.settle(60);
+  const auto still = condition(world.pool.status, api::condition::kAvailable);
+  EXPECT_NE(still.message, before.message);
+  EXPECT_EQ(still.last_transition, before.last_transition);
+  world.pod("vllm-b").ready = api::Tristate::kFalse;
+  world.settle(120);
+  EXPECT_EQ(condition(world.pool.status, api::condition::kAvailable).last_transition, at_second(120).wall);
+}
+
+TEST(Conditions, StaySmallWhateverOthersSay) {
+  World world = settled();
+  world.scale_error = std::string(1U << 20U, 'x');
+  EXPECT_LT(condition(*world.decide().status, api::condition::kDegraded).message.size(), 3000U);
+}
+
+}  // namespace
+}  // namespace poolwarden::pool

@@ -1,0 +1,327 @@
+#include "pool/endpoints.h"
+
+#include "api/names.h"
+#include "world.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::pool {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Endpoints, AreFirstPublishedByCreating) {
+  World world;
+  const Plan plan = world.decide();
+  ASSERT_TRUE(plan.publish);
+  EXPECT_TRUE(plan.publish->write.create);
+  EXPECT_FALSE(plan.publish->undo);
+  EXPECT_EQ(plan.publish->write.set.revision, 1);
+  ASSERT_EQ(plan.publish->changes.size(), 2U);
+  EXPECT_EQ(plan.publish->changes[0].reason, Withdrawal::kNone);
+  EXPECT_FALSE(plan.publish->changes[0].again);
+  const api::Endpoint wanted{.pod = "vllm-a",
+                             .uid = "vllm-a-uid",
+                             .ip = "10.0.0.1",
+                             .ports = {{.number = 8000, .name = ""}},
+                             .node = "node-1",
+                             .zone = "zone-1",
+                             .state = api::EndpointState::kReady};
+  EXPECT_EQ(plan.publish->write.set.endpoints.at(0), wanted);
+}
+
+TEST(Endpoints, ThePrimaryAddressOfADualStackPodIsPublished) {
+  World world;
+  world.pod("vllm-a").ips = {"fd00::1", "10.0.0.1"};
+  EXPECT_EQ(world.decide().publish->write.set.endpoints.at(0).ip, "fd00::1");
+}
+
+TEST(Endpoints, HaveNoZoneWhileNodesCannotBeRead) {
+  World world;
+  world.nodes_readable = false;
+  EXPECT_EQ(world.decide().publish->write.set.endpoints.at(0).zone, "");
+}
+
+TEST(Endpoints, APoolWithoutReadyPodsPublishesAnEmptyList) {
+  World world;
+  world.pods.clear();
+  const Plan plan = world.decide();
+  ASSERT_TRUE(plan.publish);
+  EXPECT_TRUE(plan.publish->write.set.endpoints.empty());
+}
+
+TEST(Endpoints, APodThatComesBackIsAdmittedAgain) {
+  World world = settled();
+  world.pod("vllm-a").ready = api::Tristate::kFalse;
+  world.settle();
+  world.pod("vllm-a").ready = api::Tristate::kTrue;
+  const Plan plan = world.decide();
+  ASSERT_EQ(plan.publish->changes.size(), 1U);
+  EXPECT_EQ(plan.publish->changes[0].reason, Withdrawal::kNone);
+  EXPECT_TRUE(plan.publish->changes[0].again);
+  EXPECT_EQ(plan.publish->write.set.revision, 3);
+}
+
+// Rule 8: a pod of the same name and address that was created anew is another pod.
+TEST(Endpoints, ARecreatedNamesakeIsAnotherEndpoint) {
+  World world = settled();
+  world.pod("vllm-a").uid = "another-uid";
+  const auto changes = world.decide().publish->changes;
+  ASSERT_EQ(changes.size(), 2U);
+  EXPECT_EQ(changes[0].uid, "vllm-a-uid");
+  EXPECT_EQ(changes[0].reason, Withdrawal::kDeleted);
+  EXPECT_EQ(changes[1].uid, "another-uid");
+  EXPECT_EQ(changes[1].reason, Withdrawal::kNone);
+  EXPECT_FALSE(changes[1].again);
+}
+
+TEST(Endpoints, ANewAddressOrPortIsPublishedWithoutAWithdrawal) {
+  World world = settled();
+  world.pod("vllm-a").ips = {"10.0.0.9"};
+  EXPECT_EQ(world.decide().publish->write.set.endpoints.at(0).ip, "10.0.0.9");
+  EXPECT_TRUE(world.decide().publish->changes.empty());
+  EXPECT_FALSE(world.decide().publish->undo);
+  World ports = settled();
+  ports.pool.target_ports.push_back({.number = 8001, .name = ""});
+  EXPECT_EQ(ports.decide().publish->write.set.endpoints.at(0).ports.size(), 2U);
+}
+
+struct EditRow {
+  const char* situation;
+  std::function<void(api::ConfigMap&)> edit;
+  const char* what;
+};
+
+TEST(Endpoints, EditsByOthersAreUndoneWithAnEvent) {
+  const EditRow rows[] = {
+      {"white space", [](auto& m) { m.endpoints_json += " "; }, "data[endpoints.json]"},
+      {"garbage", [](auto& m) { m.endpoints_json = "x"; }, "data[endpoints.json]"},
+      {"emptied", [](auto& m) { m.endpoints_json.clear(), m.endpoints_text.clear(); },
+       "data[endpoints.json]"},
+      {"the text", [](auto& m) { m.endpoints_text = "10.6.6.6:80\n"; }, "data[endpoints.txt]"},
+      {"the revision annotation", [](auto& m) { m.revision = "3"; }, "annotation poolwarden.io/revision"},
+      {"the revision annotation taken away", [](auto& m) { m.revision.clear(); }, "annotation"},
+      {"a label taken away", [](auto& m) { m.labels.erase(std::string{api::kPoolLabel}); }, "labels"},
+      {"a label changed", [](auto& m) { m.labels[std::string{api::kManagedByLabel}] = "helm"; }, "labels"},
+      {"the owner no longer controls", [](auto& m) { m.owners[0].controller = false; }, "ownerReferences"},
+  };
+  for (const EditRow& row : rows) {
+    World world = settled();
+    row.edit(*world.config_map);
+    const Plan plan = world.decide();
+    ASSERT_TRUE(plan.publish) << row.situation;
+    EXPECT_TRUE(plan.publish->undo) << row.situation;
+    EXPECT_TRUE(plan.publish->changes.empty()) << row.situation;
+    ASSERT_TRUE(plan.publish->event) << row.situation;
+    EXPECT_EQ(plan.publish->event->reason, api::event::kOverwriteUndone) << row.situation;
+    EXPECT_TRUE(plan.publish->event->warning) << row.situation;
+    EXPECT_THAT(plan.publish->event->message, HasSubstr(row.what)) << row.situation;
+    EXPECT_EQ(plan.publish->write.set.endpoints.size(), 2U) << row.situation;
+    world.settle();
+    EXPECT_TRUE(world.decide().empty()) << row.situation << ": once, not in a loop";
+  }
+}
+
+TEST(Endpoints, AForeignLabelOnTheConfigMapIsNoEdit) {
+  World world = settled();
+  world.config_map->labels["team"] = "ml";
+  EXPECT_TRUE(world.decide().empty());
+}
+
+TEST(Endpoints, AnEditThatWithdrawsIsUndoneAndShowsWhatComesBack) {
+  World world = settled();
+  auto set = *api::parse_endpoint_set(world.config_map->endpoints_json, nullptr);
+  set.endpoints.erase(set.endpoints.begin());
+  world.config_map->endpoints_json = api::to_canonical_json(set);  // and the text left as it was
+  const Plan plan = world.decide();
+  EXPECT_TRUE(plan.publish->undo);
+  ASSERT_EQ(plan.publish->changes.size(), 1U);
+  EXPECT_EQ(plan.publish->changes[0].pod, "vllm-a");
+}
+
+TEST(Endpoints, ADeletedConfigMapIsMadeAgainWithAHigherRevision) {
+  World world = settled();
+  world.config_map.reset();
+  const Plan plan = world.decide();
+  ASSERT_TRUE(plan.publish);
+  EXPECT_TRUE(plan.publish->write.create);
+  EXPECT_TRUE(plan.publish->undo);
+  EXPECT_TRUE(plan.publish->changes.empty()) << "no pod came or went";
+  EXPECT_THAT(plan.publish->event->message, HasSubstr("deleted"));
+  EXPECT_EQ(plan.publish->write.set.revision, 2);
+}
+
+struct RevisionRow {
+  const char* situation;
+  const char* annotation;
+  std::int64_t document;
+  std::int64_t status;
+  std::int64_t memory;
+  std::int64_t wanted;
+};
+
+TEST(Endpoints, RevisionsOnlyGrow) {
+  const RevisionRow rows[] = {
+      {"all alike", "5", 5, 5, 5, 6},
+      {"after a restart", "5", 5, 5, 0, 6},
+      {"status is behind", "5", 5, 4, 0, 6},
+      {"the ConfigMap was put back to an older state", "2", 2, 5, 5, 6},
+      {"only memory knows", "2", 2, 2, 9, 10},
+      {"the annotation was turned back", "1", 5, 4, 0, 6},
+      {"the annotation was turned up", "40", 5, 5, 5, 41},
+      {"the annotation is no number", "x7", 5, 5, 5, 6},
+      {"the annotation is negative", "-7", 5, 5, 5, 6},
+      {"the annotation is the largest number there is", "9223372036854775807", 5, 5, 5, 6},
+      {"the annotation is beyond any number", "99999999999999999999", 5, 5, 5, 6},
+      {"the document's is the largest number there is", "5", INT64_MAX, 5, 5, 6},
+      {"the document's is negative", "5", -3, 5, 5, 6},
+  };
+  for (const RevisionRow& row : rows) {
+    World world = settled();
+    auto set = *api::parse_endpoint_set(world.config_map->endpoints_json, nullptr);
+    set.revision = row.document;
+    world.config_map->endpoints_json = api::to_canonical_json(set);
+    world.config_map->revision = row.annotation;
+    world.pool.status.endpoints_revision = row.status;
+    world.last_revision = row.memory;
+    world.pods.pop_back();
+    EXPECT_EQ(world.decide().publish->write.set.revision, row.wanted) << row.situation;
+  }
+}
+
+struct OwnerRow {
+  const char* situation;
+  std::vector<api::OwnerReference> owners;
+  const char* reason;
+  const char* message;
+};
+
+TEST(Endpoints, AConfigMapThatIsNotOursIsNeverWritten) {
+  const api::OwnerReference namesake{.api_version = "poolwarden.io/v1alpha1",
+                                     .kind = "InferencePool",
+                                     .name = "vllm",
+                                     .uid = "former-uid",
+                                     .controller = true};
+  api::OwnerReference other_pool = namesake;
+  other_pool.name = "other";
+  api::OwnerReference gateway_pool = namesake;
+  gateway_pool.api_version = "inference.networking.k8s.io/v1";
+  const OwnerRow rows[] = {
+      {"a former pool of the same name", {namesake}, "WaitingForGarbageCollection", "once it is gone"},
+      {"nobody's", {}, "NameTaken", "belongs to nobody: delete it, or set spec.publish.configMap.name"},
+      {"another pool's", {other_pool}, "NameTaken", "InferencePool other"},
+      {"a namesake of the Gateway API's kind", {gateway_pool}, "NameTaken", "InferencePool vllm"},
+      {"another kind's", {{"v1", "Secret", "s", "s-uid", true}}, "NameTaken", "Secret s"},
+  };
+  for (const OwnerRow& row : rows) {
+    World world = settled();
+    world.config_map->owners = row.owners;
+    const Plan plan = world.decide(5);
+    EXPECT_FALSE(plan.publish) << row.situation;
+    ASSERT_TRUE(plan.status) << row.situation;
+    const auto& published = condition(*plan.status, api::condition::kEndpointsPublished);
+    EXPECT_EQ(published.status, "False") << row.situation;
+    EXPECT_EQ(published.reason, row.reason) << row.situation;
+    EXPECT_THAT(published.message, HasSubstr(row.message)) << row.situation;
+    world.apply(plan);
+    EXPECT_TRUE(world.decide(6).empty()) << row.situation << ": it waits without writing";
+    world.config_map.reset();
+    EXPECT_TRUE(world.decide(7).publish->write.create) << row.situation;
+  }
+}
+
+TEST(Endpoints, WaitForAConfigMapThatIsBeingDeleted) {
+  World world = settled();
+  world.config_map->deleting = true;
+  world.pods.pop_back();
+  EXPECT_FALSE(world.decide().publish);
+}
+
+struct HoldRow {
+  const char* situation;
+  std::function<void(World&)> change;
+  const char* reason;
+};
+
+// Rule 4: nothing is withdrawn because we cannot see.
+TEST(Endpoints, FailStatic) {
+  const HoldRow rows[] = {
+      {"the target is gone, and with it the selector", [](World& w) { w.target.reset(); }, "NoSelector"},
+      {"the target cannot be read", [](World& w) { w.target.reset(), w.target_sight = Sight::kBlind; },
+       "NoSelector"},
+      {"the target's selector is empty", [](World& w) { w.target->selector = {}; }, "NoSelector"},
+      {"the target is of a kind that is not read",
+       [](World& w) { w.pool.scale_target->kind = "StatefulSet"; }, "NoSelector"},
+      {"the spec is unusable", [](World& w) { w.pool.target_ports.clear(); }, "InvalidSpec"},
+      {"pods cannot be read", [](World& w) { w.can_see = false, w.blind = {"pods: grant list"}; },
+       "CannotRead"},
+  };
+  for (const HoldRow& row : rows) {
+    World world = settled();
+    row.change(world);
+    world.pods.clear();  // what the snapshot then looks like
+    const Plan plan = world.decide(5);
+    EXPECT_FALSE(plan.publish || plan.service || !plan.pod_labels.empty() || plan.finalizer) << row.situation;
+    ASSERT_TRUE(plan.status) << row.situation;
+    EXPECT_EQ(plan.status->serving_replicas, 2) << row.situation;
+    EXPECT_EQ(plan.status->endpoints_revision, 1) << row.situation;
+    EXPECT_EQ(plan.status->endpoints.size(), 2U) << row.situation;
+    EXPECT_EQ(condition(*plan.status, api::condition::kEndpointsPublished).reason, row.reason)
+        << row.situation;
+    EXPECT_EQ(condition(*plan.status, api::condition::kAvailable).status, "True") << row.situation;
+    EXPECT_EQ(condition(*plan.status, api::condition::kDegraded).status, "True") << row.situation;
+    world.apply(plan);
+    EXPECT_TRUE(world.decide(6).empty()) << row.situation;
+  }
+}
+
+TEST(Endpoints, NothingIsCreatedBlindly) {
+  World world;
+  world.target.reset();
+  world.pods.clear();
+  EXPECT_FALSE(world.decide().publish);
+}
+
+TEST(Endpoints, AnExplicitSelectorNeedsNoTarget) {
+  World world = settled();
+  world.pool.selector = api::LabelSelector{{{"app", "vllm"}}, {}};
+  for (const Sight sight : {Sight::kAbsent, Sight::kBlind}) {
+    world.target.reset();
+    world.target_sight = sight;
+    EXPECT_FALSE(world.decide().publish);
+    World less = world;
+    less.pods.pop_back();
+    EXPECT_EQ(less.decide().publish->write.set.endpoints.size(), 1U);
+  }
+}
+
+TEST(Endpoints, WhileTheWriteFailsStatusTellsWhatReadersHave) {
+  World world = settled();
+  world.config_map_error = "configmaps \"vllm-endpoints\" is forbidden: grant patch on configmaps";
+  world.config_map_error_reason = "Forbidden";
+  world.pods.pop_back();
+  const Plan plan = world.decide(5);
+  ASSERT_TRUE(plan.publish) << "it is tried again";
+  EXPECT_EQ(plan.status->serving_replicas, 2);
+  EXPECT_EQ(plan.status->endpoints_revision, 1);
+  const auto& published = condition(*plan.status, api::condition::kEndpointsPublished);
+  EXPECT_EQ(published.status, "False");
+  EXPECT_EQ(published.reason, "Forbidden");
+  EXPECT_THAT(published.message, HasSubstr("grant patch"));
+}
+
+TEST(Endpoints, TwoPoolsOfOnePodBothPublishIt) {
+  World world = settled();
+  world.overlapping_pools = {"other"};
+  world.pods_of_others = {"vllm-a-uid", "vllm-b-uid"};
+  const Plan plan = world.decide(1);
+  EXPECT_FALSE(plan.publish);
+  EXPECT_TRUE(plan.pod_labels.empty());
+  const auto& degraded = condition(*plan.status, api::condition::kDegraded);
+  EXPECT_EQ(degraded.reason, "Overlap");
+  EXPECT_THAT(degraded.message, HasSubstr("pool other"));
+}
+
+}  // namespace
+}  // namespace poolwarden::pool

@@ -1,0 +1,150 @@
+#include "pool/replica_sync.h"
+
+#include "api/names.h"
+#include "world.h"
+
+#include <gtest/gtest.h>
+
+namespace poolwarden::pool {
+namespace {
+
+constexpr auto kUnset = std::nullopt;
+constexpr auto kAgreed = SyncDirection::kAgreed;
+constexpr auto kScale = SyncDirection::kPoolToTarget;
+constexpr auto kAdopt = SyncDirection::kTargetToPool;
+
+struct SyncRow {
+  const char* situation;
+  std::optional<std::int32_t> pool;
+  std::int32_t target;
+  std::optional<std::int32_t> status;  // status.syncedReplicas
+  std::optional<std::int32_t> memory;  // what the operator remembers
+  SyncDirection wanted;
+};
+
+// Pool unset, as agreed or changed; target as agreed or changed; agreed before: never, as status says, as
+// memory says, or memory against status.
+const SyncRow kRows[] = {
+    {"a new pool without a count takes the target's", kUnset, 3, kUnset, kUnset, kAdopt},
+    {"a new pool with the target's own count", 3, 3, kUnset, kUnset, kAgreed},
+    {"a new pool with another count wins", 5, 3, kUnset, kUnset, kScale},
+    {"at rest", 3, 3, 3, kUnset, kAgreed},
+    {"someone scaled the pool", 5, 3, 3, kUnset, kScale},
+    {"someone scaled the target", 3, 5, 3, kUnset, kAdopt},
+    {"both were scaled alike", 5, 5, 3, kUnset, kAgreed},
+    {"both were scaled apart: the pool wins", 5, 4, 3, kUnset, kScale},
+    {"the pool's count was taken away, target untouched", kUnset, 3, 3, kUnset, kAdopt},
+    {"the pool's count was taken away, target scaled", kUnset, 5, 3, kUnset, kAdopt},
+    {"at rest, by memory", 3, 3, kUnset, 3, kAgreed},
+    {"someone scaled the pool, by memory", 5, 3, kUnset, 3, kScale},
+    {"someone scaled the target, by memory", 3, 5, kUnset, 3, kAdopt},
+    {"both were scaled alike, by memory", 5, 5, kUnset, 3, kAgreed},
+    {"both were scaled apart, by memory", 5, 4, kUnset, 3, kScale},
+    {"unset, by memory", kUnset, 3, kUnset, 3, kAdopt},
+    {"unset and target scaled, by memory", kUnset, 5, kUnset, 3, kAdopt},
+    {"at rest, status still tells the agreement before", 3, 3, 2, 3, kAgreed},
+    {"target scaled, status still tells the agreement before", 3, 5, 2, 3, kAdopt},
+    {"target scaled to the agreement before, which status still tells", 3, 2, 2, 3, kAdopt},
+    {"pool scaled, status still tells the agreement before", 5, 3, 2, 3, kScale},
+    {"pool scaled to the agreement before, which status still tells", 2, 3, 2, 3, kScale},
+    {"both apart, status still tells the agreement before", 5, 4, 2, 3, kScale},
+    {"unset, status still tells the agreement before", kUnset, 3, 2, 3, kAdopt},
+    {"pool scaled to nought", 0, 3, 3, kUnset, kScale},
+    {"target scaled to nought", 3, 0, 3, kUnset, kAdopt},
+    {"target at nought, pool unset", kUnset, 0, kUnset, kUnset, kAdopt},
+};
+
+TEST(ReplicaSync, WhoeverScaledLastWins) {
+  for (const SyncRow& row : kRows) {
+    EXPECT_EQ(direction(row.pool, row.target, row.memory ? row.memory : row.status), row.wanted)
+        << row.situation;
+  }
+}
+
+TEST(ReplicaSync, ThePlanSaysSo) {
+  for (const SyncRow& row : kRows) {
+    World world;
+    world.pool.replicas = row.pool;
+    world.target->replicas = row.target;
+    world.pool.status.synced_replicas = row.status;
+    world.synced_replicas = row.memory;
+    const Plan plan = world.decide();
+    EXPECT_EQ(plan.scale_target.has_value(), row.wanted == kScale) << row.situation;
+    EXPECT_EQ(plan.scale_event.has_value(), row.wanted == kScale) << row.situation;
+    EXPECT_EQ(plan.adopt_replicas.has_value(), row.wanted == kAdopt) << row.situation;
+    EXPECT_EQ(plan.adopt_event.has_value(), row.wanted == kAdopt) << row.situation;
+    EXPECT_EQ(plan.synced_replicas.has_value(), row.wanted == kAgreed) << row.situation;
+    if (plan.scale_target) {
+      EXPECT_EQ(plan.scale_target->from, row.target) << row.situation;
+      EXPECT_EQ(plan.scale_target->to, row.pool) << row.situation;
+      EXPECT_EQ(plan.scale_target->resource_version, "50") << row.situation;
+    }
+    if (plan.adopt_replicas) {
+      EXPECT_EQ(plan.adopt_replicas->from, row.pool) << row.situation;
+      EXPECT_EQ(plan.adopt_replicas->to, row.target) << row.situation;
+    }
+    ASSERT_TRUE(plan.status) << row.situation;
+    EXPECT_EQ(plan.status->synced_replicas, row.wanted == kAgreed ? std::optional{row.target} : row.status)
+        << row.situation << ": status tells only what both sides agree on already";
+  }
+}
+
+TEST(ReplicaSync, ConvergesFromEveryRow) {
+  for (const SyncRow& row : kRows) {
+    World world;
+    world.pool.replicas = row.pool;
+    world.target->replicas = row.target;
+    world.pool.status.synced_replicas = row.status;
+    world.synced_replicas = row.memory;
+    world.settle();
+    const auto wanted = row.wanted == kScale ? *row.pool : row.target;
+    EXPECT_EQ(world.pool.replicas, wanted) << row.situation;
+    EXPECT_EQ(world.target->replicas, wanted) << row.situation;
+    EXPECT_EQ(world.pool.status.synced_replicas, wanted) << row.situation;
+    world.synced_replicas.reset();  // a restart
+    EXPECT_TRUE(world.decide().empty()) << row.situation;
+  }
+}
+
+struct QuietRow {
+  const char* situation;
+  std::function<void(World&)> change;
+};
+
+TEST(ReplicaSync, LeavesReplicasAlone) {
+  const QuietRow rows[] = {
+      {"while the pool is being deleted", [](World& w) { w.pool.deleting = true; }},
+      {"while the target is being deleted", [](World& w) { w.target->deleting = true; }},
+      {"without a target", [](World& w) { w.target.reset(); }},
+      {"while the target cannot be read", [](World& w) { w.target.reset(), w.target_sight = Sight::kBlind; }},
+      {"for a kind it cannot scale", [](World& w) { w.pool.scale_target->kind = "StatefulSet"; }},
+      {"without a reference", [](World& w) { w.pool.scale_target.reset(); }},
+      {"while the spec is unusable", [](World& w) { w.pool.target_ports.clear(); }},
+      {"while pods cannot be read", [](World& w) { w.can_see = false; }},
+      {"while a write of ours is not yet in the caches", [](World& w) { w.replicas_unsettled = true; }},
+  };
+  for (const QuietRow& row : rows) {
+    World world = settled();
+    world.pool.selector = world.target->selector;
+    world.pool.replicas = 7;
+    row.change(world);
+    const Plan plan = world.decide();
+    EXPECT_FALSE(plan.scale_target || plan.adopt_replicas || plan.synced_replicas) << row.situation;
+  }
+}
+
+TEST(ReplicaSync, EventsNameBothCounts) {
+  World world = settled();
+  world.pool.replicas = 4;
+  const Plan scaled = world.decide();
+  EXPECT_EQ(scaled.scale_event->reason, api::event::kScaledTarget);
+  EXPECT_EQ(scaled.scale_event->message, "Scaled Deployment vllm from 2 to 4 replicas, as the pool says");
+  world.pool.replicas = 2;
+  world.target->replicas = 3;
+  const Plan adopted = world.decide();
+  EXPECT_EQ(adopted.adopt_event->reason, api::event::kAdoptedReplicas);
+  EXPECT_EQ(adopted.adopt_event->message, "Took over 3 replicas from Deployment vllm, instead of 2");
+}
+
+}  // namespace
+}  // namespace poolwarden::pool

@@ -1,0 +1,82 @@
+#include "pool/status.h"
+
+#include "world.h"
+
+#include <gtest/gtest.h>
+
+namespace poolwarden::pool {
+namespace {
+
+TEST(Status, CountsThePods) {
+  World world = settled();
+  world.pods.push_back(ready_pod("vllm-c", "10.0.0.3"));
+  world.pod("vllm-c").ready = api::Tristate::kFalse;
+  world.pods.push_back(ready_pod("vllm-d", "10.0.0.4"));
+  world.pod("vllm-d").deletion_timestamp.emplace();
+  world.target->status_replicas = 3;
+  const auto status = world.decide().status;
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->observed_generation, world.pool.generation);
+  EXPECT_EQ(status->replicas, 3) << "as the target counts";
+  EXPECT_EQ(status->ready_replicas, 2) << "a terminating pod is not ready";
+  EXPECT_EQ(status->serving_replicas, 2);
+  EXPECT_EQ(status->draining_replicas, 0);
+  EXPECT_EQ(status->selector, "app=vllm,poolwarden.io/serving notin (drained,draining)");
+}
+
+TEST(Status, WithoutATargetActivePodsAreCounted) {
+  World world = settled();
+  world.pool.selector = world.target->selector;
+  world.pool.scale_target.reset();
+  world.target.reset();
+  world.pod("vllm-a").phase = api::PodPhase::kFailed;
+  EXPECT_EQ(world.decide().status->replicas, 1);
+}
+
+TEST(Status, TellsOfEachPodWhyItIsOutAndSinceWhen) {
+  World world = settled();
+  const api::EndpointStatus ready{
+      .pod = "vllm-a", .ip = "10.0.0.1", .state = "ready", .reason = "", .since = at_second(0).wall};
+  EXPECT_EQ(world.pool.status.endpoints.at(0), ready);
+  world.pod("vllm-b").ready = api::Tristate::kFalse;
+  world.settle(60);
+  EXPECT_EQ(world.pool.status.endpoints.at(0), ready) << "unchanged";
+  EXPECT_EQ(world.pool.status.endpoints.at(1), (api::EndpointStatus{.pod = "vllm-b",
+                                                                    .ip = "10.0.0.2",
+                                                                    .state = "withdrawn",
+                                                                    .reason = "NotReady",
+                                                                    .since = at_second(60).wall}));
+  world.pod("vllm-b").phase = api::PodPhase::kFailed;
+  world.settle(90);
+  EXPECT_EQ(world.pool.status.endpoints.at(1).reason, "Failed");
+  EXPECT_EQ(world.pool.status.endpoints.at(1).since, at_second(90).wall) << "another reason, another time";
+}
+
+TEST(Status, IsWrittenOnlyWhenItDiffers) {
+  World world = settled();
+  for (const std::int64_t second : {1, 60, 86'400}) EXPECT_FALSE(world.decide(second).status) << second;
+}
+
+TEST(Status, HasWholeSecondsAsTheApiKeepsThem) {
+  World world;
+  world.settle();
+  for (const auto& condition : world.pool.status.conditions) {
+    EXPECT_EQ(condition.last_transition, std::chrono::floor<std::chrono::seconds>(condition.last_transition));
+  }
+}
+
+TEST(Status, ListsAHundredPodsAndCountsTheRest) {
+  World world;
+  world.pods.clear();
+  for (int i = 0; i < 130; ++i) {
+    world.pods.push_back(ready_pod("pod-" + std::to_string(1000 + i), "10.0.1." + std::to_string(i)));
+  }
+  world.settle();
+  EXPECT_EQ(world.pool.status.endpoints.size(), api::kMaxStatusEndpoints);
+  EXPECT_EQ(world.pool.status.endpoints_omitted, 30);
+  EXPECT_EQ(world.pool.status.endpoints.front().pod, "pod-1000");
+  EXPECT_EQ(world.pool.status.serving_replicas, 130);
+}
+
+}  // namespace
+}  // namespace poolwarden::pool

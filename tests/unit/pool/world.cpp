@@ -1,0 +1,201 @@
+#include "world.h"
+
+#include "api/names.h"
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+namespace poolwarden::pool {
+
+api::Pod ready_pod(const std::string& name, const std::string& ip) {
+  api::Pod out;
+  out.ns = "default";
+  out.name = name;
+  out.uid = name + "-uid";
+  out.resource_version = "1";
+  out.labels = std::make_shared<const api::LabelMap>(api::LabelMap{{"app", "vllm"}});
+  out.node = std::make_shared<const std::string>("node-1");
+  out.ips = {ip};
+  out.phase = api::PodPhase::kRunning;
+  out.ready = api::Tristate::kTrue;
+  out.containers_ready = api::Tristate::kTrue;
+  out.has_readiness_probe = true;
+  return out;
+}
+
+api::Pod with_labels(api::Pod pod, api::LabelMap labels) {
+  pod.labels = std::make_shared<const api::LabelMap>(std::move(labels));
+  return pod;
+}
+
+World::World() {
+  pool.ns = "default";
+  pool.name = "vllm";
+  pool.uid = "pool-uid";
+  pool.resource_version = "1";
+  pool.generation = 1;
+  pool.scale_target = api::ScaleTargetRef{.api_version = "apps/v1", .kind = "Deployment", .name = "vllm"};
+  pool.target_ports = {{.number = 8000, .name = ""}};
+  pool.publish = {.config_map_name = "vllm-endpoints", .service_name = "vllm", .create_service = true};
+
+  target.emplace();
+  target->ns = "default";
+  target->name = "vllm";
+  target->uid = "target-uid";
+  target->resource_version = "50";
+  target->replicas = target->status_replicas = target->updated_replicas = target->ready_replicas = 2;
+  target->selector.match_labels = {{"app", "vllm"}};
+  target->has_readiness_probe = target->has_pre_stop = true;
+  target->pre_stop_sleep_seconds = 30;
+  target->termination_grace_seconds = 60;
+
+  pods = {ready_pod("vllm-a", "10.0.0.1"), ready_pod("vllm-b", "10.0.0.2")};
+  nodes["node-1"].name = "node-1";
+  nodes["node-1"].zone = "zone-1";
+}
+
+api::Pod& World::pod(const std::string& name) {
+  const auto found =
+      std::find_if(pods.begin(), pods.end(), [&](const auto& pod) { return pod.name == name; });
+  if (found == pods.end()) throw std::out_of_range("no pod " + name);
+  return *found;
+}
+
+Plan World::decide(std::int64_t second) const {
+  Snapshot snapshot;
+  snapshot.pool = &pool;
+  snapshot.target = target ? &*target : nullptr;
+  snapshot.target_sight = target ? Sight::kPresent : target_sight;
+  for (const api::Pod& pod : pods) snapshot.pods.push_back(&pod);
+  std::sort(snapshot.pods.begin(), snapshot.pods.end(),
+            [](const auto* a, const auto* b) { return a->name < b->name; });
+  snapshot.config_map = config_map ? &*config_map : nullptr;
+  snapshot.can_see = can_see;
+  snapshot.blind = blind;
+  snapshot.service = service ? &*service : nullptr;
+  snapshot.service_sight = service ? Sight::kPresent : service_sight;
+  if (nodes_readable) {
+    snapshot.node = [this](std::string_view name) -> const api::Node* {
+      const auto found = nodes.find(name);
+      return found == nodes.end() ? nullptr : &found->second;
+    };
+  }
+  snapshot.overlapping_pools = overlapping_pools;
+  snapshot.pods_of_others = pods_of_others;
+  snapshot.synced_replicas = synced_replicas;
+  snapshot.replicas_unsettled = replicas_unsettled;
+  snapshot.last_revision = last_revision;
+  snapshot.once_published = &once_published;
+  snapshot.config_map_error = config_map_error;
+  snapshot.config_map_error_reason = config_map_error_reason;
+  snapshot.service_error = service_error;
+  snapshot.scale_error = scale_error;
+  snapshot.labels_error = labels_error;
+  snapshot.labels_error_reason = labels_error_reason;
+  return pool::decide(snapshot, at_second(second));
+}
+
+void World::apply_publish(const PublishEndpoints& publish) {
+  if (publish.write.create) {
+    ASSERT_FALSE(config_map) << "created over an existing one";
+    config_map.emplace();
+    config_map->name = pool.publish.config_map_name;
+  } else {
+    ASSERT_TRUE(config_map) << "patched while there is none";
+    ASSERT_EQ(publish.write.resource_version, config_map->resource_version);
+  }
+  ASSERT_GT(publish.write.set.revision, last_revision) << "a revision only grows";
+  config_map->resource_version = next_version();
+  config_map->labels = {{std::string{api::kPoolLabel}, pool.name},
+                        {std::string{api::kManagedByLabel}, std::string{api::kManagedByValue}}};
+  config_map->owners = {{.api_version = std::string{api::kApiVersion},
+                         .kind = std::string{api::kPoolKind},
+                         .name = pool.name,
+                         .uid = pool.uid,
+                         .controller = true}};
+  config_map->revision = std::to_string(publish.write.set.revision);
+  config_map->endpoints_json = api::to_canonical_json(publish.write.set);
+  config_map->endpoints_text = api::to_text(publish.write.set);
+  last_revision = publish.write.set.revision;
+  for (const auto& endpoint : publish.write.set.endpoints) once_published.insert(endpoint.uid);
+}
+
+void World::apply_service(const api::ServiceWrite& write) {
+  if (write.create) {
+    ASSERT_FALSE(service) << "created over an existing one";
+    service.emplace();
+    service->name = pool.publish.service_name;
+    service->owners = {{.api_version = std::string{api::kApiVersion},
+                        .kind = std::string{api::kPoolKind},
+                        .name = pool.name,
+                        .uid = pool.uid,
+                        .controller = true}};
+  } else {
+    ASSERT_TRUE(service) << "patched while there is none";
+    ASSERT_EQ(write.resource_version, service->resource_version);
+  }
+  service->resource_version = next_version();
+  for (const auto& [key, value] : write.labels) service->labels[key] = value;
+  // As a merge patch does it: what is not named stays.
+  for (const auto& [key, value] : write.selector) service->selector[key] = value;
+  for (const auto& key : write.stale_selector_keys) service->selector.erase(key);
+  if (!write.ports.empty()) service->ports = write.ports;
+}
+
+void World::apply(const Plan& plan) {
+  if (plan.publish) apply_publish(*plan.publish);
+  if (plan.scale_target) {
+    ASSERT_EQ(plan.scale_target->resource_version, target->resource_version);
+    target->replicas = plan.scale_target->to;
+    target->resource_version = next_version();
+    synced_replicas = plan.scale_target->to;
+  }
+  if (plan.adopt_replicas) {
+    pool.replicas = plan.adopt_replicas->to;
+    ++pool.generation;
+    synced_replicas = plan.adopt_replicas->to;
+  }
+  if (plan.synced_replicas) synced_replicas = plan.synced_replicas;
+  if (plan.service) apply_service(*plan.service);
+  for (const auto& write : plan.pod_labels) {
+    api::Pod& labelled = pod(write.name);
+    ASSERT_EQ(labelled.uid, write.uid);
+    ASSERT_EQ(labelled.resource_version, write.resource_version);
+    ASSERT_NE(labelled.serving, write.serving) << "a write that changes nothing";
+    ASSERT_FALSE(labelled.deletion_timestamp) << "a terminating pod is never written";
+    labelled.serving = write.serving;
+    labelled.resource_version = next_version();
+  }
+  if (plan.finalizer) {
+    std::erase(pool.finalizers, api::kFinalizer);
+    if (*plan.finalizer) pool.finalizers.emplace_back(api::kFinalizer);
+  }
+  if (plan.status) pool.status = *plan.status;
+}
+
+int World::settle(std::int64_t second, int at_most) {
+  for (int passes = 0; passes < at_most; ++passes) {
+    const Plan plan = decide(second);
+    if (plan.empty()) return passes;
+    apply(plan);
+    if (testing::Test::HasFatalFailure()) return passes;
+  }
+  ADD_FAILURE() << "still something to do after " << at_most << " passes";
+  return at_most;
+}
+
+World settled() {
+  World world;
+  world.settle();
+  return world;
+}
+
+const api::Condition& condition(const api::PoolStatus& status, std::string_view type) {
+  for (const auto& condition : status.conditions) {
+    if (condition.type == type) return condition;
+  }
+  throw std::out_of_range("no condition " + std::string{type});
+}
+
+}  // namespace poolwarden::pool

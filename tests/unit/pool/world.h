@@ -1,0 +1,64 @@
+// A small cluster as values: what decide() is shown, and what carrying a plan out does to it.
+#pragma once
+
+#include "pool/decide.h"
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace poolwarden::pool {
+
+inline api::Now at_second(std::int64_t second) {
+  return {.mono = std::chrono::steady_clock::time_point{std::chrono::seconds{second}},
+          .wall = api::Timestamp{std::chrono::seconds{1'700'000'000 + second}}};
+}
+
+// A ready pod on node-1 with the labels app=vllm.
+api::Pod ready_pod(const std::string& name, const std::string& ip);
+api::Pod with_labels(api::Pod pod, api::LabelMap labels);
+
+struct World {
+  World();  // a pool with a Deployment of two replicas, its two ready pods, their node; nothing published
+
+  api::InferencePool pool;
+  std::optional<api::Deployment> target;
+  Sight target_sight = Sight::kAbsent;  // when there is no target
+  std::vector<api::Pod> pods;
+  std::optional<api::ConfigMap> config_map;
+  std::optional<api::Service> service;
+  Sight service_sight = Sight::kAbsent;
+  std::map<std::string, api::Node, std::less<>> nodes;
+  bool nodes_readable = true;
+  bool can_see = true;
+  std::vector<std::string> blind;
+  std::vector<std::string> overlapping_pools;
+  std::set<std::string> pods_of_others;
+  std::optional<std::int32_t> synced_replicas;
+  bool replicas_unsettled = false;
+  std::int64_t last_revision = 0;
+  std::set<std::string> once_published;
+  std::string config_map_error, config_map_error_reason;
+  std::string service_error, scale_error, labels_error, labels_error_reason;
+
+  api::Pod& pod(const std::string& name);
+  Plan decide(std::int64_t second = 0) const;
+  void apply(const Plan& plan);
+  // Decides and applies until nothing is left to do; how many passes wrote something.
+  int settle(std::int64_t second = 0, int at_most = 10);
+
+ private:
+  void apply_publish(const PublishEndpoints& publish);
+  void apply_service(const api::ServiceWrite& write);
+  std::string next_version() { return std::to_string(++version_); }
+  int version_ = 100;
+};
+
+// The pool after it has settled with both pods published.
+World settled();
+
+const api::Condition& condition(const api::PoolStatus& status, std::string_view type);
+
+}  // namespace poolwarden::pool
