@@ -1,7 +1,7 @@
 // How fast a watch of pods is read: bytes in the pieces a socket delivers, through the splitter and the SAX
 // decoder, to Pods. And, beside it, a page of a list.
 #include "api/codecs.h"
-#include "bench/pod_event.h"
+#include "bench/hollow_pod.h"
 #include "kube/line_splitter.h"
 #include "kube/watch_decoder.h"
 
@@ -10,11 +10,11 @@
 #include <variant>
 
 #include <benchmark/benchmark.h>
+#include <nlohmann/json.hpp>
 
 namespace {
 
 using poolwarden::api::PodCodec;
-using poolwarden::bench::PodReady;
 
 void rates(benchmark::State& state, std::size_t bytes, int pods) {
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(bytes));
@@ -25,7 +25,7 @@ void rates(benchmark::State& state, std::size_t bytes, int pods) {
 void BM_watch(benchmark::State& state) {
   constexpr int kPods = 500;
   std::string stream;
-  for (int i = 0; i < kPods; ++i) stream += poolwarden::bench::pod_event(i, PodReady::kYes, 1'000 + i) + "\n";
+  for (int i = 0; i < kPods; ++i) stream += poolwarden::bench::pod_event({.number = i}) + "\n";
   const auto chunk = static_cast<std::size_t>(state.range(0));
 
   for (auto _ : state) {
@@ -49,7 +49,7 @@ void BM_list_page(benchmark::State& state) {
   constexpr int kPods = 500;
   std::string page = R"({"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"},"items":[)";
   for (int i = 0; i < kPods; ++i)
-    page += (i == 0 ? "" : ",") + poolwarden::bench::pod_json(i, PodReady::kYes, 5);
+    page += (i == 0 ? "" : ",") + poolwarden::bench::pod_object({.number = i}).dump();
   page += "]}";
 
   for (auto _ : state) {

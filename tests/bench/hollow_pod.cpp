@@ -1,4 +1,4 @@
-#include "bench/pod_event.h"
+#include "bench/hollow_pod.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -133,26 +133,33 @@ json condition(const char* type, bool holds) {
   return out;
 }
 
-json pod(int number, PodReady ready, long resource_version) {
-  const bool is_ready = ready == PodReady::kYes;
+}  // namespace
+
+std::string pod_name(const HollowPod& pod) {
+  return fmt::format("{}-5d9c7b6f4d-{:05}", pod.app, pod.number);
+}
+
+json pod_object(const HollowPod& pod) {
+  const int number = pod.number;
+  const bool is_ready = pod.ready == PodReady::kYes;
   const std::string ip = fmt::format("10.{}.{}.{}", 64 + number / 65'536, (number / 256) % 256, number % 256);
   return {
       {"apiVersion", "v1"},
       {"kind", "Pod"},
       {"metadata",
-       {{"name", fmt::format("vllm-5d9c7b6f4d-{:05}", number)},
-        {"generateName", "vllm-5d9c7b6f4d-"},
+       {{"name", pod_name(pod)},
+        {"generateName", pod.app + "-5d9c7b6f4d-"},
         {"namespace", "default"},
         {"uid", fmt::format("6f0b2a1c-8d3e-4c57-9a10-{:012}", number)},
-        {"resourceVersion", std::to_string(resource_version)},
+        {"resourceVersion", std::to_string(pod.resource_version)},
         {"generation", 1},
         {"creationTimestamp", "2026-01-02T03:04:05Z"},
-        {"labels", {{"app", "vllm"}, {"pod-template-hash", "5d9c7b6f4d"}, {"poolwarden.io/serving", "true"}}},
+        {"labels", {{"app", pod.app}, {"pod-template-hash", "5d9c7b6f4d"}}},
         {"annotations", {{"kubectl.kubernetes.io/restartedAt", "2026-01-02T03:04:05Z"}}},
         {"ownerReferences",
          {{{"apiVersion", "apps/v1"},
            {"kind", "ReplicaSet"},
-           {"name", "vllm-5d9c7b6f4d"},
+           {"name", pod.app + "-5d9c7b6f4d"},
            {"uid", "11111111-2222-3333-4444-555555555555"},
            {"controller", true},
            {"blockOwnerDeletion", true}}}},
@@ -207,14 +214,8 @@ json pod(int number, PodReady ready, long resource_version) {
         {"qosClass", "Burstable"}}}};
 }
 
-}  // namespace
-
-std::string pod_json(int number, PodReady ready, long resource_version) {
-  return pod(number, ready, resource_version).dump();
-}
-
-std::string pod_event(int number, PodReady ready, long resource_version) {
-  return R"({"type":"MODIFIED","object":)" + pod_json(number, ready, resource_version) + "}";
+std::string pod_event(const HollowPod& pod) {
+  return R"({"type":"MODIFIED","object":)" + pod_object(pod).dump() + "}";
 }
 
 }  // namespace poolwarden::bench

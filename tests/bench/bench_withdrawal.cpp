@@ -1,0 +1,156 @@
+// The operator's own share of a withdrawal: from the bytes of a pod's watch event to the ConfigMap write as
+// it leaves for the network, with the real decoder, caches, decision and core. No sockets and no threads, so
+// what is measured is work, not waiting.
+#include "bench/hollow_pod.h"
+#include "bench/memory_api.h"
+#include "control/meters.h"
+#include "control/operator_core.h"
+#include "control/shell.h"
+
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+namespace {
+
+using poolwarden::api::Now;
+using poolwarden::bench::HollowPod;
+using poolwarden::bench::MemoryApi;
+using poolwarden::bench::PodReady;
+using poolwarden::control::CoreOptions;
+using poolwarden::control::Effects;
+using poolwarden::control::Input;
+using poolwarden::control::Meters;
+using poolwarden::control::OperatorCore;
+using poolwarden::control::Shell;
+using Clock = std::chrono::steady_clock;
+
+constexpr const char* kPods = "/api/v1/pods";
+
+Now read_clocks() {
+  return {Clock::now(), std::chrono::system_clock::now()};
+}
+
+nlohmann::json pool_object(const std::string& name) {
+  return {{"apiVersion", "poolwarden.io/v1alpha1"},
+          {"kind", "InferencePool"},
+          {"metadata",
+           {{"name", name},
+            {"namespace", "default"},
+            {"uid", "pool-" + name},
+            {"resourceVersion", "1"},
+            {"generation", 1}}},
+          {"spec",
+           {{"selector", {{"matchLabels", {{"app", name}}}}},
+            {"targetPorts", nlohmann::json::array({{{"number", 8000}}})}}}};
+}
+
+// The operator on a cluster of `pools` pools with `pods` ready pods each, at rest.
+class World {
+ public:
+  World(int pools, int pods) : pools_(pools), pods_(pods) {
+    for (int pool = 0; pool < pools; ++pool) {
+      api_.put("/apis/poolwarden.io/v1alpha1/namespaces/default/inferencepools/" + pool_name(pool),
+               pool_object(pool_name(pool)));
+      for (int pod = 0; pod < pods; ++pod) {
+        const HollowPod hollow = pod_of(pool, pod);
+        api_.put("/api/v1/namespaces/default/pods/" + poolwarden::bench::pod_name(hollow),
+                 poolwarden::bench::pod_object(hollow));
+      }
+    }
+    perform(core_.start(read_clocks()));
+    settle();
+  }
+
+  // Everything is published, and a step writes nothing.
+  bool at_rest() {
+    for (int pool = 0; pool < pools_; ++pool) {
+      const auto* map = api_.find("/api/v1/namespaces/default/configmaps/" + pool_name(pool) + "-endpoints");
+      if (map == nullptr) return false;
+      const std::string text = (*map)["data"]["endpoints.txt"];
+      if (std::count(text.begin(), text.end(), '\n') != pods_) return false;
+    }
+    return inputs_.empty();
+  }
+
+  // Withdraws one pod and takes it back; returns the time from the event's bytes to the write, or a negative
+  // one if no write came.
+  double withdraw(int turn) {
+    HollowPod pod = pod_of(turn % pools_, (turn / pools_) % pods_);
+    pod.ready = PodReady::kNo;
+    pod.resource_version = ++revision_;
+    const std::string event = poolwarden::bench::pod_event(pod) + "\n";
+    Clock::time_point written{};
+    api_.on_write([&](const poolwarden::kube::HttpRequest& request) {
+      if (written == Clock::time_point{} && request.target.find("/configmaps/") != std::string::npos) {
+        written = Clock::now();
+      }
+    });
+    const auto start = Clock::now();
+    api_.feed(kPods, event);
+    step();
+    const double seconds = std::chrono::duration<double>(written - start).count();
+    api_.on_write({});
+    settle();
+
+    pod.ready = PodReady::kYes;
+    pod.resource_version = ++revision_;
+    api_.feed(kPods, poolwarden::bench::pod_event(pod) + "\n");
+    settle();
+    return seconds;
+  }
+
+ private:
+  static std::string pool_name(int pool) { return fmt::format("pool-{}", pool); }
+  HollowPod pod_of(int pool, int pod) const { return {.number = pool * pods_ + pod, .app = pool_name(pool)}; }
+
+  void perform(const Effects& effects) { shell_.perform(effects); }
+  void step() {
+    std::vector<Input> inputs = std::exchange(inputs_, {});
+    perform(core_.step(inputs, read_clocks()));
+  }
+  void settle() {
+    while (!inputs_.empty()) step();
+  }
+
+  int pools_;
+  int pods_;
+  long revision_ = 2'000'000;
+  std::vector<Input> inputs_;
+  MemoryApi api_;
+  Meters meters_;
+  OperatorCore core_{CoreOptions{}, meters_};
+  Shell shell_{api_, "", &Clock::now, [this](Input input) { inputs_.push_back(std::move(input)); }};
+};
+
+void BM_withdrawal(benchmark::State& state) {
+  World world(static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
+  if (!world.at_rest()) {
+    state.SkipWithError("the world did not come to rest with every endpoint published");
+    return;
+  }
+  int turn = 0;
+  for (auto _ : state) {
+    const double seconds = world.withdraw(turn++);
+    if (seconds < 0) {
+      state.SkipWithError("a withdrawal led to no write");
+      return;
+    }
+    state.SetIterationTime(seconds);
+  }
+}
+BENCHMARK(BM_withdrawal)
+    ->ArgNames({"pools", "pods"})
+    ->Args({1, 10})
+    ->Args({20, 50})
+    ->Args({1, 1'000})
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond);
+
+}  // namespace
+
+BENCHMARK_MAIN();
