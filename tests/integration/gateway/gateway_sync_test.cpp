@@ -1,0 +1,224 @@
+// The gateway feed's stories, told to a real HAProxy.
+#include "gateway_bench.h"
+
+#include <future>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+
+namespace poolwarden::gateway {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+httplib::Result post(const HaproxyProcess& haproxy, std::chrono::seconds patience = 20s) {
+  httplib::Client client(haproxy.ip(), HaproxyProcess::kPort);
+  client.set_read_timeout(patience);
+  return client.Post("/v1/completions", R"({"prompt":"The future of AI is","max_tokens":5})",
+                     "application/json");
+}
+// Who answered, or the status.
+std::string answer(const HaproxyProcess& haproxy) {
+  const auto response = post(haproxy);
+  if (!response) return "no answer: " + httplib::to_string(response.error());
+  return response->status == 200 ? response->body : std::to_string(response->status);
+}
+
+TEST(GatewaySync, FollowsTheList) {
+  Replica a("a", fresh_ip()), b("b", fresh_ip());
+  GatewayBench bench;
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  EXPECT_EQ(answer(bench.haproxy), "503");
+  bench.start_sync();
+  bench.publish({endpoint_of(a)});
+  ASSERT_TRUE(eventually([&] { return bench.ready(); })) << bench.logged();
+  EXPECT_EQ(bench.state_of(a), AdminState::kReady);
+  EXPECT_EQ(answer(bench.haproxy), "a");
+
+  bench.publish({endpoint_of(b)});
+  ASSERT_TRUE(bench.becomes(b, AdminState::kReady));
+  EXPECT_EQ(answer(bench.haproxy), "b");
+  EXPECT_TRUE(bench.becomes(a, AdminState::kMaintenance));
+
+  bench.publish({endpoint_of(a), endpoint_of(b, api::EndpointState::kDraining)});
+  ASSERT_TRUE(bench.becomes(a, AdminState::kReady));
+  EXPECT_TRUE(bench.becomes(b, AdminState::kMaintenance));
+  EXPECT_EQ(answer(bench.haproxy), "a");
+  bench.publish({});
+  EXPECT_TRUE(bench.becomes(a, AdminState::kMaintenance));
+  EXPECT_EQ(answer(bench.haproxy), "503");
+  bench.stop();
+  EXPECT_THAT(bench.logged(), HasSubstr("withdrawn from HAProxy"));
+  EXPECT_THAT(bench.logged(), HasSubstr("latency_seconds="));
+}
+
+TEST(GatewaySync, ALongGenerationOutlivesItsWithdrawal) {
+  Replica a("a", fresh_ip()), b("b", fresh_ip());
+  a.behave(Behaviour::kHold);
+  GatewayBench bench;
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_of(a)});
+  ASSERT_TRUE(bench.becomes(a, AdminState::kReady));
+  auto generation = std::async(std::launch::async, [&] { return answer(bench.haproxy); });
+  ASSERT_TRUE(eventually([&] { return a.requests() == 1; }));
+
+  bench.publish({endpoint_of(b)});
+  ASSERT_TRUE(bench.becomes(b, AdminState::kReady));
+  EXPECT_EQ(bench.state_of(a), AdminState::kDrain);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(answer(bench.haproxy), "b");
+  std::this_thread::sleep_for(1'200ms);  // two polls and a check of HAProxy's
+  EXPECT_EQ(bench.state_of(a), AdminState::kDrain) << "it is still at work";
+  EXPECT_EQ(generation.wait_for(0s), std::future_status::timeout);
+  a.release();
+  EXPECT_EQ(generation.get(), "a");
+  EXPECT_EQ(a.requests(), 1);
+  EXPECT_TRUE(bench.becomes(a, AdminState::kMaintenance));
+}
+
+TEST(GatewaySync, AnEndpointThatComesBackWhileItDrainsServesAgain) {
+  Replica a("a", fresh_ip()), b("b", fresh_ip());
+  a.behave(Behaviour::kHold);
+  GatewayBench bench;
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_of(a)});
+  ASSERT_TRUE(bench.becomes(a, AdminState::kReady));
+  auto generation = std::async(std::launch::async, [&] { return answer(bench.haproxy); });
+  ASSERT_TRUE(eventually([&] { return a.requests() == 1; }));
+  bench.publish({endpoint_of(b)});
+  ASSERT_TRUE(bench.becomes(a, AdminState::kDrain));
+  bench.publish({endpoint_of(a)});
+  ASSERT_TRUE(bench.becomes(a, AdminState::kReady));
+  a.release();
+  EXPECT_EQ(generation.get(), "a");
+  EXPECT_EQ(answer(bench.haproxy), "a");
+}
+
+TEST(GatewaySync, GivesARestartedHaproxyItsListAlsoWithoutTheApiServer) {
+  Replica a("a", fresh_ip());
+  GatewayBench bench;
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_of(a)});
+  ASSERT_TRUE(bench.becomes(a, AdminState::kReady));
+  bench.api.go_away();
+  EXPECT_EQ(answer(bench.haproxy), "a");
+  bench.haproxy.kill();
+  ASSERT_TRUE(eventually([&] { return !bench.ready(); }));
+  EXPECT_THAT(*bench.sync->readiness_problem(), HasSubstr("has not been given the list"));
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  ASSERT_TRUE(bench.becomes(a, AdminState::kReady)) << bench.logged();
+  EXPECT_EQ(answer(bench.haproxy), "a");
+  EXPECT_TRUE(eventually([&] { return bench.ready(); }));
+
+  Replica b("b", fresh_ip());
+  bench.publish({endpoint_of(b)});
+  bench.api.come_back();
+  EXPECT_TRUE(bench.becomes(b, AdminState::kReady)) << "the list published meanwhile";
+  bench.stop();
+  EXPECT_THAT(bench.logged(), HasSubstr("HAProxy was restarted or reloaded"));
+  EXPECT_THAT(bench.logged(), HasSubstr("the API server cannot be read"));
+}
+
+TEST(GatewaySync, WaitsForAHaproxyThatComesLater) {
+  Replica a("a", fresh_ip());
+  GatewayBench bench;
+  bench.start_sync();
+  EXPECT_THAT(*bench.sync->readiness_problem(), HasSubstr("has not been read yet"));
+  bench.publish({endpoint_of(a)});
+  ASSERT_TRUE(
+      eventually([&] { return bench.logged().find("there is no HAProxy socket") != std::string::npos; }));
+  EXPECT_FALSE(bench.ready());
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  EXPECT_TRUE(bench.becomes(a, AdminState::kReady)) << bench.logged();
+  EXPECT_TRUE(eventually([&] { return bench.ready(); }));
+  EXPECT_EQ(bench.sync->loop_problem(), std::nullopt);
+}
+
+TEST(GatewaySync, KeepsTheLastListWhenTheConfigMapIsGoneOrUnreadable) {
+  Replica a("a", fresh_ip()), b("b", fresh_ip());
+  GatewayBench bench;
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_of(a)});
+  ASSERT_TRUE(bench.becomes(a, AdminState::kReady));
+  const std::string nonsense[] = {
+      "", "{", "[]", "{\"kind\":\"EndpointSet\"}", "null", std::string(100'000, '[')};
+  for (const std::string& text : nonsense) bench.api.publish_text(text);
+  bench.api.remove();
+  ASSERT_TRUE(eventually([&] { return bench.logged().find("the ConfigMap is gone") != std::string::npos; }));
+  std::this_thread::sleep_for(700ms);  // a poll
+  EXPECT_EQ(bench.state_of(a), AdminState::kReady);
+  EXPECT_TRUE(bench.ready());
+  EXPECT_EQ(answer(bench.haproxy), "a");
+  bench.publish({endpoint_of(b)});
+  EXPECT_TRUE(bench.becomes(b, AdminState::kReady));
+}
+
+TEST(GatewaySync, LeavesHaproxyAsItIsWhenItEndsAndTakesItUpAgain) {
+  Replica a("a", fresh_ip()), b("b", fresh_ip());
+  GatewayBench bench;
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_of(a), endpoint_of(b)});
+  ASSERT_TRUE(bench.becomes(b, AdminState::kReady));
+  const auto before = bench.servers();
+  bench.stop();
+  EXPECT_EQ(bench.servers(), before);
+  bench.start_sync();
+  ASSERT_TRUE(eventually([&] { return bench.ready(); }));
+  EXPECT_EQ(bench.servers(), before) << "nothing was to be done";
+}
+
+TEST(GatewaySync, UndoesWhatSomeoneElseDid) {
+  Replica a("a", fresh_ip());
+  GatewayBench bench;
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_of(a)});
+  ASSERT_TRUE(bench.becomes(a, AdminState::kReady));
+  ASSERT_TRUE(HaproxySocket(UnixPath{bench.haproxy.socket_path()})
+                  .ask({"set server pool/pod-1 state maint", "set server pool/pod-7 addr 127.0.0.9 port 9",
+                        "set server pool/pod-7 state ready"}));
+  EXPECT_TRUE(eventually([&] {
+    const auto servers = bench.servers();
+    return servers.size() == 64 && servers[0].admin == AdminState::kReady &&
+           servers[6].admin == AdminState::kMaintenance;
+  }));
+}
+
+TEST(GatewaySync, ServesIpv6) {
+  Replica a("a", "::1");
+  GatewayBench bench;
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_of(a)});
+  ASSERT_TRUE(bench.becomes(a, AdminState::kReady));
+  EXPECT_EQ(answer(bench.haproxy), "a");
+}
+
+TEST(GatewaySync, SaysThatTheServersAreTooFew) {
+  GatewayBench bench;
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  std::vector<api::Endpoint> many;
+  for (int i = 1; i <= 70; ++i) {
+    api::Endpoint endpoint;
+    endpoint.pod = "pod" + std::to_string(i);
+    endpoint.uid = endpoint.pod;
+    endpoint.ip = "127.9.9." + std::to_string(i);
+    endpoint.ports = {{8000, {}}};
+    many.push_back(endpoint);
+  }
+  bench.publish(many);
+  EXPECT_TRUE(
+      eventually([&] { return bench.logged().find("HAProxy has no server left") != std::string::npos; }));
+  EXPECT_THAT(bench.logged(), HasSubstr("unplaced=6"));
+  EXPECT_TRUE(bench.ready()) << "what could be done is done";
+}
+
+}  // namespace
+}  // namespace poolwarden::gateway

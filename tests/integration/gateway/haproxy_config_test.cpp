@@ -1,0 +1,106 @@
+// What examples/gateway/haproxy.cfg promises in its comments.
+#include "gateway_bench.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+
+namespace poolwarden::gateway {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::Not;
+
+class HaproxyConfig : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_NO_FATAL_FAILURE(bench.haproxy.start()); }
+
+  void serve(std::vector<const Replica*> replicas) {
+    bench.start_sync();
+    std::vector<api::Endpoint> endpoints;
+    for (const Replica* replica : replicas) endpoints.push_back(endpoint_of(*replica));
+    bench.publish(endpoints);
+    for (const Replica* replica : replicas) ASSERT_TRUE(bench.becomes(*replica, AdminState::kReady));
+  }
+  httplib::Result post(const std::string& body) {
+    httplib::Client client(bench.haproxy.ip(), HaproxyProcess::kPort);
+    client.set_read_timeout(20s);
+    return client.Post("/v1/completions", body, "application/json");
+  }
+  int status(const std::string& body = "{}") {
+    const auto response = post(body);
+    return response ? response->status : -1;
+  }
+
+  GatewayBench bench;
+};
+
+TEST(HaproxyConfigFile, IsValidWithoutWarnings) {
+  int code = -1;
+  const std::string output = check_config(POOLWARDEN_HAPROXY_CFG, &code);
+  EXPECT_EQ(code, 0) << output;
+  EXPECT_THAT(output, HasSubstr("Configuration file is valid"));
+  EXPECT_THAT(output, Not(HasSubstr("WARNING")));
+}
+
+TEST_F(HaproxyConfig, ARequestThatAReplicaDidNotAnswerIsAnsweredByAnother) {
+  for (const Behaviour behaviour : {Behaviour::kRefuse, Behaviour::kHangUp, Behaviour::kHalfHeader}) {
+    Replica good("good", fresh_ip()), bad("bad", fresh_ip());
+    bad.behave(behaviour);
+    serve({&good, &bad});
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(status(std::string(60'000, 'x')), 200);
+    EXPECT_GT(bad.requests(), 0) << "else nothing was tried again";
+    bench.stop();
+  }
+}
+
+TEST_F(HaproxyConfig, AReplicaThatIsGoneIsSkippedAlsoWhenMostAreGone) {
+  Replica good("good", fresh_ip(), 20ms), one("one", fresh_ip()), two("two", fresh_ip());
+  serve({&good, &one, &two});
+  one.abort();
+  two.abort();
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(status(), 200);
+}
+
+TEST_F(HaproxyConfig, AnAnswerThatHadBegunIsNeverAskedForTwice) {
+  Replica a("a", fresh_ip()), b("b", fresh_ip());
+  a.behave(Behaviour::kHalfAnswer);
+  b.behave(Behaviour::kHalfAnswer);
+  serve({&a, &b});
+  std::string seen;
+  httplib::Client client(bench.haproxy.ip(), HaproxyProcess::kPort);
+  client.Post("/v1/completions", {}, "{}", "application/json",
+              [](std::uint64_t, std::uint64_t) { return true; });
+  EXPECT_EQ(a.requests() + b.requests(), 1);
+}
+
+TEST_F(HaproxyConfig, AllFullIsSaidAfterAFewTries) {
+  Replica a("a", fresh_ip()), b("b", fresh_ip());
+  a.behave(Behaviour::kRefuse);
+  b.behave(Behaviour::kRefuse);
+  serve({&a, &b});
+  EXPECT_EQ(status(), 503);
+  EXPECT_EQ(a.requests() + b.requests(), 7);
+}
+
+TEST_F(HaproxyConfig, ABodyLargerThanABufferIsServed) {
+  Replica a("a", fresh_ip());
+  serve({&a});
+  EXPECT_EQ(status(std::string(1'000'000, 'x')), 200);
+}
+
+TEST_F(HaproxyConfig, IsReadyOnceAReplicaIs) {
+  httplib::Client client(bench.haproxy.ip(), HaproxyProcess::kPort);
+  auto before = client.Get("/-/ready");
+  ASSERT_TRUE(before);
+  EXPECT_EQ(before->status, 503);
+  Replica a("a", fresh_ip());
+  serve({&a});
+  auto after = client.Get("/-/ready");
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->status, 200);
+}
+
+}  // namespace
+}  // namespace poolwarden::gateway

@@ -1,0 +1,248 @@
+#include "gateway/haproxy_plan.h"
+
+#include "haproxy_model.h"
+
+#include <random>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::gateway {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr auto kReady = AdminState::kReady;
+constexpr auto kDrain = AdminState::kDrain;
+constexpr auto kMaint = AdminState::kMaintenance;
+constexpr auto kDraining = api::EndpointState::kDraining;
+
+const BackendName kNames{"b", "pod-"};
+
+ObservedServer slot(int number, AdminState admin, const std::string& ip = "127.0.0.1", int port = 8000,
+                    std::int64_t busy = 0) {
+  return {"pod-" + std::to_string(number), make_address(ip, port), admin, busy};
+}
+
+std::vector<std::string> texts(const HaproxyPlan& plan) {
+  std::vector<std::string> out;
+  for (const Command& command : plan.commands) out.push_back(command.text);
+  return out;
+}
+
+struct PlanRow {
+  std::string situation;
+  std::vector<api::Endpoint> list;
+  std::vector<ObservedServer> observed;
+  std::vector<std::string> commands;
+  std::vector<std::string> unplaced = {};
+};
+
+class PlanTable : public testing::TestWithParam<PlanRow> {};
+
+TEST_P(PlanTable, GivesTheseCommands) {
+  const PlanRow& row = GetParam();
+  std::vector<std::string> problems;
+  const auto wanted = wanted_servers(list_of(1, row.list), &problems);
+  const HaproxyPlan plan = make_plan(wanted, {1, "2.6.12", row.observed}, kNames);
+  EXPECT_EQ(texts(plan), row.commands);
+  EXPECT_EQ(plan.unplaced, row.unplaced);
+  EXPECT_THAT(problems, IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Situations, PlanTable,
+    testing::Values(
+        PlanRow{"nothing is wanted and nothing is there", {}, {slot(1, kMaint)}, {}},
+        PlanRow{
+            "a new endpoint takes the first free slot, which is not made ready before its address is seen",
+            {endpoint("a", "10.0.0.1")},
+            {slot(1, kMaint), slot(2, kMaint)},
+            {"set server b/pod-1 addr 10.0.0.1 port 8000"}},
+        PlanRow{"its address is seen",
+                {endpoint("a", "10.0.0.1")},
+                {slot(1, kMaint, "10.0.0.1"), slot(2, kMaint)},
+                {"set server b/pod-1 state ready"}},
+        PlanRow{"it serves", {endpoint("a", "10.0.0.1")}, {slot(1, kReady, "10.0.0.1"), slot(2, kMaint)}, {}},
+        PlanRow{"an endpoint left the list",
+                {},
+                {slot(1, kReady, "10.0.0.1", 8000, 7)},
+                {"set server b/pod-1 state drain"}},
+        PlanRow{"an endpoint is draining in the list",
+                {endpoint("a", "10.0.0.1", {8000}, kDraining)},
+                {slot(1, kReady, "10.0.0.1")},
+                {"set server b/pod-1 state drain"}},
+        PlanRow{"a draining one that HAProxy never had is not added",
+                {endpoint("a", "10.0.0.1", {8000}, kDraining)},
+                {slot(1, kMaint)},
+                {}},
+        PlanRow{"a draining server still works: it is left alone",
+                {},
+                {slot(1, kDrain, "10.0.0.1", 8000, 1)},
+                {}},
+        PlanRow{"a draining server is idle: its slot is free again",
+                {},
+                {slot(1, kDrain, "10.0.0.1")},
+                {"set server b/pod-1 state maint"}},
+        PlanRow{"an endpoint comes back while its server drains",
+                {endpoint("a", "10.0.0.1")},
+                {slot(1, kDrain, "10.0.0.1", 8000, 2)},
+                {"set server b/pod-1 state ready"}},
+        PlanRow{"an endpoint comes back to the slot it had",
+                {endpoint("a", "10.0.0.1")},
+                {slot(1, kMaint), slot(2, kMaint, "10.0.0.1")},
+                {"set server b/pod-2 state ready"}},
+        PlanRow{"withdrawals are said first, and alone",
+                {endpoint("b", "10.0.0.2")},
+                {slot(1, kReady, "10.0.0.1"), slot(2, kMaint), slot(3, kDrain, "10.0.0.3")},
+                {"set server b/pod-1 state drain"}},
+        PlanRow{"then the rest",
+                {endpoint("b", "10.0.0.2")},
+                {slot(1, kDrain, "10.0.0.1", 8000, 1), slot(2, kMaint), slot(3, kDrain, "10.0.0.3")},
+                {"set server b/pod-3 state maint", "set server b/pod-2 addr 10.0.0.2 port 8000"}},
+        PlanRow{"another pod got the same address: nothing to say",
+                {endpoint("b", "10.0.0.1")},
+                {slot(1, kReady, "10.0.0.1")},
+                {}},
+        PlanRow{"the port changed: the old server drains first",
+                {endpoint("a", "10.0.0.1", {9000})},
+                {slot(1, kReady, "10.0.0.1", 8000), slot(2, kMaint)},
+                {"set server b/pod-1 state drain"}},
+        PlanRow{"the port changed: then the new one comes",
+                {endpoint("a", "10.0.0.1", {9000})},
+                {slot(1, kDrain, "10.0.0.1", 8000, 1), slot(2, kMaint)},
+                {"set server b/pod-2 addr 10.0.0.1 port 9000"}},
+        PlanRow{"an endpoint with two ports takes two slots",
+                {endpoint("a", "10.0.0.1", {8000, 8001})},
+                {slot(1, kMaint), slot(2, kMaint)},
+                {"set server b/pod-1 addr 10.0.0.1 port 8000", "set server b/pod-2 addr 10.0.0.1 port 8001"}},
+        PlanRow{"IPv6 is compared by value",
+                {endpoint("a", "fd00:0:0::1"), endpoint("b", "fd00::2")},
+                {slot(1, kReady, "fd00::1"), slot(2, kMaint)},
+                {"set server b/pod-2 addr fd00::2 port 8000"}},
+        PlanRow{"two pods name one address: the ready one counts",
+                {endpoint("a", "10.0.0.1", {8000}, kDraining), endpoint("b", "10.0.0.1")},
+                {slot(1, kReady, "10.0.0.1")},
+                {}},
+        PlanRow{
+            "two slots have one address: one of them goes",
+            {endpoint("a", "10.0.0.1")},
+            {slot(1, kDrain, "10.0.0.1", 8000, 1), slot(2, kReady, "10.0.0.1"), slot(3, kReady, "10.0.0.1")},
+            {"set server b/pod-3 state drain"}},
+        PlanRow{"no slot is free: it is said who waits",
+                {endpoint("a", "10.0.0.1"), endpoint("b", "10.0.0.2"), endpoint("c", "10.0.0.3")},
+                {slot(1, kReady, "10.0.0.1"), slot(2, kDrain, "10.0.0.9", 8000, 1)},
+                {},
+                {"b", "c"}},
+        PlanRow{"a slot someone put in maintenance while it worked keeps its address until it is idle",
+                {endpoint("b", "10.0.0.2")},
+                {slot(1, kMaint, "10.0.0.1", 8000, 1)},
+                {},
+                {"b"}},
+        PlanRow{"a slot someone put in maintenance is made ready: the list decides",
+                {endpoint("a", "10.0.0.1")},
+                {slot(1, kMaint, "10.0.0.1", 8000, 1)},
+                {"set server b/pod-1 state ready"}},
+        PlanRow{"servers that are not ours are left alone, whatever they are",
+                {endpoint("a", "10.0.0.1")},
+                {{"web1", make_address("10.0.0.5", 80), kReady, 0},
+                 {"pod-", make_address("10.0.0.6", 80), kReady, 0},
+                 {"pod-1a", make_address("10.0.0.7", 80), kDrain, 0},
+                 {"xpod-1", make_address("10.0.0.1", 8000), kDrain, 0},
+                 slot(1, kReady, "10.0.0.1")},
+                {}},
+        PlanRow{"a slot without a readable address that serves is taken out",
+                {},
+                {{"pod-1", std::nullopt, kReady, 0}},
+                {"set server b/pod-1 state drain"}},
+        PlanRow{
+            "a restarted HAProxy has free slots only",
+            {endpoint("a", "10.0.0.1"), endpoint("b", "10.0.0.2")},
+            {slot(1, kMaint, "127.0.0.1", 1), slot(2, kMaint, "127.0.0.1", 1),
+             slot(3, kMaint, "127.0.0.1", 1)},
+            {"set server b/pod-1 addr 10.0.0.1 port 8000", "set server b/pod-2 addr 10.0.0.2 port 8000"}}),
+    [](const auto& row) { return "Row" + std::to_string(row.index); });
+
+TEST(WantedServers, NamesWhatCannotBeAServer) {
+  std::vector<std::string> problems;
+  const auto wanted =
+      wanted_servers(list_of(1, {endpoint("a", ""), endpoint("b", "example.org"),
+                                 endpoint("c", "10.0.0.1", {0, 70000, 8000}), endpoint("d", "10.0.0.2", {}),
+                                 endpoint("e", "10.0.0.3;show info"), endpoint("f", "fe80::1%eth0")}),
+                     &problems);
+  EXPECT_THAT(wanted, ElementsAre(WantedServer{{"10.0.0.1", 8000}, "c", api::EndpointState::kReady}));
+  EXPECT_THAT(
+      problems,
+      ElementsAre("pod a: '' port 8000 is not an address a server can have",
+                  "pod b: 'example.org' port 8000 is not an address a server can have",
+                  "pod c: '10.0.0.1' port 0 is not an address a server can have",
+                  "pod c: '10.0.0.1' port 70000 is not an address a server can have", "pod d has no ports",
+                  "pod e: '10.0.0.3;show info' port 8000 is not an address a server can have",
+                  "pod f: 'fe80::1%eth0' port 8000 is not an address a server can have"));
+}
+
+TEST(RefusalOf, KnowsSuccessFromRefusal) {
+  const Command withdraw{CommandKind::kWithdraw, "pod-1", {}, "set server b/pod-1 state drain"};
+  const Command readdress{CommandKind::kReaddress, "pod-1", {}, "set server b/pod-1 addr 10.0.0.1 port 8000"};
+  EXPECT_EQ(refusal_of(withdraw, ""), std::nullopt);
+  EXPECT_EQ(refusal_of(withdraw, "No such server.\n"),
+            "HAProxy refused 'set server b/pod-1 state drain': No such server.");
+  EXPECT_EQ(
+      refusal_of(readdress,
+                 "IP changed from 'x' to 'y', port changed from '1' to '2' by 'stats socket command'\n"),
+      std::nullopt);
+  EXPECT_EQ(refusal_of(readdress, "no need to change the addr, port changed from '1' to '2' by 'x'\n"),
+            std::nullopt);
+  EXPECT_EQ(refusal_of(readdress, "Permission denied\n"),
+            "HAProxy refused 'set server b/pod-1 addr 10.0.0.1 port 8000': Permission denied");
+  EXPECT_EQ(refusal_of(withdraw, "\x1b[31mno\x01\n")->find('\x1b'), std::string::npos);
+}
+
+// Any list and any state HAProxy may be in: carried out step by step, the two agree after a few steps, and on
+// the way nothing that works is cut or re-pointed.
+TEST(Plan, BringsAnyHaproxyToAnyList) {
+  std::mt19937 random(20240817);
+  const auto pick = [&](int below) { return static_cast<int>(random() % static_cast<unsigned>(below)); };
+  for (int round = 0; round < 2'000; ++round) {
+    HaproxyModel haproxy(8);
+    for (std::size_t i = 0; i < 8; ++i) {
+      haproxy.servers[i].address = make_address("10.0.0." + std::to_string(1 + pick(6)), 8000);
+      haproxy.servers[i].admin = static_cast<AdminState>(pick(3));
+      haproxy.servers[i].busy = pick(2);
+    }
+    std::vector<api::Endpoint> endpoints;
+    for (int ip = 1; ip <= 6; ++ip) {
+      if (pick(2) == 0) continue;
+      endpoints.push_back(endpoint("p" + std::to_string(ip), "10.0.0." + std::to_string(ip), {8000},
+                                   pick(4) == 0 ? kDraining : api::EndpointState::kReady));
+    }
+    std::vector<std::string> problems;
+    const auto wanted = wanted_servers(list_of(1, endpoints), &problems);
+    int steps = 0;
+    HaproxyPlan plan = make_plan(wanted, haproxy.snapshot(), kNames);
+    for (; !plan.commands.empty() && steps < 20; ++steps) {
+      const bool withdraws = plan.commands.front().kind == CommandKind::kWithdraw;
+      for (const Command& command : plan.commands) {
+        ASSERT_EQ(command.kind == CommandKind::kWithdraw, withdraws) << "withdrawals go alone";
+        ASSERT_EQ(refusal_of(command, haproxy.carry_out(command.text)), std::nullopt);
+      }
+      plan = make_plan(wanted, haproxy.snapshot(), kNames);
+    }
+    ASSERT_LE(steps, 5) << "round " << round;
+    ASSERT_EQ(haproxy.foreign_touched + haproxy.readdressed_in_use + haproxy.parked_while_busy, 0);
+    std::size_t ready = 0;
+    for (const WantedServer& want : wanted) ready += want.state == api::EndpointState::kReady ? 1 : 0;
+    ASSERT_EQ(plan.ready + plan.unplaced.size(), ready) << "round " << round;
+    for (const ObservedServer& server : haproxy.servers) {
+      if (server.admin != AdminState::kReady || server.name == "spare" || server.name == "pod-x") continue;
+      const bool listed = std::any_of(wanted.begin(), wanted.end(), [&](const WantedServer& want) {
+        return want.address == *server.address && want.state == api::EndpointState::kReady;
+      });
+      ASSERT_TRUE(listed) << server.address->to_string();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace poolwarden::gateway
