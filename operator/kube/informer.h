@@ -120,6 +120,9 @@ class Informer {
   void remove(const Ptr& object, TimePoint at, Deltas& deltas);
   Ptr keep(Object object) {
     if (transform_) transform_(object);
+    // Parsed strings have room to spare; these stay for as long as the object.
+    for (std::string* text : {&object.ns, &object.name, &object.uid, &object.resource_version})
+      text->shrink_to_fit();
     return std::make_shared<const Object>(std::move(object));
   }
   void drop_stage() { std::vector<Ptr>().swap(staged_); }

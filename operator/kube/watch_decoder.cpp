@@ -50,8 +50,10 @@ class EnvelopeSax {
     return scalar([](EnvelopeSax&) {}, [value](JsonSink& sink) { sink.real(value); });
   }
   bool string(std::string& value) {
-    return scalar([&value](EnvelopeSax& self) { self.note(value); },
-                  [&value](JsonSink& sink) { sink.string(value); });
+    const bool go_on = scalar([&value](EnvelopeSax& self) { self.note(value); },
+                              [&value](JsonSink& sink) { sink.string(value); });
+    trim(value);
+    return go_on;
   }
   bool binary(std::vector<std::uint8_t>&) { return fail("binary data"); }  // JSON text has none
 
@@ -92,6 +94,11 @@ class EnvelopeSax {
     kMessage,
   };
 
+  // The text is the parser's own buffer, which grows and never shrinks: after one long annotation, whoever
+  // moves a UID out of it would keep kilobytes for 36 characters.
+  static void trim(std::string& buffer) {
+    if (buffer.capacity() > 128) std::string().swap(buffer);
+  }
   static bool is_ours(Where where) { return where >= Where::kObject && where < Where::kSkipped; }
   Where where() const { return depth_ == 0 ? Where::kOutside : containers_[depth_ - 1]; }
   Field field_of(std::string_view name) const;
@@ -150,6 +157,7 @@ bool EnvelopeSax::key(std::string& name) {
     has_objects = true;
   }
   if (is_ours(where()) && field_ != Field::kManagedFields) sink_.key(name);
+  trim(name);
   return true;
 }
 

@@ -335,6 +335,36 @@ TEST(CodecTokens, AreThoseOfTheObjectWithoutManagedFields) {
   EXPECT_EQ(event.resource_version, "8") << "noted before the codec moved it away";
 }
 
+struct Kept {
+  std::string name = "n";
+  std::string uid;
+};
+
+struct MovingCodec {
+  using Object = Kept;
+  struct Sax {
+    Kept kept;
+    void start_object() {}
+    void end_object() {}
+    void start_array() {}
+    void end_array() {}
+    void key(std::string&) {}
+    void string(std::string& value) { kept.uid = std::move(value); }
+    void integer(std::int64_t) {}
+    void boolean(bool) {}
+    void null() {}
+    Kept take() { return std::move(kept); }
+  };
+};
+
+TEST(CodecTokens, AShortStringAfterALongOneDoesNotHoldItsRoom) {
+  const auto line = decode_watch_line<MovingCodec>(fmt::format(
+      R"({{"type":"ADDED","object":{{"a":"{}","{}":1,"b":"0b8f3bbd-7f3e-4b8e-a1c5-3d6c0e6f2a11"}}}})",
+      std::string(10'000, 'x'), std::string(10'000, 'k')));
+  ASSERT_TRUE(line) << line.error().message;
+  EXPECT_LE(std::get<WatchEvent<Kept>>(*line).object.uid.capacity(), 128U);
+}
+
 TEST(CodecTokens, ManagedFieldsOfAnyShapeAreLeftOut) {
   for (const char* value : {"null", "5", "\"x\"", "{\"a\":{}}", "[[],{}]"}) {
     const auto line = decode_watch_line<RecordingCodec>(fmt::format(
