@@ -15,8 +15,8 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
-constexpr std::size_t kTruncations = 200;
-constexpr int kMutations = 300;
+constexpr std::size_t kTruncations = 100;
+constexpr int kMutations = 150;
 
 std::size_t run(const Bytes& input) {
   // A copy of exactly this size: a read beyond it is seen by AddressSanitizer.
