@@ -169,6 +169,7 @@ std::optional<std::string> refusal_of(const Command& command, std::string_view a
   std::replace_if(
       text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, ' ');
   while (text.ends_with(' ')) text.pop_back();
+  if (text == "Permission denied") text += " (its stats socket line needs 'level admin')";
   return fmt::format("HAProxy refused '{}': {}", command.text, text);
 }
 

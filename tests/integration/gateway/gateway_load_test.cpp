@@ -1,13 +1,13 @@
 // The promise, under load: replicas are withdrawn, killed without notice and replaced while eight clients ask
 // without pause. No request fails.
 #include "gateway_bench.h"
+#include "http_client.h"
 
 #include <atomic>
 #include <mutex>
 #include <random>
 
 #include <gtest/gtest.h>
-#include <httplib.h>
 
 namespace poolwarden::gateway {
 namespace {
@@ -19,9 +19,7 @@ class Clients {
   explicit Clients(const HaproxyProcess& haproxy) {
     for (int i = 0; i < 8; ++i) {
       threads_.emplace_back([this, &haproxy] {
-        httplib::Client client(haproxy.ip(), HaproxyProcess::kPort);
-        client.set_keep_alive(true);
-        client.set_read_timeout(20s);
+        HttpClient client(haproxy.ip(), HaproxyProcess::kPort);
         while (!over_) ask(client);
       });
     }
@@ -39,15 +37,14 @@ class Clients {
   }
 
  private:
-  void ask(httplib::Client& client) {
-    const auto response =
-        client.Post("/v1/completions", R"({"prompt":"The future of AI is"})", "application/json");
-    if (response && response->status == 200) {
+  void ask(HttpClient& client) {
+    const HttpAnswer answer = client.post(R"({"prompt":"The future of AI is"})");
+    if (answer.status == 200) {
       ++answered_;
       return;
     }
     const std::lock_guard lock(mutex_);
-    failures_.push_back(response ? std::to_string(response->status) : httplib::to_string(response.error()));
+    failures_.push_back(std::to_string(answer.status) + " " + answer.text);
   }
 
   std::atomic<bool> over_{false};

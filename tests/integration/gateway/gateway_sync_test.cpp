@@ -1,11 +1,11 @@
 // The gateway feed's stories, told to a real HAProxy.
 #include "gateway_bench.h"
+#include "http_client.h"
 
 #include <future>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <httplib.h>
 
 namespace poolwarden::gateway {
 namespace {
@@ -13,17 +13,11 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
-httplib::Result post(const HaproxyProcess& haproxy, std::chrono::seconds patience = 20s) {
-  httplib::Client client(haproxy.ip(), HaproxyProcess::kPort);
-  client.set_read_timeout(patience);
-  return client.Post("/v1/completions", R"({"prompt":"The future of AI is","max_tokens":5})",
-                     "application/json");
-}
 // Who answered, or the status.
 std::string answer(const HaproxyProcess& haproxy) {
-  const auto response = post(haproxy);
-  if (!response) return "no answer: " + httplib::to_string(response.error());
-  return response->status == 200 ? response->body : std::to_string(response->status);
+  const HttpAnswer got =
+      HttpClient(haproxy.ip(), HaproxyProcess::kPort).post(R"({"prompt":"The future of AI is"})");
+  return got.status == 200 ? got.text : std::to_string(got.status);
 }
 
 TEST(GatewaySync, FollowsTheList) {

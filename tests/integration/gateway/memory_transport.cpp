@@ -3,6 +3,13 @@
 #include <nlohmann/json.hpp>
 
 namespace poolwarden::gateway {
+namespace {
+
+std::string line(const std::string& type, const std::string& object) {
+  return "{\"type\":\"" + type + "\",\"object\":" + object + "}\n";
+}
+
+}  // namespace
 
 class MemoryTransport::Handle final : public kube::StreamHandle {
  public:
@@ -47,8 +54,7 @@ void MemoryTransport::remove() {
 }
 
 void MemoryTransport::announce(const std::string& type, const std::string& object) {
-  const std::string line = "{\"type\":\"" + type + "\",\"object\":" + object + "}\n";
-  for (const auto& [stream, handler] : streams_) handler->on_data(line);
+  for (const auto& [stream, handler] : streams_) handler->on_data(line(type, object));
 }
 
 void MemoryTransport::go_away() {
@@ -88,7 +94,8 @@ void MemoryTransport::send(kube::HttpRequest, Callback done) {
   }
 }
 
-std::unique_ptr<kube::StreamHandle> MemoryTransport::stream(kube::HttpRequest, std::chrono::milliseconds,
+std::unique_ptr<kube::StreamHandle> MemoryTransport::stream(kube::HttpRequest request,
+                                                            std::chrono::milliseconds,
                                                             std::shared_ptr<kube::StreamHandler> handler) {
   std::unique_lock lock(mutex_);
   const std::uint64_t stream = ++last_stream_;
@@ -99,6 +106,9 @@ std::unique_ptr<kube::StreamHandle> MemoryTransport::stream(kube::HttpRequest, s
     kube::HttpResponse head;
     head.status = 200;
     handler->on_head(head);
+    // What happened since the version the watch goes on from.
+    const std::string now = "resourceVersion=" + std::to_string(version_);
+    if (json_ && request.target.find(now) == std::string::npos) handler->on_data(line("MODIFIED", object()));
     streams_[stream] = std::move(handler);
   }
   return std::make_unique<Handle>(*this, stream);

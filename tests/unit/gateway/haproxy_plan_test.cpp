@@ -195,7 +195,8 @@ TEST(RefusalOf, KnowsSuccessFromRefusal) {
   EXPECT_EQ(refusal_of(readdress, "no need to change the addr, port changed from '1' to '2' by 'x'\n"),
             std::nullopt);
   EXPECT_EQ(refusal_of(readdress, "Permission denied\n"),
-            "HAProxy refused 'set server b/pod-1 addr 10.0.0.1 port 8000': Permission denied");
+            "HAProxy refused 'set server b/pod-1 addr 10.0.0.1 port 8000': Permission denied (its stats "
+            "socket line needs 'level admin')");
   EXPECT_EQ(refusal_of(withdraw, "\x1b[31mno\x01\n")->find('\x1b'), std::string::npos);
 }
 

@@ -1,0 +1,30 @@
+// A client of the pool: one connection, kept alive. One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace poolwarden::gateway {
+
+struct HttpAnswer {
+  int status = 0;    // 0: no whole answer came
+  std::string text;  // the body; or why there is none
+
+  bool operator==(const HttpAnswer&) const = default;
+};
+
+class HttpClient {
+ public:
+  HttpClient(const std::string& ip, std::uint16_t port);
+  ~HttpClient();
+
+  HttpAnswer post(const std::string& body);  // to /v1/completions
+  HttpAnswer get(const std::string& path);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace poolwarden::gateway
