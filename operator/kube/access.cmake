@@ -5,6 +5,7 @@ set(KUBE_ACCESS_SOURCES
   cluster_access.cpp
   cpprest_transport.cpp
   credentials.cpp
+  exchange.cpp
   kubeconfig.cpp
   kubeconfig_file.cpp
   read_file.cpp
@@ -13,4 +14,5 @@ set(KUBE_ACCESS_SOURCES
   rfc3339.cpp
   status.cpp
   tls.cpp
+  transport_failure.cpp
   user_agent.cpp)

@@ -2,7 +2,9 @@
 #include "kube/cpprest_transport.h"
 
 #include "kube/credentials.h"
+#include "kube/exchange.h"
 #include "kube/tls.h"
+#include "kube/transport_failure.h"
 #include "kube/user_agent.h"
 
 #include <algorithm>
@@ -17,14 +19,12 @@
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
-#include <variant>
 
 #include <boost/asio.hpp>
 #include <boost/asio/ssl.hpp>
 #include <cpprest/http_client.h>
 #include <cpprest/producerconsumerstream.h>
 #include <fmt/format.h>
-#include <openssl/err.h>
 
 namespace poolwarden::kube {
 namespace {
@@ -34,7 +34,6 @@ namespace asio = boost::asio;
 using std::chrono::milliseconds;
 using HttpClient = http::client::http_client;
 
-constexpr std::size_t kMaxErrorBody = 64u << 10;  // of a stream's refusal
 // cpprestsdk's own timeout is an idle one and does not say that it fired. Ours do the work; this only
 // bounds what they might miss.
 constexpr auto kBackstop = std::chrono::seconds(30);
@@ -106,14 +105,12 @@ HttpResponse head_of(const http::http_response& response) {
   return head;
 }
 
-class Exchange;
-
 // Where cpprestsdk writes an answer's body: straight through to the exchange, nothing is kept. It writes
 // the next piece only when the task of the last is done, which is how a slow reader slows the sender.
 class BodySink final : public concurrency::streams::details::streambuf_state_manager<std::uint8_t> {
  public:
-  BodySink(std::weak_ptr<Exchange> exchange, int attempt)
-      : streambuf_state_manager(std::ios_base::out), exchange_(std::move(exchange)), attempt_(attempt) {}
+  BodySink(std::weak_ptr<Exchange> exchange, int number)
+      : streambuf_state_manager(std::ios_base::out), exchange_(std::move(exchange)), number_(number) {}
 
  protected:
   bool can_seek() const override { return false; }
@@ -131,7 +128,21 @@ class BodySink final : public concurrency::streams::details::streambuf_state_man
   pplx::task<int_type> _putc(std::uint8_t) override {
     return pplx::task_from_result<int_type>(traits::eof());
   }
-  pplx::task<size_t> _putn(const std::uint8_t* data, size_t size) override;
+  pplx::task<size_t> _putn(const std::uint8_t* data, size_t size) override {
+    const auto exchange = exchange_.lock();
+    if (!exchange) {
+      return pplx::task_from_exception<size_t>(http::http_exception("the answer is not wanted any more"));
+    }
+    pplx::task_completion_event<size_t> done;
+    exchange->piece(number_, {reinterpret_cast<const char*>(data), size}, [done, size](bool wanted) {
+      if (wanted) {
+        done.set(size);
+      } else {
+        done.set_exception(http::http_exception("the answer is not wanted any more"));
+      }
+    });
+    return pplx::create_task(done);
+  }
   pplx::task<int_type> _bumpc() override { return pplx::task_from_result<int_type>(traits::eof()); }
   int_type _sbumpc() override { return traits::eof(); }
   pplx::task<int_type> _getc() override { return pplx::task_from_result<int_type>(traits::eof()); }
@@ -146,35 +157,36 @@ class BodySink final : public concurrency::streams::details::streambuf_state_man
 
  private:
   const std::weak_ptr<Exchange> exchange_;
-  const int attempt_;
+  const int number_;
 };
 
 // What all exchanges of a transport share.
-class Core : public std::enable_shared_from_this<Core> {
+class Core final : public ExchangeHost, public std::enable_shared_from_this<Core> {
  public:
   Core(ClusterAccess access, TransportOptions options, std::shared_ptr<const TlsClient> tls);
 
-  Credentials& credentials() { return *credentials_; }
-  std::string server() const { return fmt::format("{}:{}", access_.host, access_.port); }
-  std::string tls_refusal();
+  Credentials& credentials() override { return *credentials_; }
+  std::string server() const override { return fmt::format("{}:{}", access_.host, access_.port); }
+  tl::expected<std::shared_ptr<Attempt>, TransportError> begin_attempt(
+      const std::shared_ptr<Exchange>& exchange, int number, const HttpRequest& request,
+      const Credential& credential, std::optional<milliseconds> idle) override;
+  void network_done(Exchange* exchange) override;
+  void all_done(Exchange* exchange) override;
 
-  void begin(const std::shared_ptr<Exchange>& exchange);  // counts it in and starts it
-  void release_slot(Exchange* exchange);                  // its network part is over
-  void end(Exchange* exchange);                           // its last callback has returned
-  void attempt_began();
-  void attempt_ended();
+  std::shared_ptr<Exchange> begin(HttpRequest request, Exchange::Consumer consumer);
+  void keep_warm();
   void shut_down();
 
-  // The client of all unary calls, or one for a stream alone.
-  tl::expected<std::shared_ptr<HttpClient>, std::string> unary_client(const Credential& credential);
-  tl::expected<std::shared_ptr<HttpClient>, std::string> stream_client(const Credential& credential,
-                                                                       milliseconds idle);
-  // Its kept-alive connections are not to be trusted: start over with new ones.
+  // For attempts.
+  TransportError failure_of(const std::exception_ptr& exception);
   void drop_connections(const std::shared_ptr<HttpClient>& client);
-  void keep_warm();
+  void attempt_ended();
 
  private:
   tl::expected<std::shared_ptr<const TlsClient>, std::string> tls_for(const Credential& credential);
+  tl::expected<std::shared_ptr<HttpClient>, std::string> client_for(const Credential& credential,
+                                                                    const HttpRequest& request,
+                                                                    std::optional<milliseconds> idle);
   std::shared_ptr<HttpClient> make_client(std::shared_ptr<const TlsClient> tls, milliseconds idle) const;
 
   const ClusterAccess access_;
@@ -196,368 +208,75 @@ class Core : public std::enable_shared_from_this<Core> {
   bool closing_ = false;
 };
 
-struct Whole {
-  Transport::Callback done;
-};
-struct Streamed {
-  std::shared_ptr<StreamHandler> handler;
-  milliseconds idle{0};
-};
-
-// One request with its answer. All that happens to it happens on its strand, one after the other:
-//
-//   kWaiting    -> kCredential  when a connection may be used
-//   kCredential -> kHead        with a credential; the request goes out
-//   kHead       -> kBody        the answer begins
-//   kHead       -> kHead        once, when a kept-alive connection had gone stale and the request may be
-//   repeated kHead       -> kCredential  once, when the API server answered 401 and another credential can be
-//   had any         -> kDone        the answer is complete, or it failed, ran out of time, was cancelled
-//
-// What belongs to an attempt that was given up carries an older number and is ignored.
-class Exchange final : public std::enable_shared_from_this<Exchange> {
+// A request that cpprestsdk is busy with.
+class CpprestAttempt final : public Attempt {
  public:
-  using Consumer = std::variant<Whole, Streamed>;
-  using Piece = pplx::task_completion_event<size_t>;
+  CpprestAttempt(std::shared_ptr<Core> core, std::shared_ptr<HttpClient> client)
+      : core_(std::move(core)), client_(std::move(client)) {}
 
-  Exchange(std::shared_ptr<Core> core, HttpRequest request, Consumer consumer)
-      : core_(std::move(core)),
-        request_(std::move(request)),
-        consumer_(std::move(consumer)),
-        strand_(service()),
-        timer_(service()) {}
-
-  bool is_unary() const { return std::holds_alternative<Whole>(consumer_); }
-  void arm() {
-    post([this] { set_timer(request_.deadline); });
+  // Throws what cpprestsdk throws.
+  void begin(const std::shared_ptr<Exchange>& exchange, int number, http::http_request request) {
+    request.set_response_stream(
+        concurrency::streams::streambuf<std::uint8_t>(std::make_shared<BodySink>(exchange, number))
+            .create_ostream());
+    client_->request(request, source_.get_token())
+        .then([core = core_, exchange, number](pplx::task<http::http_response> response) {
+          follow(core, exchange, number, response);
+        });
   }
-  void start() {
-    post([this] { ask_for_credential(); });
-  }
-  void cancel() {
-    post([this] { finish(TransportError{TransportFailure::kCancelled, "cancelled"}); });
-  }
-  // From BodySink. `data` stays valid until the task is done.
-  pplx::task<size_t> arrived(int attempt, std::string_view data) {
-    Piece piece;
-    post([this, attempt, data, piece] { on_piece(attempt, data, piece); });
-    return pplx::create_task(piece);
-  }
+  void cancel() override { source_.cancel(); }
+  void distrust_connections() override { core_->drop_connections(client_); }
 
  private:
-  enum class Phase { kWaiting, kCredential, kHead, kBody, kDone };
-
-  template <class Function>
-  void post(Function function) {
-    asio::post(strand_,
-               [self = shared_from_this(), function = std::move(function)]() mutable { function(); });
-  }
-
-  void set_timer(milliseconds after) {
-    timer_.expires_after(after);
-    timer_.async_wait(asio::bind_executor(strand_, [self = shared_from_this(), after](const auto& error) {
-      // A wait that was over just before it was set anew still comes here, without an error.
-      if (!error && asio::steady_timer::clock_type::now() >= self->timer_.expiry()) {
-        self->on_timer(after);
-      }
-    }));
-  }
-
-  void on_timer(milliseconds after) {
-    if (phase_ == Phase::kBody && streaming_) {
-      return finish(
-          TransportError{TransportFailure::kTimeout,
-                         fmt::format("nothing received from {} for {} ms", core_->server(), after.count())});
-    }
-    if (phase_ == Phase::kHead && client_) {
-      core_->drop_connections(client_);  // a peer that vanished would swallow the next calls too
-    }
-    const char* what = phase_ == Phase::kWaiting      ? "no connection was free"
-                       : phase_ == Phase::kCredential ? "the credential plugin did not answer"
-                                                      : "no complete answer";
-    finish(TransportError{TransportFailure::kTimeout,
-                          fmt::format("{} within {} ms ({})", what, after.count(), core_->server())});
-  }
-
-  void ask_for_credential() {
-    if (phase_ == Phase::kDone) {
-      return;
-    }
-    phase_ = Phase::kCredential;
-    core_->credentials().get([self = shared_from_this()](tl::expected<Credential, std::string> credential) {
-      self->post([self, credential = std::move(credential)]() mutable {
-        self->on_credential(std::move(credential));
-      });
-    });
-  }
-
-  void on_credential(tl::expected<Credential, std::string> credential) {
-    if (phase_ != Phase::kCredential) {
-      return;
-    }
-    if (!credential) {
-      return finish(TransportError{TransportFailure::kCredentials, std::move(credential.error())});
-    }
-    credential_ = std::move(*credential);
-    send();
-  }
-
-  void send() {
-    phase_ = Phase::kHead;
-    ++attempt_;
-    auto client = is_unary() ? core_->unary_client(credential_)
-                             : core_->stream_client(credential_,
-                                                    std::get<Streamed>(consumer_).idle + request_.deadline);
-    if (!client) {
-      return finish(TransportError{TransportFailure::kCredentials, std::move(client.error())});
-    }
-    client_ = std::move(*client);
-    source_ = pplx::cancellation_token_source();
-    core_->attempt_began();
-    try {
-      const auto sink = std::make_shared<BodySink>(weak_from_this(), attempt_);
-      http::http_request request = make_request();
-      request.set_response_stream(concurrency::streams::streambuf<std::uint8_t>(sink).create_ostream());
-      client_->request(request, source_.get_token())
-          .then([self = shared_from_this(), attempt = attempt_](pplx::task<http::http_response> response) {
-            follow(self, attempt, response);
-          });
-    } catch (...) {
-      core_->attempt_ended();
-      finish(failure_of(std::current_exception()));
-    }
-  }
-
-  http::http_request make_request() const {
-    http::http_request request(method_of(request_.method));
-    request.set_request_uri(http::uri(request_.target));
-    request.headers().add("User-Agent", std::string(user_agent()));
-    request.headers().add("Accept", request_.accept);
-    if (!credential_.authorization.empty()) {
-      request.headers().add("Authorization", credential_.authorization);
-    }
-    if (request_.body.empty()) {
-      return request;
-    }
-    if (request_.safe_to_repeat) {
-      request.set_body(request_.body, request_.content_type);
-      return request;
-    }
-    // cpprestsdk sends a request again by itself, whatever its method, when a kept-alive connection turns out
-    // closed. It does not if it cannot rewind the body.
-    concurrency::streams::producer_consumer_buffer<std::uint8_t> body;
-    body.putn_nocopy(reinterpret_cast<const std::uint8_t*>(request_.body.data()), request_.body.size())
-        .wait();
-    body.close(std::ios_base::out).wait();
-    request.set_body(body.create_istream(), request_.body.size(), request_.content_type);
-    return request;
-  }
-
-  // On cpprestsdk's threads: brings head and end of an attempt to the strand, in this order.
-  static void follow(const std::shared_ptr<Exchange>& self, int attempt,
-                     pplx::task<http::http_response> task) {
+  // On cpprestsdk's threads. Every task's exception is looked at: an unobserved one ends the process.
+  static void follow(const std::shared_ptr<Core>& core, const std::shared_ptr<Exchange>& exchange, int number,
+                     const pplx::task<http::http_response>& task) {
     try {
       const http::http_response response = task.get();
-      self->post(
-          [self, attempt, head = head_of(response)]() mutable { self->on_head(attempt, std::move(head)); });
-      response.content_ready().then([self, attempt](pplx::task<http::http_response> whole) {
+      exchange->head(number, head_of(response));
+      response.content_ready().then([core, exchange, number](const pplx::task<http::http_response>& whole) {
         std::optional<TransportError> error;
         try {
           static_cast<void>(whole.get());
         } catch (...) {
-          error = self->failure_of(std::current_exception());
+          error = core->failure_of(std::current_exception());
         }
-        self->post([self, attempt, error = std::move(error)]() mutable {
-          self->core_->attempt_ended();
-          self->on_body_end(attempt, std::move(error));
-        });
+        exchange->body_end(number, std::move(error));
+        core->attempt_ended();
       });
     } catch (...) {
-      self->post([self, attempt, error = self->failure_of(std::current_exception())]() mutable {
-        self->core_->attempt_ended();
-        self->on_no_answer(attempt, std::move(error));
-      });
+      exchange->no_answer(number, core->failure_of(std::current_exception()));
+      core->attempt_ended();
     }
   }
-
-  void on_no_answer(int attempt, TransportError error) {
-    if (phase_ != Phase::kHead || attempt != attempt_) {
-      return;
-    }
-    if (error.kind == TransportFailure::kCut && request_.safe_to_repeat && !repeated_) {
-      repeated_ = true;
-      core_->drop_connections(client_);
-      return send();
-    }
-    finish(std::move(error));
-  }
-
-  void on_head(int attempt, HttpResponse head) {
-    if (phase_ != Phase::kHead || attempt != attempt_) {
-      return;
-    }
-    if (head.status == 401 && !renewed_ && core_->credentials().refused(credential_.generation)) {
-      renewed_ = true;
-      ++attempt_;
-      refuse_pending();
-      source_.cancel();
-      return ask_for_credential();
-    }
-    phase_ = Phase::kBody;
-    answer_ = std::move(head);
-    streaming_ = !is_unary() && answer_.status >= 200 && answer_.status < 300;
-    if (streaming_) {
-      auto& streamed = std::get<Streamed>(consumer_);
-      streamed.handler->on_head(answer_);
-      set_timer(streamed.idle);
-    }
-    if (pending_) {
-      const auto [data, piece] = *std::exchange(pending_, std::nullopt);
-      take(data, piece);
-    }
-  }
-
-  void on_piece(int attempt, std::string_view data, const Piece& piece) {
-    if (attempt != attempt_ || phase_ == Phase::kDone) {
-      return refuse(piece);
-    }
-    if (phase_ == Phase::kHead) {
-      pending_.emplace(data, piece);  // it has overtaken its head
-      return;
-    }
-    take(data, piece);
-  }
-
-  void take(std::string_view data, const Piece& piece) {
-    if (streaming_) {
-      auto& streamed = std::get<Streamed>(consumer_);
-      set_timer(streamed.idle);
-      streamed.handler->on_data(data);
-    } else {
-      const std::size_t limit = is_unary() ? request_.max_response_bytes : kMaxErrorBody;
-      if (is_unary() && data.size() > limit - answer_.body.size()) {
-        refuse(piece);
-        return finish(TransportError{TransportFailure::kTooLarge,
-                                     fmt::format("the answer is longer than {} bytes", limit)});
-      }
-      answer_.body.append(data.substr(0, limit - answer_.body.size()));
-    }
-    piece.set(data.size());
-  }
-
-  static void refuse(const Piece& piece) {
-    piece.set_exception(http::http_exception("the answer is not wanted any more"));
-  }
-  void refuse_pending() {
-    if (pending_) {
-      refuse(std::exchange(pending_, std::nullopt)->second);
-    }
-  }
-
-  void on_body_end(int attempt, std::optional<TransportError> error) {
-    if (phase_ != Phase::kBody || attempt != attempt_) {
-      return;
-    }
-    if (is_unary() || streaming_) {
-      return finish(std::move(error));
-    }
-    finish(std::nullopt);  // what a stream's refusal says is worth telling also when it was cut short
-  }
-
-  // The only way out. No error: the answer is complete.
-  void finish(std::optional<TransportError> error) {
-    if (phase_ == Phase::kDone) {
-      return;
-    }
-    const bool refused_stream = !is_unary() && phase_ == Phase::kBody && !streaming_;
-    phase_ = Phase::kDone;
-    timer_.cancel();
-    refuse_pending();
-    if (error) {
-      source_.cancel();  // closes the connection; a complete answer leaves it open for the next
-    }
-    core_->release_slot(this);
-    client_.reset();
-    if (auto* whole = std::get_if<Whole>(&consumer_)) {
-      if (error) {
-        whole->done(tl::unexpected(std::move(*error)));
-      } else {
-        whole->done(std::move(answer_));
-      }
-      whole->done = nullptr;
-    } else {
-      auto& streamed = std::get<Streamed>(consumer_);
-      if (refused_stream) {
-        streamed.handler->on_head(answer_);
-      }
-      streamed.handler->on_end(std::move(error));
-      streamed.handler.reset();
-    }
-    core_->end(this);
-  }
-
-  TransportError failure_of(const std::exception_ptr& exception) const;
 
   const std::shared_ptr<Core> core_;
-  const HttpRequest request_;
-  Consumer consumer_;
-  asio::io_service::strand strand_;
-  asio::steady_timer timer_;
-
-  // On the strand only.
-  Phase phase_ = Phase::kWaiting;
-  int attempt_ = 0;
-  bool repeated_ = false;
-  bool renewed_ = false;
-  bool streaming_ = false;  // a stream whose head was 2xx
-  Credential credential_;
-  std::shared_ptr<HttpClient> client_;
+  const std::shared_ptr<HttpClient> client_;
   pplx::cancellation_token_source source_;
-  HttpResponse answer_;
-  std::optional<std::pair<std::string_view, Piece>> pending_;
 };
 
-pplx::task<size_t> BodySink::_putn(const std::uint8_t* data, size_t size) {
-  if (const auto exchange = exchange_.lock()) {
-    return exchange->arrived(attempt_, {reinterpret_cast<const char*>(data), size});
+http::http_request to_cpprest(const HttpRequest& request, const Credential& credential) {
+  http::http_request out(method_of(request.method));
+  out.set_request_uri(http::uri(request.target));
+  out.headers().add("User-Agent", std::string(user_agent()));
+  out.headers().add("Accept", request.accept);
+  if (!credential.authorization.empty()) {
+    out.headers().add("Authorization", credential.authorization);
   }
-  return pplx::task_from_exception<size_t>(http::http_exception("the answer is not wanted any more"));
-}
-
-// The library's texts are the only thing that tells where a request was when it failed.
-TransportError Exchange::failure_of(const std::exception_ptr& exception) const {
-  const std::string server = core_->server();
-  try {
-    std::rethrow_exception(exception);
-  } catch (const http::http_exception& error) {
-    const std::string_view what = error.what();
-    const auto code = static_cast<unsigned long>(error.error_code().value());
-    if (what.find("resolv") != std::string_view::npos &&
-        what.find("Error resolving") != std::string_view::npos) {
-      return {TransportFailure::kConnect, fmt::format("cannot resolve the name in {}", server)};
-    }
-    if (what.find("Failed to connect") != std::string_view::npos ||
-        what.find("Failed to resolve") != std::string_view::npos) {
-      return {TransportFailure::kConnect,
-              fmt::format(
-                  "cannot connect to {}: refused or unreachable; is the API server up and its address right?",
-                  server)};
-    }
-    const bool handshake = what.find("SSL handshake") != std::string_view::npos;
-    const bool from_ssl = code > 0xffff && ERR_GET_LIB(code) == ERR_LIB_SSL;
-    if (from_ssl || (handshake && code > 0xffff)) {
-      const char* reason = ERR_reason_error_string(code);
-      const std::string refusal = handshake ? core_->tls_refusal() : std::string();
-      return {TransportFailure::kTls, fmt::format("TLS with {} failed: {}", server,
-                                                  !refusal.empty()    ? refusal
-                                                  : reason != nullptr ? reason
-                                                                      : "no reason given")};
-    }
-    return {TransportFailure::kCut, fmt::format("the connection to {} was cut ({})", server, what)};
-  } catch (const std::exception& error) {
-    return {TransportFailure::kCut, fmt::format("the connection to {} failed ({})", server, error.what())};
-  } catch (...) {
-    return {TransportFailure::kCut, fmt::format("the connection to {} failed", server)};
+  if (request.body.empty()) {
+    return out;
   }
+  if (request.safe_to_repeat) {
+    out.set_body(request.body, request.content_type);
+    return out;
+  }
+  // cpprestsdk sends a request again by itself, whatever its method, when a kept-alive connection turns out
+  // closed. It does not if it cannot rewind the body.
+  concurrency::streams::producer_consumer_buffer<std::uint8_t> body;
+  body.putn_nocopy(reinterpret_cast<const std::uint8_t*>(request.body.data()), request.body.size()).wait();
+  body.close(std::ios_base::out).wait();
+  out.set_body(body.create_istream(), request.body.size(), request.content_type);
+  return out;
 }
 
 Core::Core(ClusterAccess access, TransportOptions options, std::shared_ptr<const TlsClient> tls)
@@ -567,12 +286,9 @@ Core::Core(ClusterAccess access, TransportOptions options, std::shared_ptr<const
       credentials_(std::make_unique<Credentials>(access_.credential)),
       tls_(std::move(tls)) {}
 
-std::string Core::tls_refusal() {
-  const std::lock_guard lock(mutex_);
-  return tls_ ? tls_->last_refusal() : std::string();
-}
-
-void Core::begin(const std::shared_ptr<Exchange>& exchange) {
+std::shared_ptr<Exchange> Core::begin(HttpRequest request, Exchange::Consumer consumer) {
+  const auto exchange =
+      std::make_shared<Exchange>(shared_from_this(), service(), std::move(request), std::move(consumer));
   bool start = false;
   bool refuse = false;
   {
@@ -590,15 +306,17 @@ void Core::begin(const std::shared_ptr<Exchange>& exchange) {
     }
   }
   if (refuse) {
-    return exchange->cancel();
+    exchange->cancel();
+    return exchange;
   }
   exchange->arm();
   if (start) {
     exchange->start();
   }
+  return exchange;
 }
 
-void Core::release_slot(Exchange* exchange) {
+void Core::network_done(Exchange* exchange) {
   std::shared_ptr<Exchange> next;
   {
     const std::lock_guard lock(mutex_);
@@ -616,15 +334,49 @@ void Core::release_slot(Exchange* exchange) {
   next->start();
 }
 
-void Core::end(Exchange* exchange) {
+void Core::all_done(Exchange* exchange) {
   const std::lock_guard lock(mutex_);
   live_.erase(exchange);
   ended_.notify_all();
 }
 
-void Core::attempt_began() {
-  const std::lock_guard lock(mutex_);
-  ++attempts_;
+tl::expected<std::shared_ptr<Attempt>, TransportError> Core::begin_attempt(
+    const std::shared_ptr<Exchange>& exchange, int number, const HttpRequest& request,
+    const Credential& credential, std::optional<milliseconds> idle) {
+  auto client = client_for(credential, request, idle);
+  if (!client) {
+    return tl::unexpected(TransportError{TransportFailure::kCredentials, std::move(client.error())});
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    ++attempts_;
+  }
+  try {
+    auto attempt = std::make_shared<CpprestAttempt>(shared_from_this(), std::move(*client));
+    attempt->begin(exchange, number, to_cpprest(request, credential));
+    return attempt;
+  } catch (...) {
+    attempt_ended();
+    return tl::unexpected(failure_of(std::current_exception()));
+  }
+}
+
+TransportError Core::failure_of(const std::exception_ptr& exception) {
+  std::string refusal;
+  {
+    const std::lock_guard lock(mutex_);
+    refusal = tls_ ? tls_->last_refusal() : std::string();
+  }
+  try {
+    std::rethrow_exception(exception);
+  } catch (const http::http_exception& error) {
+    return classify_failure(error.what(), static_cast<unsigned long>(error.error_code().value()), server(),
+                            refusal);
+  } catch (const std::exception& error) {
+    return classify_failure(error.what(), 0, server(), refusal);
+  } catch (...) {
+    return classify_failure("of an unknown failure", 0, server(), refusal);
+  }
 }
 
 void Core::attempt_ended() {
@@ -672,26 +424,22 @@ tl::expected<std::shared_ptr<const TlsClient>, std::string> Core::tls_for(const 
   return tls_;
 }
 
-tl::expected<std::shared_ptr<HttpClient>, std::string> Core::unary_client(const Credential& credential) {
+// The client of all unary calls, or one for a stream alone.
+tl::expected<std::shared_ptr<HttpClient>, std::string> Core::client_for(const Credential& credential,
+                                                                        const HttpRequest& request,
+                                                                        std::optional<milliseconds> idle) {
   const std::lock_guard lock(mutex_);
   auto tls = tls_for(credential);
   if (!tls) {
     return tl::unexpected(std::move(tls.error()));
+  }
+  if (idle) {
+    return make_client(std::move(*tls), std::max(*idle, request.deadline) + kBackstop);
   }
   if (!unary_) {
     unary_ = make_client(std::move(*tls), kLongestUnaryIdle);
   }
   return unary_;
-}
-
-tl::expected<std::shared_ptr<HttpClient>, std::string> Core::stream_client(const Credential& credential,
-                                                                           milliseconds idle) {
-  const std::lock_guard lock(mutex_);
-  auto tls = tls_for(credential);
-  if (!tls) {
-    return tl::unexpected(std::move(tls.error()));
-  }
-  return make_client(std::move(*tls), idle + kBackstop);
 }
 
 std::shared_ptr<HttpClient> Core::make_client(std::shared_ptr<const TlsClient> tls, milliseconds idle) const {
@@ -740,7 +488,7 @@ void Core::keep_warm() {
       HttpRequest request;
       request.target = "/version";  // open to everyone who is authenticated
       request.safe_to_repeat = true;
-      self->begin(std::make_shared<Exchange>(self, std::move(request), Whole{[](const auto&) {}}));
+      self->begin(std::move(request), Exchange::Whole{[](const auto&) {}});
     }
     {
       const std::lock_guard guard(self->mutex_);
@@ -765,15 +513,12 @@ class CpprestTransport final : public Transport {
   ~CpprestTransport() override { core_->shut_down(); }
 
   void send(HttpRequest request, Callback done) override {
-    core_->begin(std::make_shared<Exchange>(core_, std::move(request), Whole{std::move(done)}));
+    core_->begin(std::move(request), Exchange::Whole{std::move(done)});
   }
-
   std::unique_ptr<StreamHandle> stream(HttpRequest request, milliseconds idle_timeout,
                                        std::shared_ptr<StreamHandler> handler) override {
-    auto exchange =
-        std::make_shared<Exchange>(core_, std::move(request), Streamed{std::move(handler), idle_timeout});
-    core_->begin(exchange);
-    return std::make_unique<Stream>(std::move(exchange));
+    return std::make_unique<Stream>(
+        core_->begin(std::move(request), Exchange::Streamed{std::move(handler), idle_timeout}));
   }
 
  private:

@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kMaxFileBytes = 10u << 20;
 
 std::string plain(const YAML::Node& node) {
-  return node.IsScalar() ? node.Scalar() : std::string();
+  return node.IsDefined() && node.IsScalar() ? node.Scalar() : std::string();
 }
 
 [[noreturn]] void wrong_file(const std::string& file, const std::string& what) {

@@ -91,14 +91,14 @@ TEST(TransportStream, NoHeadWithinTheDeadlineEndsIt) {
 TEST(TransportStream, TheHeadsDeadlineIsNotTheStreams) {
   HttpsServer server(localhost_server(), [&](ServerConnection& connection, const ServerRequest&) {
     connection.begin_chunked();
-    connection.pause(500ms);
+    connection.pause(3s);
     connection.chunk("late");
     connection.end_chunks();
   });
   const auto transport = transport_to(access_to(server.port()));
   const auto recorder = std::make_shared<Recorder>();
   HttpRequest request = get_request();
-  request.deadline = 200ms;
+  request.deadline = 2s;
   const auto handle = transport->stream(request, 10s, recorder);
   ASSERT_TRUE(recorder->wait_for_end());
   EXPECT_FALSE(recorder->error());
