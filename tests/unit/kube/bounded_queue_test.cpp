@@ -43,6 +43,8 @@ TEST(BoundedQueue, TakesMoveOnlyItems) {
 TEST(BoundedQueue, WaitSaysWhyItReturned) {
   BoundedQueue<int> queue(2);
   EXPECT_EQ(queue.wait_until(kLongAgo), WaitResult::kTimeout);
+  EXPECT_EQ(queue.wait_until(TimePoint::min()), WaitResult::kTimeout)
+      << "a loop with work to do does not sleep";
   ASSERT_TRUE(queue.push(1));
   EXPECT_EQ(queue.wait_until(kLongAgo), WaitResult::kItems);
   queue.close();
