@@ -15,7 +15,7 @@ build: setup-build ## Build the programs: build/bin/poolwarden
 	@cmake --build build -j $(JOBS) --target programs
 
 demo: setup-test build ## Show the main job on this machine, without a cluster (DEMO_FAST=1: shorter)
-	@scripts/demo.sh
+	@scripts/demo.py
 
 test: setup-test ## Run every test that needs no cluster
 	@cmake --preset debug --log-level=WARNING

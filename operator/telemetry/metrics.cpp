@@ -124,8 +124,12 @@ void QueueSeries::waited(Seconds in_queue) {
 void QueueSeries::worked(Seconds on_key) {
   work_seconds_->Observe(on_key.count());
 }
-void QueueSeries::set_unfinished(Seconds sum_of_running) { unfinished_->Set(sum_of_running.count()); }
-void QueueSeries::set_longest_running(Seconds time) { longest_->Set(time.count()); }
+void QueueSeries::set_unfinished(Seconds sum_of_running) {
+  unfinished_->Set(sum_of_running.count());
+}
+void QueueSeries::set_longest_running(Seconds time) {
+  longest_->Set(time.count());
+}
 
 // Is itself the collectable, so that what is computed at a scrape lives as long as the server may ask for it.
 struct Metrics::Impl final : prometheus::Collectable {

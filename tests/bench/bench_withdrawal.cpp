@@ -7,6 +7,7 @@
 #include "control/operator_core.h"
 #include "control/shell.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <utility>
@@ -53,6 +54,10 @@ nlohmann::json pool_object(const std::string& name) {
 class World {
  public:
   World(int pools, int pods) : pools_(pools), pods_(pods) {
+    for (int node = 0; node < poolwarden::bench::kNodes; ++node) {
+      const nlohmann::json object = poolwarden::bench::node_object(node);
+      api_.put("/api/v1/nodes/" + object["metadata"]["name"].get<std::string>(), object);
+    }
     for (int pool = 0; pool < pools; ++pool) {
       api_.put("/apis/poolwarden.io/v1alpha1/namespaces/default/inferencepools/" + pool_name(pool),
                pool_object(pool_name(pool)));

@@ -8,6 +8,10 @@ namespace {
 
 using nlohmann::json;
 
+std::string node_name(int number) {
+  return fmt::format("gpu-node-{:03}", number);
+}
+
 json env(const char* name, const char* value) {
   return {{"name", name}, {"value", value}};
 }
@@ -169,7 +173,7 @@ json pod_object(const HollowPod& pod) {
         {"volumes",
          {{{"name", "models"}, {"persistentVolumeClaim", {{"claimName", "models"}, {"readOnly", true}}}},
           {{"name", "shm"}, {"emptyDir", {{"medium", "Memory"}, {"sizeLimit", "16Gi"}}}}}},
-        {"nodeName", fmt::format("gpu-node-{:03}", number % 128)},
+        {"nodeName", node_name(number % kNodes)},
         {"serviceAccountName", "default"},
         {"restartPolicy", "Always"},
         {"terminationGracePeriodSeconds", 130},
@@ -212,6 +216,16 @@ json pod_object(const HollowPod& pod) {
            {"containerID", "containerd://2b6f1e0d9c8b7a695847362514f3e2d1c0b9a8f7e6d5c4b3a29180706f5e4d3c"},
            {"started", true}}}},
         {"qosClass", "Burstable"}}}};
+}
+
+json node_object(int number) {
+  return {{"apiVersion", "v1"},
+          {"kind", "Node"},
+          {"metadata",
+           {{"name", node_name(number)},
+            {"uid", "node-" + std::to_string(number)},
+            {"resourceVersion", "1"},
+            {"labels", {{"topology.kubernetes.io/zone", fmt::format("zone-{}", number % 3)}}}}}};
 }
 
 std::string pod_event(const HollowPod& pod) {

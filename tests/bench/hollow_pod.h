@@ -20,6 +20,10 @@ struct HollowPod {
 nlohmann::json pod_object(const HollowPod& pod);
 std::string pod_name(const HollowPod& pod);
 
+// The nodes the pods are on, so that they are not taken for gone.
+inline constexpr int kNodes = 128;
+nlohmann::json node_object(int number);
+
 // One line, without its newline: {"type":"MODIFIED","object":{...}}.
 std::string pod_event(const HollowPod& pod);
 
