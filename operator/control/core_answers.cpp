@@ -75,6 +75,10 @@ void OperatorCore::answered(CallAnswered answer, api::Now now, Effects& out) {
     return;
   }
   if (std::holds_alternative<PodLabelWrite>(pending.purpose)) --labels_in_flight_;
+  if (std::holds_alternative<ScaleTargetWrite>(pending.purpose) ||
+      std::holds_alternative<AdoptReplicasWrite>(pending.purpose)) {
+    if (PoolRecord* record = table_.find(pending.pool)) record->replicas_in_flight = false;
+  }
   if (answer.answer) {
     succeeded(pending, std::move(*answer.answer), now, out);
   } else {
@@ -99,7 +103,6 @@ void OperatorCore::succeeded(Pending& pending, Answer answer, api::Now now, Effe
     if (record != nullptr) {
       record->unlabelled = std::get<api::ConfigMap>(std::move(answer));
       record->unlabelled_until = now.mono + kForeignMemory;
-      queue_.add_after(record->key, kForeignMemory, now.mono);
     }
     return;
   }

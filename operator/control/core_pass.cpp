@@ -65,8 +65,7 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
       pool::Plan plan = pool::decide(snapshot(*record, *object, now), now);
       publish(*record, *object, plan, now, out);
       rest.emplace_back(*key, std::move(plan));
-      const double spread = 0.9 + 0.2 * random_();
-      queue_.add_after(*key, std::chrono::duration_cast<kube::Duration>(options_.resync * spread), now.mono);
+      come_back(*record, now);
     }
     queue_.done(*key, now.mono);
   }
@@ -76,6 +75,15 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
     if (record != nullptr && object) write_rest(*record, *object, plan, now, out);
   }
   unlabel_strays(now, out);
+}
+
+// A key has one wait, and the earliest wins: so each pass names again whatever it still waits for (here and
+// in send() and write_pool()), and a wait that was cut short by another is not lost.
+void OperatorCore::come_back(const PoolRecord& record, api::Now now) {
+  const double spread = 0.9 + 0.2 * random_();
+  queue_.add_after(record.key, std::chrono::duration_cast<kube::Duration>(options_.resync * spread),
+                   now.mono);
+  if (record.unlabelled) queue_.add_after(record.key, record.unlabelled_until - now.mono, now.mono);
 }
 
 pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePool& pool, api::Now now) {
@@ -100,6 +108,7 @@ pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePo
   }
   see_blindness(seen);
   seen.synced_replicas = record.synced_replicas;
+  seen.replicas_unsettled = record.replicas_in_flight;
   seen.last_revision = record.last_revision;
   seen.once_published = &record.once_published;
   seen.config_map_error = record.config_map_error;
@@ -175,9 +184,10 @@ void OperatorCore::publish(PoolRecord& record, const api::InferencePool& pool, p
 void OperatorCore::write_rest(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,
                               api::Now now, Effects& out) {
   if (plan.scale_target) {
-    send(ScaleTargetWrite{*plan.scale_target, std::move(plan.scale_event)},
-         {Written::kTarget, {pool.ns, record.target}}, record,
-         publish::scale_target(pool, *plan.scale_target), Expect::kText, now, out);
+    record.replicas_in_flight |=
+        send(ScaleTargetWrite{*plan.scale_target, std::move(plan.scale_event)},
+             {Written::kTarget, {pool.ns, record.target}}, record,
+             publish::scale_target(pool, *plan.scale_target), Expect::kText, now, out);
   }
   if (plan.service) {
     send(ServiceWrite{std::move(plan.service_event)}, {Written::kService, {pool.ns, record.service}}, record,
@@ -195,8 +205,9 @@ void OperatorCore::write_pool(PoolRecord& record, const api::InferencePool& pool
   if (plan.finalizer) {
     send(PoolWrite{}, object, record, publish::finalizer(pool, *plan.finalizer), Expect::kPool, now, out);
   } else if (plan.adopt_replicas) {
-    send(AdoptReplicasWrite{*plan.adopt_replicas, std::move(plan.adopt_event)}, object, record,
-         publish::adopt_replicas(pool, *plan.adopt_replicas), Expect::kPool, now, out);
+    record.replicas_in_flight |=
+        send(AdoptReplicasWrite{*plan.adopt_replicas, std::move(plan.adopt_event)}, object, record,
+             publish::adopt_replicas(pool, *plan.adopt_replicas), Expect::kPool, now, out);
   } else if (plan.status) {
     if (now.mono < record.status_not_before) {
       queue_.add_after(record.key, record.status_not_before - now.mono, now.mono);

@@ -2,18 +2,12 @@
 #include "control/operator_core.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 namespace poolwarden::control {
 namespace {
 
 constexpr kube::Duration kSweepPeriod = std::chrono::minutes(1);
-
-kube::RandomSource seeded(std::uint64_t seed) {
-  auto engine = std::make_shared<std::mt19937_64>(seed);
-  return [engine] { return std::uniform_real_distribution<double>(0.0, 1.0)(*engine); };
-}
 
 template <class Codec>
 FeedHealth health_of(const kube::Informer<Codec>& informer) {
@@ -48,7 +42,7 @@ std::string_view to_string(Feed feed) {
 OperatorCore::OperatorCore(CoreOptions options, Meters& meters)
     : options_(std::move(options)),
       meters_(meters),
-      random_(seeded(options_.seed)),
+      random_(kube::seeded_random(options_.seed)),
       pools_(options_.reflector, random_),
       config_maps_(options_.reflector, random_),
       pods_(options_.reflector, random_),

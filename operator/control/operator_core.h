@@ -153,6 +153,7 @@ class OperatorCore {
   bool may_act(kube::TimePoint now) const;
   bool settled() const;
   void index_pods();
+  void come_back(const PoolRecord& record, api::Now now);
   pool::Snapshot snapshot(PoolRecord& record, const api::InferencePool& pool, api::Now now);
   void see_pods(PoolRecord& record, pool::Snapshot& snapshot);
   void see_blindness(pool::Snapshot& snapshot) const;

@@ -37,6 +37,7 @@ struct PoolRecord {
 
   // Memory that the cluster does not hold (yet); rebuilt from nothing after a restart.
   std::optional<std::int32_t> synced_replicas;
+  bool replicas_in_flight = false;  // a scale or adopt write of ours is under way
   std::int64_t last_revision = 0;
   std::map<std::string, std::string> published;  // uid -> pod name, of the list as last read or written
   std::string published_from;                    // resourceVersion of the ConfigMap it was read from

@@ -1,0 +1,201 @@
+#include "scenarios/scenario_cluster.h"
+
+#include <stdexcept>
+
+namespace poolwarden::scenarios {
+namespace {
+
+using kube::HttpMethod;
+
+struct Kind {
+  const char* group_path;
+  kube::ResourceType type;
+};
+
+const std::map<std::string, Kind>& kinds() {
+  static const std::map<std::string, Kind> all = {
+      {"pods", {"/api/v1", kube::kPods}},
+      {"services", {"/api/v1", kube::kServices}},
+      {"configmaps", {"/api/v1", kube::kConfigMaps}},
+      {"nodes", {"/api/v1", kube::kNodes}},
+      {"deployments", {"/apis/apps/v1", kube::kDeployments}},
+      {"leases", {"/apis/coordination.k8s.io/v1", kube::kLeases}},
+      {"inferencepools",
+       {"/apis/poolwarden.io/v1alpha1", {"poolwarden.io", "v1alpha1", "inferencepools", "InferencePool"}}},
+  };
+  return all;
+}
+
+const Kind& kind(const std::string& resource) {
+  const auto found = kinds().find(resource);
+  if (found == kinds().end()) throw std::runtime_error("unknown resource " + resource);
+  return found->second;
+}
+
+std::string option(const Options& options, const std::string& key, const std::string& otherwise) {
+  const auto found = options.find(key);
+  return found == options.end() ? otherwise : found->second;
+}
+
+json condition(const std::string& type, bool value, const std::string& reason, const std::string& when) {
+  json made = {{"type", type}, {"status", value ? "True" : "False"}, {"lastTransitionTime", when}};
+  if (!reason.empty()) made["reason"] = reason;
+  return made;
+}
+
+}  // namespace
+
+std::string ScenarioCluster::path(const std::string& resource, const std::string& name) {
+  const Kind& of = kind(resource);
+  std::string path = of.group_path;
+  if (of.type.namespaced) path += "/namespaces/default";
+  return path + "/" + resource + (name.empty() ? "" : "/" + name);
+}
+
+json ScenarioCluster::get(const std::string& resource, const std::string& name) const {
+  const Kind& of = kind(resource);
+  return world_.find(of.type, of.type.namespaced ? "default" : "", name);
+}
+
+void ScenarioCluster::merge(const std::string& resource, const std::string& name, const std::string& body,
+                            const std::string& subresource) {
+  world_.merge_patch(path(resource, name) + (subresource.empty() ? "" : "/" + subresource),
+                     json::parse(body));
+}
+
+void ScenarioCluster::remove(const std::string& resource, const std::string& name) {
+  world_.request(HttpMethod::kDelete, path(resource, name), nullptr);
+}
+
+// pool NAME [app=X | selector by target] [target=X] [replicas=N] [ports=8000,8001] [service=X] [configmap=X]
+void ScenarioCluster::create_pool(const std::string& name, const Options& options) {
+  json spec = json::object();
+  if (options.contains("app")) spec["selector"]["matchLabels"]["app"] = options.at("app");
+  if (options.contains("target")) {
+    spec["scaleTargetRef"] = {
+        {"apiVersion", "apps/v1"}, {"kind", "Deployment"}, {"name", options.at("target")}};
+  }
+  if (options.contains("replicas")) spec["replicas"] = std::stoi(options.at("replicas"));
+  spec["targetPorts"] = json::array();
+  const std::string ports = option(options, "ports", "8000");
+  for (std::size_t at = 0; at < ports.size();) {
+    const std::size_t comma = std::min(ports.find(',', at), ports.size());
+    spec["targetPorts"].push_back({{"number", std::stoi(ports.substr(at, comma - at))}});
+    at = comma + 1;
+  }
+  if (options.contains("service")) spec["publish"]["service"]["name"] = options.at("service");
+  if (options.contains("configmap")) spec["publish"]["configMap"]["name"] = options.at("configmap");
+  world_.request(HttpMethod::kPost, path("inferencepools"),
+                 {{"apiVersion", "poolwarden.io/v1alpha1"},
+                  {"kind", "InferencePool"},
+                  {"metadata", {{"name", name}}},
+                  {"spec", spec}});
+}
+
+void ScenarioCluster::create_deployment(const std::string& name, const Options& options) {
+  const json labels = {{"app", option(options, "app", name)}};
+  json container = {{"name", "server"},
+                    {"image", "sim"},
+                    {"ports", {{{"containerPort", 8000}}}},
+                    {"readinessProbe", {{"httpGet", {{"path", "/health"}, {"port", 8000}}}}}};
+  world_.request(
+      HttpMethod::kPost, path("deployments"),
+      {{"apiVersion", "apps/v1"},
+       {"kind", "Deployment"},
+       {"metadata", {{"name", name}}},
+       {"spec",
+        {{"replicas", std::stoi(option(options, "replicas", "1"))},
+         {"selector", {{"matchLabels", labels}}},
+         {"template", {{"metadata", {{"labels", labels}}}, {"spec", {{"containers", {container}}}}}}}}});
+}
+
+// pod NAME ready|notready|pending [app=vllm] [node=N] [gate=TYPE] [ip=..] [hostnetwork=true]
+void ScenarioCluster::create_pod(const std::string& name, const std::string& state, const Options& options) {
+  json spec = {{"containers",
+                {{{"name", "server"},
+                  {"image", "sim"},
+                  {"readinessProbe", {{"httpGet", {{"path", "/health"}, {"port", 8000}}}}}}}}};
+  const std::string node = option(options, "node", "n1");
+  if (state != "pending") {
+    if (get("nodes", node).is_null()) create_node(node, "zone-a");
+    spec["nodeName"] = node;
+  }
+  if (options.contains("gate")) spec["readinessGates"] = {{{"conditionType", options.at("gate")}}};
+  if (options.contains("hostnetwork")) spec["hostNetwork"] = true;
+  world_.request(HttpMethod::kPost, path("pods"),
+                 {{"apiVersion", "v1"},
+                  {"kind", "Pod"},
+                  {"metadata", {{"name", name}, {"labels", {{"app", option(options, "app", "vllm")}}}}},
+                  {"spec", spec}});
+  if (state == "pending") return;
+  set_ips(name, {option(options, "ip", "10.0.0." + std::to_string(++last_ip_))});
+  patch_status(name, {{"phase", "Running"}});
+  set_ready(name, state == "ready");
+}
+
+void ScenarioCluster::patch_status(const std::string& pod, const json& status) {
+  world_.merge_patch(path("pods", pod) + "/status", {{"status", status}});
+}
+
+void ScenarioCluster::set_ready(const std::string& pod, bool ready) {
+  set_condition(pod, "ContainersReady", ready, ready ? "" : "ContainersNotReady");
+  set_condition(pod, "Ready", ready, ready ? "" : "ContainersNotReady");
+}
+
+void ScenarioCluster::set_condition(const std::string& pod, const std::string& type, bool value,
+                                    const std::string& reason) {
+  json conditions = json::array();
+  const json have = get("pods", pod);
+  if (have.is_null()) throw std::runtime_error("no pod " + pod);
+  for (const json& old : have.value("/status/conditions"_json_pointer, json::array())) {
+    if (old.value("type", "") != type) conditions.push_back(old);
+  }
+  conditions.push_back(condition(type, value, reason, api::to_rfc3339(world_.time().now().wall)));
+  patch_status(pod, {{"conditions", conditions}});
+}
+
+void ScenarioCluster::set_phase(const std::string& pod, const std::string& phase, const std::string& reason) {
+  json status = {{"phase", phase}};
+  if (!reason.empty()) status["reason"] = reason;
+  patch_status(pod, status);
+}
+
+void ScenarioCluster::set_ips(const std::string& pod, const std::vector<std::string>& ips) {
+  json all = json::array();
+  for (const std::string& ip : ips) all.push_back({{"ip", ip}});
+  patch_status(pod,
+               {{"podIP", ips.empty() ? json() : json(ips.front())}, {"podIPs", ips.empty() ? json() : all}});
+}
+
+void ScenarioCluster::relabel(const std::string& pod, const std::string& key, const std::string& value) {
+  world_.merge_patch(path("pods", pod), {{"metadata", {{"labels", {{key, value}}}}}});
+}
+
+void ScenarioCluster::terminate(const std::string& pod, int grace_seconds) {
+  world_.request(HttpMethod::kDelete, path("pods", pod), {{"gracePeriodSeconds", grace_seconds}});
+}
+
+void ScenarioCluster::remove_pod(const std::string& pod) {
+  terminate(pod, 0);
+}
+
+void ScenarioCluster::create_node(const std::string& name, const std::string& zone) {
+  world_.request(HttpMethod::kPost, path("nodes"),
+                 {{"apiVersion", "v1"},
+                  {"kind", "Node"},
+                  {"metadata", {{"name", name}, {"labels", {{"topology.kubernetes.io/zone", zone}}}}}});
+}
+
+void ScenarioCluster::create_foreign(const std::string& kind, const std::string& name) {
+  json body = {{"apiVersion", "v1"}, {"metadata", {{"name", name}}}};
+  if (kind == "service") {
+    body["kind"] = "Service";
+    body["spec"] = {{"selector", {{"app", "other"}}}, {"ports", {{{"port", 80}}}}};
+  } else {
+    body["kind"] = "ConfigMap";
+    body["data"] = {{"hello", "world"}};
+  }
+  world_.request(HttpMethod::kPost, path(kind + "s"), body);
+}
+
+}  // namespace poolwarden::scenarios

@@ -1,0 +1,54 @@
+// The cluster as a scenario sees it: short names for the objects a person or a controller would write.
+//
+// Every object lives in the namespace "default". Pods here are written by the scenario itself, as the kubelet
+// would, so that each moment of a pod's life can be held still.
+#pragma once
+
+#include "support/sim/sim_world.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace poolwarden::scenarios {
+
+using nlohmann::json;
+// "key=value" words of a line.
+using Options = std::map<std::string, std::string>;
+
+class ScenarioCluster {
+ public:
+  explicit ScenarioCluster(sim::SimWorld& world) : world_(world) {}
+
+  void create_pool(const std::string& name, const Options& options);
+  void create_deployment(const std::string& name, const Options& options);
+  void create_pod(const std::string& name, const std::string& state, const Options& options);
+  void set_ready(const std::string& pod, bool ready);
+  void set_phase(const std::string& pod, const std::string& phase, const std::string& reason);
+  void set_condition(const std::string& pod, const std::string& type, bool value, const std::string& reason);
+  void set_ips(const std::string& pod, const std::vector<std::string>& ips);
+  void relabel(const std::string& pod, const std::string& key, const std::string& value);
+  void terminate(const std::string& pod, int grace_seconds);
+  void remove_pod(const std::string& pod);
+  void create_node(const std::string& name, const std::string& zone);
+  void create_foreign(const std::string& kind, const std::string& name);
+  void merge(const std::string& resource, const std::string& name, const std::string& body,
+             const std::string& subresource = {});
+  void remove(const std::string& resource, const std::string& name);
+
+  json get(const std::string& resource, const std::string& name) const;
+
+  static std::string path(const std::string& resource, const std::string& name = {});
+
+ private:
+  void patch_status(const std::string& pod, const json& status);
+
+  sim::SimWorld& world_;
+  int last_ip_ = 0;
+};
+
+}  // namespace poolwarden::scenarios

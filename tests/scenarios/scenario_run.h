@@ -1,0 +1,61 @@
+// One scenario under way: the verbs, and the world they act on.
+#pragma once
+
+#include "scenarios/scenario_cluster.h"
+#include "support/sim/sim_world.h"
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace poolwarden::scenarios {
+
+using Words = std::vector<std::string>;
+
+class ScenarioRun {
+ public:
+  ScenarioRun();
+
+  // Throws std::runtime_error with what was wrong.
+  void execute(const Words& words);
+  void check_invariants() const;
+  // The cluster comes to rest, and what is published is the truth.
+  void finish();
+  std::vector<std::string> logs() const;
+
+ private:
+  struct Verb {
+    std::size_t least = 0;  // words after the verb
+    std::size_t most = 0;
+    std::function<void(const Words&)> run;
+  };
+
+  void add_object_verbs();
+  void add_pod_verbs();
+  void add_fault_verbs();
+  void add_process_verbs();
+  void add_object_expectations();
+  void add_traffic_expectations();
+  static void dispatch(const std::map<std::string, Verb>& verbs, const std::string& kind, const Words& words);
+
+  sim::SimOperator& op(const std::string& name);
+  sim::SimOperator& op_or_new(const std::string& name);
+  void for_each_op(const std::function<void(sim::SimOperator&)>& act);
+  std::size_t count(const std::string& verb, const std::string& resource) const;
+  std::size_t writes() const;
+  std::vector<std::string> everything_logged() const;
+  bool has_event(const std::string& name, const std::string& reason);
+
+  sim::SimWorld world_;
+  ScenarioCluster cluster_{world_};
+  std::map<std::string, Verb> verbs_;
+  std::map<std::string, Verb> expectations_;
+  std::map<std::string, std::size_t> operators_;  // name -> index in the world
+  std::map<std::string, std::size_t> marks_;      // name -> requests seen at the last mark
+  std::vector<apiserver::DenyRule> denied_;
+  bool elect_ = false;
+  bool finish_ = true;
+};
+
+}  // namespace poolwarden::scenarios

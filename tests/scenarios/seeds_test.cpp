@@ -1,0 +1,135 @@
+// The whole operator from a seed: a cluster with real controllers' rules on a virtual clock, people who
+// scale, delete and relabel at random moments, operators that come and go. No faults of the network here.
+#include "scenarios/scenario_cluster.h"
+#include "support/sim/sim_world.h"
+
+#include <cstdint>
+#include <cstdlib>
+#include <random>
+#include <string>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::scenarios {
+namespace {
+
+using sim::SimWorld;
+
+class Dice {
+ public:
+  explicit Dice(std::uint64_t seed) : engine_(seed) {}
+  int below(int bound) { return static_cast<int>(engine_() % static_cast<std::uint64_t>(bound)); }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+sim::WorldOptions world_options(std::uint64_t seed) {
+  sim::WorldOptions options;
+  options.seed = seed;
+  options.controllers = true;
+  options.behaviour = [](const cluster::LaunchSpec&) {
+    cluster::SimBehaviour behaviour;
+    behaviour.start_delay = std::chrono::milliseconds(200);
+    behaviour.ready_delay = std::chrono::milliseconds(1500);
+    behaviour.stop_delay = std::chrono::milliseconds(300);
+    return behaviour;
+  };
+  return options;
+}
+
+// One random thing that a person does.
+void act(SimWorld& world, ScenarioCluster& cluster, Dice& dice) {
+  const std::string replicas = fmt::format(R"({{"spec":{{"replicas":{}}}}})", dice.below(6));
+  switch (dice.below(7)) {
+    case 0:
+      return cluster.merge("inferencepools", "vllm", replicas);
+    case 1:
+      return cluster.merge("deployments", "vllm", replicas);
+    case 2:
+      return cluster.merge(
+          "deployments", "vllm",
+          fmt::format(R"({{"spec":{{"template":{{"metadata":{{"annotations":{{"n":"{}"}}}}}}}}}})",
+                      dice.below(1000)));
+    case 3:
+      return world.op(0).running() ? world.op(0).kill() : world.op(0).start();
+    case 4:
+      world.op(0).cut();
+      return world.model().compact();
+    default:
+      break;
+  }
+  const auto pods = world.model().list(kube::kPods, "default");
+  if (pods.empty()) return;
+  const auto& pod = pods.at(static_cast<std::size_t>(dice.below(static_cast<int>(pods.size()))))->body();
+  const std::string name = pod.at("metadata").at("name");
+  if (dice.below(2) == 0) {
+    cluster.terminate(name, dice.below(2) == 0 ? 0 : 5);
+  } else {
+    cluster.relabel(name, "app", "vllm-" + std::to_string(dice.below(2)));
+  }
+}
+
+// Nothing if all went well.
+std::string run(std::uint64_t seed) {
+  SimWorld world(world_options(seed));
+  ScenarioCluster cluster(world);
+  Dice dice(seed);
+  world.add_operator({"a", "poolwarden", seed, false}).start();
+  cluster.create_deployment("vllm", {{"replicas", "3"}});
+  cluster.create_pool("vllm", {{"target", "vllm"}});
+  for (int n = 0; n < 25; ++n) {
+    world.time().run_for(std::chrono::milliseconds(dice.below(dice.below(3) == 0 ? 10'000 : 500)));
+    act(world, cluster, dice);
+    if (!world.invariants().violations().empty()) return world.invariants().violations().front();
+  }
+  if (!world.op(0).running()) world.op(0).start();
+  world.settle(std::chrono::minutes(30));
+  if (!world.invariants().violations().empty()) return world.invariants().violations().front();
+  const auto fit = world.invariants().fit_pods("default", "vllm");
+  const auto published = world.invariants().published_pods("default", "vllm");
+  if (fit != published) {
+    return fmt::format("at rest [{}] is published and [{}] should be", fmt::join(published, " "),
+                       fmt::join(fit, " "));
+  }
+  const auto pool = cluster.get("inferencepools", "vllm").at("spec").at("replicas");
+  const auto target = cluster.get("deployments", "vllm").at("spec").at("replicas");
+  if (pool != target) return fmt::format("the pool wants {} and its target {}", pool.dump(), target.dump());
+  if (fit.size() != target.get<std::size_t>())
+    return fmt::format("{} of {} pods serve", fit.size(), target.dump());
+  const std::uint64_t at_rest = world.changes();
+  world.time().run_for(std::chrono::hours(1));
+  if (world.changes() != at_rest)
+    return fmt::format("{} writes in an hour of rest", world.changes() - at_rest);
+  return {};
+}
+
+TEST(Seeds, TheListIsTrueWheneverTheClusterComesToRest) {
+  const char* wanted = std::getenv("POOLWARDEN_SEEDS");
+  const std::uint64_t seeds = wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : 200;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    const std::string problem = run(seed);
+    ASSERT_EQ(problem, "") << "seed " << seed;
+  }
+}
+
+TEST(Seeds, TheSameSeedIsTheSameRun) {
+  const auto requests = [](std::uint64_t seed) {
+    SimWorld world(world_options(seed));
+    ScenarioCluster cluster(world);
+    world.add_operator({"a", "poolwarden", seed, false}).start();
+    cluster.create_deployment("vllm", {{"replicas", "3"}});
+    cluster.create_pool("vllm", {{"target", "vllm"}});
+    world.settle(std::chrono::minutes(1));
+    std::string all;
+    for (const auto& request : world.op(0).network().requests)
+      all += request.verb + request.resource + request.name;
+    return all + std::to_string(world.time().elapsed().count());
+  };
+  EXPECT_EQ(requests(7), requests(7));
+}
+
+}  // namespace
+}  // namespace poolwarden::scenarios

@@ -1,0 +1,160 @@
+#include "support/sim/invariants.h"
+
+#include "kube/resource.h"
+#include "publish/calls.h"
+
+#include <optional>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace poolwarden::sim {
+namespace {
+
+using nlohmann::json;
+
+std::string text(const json& object, const char* path) {
+  const json::json_pointer pointer(path);
+  return object.contains(pointer) && object.at(pointer).is_string() ? object.at(pointer).get<std::string>()
+                                                                    : "";
+}
+
+bool condition_is_true(const json& pod, const std::string& type) {
+  for (const json& condition : pod.value("/status/conditions"_json_pointer, json::array())) {
+    if (condition.value("type", "") == type) return condition.value("status", "") == "True";
+  }
+  return false;
+}
+
+bool fit(const json& pod) {
+  if (pod.at("metadata").contains("deletionTimestamp")) return false;
+  const std::string phase = text(pod, "/status/phase");
+  if (phase == "Failed" || phase == "Succeeded") return false;
+  if (text(pod, "/status/podIP").empty() || !condition_is_true(pod, "Ready")) return false;
+  if (condition_is_true(pod, "DisruptionTarget")) return false;
+  for (const json& gate : pod.value("/spec/readinessGates"_json_pointer, json::array())) {
+    if (!condition_is_true(pod, gate.value("conditionType", ""))) return false;
+  }
+  return true;
+}
+
+bool matches(const json& labels, const json& pod) {
+  const json of_pod = pod.value("/metadata/labels"_json_pointer, json::object());
+  for (const auto& [key, value] : labels.items()) {
+    if (of_pod.value(key, std::string()) != value.get<std::string>()) return false;
+  }
+  return !labels.empty();
+}
+
+std::string config_map_of(const json& pool) {
+  return pool.value("/spec/publish/configMap/name"_json_pointer, text(pool, "/metadata/name") + "-endpoints");
+}
+
+}  // namespace
+
+void Invariants::changed(std::string_view plural, api::Timestamp now) {
+  if (plural == "pods" || plural == "deployments" || plural == "inferencepools" || plural == "nodes")
+    look_at_pods(now);
+  if (plural == "configmaps") look_at_lists(now);
+}
+
+// The pool's own selector, or its target's. Scenarios use matchLabels only.
+std::set<std::string> Invariants::fit_uids(const json& pool) const {
+  const std::string ns = text(pool, "/metadata/namespace");
+  json labels = pool.value("/spec/selector/matchLabels"_json_pointer, json::object());
+  if (labels.empty()) {
+    const auto target = model_.find(kube::kDeployments, ns, text(pool, "/spec/scaleTargetRef/name"));
+    if (target) labels = target->body().value("/spec/selector/matchLabels"_json_pointer, json::object());
+  }
+  const bool nodes_known = !model_.list(kube::kNodes).empty();
+  std::set<std::string> uids;
+  for (const auto& pod : model_.list(kube::kPods, ns)) {
+    const std::string node = text(pod->body(), "/spec/nodeName");
+    if (nodes_known && !model_.find(kube::kNodes, "", node)) continue;
+    if (matches(labels, pod->body()) && fit(pod->body())) uids.insert(text(pod->body(), "/metadata/uid"));
+  }
+  return uids;
+}
+
+void Invariants::look_at_pods(api::Timestamp) {
+  for (const auto& pool : model_.list(publish::kInferencePools)) {
+    PoolHistory& history = pools_[text(pool->body(), "/metadata/uid")];
+    const auto fit = fit_uids(pool->body());
+    history.fit_once.insert(fit.begin(), fit.end());
+    for (const auto& [uid, name] : history.published.pods) {
+      if (!fit.contains(uid)) history.unfit_once.insert(uid);
+    }
+  }
+}
+
+void Invariants::look_at_lists(api::Timestamp now) {
+  for (const auto& pool : model_.list(publish::kInferencePools)) {
+    const json& body = pool->body();
+    if (body.at("metadata").contains("deletionTimestamp")) continue;
+    const auto map = model_.find(kube::kConfigMaps, text(body, "/metadata/namespace"), config_map_of(body));
+    if (!map || text(map->body(), "/metadata/labels/poolwarden.io~1pool").empty()) continue;
+    const auto document = json::parse(text(map->body(), "/data/endpoints.json"), nullptr, false);
+    if (!document.is_object() || !document.contains("endpoints")) continue;  // someone's edit, not our write
+    Published next;
+    next.revision = document.value("revision", std::int64_t{0});
+    for (const json& endpoint : document.at("endpoints")) {
+      next.pods.emplace(endpoint.value("uid", ""), endpoint.value("pod", ""));
+    }
+    compare(text(body, "/metadata/name"), pools_[text(body, "/metadata/uid")], next, now);
+  }
+}
+
+void Invariants::compare(const std::string& pool, PoolHistory& history, const Published& next,
+                         api::Timestamp now) {
+  if (next.revision < history.published.revision) {
+    violate(now, fmt::format("pool {}: revision went from {} back to {}", pool, history.published.revision,
+                             next.revision));
+  }
+  if (next.revision == history.published.revision) return;
+  for (const auto& [uid, name] : next.pods) {
+    if (history.published.pods.contains(uid)) continue;
+    if (!history.fit_once.contains(uid)) {
+      violate(now, fmt::format("pool {}: {} was published and never fit to serve", pool, name));
+    }
+    history.unfit_once.erase(uid);
+  }
+  for (const auto& [uid, name] : history.published.pods) {
+    if (next.pods.contains(uid)) continue;
+    if (!history.unfit_once.contains(uid)) {
+      violate(now, fmt::format("pool {}: {} was withdrawn although it was fit all the time", pool, name));
+    }
+    history.fit_once.erase(uid);
+  }
+  history.published = next;
+  look_at_pods(now);  // an entry that is unfit by now, or one that left and is fit again
+}
+
+void Invariants::violate(api::Timestamp now, std::string what) {
+  violations_.push_back(api::to_rfc3339(now) + " " + std::move(what));
+}
+
+std::set<std::string> Invariants::fit_pods(const std::string& ns, const std::string& pool) const {
+  std::set<std::string> names;
+  const auto object = model_.find(publish::kInferencePools, ns, pool);
+  if (!object) return names;
+  const auto uids = fit_uids(object->body());
+  for (const auto& pod : model_.list(kube::kPods, ns)) {
+    if (uids.contains(text(pod->body(), "/metadata/uid"))) names.insert(text(pod->body(), "/metadata/name"));
+  }
+  return names;
+}
+
+std::set<std::string> Invariants::published_pods(const std::string& ns, const std::string& pool) const {
+  std::set<std::string> names;
+  const auto object = model_.find(publish::kInferencePools, ns, pool);
+  const auto map =
+      model_.find(kube::kConfigMaps, ns, object ? config_map_of(object->body()) : pool + "-endpoints");
+  if (!map) return names;
+  const auto document = json::parse(text(map->body(), "/data/endpoints.json"), nullptr, false);
+  if (!document.is_object()) return names;
+  for (const json& endpoint : document.value("endpoints", json::array()))
+    names.insert(endpoint.value("pod", ""));
+  return names;
+}
+
+}  // namespace poolwarden::sim

@@ -1,0 +1,118 @@
+#include "support/sim/sim_operator.h"
+
+#include <utility>
+
+namespace poolwarden::sim {
+namespace {
+
+class RecordingMeters final : public control::Meters {
+ public:
+  explicit RecordingMeters(SimRecord& record) : record_(record) {}
+  void withdrawal(kube::Duration latency) override { record_.withdrawals.push_back(latency); }
+
+ private:
+  SimRecord& record_;
+};
+
+// Below this a step that asks to be repeated at once would stop the clock.
+constexpr kube::Duration kStepTime = std::chrono::microseconds(10);
+
+}  // namespace
+
+struct SimOperator::Process {
+  Process(SimOperator& owner, control::CoreOptions options, std::uint64_t seed)
+      : meters(owner.record_),
+        core(std::move(options), meters),
+        transport(owner.time_, owner.model_, owner.network_, kube::seeded_random(seed), owner.options_.user),
+        shell(
+            transport, "", [&time = owner.time_] { return time.now().mono; },
+            [this, &owner](control::Input input) {
+              inbox.push_back(std::move(input));
+              if (!std::exchange(step_due, true)) owner.wake(*this);
+            }) {}
+
+  RecordingMeters meters;
+  control::OperatorCore core;
+  SimTransport transport;
+  std::vector<control::Input> inbox;
+  control::Shell shell;
+  bool step_due = false;
+  kube::TimePoint timer = kube::TimePoint::max();
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+};
+
+SimOperator::SimOperator(VirtualTime& time, apiserver::Model& model, Options options)
+    : time_(time), model_(model), options_(std::move(options)) {}
+
+SimOperator::~SimOperator() {
+  kill();
+}
+
+void SimOperator::start() {
+  kill();
+  exit_.reset();
+  control::CoreOptions options;
+  options.seed = options_.seed * 1000 + ++starts_;
+  options.instance = options_.name;
+  options.leader_elect = options_.leader_elect;
+  options.lease.identity = options_.name + "_" + std::to_string(starts_);
+  options.lease.ns = "poolwarden-system";
+  options.lease.name = "poolwarden";
+  process_ = std::make_unique<Process>(*this, std::move(options), options_.seed * 77 + starts_);
+  perform(*process_, process_->core.start(time_.now()));
+}
+
+void SimOperator::stop() {
+  if (!process_) return;
+  process_->inbox.emplace_back(control::StopRequested{});
+  if (!std::exchange(process_->step_due, true)) wake(*process_);
+}
+
+void SimOperator::kill() {
+  if (!process_) return;
+  *process_->alive = false;
+  process_.reset();
+}
+
+void SimOperator::wake(Process& process) {
+  time_.after({}, [this, &process, alive = process.alive] {
+    if (*alive) step(process);
+  });
+}
+
+void SimOperator::step(Process& process) {
+  process.step_due = false;
+  ++record_.steps;
+  perform(process, process.core.step(process.inbox, time_.now()));
+}
+
+void SimOperator::perform(Process& process, control::Effects effects) {
+  process.shell.perform(effects);
+  for (control::LogLine& line : effects.logs) record_.logs.push_back(std::move(line));
+  if (effects.exit) {
+    exit_ = std::move(effects.exit);
+    return kill();
+  }
+  const auto deadline = process.core.next_deadline();
+  if (!deadline || *deadline >= process.timer) return;
+  process.timer = std::max(*deadline, time_.now().mono + kStepTime);
+  time_.at(process.timer, [this, &process, alive = process.alive, when = process.timer] {
+    if (!*alive || process.timer != when) return;
+    process.timer = kube::TimePoint::max();
+    if (!process.step_due) step(process);
+  });
+}
+
+void SimOperator::model_changed() {
+  if (process_) process_->transport.changed();
+}
+
+void SimOperator::cut() {
+  if (process_) process_->transport.cut();
+}
+
+control::CoreHealth SimOperator::health() const {
+  return process_ ? process_->core.health() : control::CoreHealth{};
+}
+
+}  // namespace poolwarden::sim

@@ -1,0 +1,70 @@
+// One operator process in a simulation: the real core and shell, on a virtual clock and a simulated network.
+//
+// It can be started, stopped as by SIGTERM, killed as by SIGKILL, and started again; what the old process had
+// under way then never comes back.
+#pragma once
+
+#include "control/operator_core.h"
+#include "control/shell.h"
+#include "support/apiserver/model.h"
+#include "support/sim/sim_transport.h"
+#include "support/sim/virtual_time.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace poolwarden::sim {
+
+// What the meters and the log of a process said.
+struct SimRecord {
+  std::vector<control::LogLine> logs;
+  std::vector<kube::Duration> withdrawals;
+  std::uint64_t steps = 0;
+};
+
+class SimOperator {
+ public:
+  struct Options {
+    std::string name = "operator-0";
+    std::string user = "poolwarden";
+    std::uint64_t seed = 1;
+    bool leader_elect = false;
+  };
+
+  SimOperator(VirtualTime& time, apiserver::Model& model, Options options);
+  ~SimOperator();
+
+  void start();
+  void stop();  // asks; exited() tells when it has ended
+  void kill();
+  bool running() const { return process_ != nullptr; }
+  const std::optional<control::Exit>& exited() const { return exit_; }
+
+  void model_changed();  // to be called on every change
+  void cut();
+  SimNetwork& network() { return network_; }
+  const SimNetwork& network() const { return network_; }
+  const SimRecord& record() const { return record_; }
+  control::CoreHealth health() const;
+
+ private:
+  struct Process;
+
+  void step(Process& process);
+  void perform(Process& process, control::Effects effects);
+  void wake(Process& process);
+
+  VirtualTime& time_;
+  apiserver::Model& model_;
+  Options options_;
+  SimNetwork network_;
+  SimRecord record_;
+  std::unique_ptr<Process> process_;
+  std::uint64_t starts_ = 0;
+  std::optional<control::Exit> exit_;
+};
+
+}  // namespace poolwarden::sim
