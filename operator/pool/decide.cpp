@@ -12,12 +12,16 @@ namespace poolwarden::pool {
 Plan decide(const Snapshot& snapshot, api::Now now) {
   const Observation seen = observe(snapshot);
   Plan plan;
+  if (snapshot.pool->deleting) {
+    // What it owns goes with it. Until then the list stays as it is: gateways keep the last list when the
+    // ConfigMap disappears, and an empty one published just before would send them nowhere.
+    label_pods(seen, plan);
+    return plan;
+  }
   const PublishedList list = publish_endpoints(seen, plan);
   sync_replicas(seen, plan);
   const std::string service_note = keep_service(seen, plan);
   label_pods(seen, plan);
-  // Nobody reads the status of a pool that is going, and the write would race with its end.
-  if (snapshot.pool->deleting) return plan;
   auto status = wanted_status(seen, plan, list, service_note, now.wall);
   if (status != snapshot.pool->status) plan.status = std::move(status);
   return plan;

@@ -97,14 +97,24 @@ Published read_published(const api::InferencePool& pool, const api::ConfigMap& m
   return out;
 }
 
-std::int64_t revision_of(const api::ConfigMap* map, const std::optional<api::EndpointSet>& set) {
-  std::int64_t annotated = 0;
-  if (map != nullptr) {
-    const auto& text = map->revision;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), annotated);
-    if (error != std::errc{} || end != text.data() + text.size()) annotated = 0;
-  }
-  return std::max(sane(annotated), set ? sane(set->revision) : 0);
+std::int64_t annotated_revision(const api::ConfigMap& map) {
+  std::int64_t out = 0;
+  const auto& text = map.revision;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc{} && end == text.data() + text.size() ? sane(out) : 0;
+}
+
+std::int64_t revision_of(const api::ConfigMap& map, const std::optional<api::EndpointSet>& set) {
+  return std::max(annotated_revision(map), set ? sane(set->revision) : 0);
+}
+
+// The answer of nearly every pass, and so by comparing bytes: nothing is parsed. It also means that a list
+// which our own reader would refuse is not written over and over.
+bool says(const api::InferencePool& pool, const api::ConfigMap& map, api::EndpointSet& wanted) {
+  wanted.revision = annotated_revision(map);
+  return has_our_labels(pool, map) && has_our_owner(pool, map) &&
+         std::to_string(wanted.revision) == map.revision &&
+         api::to_canonical_json(wanted) == map.endpoints_json && api::to_text(wanted) == map.endpoints_text;
 }
 
 EndpointChange withdrawn(const Observation& seen, const api::Endpoint& endpoint) {
@@ -197,9 +207,18 @@ void patch_list(const Observation& seen, const Published& before, api::EndpointS
   if (publish.undo) {
     publish.event = undone(seen.pool(), fmt::format("{} changed", fmt::join(before.edited, ", ")));
   }
-  wanted.revision = next_revision(seen, revision_of(&map, before.set));
+  wanted.revision = next_revision(seen, revision_of(map, before.set));
   publish.write = {.create = false, .resource_version = map.resource_version, .set = std::move(wanted)};
   plan.publish = std::move(publish);
+}
+
+// While the write keeps failing, readers still have what is there.
+PublishedList due(const Observation& seen, PublishedList now, const Plan& plan) {
+  now.state = Publication::kDue;
+  if (!seen.snapshot->config_map_error.empty()) return now;
+  now.revision = plan.publish->write.set.revision;
+  now.ready = seen.endpoints();
+  return now;
 }
 
 }  // namespace
@@ -208,44 +227,35 @@ PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
   const Snapshot& snapshot = *seen.snapshot;
   const api::InferencePool& pool = seen.pool();
   const api::ConfigMap* map = snapshot.config_map;
+  const bool held = seen.hold != Hold::kNone;
 
   PublishedList out;
   out.revision = sane(pool.status.endpoints_revision);
-  Published before;
-  if (map != nullptr) {
-    if (auto foreign = foreign_owner(pool, *map)) {
-      out.state = seen.hold != Hold::kNone ? Publication::kHeld : foreign->state;
-      out.holder = std::move(foreign->holder);
-      return out;
-    }
-    before = read_published(pool, *map);
-    out.revision = revision_of(map, before.set);
-    out.ready = count_ready(before.set);
+  if (map == nullptr) {
+    if (held) return out;
+    create_list(seen, wanted_set(seen), plan);
+    return due(seen, out, plan);
   }
-  if (seen.hold != Hold::kNone) return out;
-  if (map != nullptr && map->deleting) {
-    out.state = Publication::kAwaitsCollection;
+  if (auto foreign = foreign_owner(pool, *map)) {
+    out.state = held ? Publication::kHeld : foreign->state;
+    out.holder = std::move(foreign->holder);
     return out;
   }
   api::EndpointSet wanted = wanted_set(seen);
-  if (map != nullptr && before.edited.empty() && before.set->endpoints == wanted.endpoints) {
-    out.state = Publication::kCurrent;
+  if (!held && !map->deleting && says(pool, *map, wanted)) {
+    return {
+        .state = Publication::kCurrent, .revision = wanted.revision, .ready = seen.endpoints(), .holder = {}};
+  }
+  const Published before = read_published(pool, *map);
+  out.revision = revision_of(*map, before.set);
+  out.ready = count_ready(before.set);
+  if (held) return out;
+  if (map->deleting) {
+    out.state = Publication::kAwaitsCollection;
     return out;
   }
-  if (map == nullptr && pool.deleting) return out;  // there is nobody left to publish for
-
-  out.state = Publication::kDue;
-  if (map == nullptr) {
-    create_list(seen, std::move(wanted), plan);
-  } else {
-    patch_list(seen, before, std::move(wanted), plan);
-  }
-  // While the write keeps failing, readers still have what is there.
-  if (snapshot.config_map_error.empty()) {
-    out.revision = plan.publish->write.set.revision;
-    out.ready = seen.endpoints();
-  }
-  return out;
+  patch_list(seen, before, std::move(wanted), plan);
+  return due(seen, out, plan);
 }
 
 }  // namespace poolwarden::pool

@@ -25,7 +25,6 @@ constexpr std::array kNames{
     std::pair{Withdrawal::kNoAddress, std::string_view{"NoAddress"}},
     std::pair{Withdrawal::kNotScheduled, std::string_view{"NotScheduled"}},
     std::pair{Withdrawal::kRelabelled, std::string_view{"Relabelled"}},
-    std::pair{Withdrawal::kPoolDeleting, std::string_view{"PoolDeleting"}},
 };
 
 std::string with_reason(std::string text, const std::string& reason) {

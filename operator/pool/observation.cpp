@@ -1,5 +1,6 @@
 #include "pool/observation.h"
 
+#include "api/names.h"
 #include "pool/membership.h"
 
 #include <algorithm>
@@ -17,9 +18,10 @@ TargetState target_state(const Snapshot& snapshot) {
 
 const api::LabelSelector* selector_in_force(const Snapshot& snapshot, TargetState target) {
   if (snapshot.pool->selector) return &*snapshot.pool->selector;
-  if (target == TargetState::kFound && !snapshot.target->selector.problem())
-    return &snapshot.target->selector;
-  return nullptr;
+  if (target != TargetState::kFound) return nullptr;
+  const api::LabelSelector& of_target = snapshot.target->selector;
+  // One on the label we write would turn pods in and out of the pool by our own hand.
+  return of_target.problem() || of_target.uses(api::kServingLabel) ? nullptr : &of_target;
 }
 
 Hold hold_of(const Observation& seen) {
@@ -55,12 +57,7 @@ Observation observe(const Snapshot& snapshot) {
       out.strays.push_back(pod);
       continue;
     }
-    PodVerdict verdict = judge(*pod, snapshot.node);
-    if (verdict.reason == Withdrawal::kNone && snapshot.pool->deleting) {
-      verdict.reason = Withdrawal::kPoolDeleting;
-      verdict.detail = "its pool is being deleted";
-    }
-    out.members.push_back(std::move(verdict));
+    out.members.push_back(judge(*pod, snapshot.node));
   }
   return out;
 }

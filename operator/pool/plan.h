@@ -79,7 +79,6 @@ enum class Withdrawal : std::uint8_t {
   kNoAddress,
   kNotScheduled,
   kRelabelled,
-  kPoolDeleting,
 };
 
 std::string_view to_string(Withdrawal reason);  // "Terminating", as status and events show it

@@ -37,7 +37,7 @@ void sync_replicas(const Observation& seen, Plan& plan) {
   const api::InferencePool& pool = seen.pool();
   if (seen.hold != Hold::kNone || seen.target != TargetState::kFound) return;
   const api::Deployment& target = *snapshot.target;
-  if (pool.deleting || target.deleting || snapshot.replicas_unsettled) return;
+  if (target.deleting || snapshot.replicas_unsettled) return;
 
   const auto agreed_before =
       snapshot.synced_replicas ? snapshot.synced_replicas : pool.status.synced_replicas;

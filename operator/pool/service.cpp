@@ -121,7 +121,7 @@ std::string keep_service(const Observation& seen, Plan& plan) {
   if (seen.hold != Hold::kNone) return {};
   const api::Service* service = snapshot.service;
   if (service == nullptr) {
-    if (!pool.publish.create_service || snapshot.service_sight == Sight::kBlind || pool.deleting) return {};
+    if (!pool.publish.create_service || snapshot.service_sight == Sight::kBlind) return {};
     if (!expressible) return fmt::format("no Service {}: a Service cannot express matchExpressions", name);
     create_service(seen, plan);
     return {};
@@ -137,7 +137,6 @@ std::string keep_service(const Observation& seen, Plan& plan) {
     case Ownership::kOurs:
       break;
   }
-  if (pool.deleting) return {};  // it goes with the pool
   if (!expressible || !pool.publish.create_service) {
     label_only(seen, *service, plan);
     if (expressible) return {};
