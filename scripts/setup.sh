@@ -29,12 +29,8 @@ build=(
   "libgmock-dev|unit tests"
 )
 run=(
-  "ca-certificates|TLS roots"
-  "curl|requests of the demo and of the tests"
   "haproxy|the gateway of the demo and of its tests"
-  "openssl|certificates of the tests"
-  "procps|process tools of the demo"
-  "python3|checks of the tests' output"
+  "python3|runs the demo"
 )
 lint=(
   "clang-16|the second compiler"
