@@ -11,14 +11,6 @@ namespace {
 
 constexpr std::size_t kMaxPorts = 8;
 
-bool uses(const LabelSelector& selector, std::string_view key) {
-  if (selector.match_labels.contains(key)) return true;
-  for (const auto& requirement : selector.match_expressions) {
-    if (requirement.key == key) return true;
-  }
-  return false;
-}
-
 void check_selector(const InferencePool& pool, std::vector<std::string>& out) {
   if (!pool.selector) {
     if (!pool.scale_target) {
@@ -28,7 +20,7 @@ void check_selector(const InferencePool& pool, std::vector<std::string>& out) {
     return;
   }
   if (auto wrong = pool.selector->problem()) out.push_back("spec.selector " + *wrong);
-  if (uses(*pool.selector, kServingLabel)) {
+  if (pool.selector->uses(kServingLabel)) {
     out.push_back(
         fmt::format("spec.selector must not use {}: Poolwarden itself writes that label", kServingLabel));
   }

@@ -78,6 +78,12 @@ std::optional<std::string> problem_of(const SelectorRequirement& requirement) {
 
 }  // namespace
 
+bool LabelSelector::uses(std::string_view key) const {
+  return match_labels.contains(key) ||
+         std::any_of(match_expressions.begin(), match_expressions.end(),
+                     [&](const auto& requirement) { return requirement.key == key; });
+}
+
 bool LabelSelector::matches(const LabelMap& labels) const {
   if (empty()) return false;
   for (const auto& [key, value] : match_labels) {

@@ -63,6 +63,7 @@ struct LabelSelector {
 
   bool operator==(const LabelSelector&) const = default;
   bool empty() const { return match_labels.empty() && match_expressions.empty(); }
+  bool uses(std::string_view key) const;
   // An empty selector matches nothing here: a pool must never take every pod of a namespace by omission.
   bool matches(const LabelMap& labels) const;
   // "app=vllm,tier in (a,b)", as kubectl and an HPA parse it.

@@ -199,8 +199,8 @@ Finding endpoints_published(const Observation& seen, const PublishedList& list,
     case Publication::kAwaitsCollection:
       return is_false(
           "WaitingForGarbageCollection",
-          fmt::format("ConfigMap {} of a former owner is being deleted: published anew once it is gone",
-                      name));
+          fmt::format("ConfigMap {} is on its way out{}: the list is published anew once it is gone", name,
+                      list.holder.empty() ? "" : fmt::format(" with {}, a former namesake", list.holder)));
     case Publication::kDue:
       if (!snapshot.config_map_error.empty()) {
         return is_false(snapshot.config_map_error_reason.empty() ? std::string{api::failure::kWriteFailed}

@@ -251,6 +251,11 @@ TEST(Endpoints, FailStatic) {
       {"the target cannot be read", [](World& w) { w.target.reset(), w.target_sight = Sight::kBlind; },
        "NoSelector"},
       {"the target's selector is empty", [](World& w) { w.target->selector = {}; }, "NoSelector"},
+      {"the target's selector uses the label we write",
+       [](World& w) {
+         w.target->selector.match_labels = {{"poolwarden.io/serving", "true"}};
+       },
+       "NoSelector"},
       {"the target is of a kind that is not read",
        [](World& w) { w.pool.scale_target->kind = "StatefulSet"; }, "NoSelector"},
       {"the spec is unusable", [](World& w) { w.pool.target_ports.clear(); }, "InvalidSpec"},
