@@ -68,9 +68,17 @@ struct GatewayMetrics::Impl {
                        .Help("How long nothing has come from the API server.")
                        .Register(r)
                        .Add({{"resource", "configmaps"}});
+
+  Counter& restarted(kube::RestartReason reason) {
+    return watch_restarts.Add({{"resource", "configmaps"}, {"reason", std::string(kube::to_string(reason))}});
+  }
 };
 
-GatewayMetrics::GatewayMetrics() : impl_(std::make_unique<Impl>()) {}
+GatewayMetrics::GatewayMetrics() : impl_(std::make_unique<Impl>()) {
+  using enum kube::RestartReason;
+  for (const auto reason : {kClosed, kShort, kExpired, kFailed, kForbidden, kStale, kLost})
+    impl_->restarted(reason);
+}
 GatewayMetrics::~GatewayMetrics() = default;
 
 void GatewayMetrics::withdrawn(kube::Duration latency) {
@@ -102,8 +110,8 @@ void GatewayMetrics::haproxy_failed() {
 void GatewayMetrics::list_unreadable() {
   impl_->unreadable.Increment();
 }
-void GatewayMetrics::watch_restarted(std::string_view reason) {
-  impl_->watch_restarts.Add({{"resource", "configmaps"}, {"reason", std::string(reason)}}).Increment();
+void GatewayMetrics::watch_restarted(kube::RestartReason reason) {
+  impl_->restarted(reason).Increment();
 }
 void GatewayMetrics::set_watch_silence(kube::Duration since_last_byte) {
   impl_->silence.Set(seconds(since_last_byte));

@@ -2,12 +2,12 @@
 // reference; every method may be called from any thread and none blocks.
 #pragma once
 
+#include "kube/reflector.h"
 #include "kube/time.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string_view>
 
 namespace prometheus {
 class Collectable;
@@ -31,7 +31,7 @@ class GatewayMetrics {
   void haproxy_restarted();
   void haproxy_failed();
   void list_unreadable();
-  void watch_restarted(std::string_view reason);
+  void watch_restarted(kube::RestartReason reason);
   void set_watch_silence(kube::Duration since_last_byte);
 
   std::shared_ptr<prometheus::Collectable> collectable() const;

@@ -235,7 +235,7 @@ void GatewaySync::report(const effect::ListProblems& list) {
 void GatewaySync::note_watch(const std::vector<kube::ReflectorAction>& actions) {
   for (const kube::ReflectorAction& action : actions) {
     if (const auto* restarted = std::get_if<kube::Restarted>(&action)) {
-      metrics_.watch_restarted(kube::to_string(restarted->reason));
+      metrics_.watch_restarted(restarted->reason);
     }
   }
 }

@@ -1,0 +1,136 @@
+// `poolwarden gateway-sync` as it is run: the real binary, the stand-in API server over TLS, a real HAProxy.
+#include "gateway/haproxy_answers.h"
+#include "gateway/haproxy_socket.h"
+#include "gateway_bench.h"
+#include "http_client.h"
+#include "support/apiserver/server.h"
+
+#include <fcntl.h>
+#include <fstream>
+#include <signal.h>
+#include <sstream>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace poolwarden::gateway {
+namespace {
+
+using testing::HasSubstr;
+
+class Program {
+ public:
+  Program(std::vector<std::string> arguments, const std::string& errors) {
+    arguments.insert(arguments.begin(), POOLWARDEN_BINARY);
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    pid_ = ::fork();
+    if (pid_ != 0) return;
+    ::dup2(::open(errors.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600), 2);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  ~Program() {
+    if (pid_ > 0) ::kill(pid_, SIGKILL);
+    if (pid_ > 0) ::waitpid(pid_, nullptr, 0);
+  }
+  int end() {
+    ::kill(pid_, SIGTERM);
+    return wait();
+  }
+  int wait() {
+    int status = -1;
+    ::waitpid(pid_, &status, 0);
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+ private:
+  pid_t pid_ = -1;
+};
+
+std::string read_all(const std::string& path) {
+  std::ifstream in(path);
+  std::ostringstream out;
+  out << in.rdbuf();
+  return out.str();
+}
+
+void publish(apiserver::Server& server, kube::HttpMethod method, std::int64_t revision,
+             std::vector<api::Endpoint> endpoints) {
+  kube::HttpRequest request;
+  request.method = method;
+  request.target = "/api/v1/namespaces/default/configmaps";
+  if (method == kube::HttpMethod::kPut) request.target += "/vllm-endpoints";
+  request.content_type = "application/json";
+  request.body =
+      nlohmann::json{
+          {"apiVersion", "v1"},
+          {"kind", "ConfigMap"},
+          {"metadata", {{"namespace", "default"}, {"name", "vllm-endpoints"}}},
+          {"data",
+           {{"endpoints.json", api::to_canonical_json({"default", "vllm", revision, std::move(endpoints)})}}}}
+          .dump();
+  const auto response = server.request(request);
+  ASSERT_LT(response.status, 300) << response.body;
+}
+
+TEST(GatewayCommand, FollowsAPoolUntilItIsToldToEnd) {
+  const TempDir directory;
+  apiserver::ServerOptions options;
+  options.address = fresh_ip();
+  options.directory = directory.file("api");
+  auto server = apiserver::Server::start(options);
+  ASSERT_TRUE(server) << server.error();
+  HaproxyProcess haproxy;
+  ASSERT_NO_FATAL_FAILURE(haproxy.start());
+  Replica a("a", fresh_ip()), b("b", fresh_ip());
+  publish(**server, kube::HttpMethod::kPost, 1, {endpoint_of(a)});
+
+  const std::string probes = fresh_ip();
+  Program program(
+      {"gateway-sync", "--pool=vllm", "--namespace=default", "--kubeconfig=" + (*server)->kubeconfig_path(),
+       "--haproxy-socket=" + haproxy.socket_path(), "--metrics-bind-address=" + probes + ":8082",
+       "--health-probe-bind-address=" + probes + ":8083"},
+      directory.file("log"));
+  const auto who = [&] { return HttpClient(haproxy.ip(), HaproxyProcess::kPort).post("{}").text; };
+  ASSERT_TRUE(eventually([&] { return who() == "a"; })) << read_all(directory.file("log"));
+  EXPECT_TRUE(eventually([&] { return HttpClient(probes, 8083).get("/readyz").status == 200; }));
+
+  publish(**server, kube::HttpMethod::kPut, 2, {endpoint_of(b)});
+  EXPECT_TRUE(eventually([&] { return who() == "b"; }));
+  (*server)->drop_connections();
+  publish(**server, kube::HttpMethod::kPut, 3, {endpoint_of(a)});
+  EXPECT_TRUE(eventually([&] { return who() == "a"; }));
+  const std::string metrics = HttpClient(probes, 8082).get("/metrics").text;
+  EXPECT_THAT(metrics, HasSubstr("poolwarden_gateway_apply_seconds_count{change=\"withdraw\"} 2"));
+  EXPECT_THAT(metrics, HasSubstr("poolwarden_gateway_haproxy_up 1"));
+
+  EXPECT_EQ(program.end(), 0) << read_all(directory.file("log"));
+  EXPECT_EQ(who(), "a") << "HAProxy keeps its list";
+}
+
+TEST(GatewayCommand, SaysWhichFlagIsWrong) {
+  const std::pair<std::vector<std::string>, const char*> rows[] = {
+      {{"--haproxy-socket=nowhere"}, "--haproxy-socket: 'nowhere' is neither"},
+      {{"--backend=a b"}, "--backend: 'a b' is not a name HAProxy allows"},
+      {{"--server-prefix=;"}, "--server-prefix: ';' is not a name HAProxy allows"},
+      {{"--poll-ms=1"}, "--poll-ms: 1 is not between"},
+      {{"--log-level=loud"}, "--log-level: 'loud' is none of"},
+      {{"--log-format=xml"}, "--log-format: 'xml' is neither"},
+  };
+  for (const auto& [flags, says] : rows) {
+    const TempDir directory;
+    std::vector<std::string> arguments = {"gateway-sync", "--pool=vllm"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    EXPECT_EQ(Program(arguments, directory.file("log")).wait(), 2);
+    EXPECT_THAT(read_all(directory.file("log")), HasSubstr(says));
+  }
+}
+
+}  // namespace
+}  // namespace poolwarden::gateway
