@@ -52,6 +52,27 @@ json convert(const YAML::Node& node) {
   }
 }
 
+// Everything that walks a document recurses; the real server refuses absurd depths as well.
+bool nested_too_deep(std::string_view text) {
+  constexpr int kMaxDepth = 500;
+  int depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '\\') ++i;
+      if (c == '"') quoted = false;
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > kMaxDepth) return true;
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+  return false;
+}
+
 template <class Visit>
 void each_segment(std::string_view path, Visit visit) {
   if (!path.empty() && path.front() == '.') path.remove_prefix(1);
@@ -128,6 +149,7 @@ void default_to(json& root, const std::string& key, json value) {
 }
 
 std::optional<json> parse_json(std::string_view text) {
+  if (nested_too_deep(text)) return std::nullopt;
   json value = json::parse(text, nullptr, false);
   if (value.is_discarded()) return std::nullopt;
   return value;

@@ -10,7 +10,8 @@
 namespace poolwarden::apiserver {
 namespace {
 
-constexpr const char* kProtobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+// Not as clients write it in Accept ("@v1.0"): Go refuses that as a media type.
+constexpr const char* kProtobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 std::string root_of(const ResourceInfo& type) {
   return type.group.empty() ? "api/v1" : "apis/" + type.api_version();

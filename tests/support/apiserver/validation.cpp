@@ -111,6 +111,16 @@ void check_owners(const json& metadata, Problems& problems) {
   }
 }
 
+void check_finalizers(const json& metadata, Problems& problems) {
+  const json* list = find_path(metadata, {"finalizers"});
+  if (list == nullptr) return;
+  const bool strings = list->is_array() && std::all_of(list->begin(), list->end(), [](const json& one) {
+                         return one.is_string() && is_qualified_name(one.get_ref<const std::string&>());
+                       });
+  if (!strings)
+    problems.push_back(invalid_value("metadata.finalizers", *list, "must be a list of qualified names"));
+}
+
 // The maps of metadata, and data of a ConfigMap, hold strings: {"replicas": 2} is a decoding error in the
 // real server.
 void check_string_map(const json& parent, std::string_view key, const std::string& path, Problems& problems) {
@@ -330,6 +340,7 @@ void check_metadata(const json& body, Problems& problems) {
   }
   check_string_map(*metadata, "labels", "metadata.labels", problems);
   check_string_map(*metadata, "annotations", "metadata.annotations", problems);
+  check_finalizers(*metadata, problems);
   check_labels(*metadata, problems);
   check_annotations(*metadata, problems);
   check_owners(*metadata, problems);

@@ -80,6 +80,26 @@ void keep_isolated_parts(const ResourceInfo& type, const Update& update, const j
   }
 }
 
+// What an applied configuration may speak about; the rest is neither merged nor owned. Clients send the zero
+// value of creationTimestamp along.
+void keep_applicable_parts(const ResourceInfo& type, const std::string& subresource, json& config) {
+  json& metadata = config["metadata"];
+  for (const char* key : kServerFields) {
+    const std::string_view name = key;
+    if (name != "uid" && name != "resourceVersion") metadata.erase(key);
+  }
+  if (subresource == "status") {
+    json only = {{"metadata", {{"name", metadata["name"]}}}};
+    for (const char* key : {"uid", "resourceVersion"}) {
+      if (metadata.contains(key)) only["metadata"][key] = metadata[key];
+    }
+    if (config.contains("status")) only["status"] = config["status"];
+    config = std::move(only);
+  } else if (type.has_status) {
+    config.erase("status");
+  }
+}
+
 void keep_server_fields(const json& old, json& metadata, bool keep_managed) {
   const json& before = old["metadata"];
   for (const char* key : kServerFields) {
@@ -226,7 +246,7 @@ void Model::Impl::define_custom(const ObjectPtr& crd) {
   }
   json stored_versions = json::array();
   for (const json& version : body["spec"]["versions"]) {
-    if (bool_at(version, {"storage"})) stored_versions.push_back(version["name"]);
+    if (bool_at(version, {"storage"})) stored_versions.push_back(text_at(version, {"name"}));
   }
   body["status"] = {{"conditions", conditions},
                     {"acceptedNames", body["spec"]["names"]},
@@ -363,6 +383,7 @@ Outcome<kube::HttpResponse> Model::Impl::apply(Context& context) {
   }
   to_stored(type, *config);
   object_at(*config, "metadata")["name"] = context.request.name;
+  keep_applicable_parts(type, context.request.subresource, *config);
   const ObjectPtr old = find(type, context.key());
   if (!old && !context.request.subresource.empty()) return tl::unexpected(not_found(context.subject()));
   if (!old && !text_at(*config, {"metadata", "uid"}).empty()) {
