@@ -63,7 +63,9 @@ void SimWorld::digest() {
   const auto changed = std::exchange(changed_, {});
   for (const std::string& plural : changed) invariants_.changed(plural, time_.now().wall);
   for (const auto& each : operators_) each->model_changed();
-  if (options_.controllers) schedule_controllers(kControllerLatency);
+  if (!options_.controllers) return;
+  controllers_stale_ = true;
+  schedule_controllers(kControllerLatency);
 }
 
 void SimWorld::schedule_controllers(kube::Duration delay) {
@@ -79,14 +81,16 @@ void SimWorld::schedule_controllers(kube::Duration delay) {
 
 void SimWorld::step_controllers() {
   const auto wall = time_.now().wall;
-  deployments_.step(model_, wall);
-  replica_sets_.step(model_, wall);
-  scheduler_.step(model_, wall);
+  const bool changed = std::exchange(controllers_stale_, false);
+  const auto due = [wall](const std::optional<api::Timestamp>& deadline) { return deadline && *deadline <= wall; };
+  // Most of the time it is only a probe's turn, which concerns nobody but the kubelet.
+  if (changed || due(deployments_.next_deadline())) deployments_.step(model_, wall);
+  if (changed || due(replica_sets_.next_deadline())) replica_sets_.step(model_, wall);
+  if (changed) scheduler_.step(model_, wall);
   kubelet_.step(model_, wall);
   kubelet_.carry_out(wall);
-  for (const auto& due :
-       {deployments_.next_deadline(), replica_sets_.next_deadline(), kubelet_.next_deadline()}) {
-    if (due) schedule_controllers(std::max<kube::Duration>(*due - wall, kControllerLatency));
+  for (const auto& next : {deployments_.next_deadline(), replica_sets_.next_deadline(), kubelet_.next_deadline()}) {
+    if (next) schedule_controllers(std::max<kube::Duration>(*next - wall, kControllerLatency));
   }
 }
 
@@ -115,10 +119,10 @@ json SimWorld::find(const kube::ResourceType& type, const std::string& ns, const
 
 void SimWorld::settle(kube::Duration limit) {
   const kube::TimePoint end = time_.now().mono + limit;
-  // At rest: nothing was written for five seconds, which is longer than any debounce of the operator.
+  // At rest: nothing was written for longer than a probe's default period and any debounce of the operator.
   std::uint64_t seen = changes();
   while (time_.now().mono < end) {
-    time_.run_for(std::chrono::seconds(5));
+    time_.run_for(std::chrono::seconds(15));
     if (std::exchange(seen, changes()) == seen) return;
   }
 }

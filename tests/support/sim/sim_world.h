@@ -78,6 +78,7 @@ class SimWorld {
   cluster::Scheduler scheduler_;
   cluster::DeploymentController deployments_;
   cluster::ReplicaSetController replica_sets_;
+  bool controllers_stale_ = true;  // something changed since they looked
   kube::TimePoint controllers_due_ = kube::TimePoint::max();
 };
 
