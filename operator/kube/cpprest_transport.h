@@ -6,6 +6,10 @@
 // that may be repeated survives a kept-alive connection gone stale; a 401 is answered once with a renewed
 // credential; the server's certificate is checked against our authority and server name only.
 //
+// What cpprestsdk cannot do, and so we cannot: IPv6 addresses in URLs (an error says so), proxies, HTTP/2. It
+// hands on an answer chunk by chunk, each as a whole: the API server, once it has proved who it is, is
+// trusted to keep its chunks to a size that fits in memory.
+//
 // Destroying the transport cancels everything and returns when every callback has been made. Do that on a
 // thread of your own, never in a callback. Its threads belong to the process: cpprestsdk has one pool.
 #pragma once
@@ -25,7 +29,7 @@ struct TransportOptions {
   std::size_t max_connections = 32;  // for unary calls; more calls wait their turn, their deadlines running
   // Without unary calls for this long, ask for /version, so that the next write finds a warm connection
   // (cpprestsdk drops idle ones after 30 to 60 seconds). Zero: never.
-  std::chrono::seconds keep_warm{0};
+  std::chrono::seconds keep_warm{20};
 };
 
 // Fails if the access holds unusable certificates or keys.

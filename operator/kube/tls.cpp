@@ -265,6 +265,11 @@ int TlsClient::verify(X509_STORE_CTX* chain, void* self) {
   }
   X509_STORE_CTX_set_verify_cb(chain, [](int ok, X509_STORE_CTX*) { return ok; });
   X509_VERIFY_PARAM* wanted = X509_STORE_CTX_get0_param(chain);
+  // As Go's client, and so kubectl, has it: names stand in subjectAltName only, and what the kubeconfig calls
+  // an authority is trusted, be it a root or not.
+  X509_VERIFY_PARAM_set_hostflags(wanted,
+                                  X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  X509_VERIFY_PARAM_set_flags(wanted, X509_V_FLAG_PARTIAL_CHAIN);
   const std::string& name = client.settings_.server_name;
   const int set = client.server_is_address_ ? X509_VERIFY_PARAM_set1_ip_asc(wanted, name.c_str())
                                             : X509_VERIFY_PARAM_set1_host(wanted, name.c_str(), name.size());

@@ -12,6 +12,7 @@ using ::testing::HasSubstr;
 struct TlsCase {
   std::string name;
   std::vector<std::string> certificate_for = {"DNS:localhost", "IP:127.0.0.1"};
+  std::string common_name = "server";
   Validity validity = Validity::kNow;
   bool known_authority = true;
   std::string host = "127.0.0.1";
@@ -29,7 +30,7 @@ class TransportTls : public ::testing::TestWithParam<TlsCase> {};
 
 TEST_P(TransportTls, ChecksTheServer) {
   const TlsCase& test = GetParam();
-  const Identity identity = authority().issue("server", test.certificate_for, test.validity);
+  const Identity identity = authority().issue(test.common_name, test.certificate_for, test.validity);
   HttpsServer::Options options;
   options.certificate_pem = identity.certificate_pem;
   options.key_pem = identity.key_pem;
@@ -79,6 +80,11 @@ INSTANTIATE_TEST_SUITE_P(
                 .certificate_for = {"DNS:*.example.com"},
                 .tls_server_name = "api.example.com",
                 .server_name = "api.example.com"},
+        TlsCase{.name = "ACommonNameIsNoName",
+                .certificate_for = {},
+                .common_name = "localhost",
+                .host = "localhost",
+                .error = "no name at all"},
         TlsCase{.name = "NoNameAtAll", .certificate_for = {}, .error = "no name at all"},
         TlsCase{.name = "Expired", .validity = Validity::kExpired, .error = "has expired"},
         TlsCase{.name = "NotYetValid", .validity = Validity::kNotYet, .error = "not valid yet"},
