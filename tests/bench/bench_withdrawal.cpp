@@ -63,8 +63,7 @@ class World {
                pool_object(pool_name(pool)));
       for (int pod = 0; pod < pods; ++pod) {
         const HollowPod hollow = pod_of(pool, pod);
-        api_.put("/api/v1/namespaces/default/pods/" + poolwarden::bench::pod_name(hollow),
-                 poolwarden::bench::pod_object(hollow));
+        api_.put(path_of(hollow), poolwarden::bench::pod_object(hollow));
       }
     }
     perform(core_.start(read_clocks()));
@@ -85,10 +84,12 @@ class World {
   // Withdraws one pod and takes it back; returns the time from the event's bytes to the write, or a negative
   // one if no write came.
   double withdraw(int turn) {
-    HollowPod pod = pod_of(turn % pools_, (turn / pools_) % pods_);
-    pod.ready = PodReady::kNo;
-    pod.resource_version = ++revision_;
-    const std::string event = poolwarden::bench::pod_event(pod) + "\n";
+    const HollowPod ready = pod_of(turn % pools_, (turn / pools_) % pods_);
+    HollowPod unready = ready;
+    unready.ready = PodReady::kNo;
+    const std::string path = path_of(ready);
+    const std::string event = api_.change(
+        path, [&](nlohmann::json& pod) { pod["status"] = poolwarden::bench::pod_object(unready)["status"]; });
     Clock::time_point written{};
     api_.on_write([&](const poolwarden::kube::HttpRequest& request) {
       if (written == Clock::time_point{} && request.target.find("/configmaps/") != std::string::npos) {
@@ -102,15 +103,18 @@ class World {
     api_.on_write({});
     settle();
 
-    pod.ready = PodReady::kYes;
-    pod.resource_version = ++revision_;
-    api_.feed(kPods, poolwarden::bench::pod_event(pod) + "\n");
+    api_.feed(kPods, api_.change(path, [&](nlohmann::json& pod) {
+      pod["status"] = poolwarden::bench::pod_object(ready)["status"];
+    }));
     settle();
     return seconds;
   }
 
  private:
   static std::string pool_name(int pool) { return fmt::format("pool-{}", pool); }
+  static std::string path_of(const HollowPod& pod) {
+    return "/api/v1/namespaces/default/pods/" + poolwarden::bench::pod_name(pod);
+  }
   HollowPod pod_of(int pool, int pod) const { return {.number = pool * pods_ + pod, .app = pool_name(pool)}; }
 
   void perform(const Effects& effects) { shell_.perform(effects); }
@@ -124,7 +128,6 @@ class World {
 
   int pools_;
   int pods_;
-  long revision_ = 2'000'000;
   std::vector<Input> inputs_;
   MemoryApi api_;
   Meters meters_;

@@ -49,6 +49,13 @@ void MemoryApi::put(const std::string& path, json object) {
   objects_[path] = std::move(object);
 }
 
+std::string MemoryApi::change(const std::string& path, const std::function<void(json&)>& edit) {
+  json& object = objects_.at(path);
+  edit(object);
+  object["metadata"]["resourceVersion"] = std::to_string(++revision_);
+  return R"({"type":"MODIFIED","object":)" + object.dump() + "}\n";
+}
+
 const json* MemoryApi::find(const std::string& path) const {
   const auto found = objects_.find(path);
   return found == objects_.end() ? nullptr : &found->second;

@@ -26,6 +26,8 @@ class MemoryApi final : public kube::Transport {
                                              std::chrono::milliseconds idle_timeout,
                                              std::shared_ptr<kube::StreamHandler> handler) override;
 
+  // Changes an object, as someone else would, and returns the line that its watch would bring.
+  std::string change(const std::string& path, const std::function<void(nlohmann::json&)>& edit);
   // Bytes to the watch of a collection of all namespaces, "/api/v1/pods".
   void feed(std::string_view collection, std::string_view bytes);
   // Called with each write as it would leave for the network, before it is carried out.
