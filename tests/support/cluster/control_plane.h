@@ -5,6 +5,7 @@
 #include "support/cluster/replicaset_controller.h"
 #include "support/cluster/scheduler.h"
 
+#include <cstdint>
 #include <optional>
 
 namespace poolwarden::cluster {
@@ -13,7 +14,8 @@ class ControlPlane {
  public:
   explicit ControlPlane(DeleteGate gate = {}) : replicasets_(std::move(gate)) {}
 
-  // Until nothing is left to do at this moment.
+  // Until nothing is left to do at this moment. Does nothing if nothing has changed since the last call,
+  // except once a second: what was refused then (an admission rule, a fault) may not be refused now.
   void step(Model& model, Timestamp now);
   std::optional<Timestamp> next_deadline() const;
 
@@ -21,6 +23,8 @@ class ControlPlane {
   DeploymentController deployments_;
   ReplicaSetController replicasets_;
   Scheduler scheduler_;
+  std::uint64_t seen_ = 0;
+  Timestamp stepped_;
 };
 
 }  // namespace poolwarden::cluster

@@ -126,8 +126,10 @@ void Kubelet::take_events(Timestamp now) {
   for (const RuntimeEvent& event : events) {
     const auto found = entries_.find(std::visit([](const auto& each) { return each.ref.uid; }, event));
     if (found == entries_.end()) continue;
-    found->second.dirty = true;
-    queue(found->second, found->second.machine.on(event, now));
+    Entry& entry = found->second;
+    const std::uint64_t before = entry.machine.version();
+    queue(entry, entry.machine.on(event, now));
+    entry.dirty = entry.dirty || entry.machine.version() != before;
   }
 }
 
@@ -135,8 +137,9 @@ void Kubelet::tick(Timestamp now) {
   for (auto& [uid, entry] : entries_) {
     const auto due = entry.machine.next_deadline();
     if (!due || *due > now || down_.contains(entry.node)) continue;
-    entry.dirty = true;
+    const std::uint64_t before = entry.machine.version();
     queue(entry, entry.machine.tick(now));
+    entry.dirty = entry.dirty || entry.machine.version() != before;
   }
 }
 

@@ -82,6 +82,7 @@ PodMachine::Container* PodMachine::find(const ContainerRef& ref) {
 
 void PodMachine::feed(Container& target, const container::Input& input, Timestamp now, PodEffects& effects) {
   const bool was_up = target.machine.is_up();
+  const std::size_t was = target.machine.state().index();
   for (const container::Effect effect : target.machine.step(input, now)) {
     switch (effect) {
       case container::Effect::kStart:
@@ -97,6 +98,7 @@ void PodMachine::feed(Container& target, const container::Input& input, Timestam
         break;
     }
   }
+  if (target.machine.state().index() != was) ++version_;
   if (target.machine.is_up() == was_up) return;
   target.probes.clear();
   if (!target.machine.is_up()) return;
@@ -151,7 +153,9 @@ void PodMachine::on_probe(Container& target, const runtime_event::Probed& event,
   if (found == target.probes.end()) return;
   ProbeState& probe = found->second;
   const int failures_before = probe.failures();
+  const bool was_passing = probe.passing();
   probe.end(event.success);
+  if (probe.passing() != was_passing) ++version_;
   if (event.role == ProbeRole::kReadiness || deleting_) return;
   // A startup probe that has never passed and a liveness probe that no longer does restart the container.
   const bool given_up =

@@ -10,6 +10,7 @@
 #include "support/cluster/probe.h"
 #include "support/cluster/runtime.h"
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -60,6 +61,8 @@ class PodMachine {
   // Every container is terminated for good.
   bool is_over() const;
   bool is_deleted() const { return deleting_ || gone_; }
+  // Changes with everything that status() depends on, `current` apart.
+  std::uint64_t version() const { return version_; }
   const std::string& ip() const { return ip_; }
 
   // The status as it should be; `current` is the one in the API, whose foreign conditions and transition
@@ -100,6 +103,7 @@ class PodMachine {
   bool deleting_ = false;
   bool gone_ = false;
   std::chrono::seconds deletion_grace_{0};
+  std::uint64_t version_ = 0;
 };
 
 }  // namespace poolwarden::cluster

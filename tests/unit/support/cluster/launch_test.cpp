@@ -45,11 +45,11 @@ TEST(LaunchSpec, FillsInTheDownwardApi) {
             {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
             {"name": "WHO", "value": "$(APP)@$(NODE)"}]})json");
   const auto spec = launch_spec(pod(), container, "127.0.7.1");
-ASSERT_TRUE(spec) << spec.error();
-EXPECT_THAT(spec->command, ElementsAre("server"));
-EXPECT_THAT(spec->args, ElementsAre("--host", "127.0.7.1", "--name=vllm@node-7"));
-EXPECT_THAT(spec->env, Contains(Pair("POD_NAME", "vllm-1")));
-EXPECT_THAT(spec->env, Contains(Pair("POD_NAMESPACE", "ns")));
+  ASSERT_TRUE(spec) << spec.error();
+  EXPECT_THAT(spec->command, ElementsAre("server"));
+  EXPECT_THAT(spec->args, ElementsAre("--host", "127.0.7.1", "--name=vllm@node-7"));
+  EXPECT_THAT(spec->env, Contains(Pair("POD_NAME", "vllm-1")));
+  EXPECT_THAT(spec->env, Contains(Pair("POD_NAMESPACE", "ns")));
 }
 
 TEST(LaunchSpec, SaysWhatItDoesNotKnow) {

@@ -78,7 +78,8 @@ class Pod {
     return object_["status"];
   }
   json condition(const std::string& type) {
-    for (const json& each : status()["conditions"]) {
+    const json now_there = status();
+    for (const json& each : now_there["conditions"]) {
       if (each["type"] == type) return each;
     }
     return json();
