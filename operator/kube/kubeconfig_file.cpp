@@ -5,9 +5,11 @@
 #include "kube/read_file.h"
 
 #include <filesystem>
+#include <sstream>
 #include <utility>
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 
 namespace poolwarden::kube {
 namespace {
@@ -20,6 +22,31 @@ std::string plain(const YAML::Node& node) {
 
 [[noreturn]] void wrong_file(const std::string& file, const std::string& what) {
   throw KubeconfigMistake(fmt::format("kubeconfig {}: {}", file, what));
+}
+
+// Looks at one document and keeps nothing.
+class Skip final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+  }
+  void OnMapEnd() override {}
+};
+
+// Not YAML::LoadAll: on text that starts with a comma it makes empty documents for ever (yaml-cpp 0.7).
+bool goes_on_after_document(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  Skip skip;
+  parser.HandleNextDocument(skip);
+  return static_cast<bool>(parser);
 }
 
 void add_entries(const YAML::Node& root, const std::string& file, const char* list, const char* kind,
@@ -52,11 +79,10 @@ void add_entries(const YAML::Node& root, const std::string& file, const char* li
 void add_file(const std::string& file, const std::string& text, Kubeconfig& into) {
   YAML::Node root;
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() > 1) {
-      wrong_file(file, "holds several YAML documents, but must be one");
+    root = YAML::Load(text);
+    if (goes_on_after_document(text)) {
+      wrong_file(file, "holds several YAML documents, or text outside of any, but must be one document");
     }
-    root = documents.empty() ? YAML::Node() : documents.front();
   } catch (const YAML::Exception& error) {
     wrong_file(file, fmt::format("is not YAML: {}", error.what()));
   }

@@ -1,5 +1,6 @@
 #include "kube/rfc3339.h"
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <ctime>
@@ -61,8 +62,13 @@ std::optional<WallTime> parse_rfc3339(const std::string& text) {
   if (!offset) {
     return std::nullopt;
   }
-  const WallTime time = std::chrono::system_clock::from_time_t(::timegm(&fields));
-  return time - *offset + std::chrono::duration_cast<WallTime::duration>(fraction);
+  // The clock counts nanoseconds and ends in 2262. A credential that expires in 9999 never does: what lies
+  // beyond is moved to the edge, less a year for what a caller adds to it.
+  constexpr std::chrono::seconds kFirst{-9'214'560'000};  // 1678-01-01
+  constexpr std::chrono::seconds kLast{9'183'110'400};    // 2261-01-01
+  const std::chrono::seconds whole = std::chrono::seconds(::timegm(&fields)) - *offset;
+  return WallTime(
+      std::chrono::duration_cast<WallTime::duration>(std::clamp(whole, kFirst, kLast) + fraction));
 }
 
 }  // namespace poolwarden::kube

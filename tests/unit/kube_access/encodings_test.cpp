@@ -27,6 +27,9 @@ TEST(Base64, RefusesWhatIsNone) {
 TEST(Rfc3339, ReadsEveryForm) {
   const auto base = std::chrono::system_clock::from_time_t(1767323045);  // 2026-01-02T03:04:05Z
   EXPECT_EQ(parse_rfc3339("2026-01-02T03:04:05Z"), base);
+  // Beyond what the clock can hold: for ever, and long ago.
+  EXPECT_EQ(parse_rfc3339("9999-12-31T23:59:59Z"), parse_rfc3339("2261-01-01T00:00:00Z"));
+  EXPECT_EQ(parse_rfc3339("0001-01-01T00:00:00Z"), parse_rfc3339("1678-01-01T00:00:00Z"));
   EXPECT_EQ(parse_rfc3339("2026-01-02t03:04:05z"), base);
   EXPECT_EQ(parse_rfc3339("2026-01-02T05:04:05+02:00"), base);
   EXPECT_EQ(parse_rfc3339("2026-01-01T21:34:05-05:30"), base);

@@ -274,6 +274,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"NotYaml", "a: [", "is not YAML"}, Mistake{"AText", "hello", "holds no map"},
         Mistake{"Binary", std::string("\x00\xff\xfe\x01", 4), ""}, Mistake{"VeryDeep", deep_yaml(), ""},
         Mistake{"TwoDocuments", "a: 1\n---\nb: 2\n", "several YAML documents"},
+        Mistake{"ACommaBeforeAllElse", ", a: b}\n", "text outside of any"},
         Mistake{"AnotherKind", "kind: Pod\n", "its kind is \"Pod\" and not \"Config\""},
         Mistake{"AnotherVersion", "apiVersion: v2\n", "only \"v1\" is known"},
         Mistake{"ClustersIsNoList", "clusters: {a: b}\n", "clusters is not a list"},
