@@ -240,8 +240,9 @@ spec:
 class Binary : public testing::Test {
  protected:
   void start(const std::vector<std::string>& options) {
-    kubeconfig_ = fmt::format("{}/kubeconfig-{}", testing::TempDir(), ::getpid());
-    SpawnSpec spec{{TESTCLUSTER, "--kubeconfig", kubeconfig_, "--image",
+    directory_ = fmt::format("{}/testcluster-{}", testing::TempDir(), ::getpid());
+    kubeconfig_ = directory_ + ".kubeconfig";
+    SpawnSpec spec{{TESTCLUSTER, "--kubeconfig", kubeconfig_, "--directory", directory_, "--image",
                     std::string("vllm-openai=") + VLLM_SIM + " --host $(POD_IP)"},
                    {}};
     spec.argv.insert(spec.argv.end(), options.begin(), options.end());
@@ -264,6 +265,13 @@ class Binary : public testing::Test {
     return program && (*program)->wait_for_exit(kPatience) == 0;
   }
 
+  void TearDown() override {
+    program_.reset();
+    std::filesystem::remove_all(directory_);
+    std::filesystem::remove(kubeconfig_);
+  }
+
+  std::string directory_;
   std::string kubeconfig_;
   std::unique_ptr<RunningProgram> program_;
 };
@@ -327,7 +335,6 @@ TEST_P(NothingOutlivesIt, AfterTheSignal) {
   EXPECT_TRUE(program_->wait_for_exit(kPatience));
   EXPECT_TRUE(eventually([&] { return running().empty(); }));
   EXPECT_EQ(std::filesystem::exists(kubeconfig_), GetParam() == SIGKILL);
-  std::filesystem::remove(kubeconfig_);
   std::filesystem::remove(file);
 }
 
