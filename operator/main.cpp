@@ -64,11 +64,16 @@ int run(int argc, char** argv) {
   CLI::App app("Poolwarden: on Kubernetes, no LLM request fails because a replica went away.", "poolwarden");
   app.set_version_flag("--version", version_text());
   app.require_subcommand(1);
+  app.option_defaults()->take_last();  // a flag given again overrides: wrappers append theirs
   OperatorOptions operator_options;
   add_operator(app, operator_options);
   int exit_code = 0;
   poolwarden::gateway::add_gateway_sync_command(app, exit_code);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& problem) {
+    return app.exit(problem) == 0 ? 0 : 2;  // --help and --version arrive here too
+  }
   if (app.got_subcommand("operator")) return poolwarden::control::run_operator(operator_options);
   return exit_code;
 }

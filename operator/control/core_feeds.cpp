@@ -120,8 +120,12 @@ void OperatorCore::log_problem(Feed which, const std::optional<kube::Error>& err
   if (text.empty()) {
     out.logs.push_back({Severity::kInfo, "reads " + resource + " again", {}});
   } else {
+    std::vector<std::pair<std::string, std::string>> fields = {{"error", text}};
+    if (which == Feed::kPools && error->is_not_found()) {
+      fields.emplace_back("fix", "kubectl apply -f crds/poolwarden.io_inferencepools.yaml");
+    }
     out.logs.push_back(
-        {Severity::kWarn, "cannot read " + resource + ": the last state stays in force", {{"error", text}}});
+        {Severity::kWarn, "cannot read " + resource + ": the last state stays in force", std::move(fields)});
   }
 }
 

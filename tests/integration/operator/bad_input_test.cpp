@@ -1,11 +1,11 @@
 // What a person gets to read when something is wrong around the operator: the thing, and the fix.
+#include "operator_bench.h"
+
 #include <chrono>
 #include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include "operator_bench.h"
 
 namespace poolwarden::integration {
 namespace {
@@ -14,7 +14,8 @@ using namespace std::chrono_literals;
 using testing::AllOf;
 using testing::HasSubstr;
 
-const json kSpec = {{"selector", {{"matchLabels", {{"app", "vllm"}}}}}, {"targetPorts", {{{"number", 8000}}}}};
+const json kSpec = {{"selector", {{"matchLabels", {{"app", "vllm"}}}}},
+                    {"targetPorts", {{{"number", 8000}}}}};
 
 // Exit code and output of an operator that cannot start.
 void expect_refusal(OperatorBench& bench, const std::vector<std::string>& flags,
@@ -49,7 +50,8 @@ TEST(BadInput, UnreachableServerIsNoReasonToEnd) {
   bench.server().stop();
   ASSERT_NO_FATAL_FAILURE(bench.start());
   ASSERT_TRUE(bench.program().wait_for_line("cannot read pods", 20s)) << bench.output();
-  EXPECT_TRUE(eventually([&] { return bench.probe("/readyz").starts_with("500"); })) << bench.probe("/readyz");
+  EXPECT_TRUE(eventually([&] { return bench.probe("/readyz").starts_with("500"); }))
+      << bench.probe("/readyz");
   EXPECT_THAT(bench.probe("/healthz"), HasSubstr("200"));
   ASSERT_NO_FATAL_FAILURE(bench.stop());
 }
@@ -83,13 +85,16 @@ TEST(BadInput, MissingRbac) {
   bench.install_crd();
   bench.create_pods(1);
   bench.create_pool("vllm", kSpec);
-  bench.server().with_model([](apiserver::Model& model) { model.set_deny_rules({{"", "create", "configmaps"}}); });
+  bench.server().with_model([](apiserver::Model& model) {
+    model.set_deny_rules({{"", "create", "configmaps"}});
+  });
   ASSERT_NO_FATAL_FAILURE(bench.start());
   EXPECT_TRUE(eventually([&] {
     return bench.condition("vllm", "EndpointsPublished").starts_with("False Forbidden");
   })) << bench.condition("vllm", "EndpointsPublished")
       << bench.output();
-  EXPECT_THAT(bench.condition("vllm", "EndpointsPublished"), AllOf(HasSubstr("create"), HasSubstr("configmaps")));
+  EXPECT_THAT(bench.condition("vllm", "EndpointsPublished"),
+              AllOf(HasSubstr("create"), HasSubstr("configmaps")));
   bench.server().with_model([](apiserver::Model& model) { model.set_deny_rules({}); });
   EXPECT_TRUE(bench.publishes("vllm", {"vllm-0"})) << bench.output();
 }

@@ -1,5 +1,7 @@
-// The operator as a process, over real HTTP and TLS, while its API server misbehaves: whatever happens, the list
-// becomes true again and the process lives.
+// The operator as a process, over real HTTP and TLS, while its API server misbehaves: whatever happens, the
+// list becomes true again and the process lives.
+#include "operator_bench.h"
+
 #include <chrono>
 #include <string>
 #include <thread>
@@ -7,15 +9,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "operator_bench.h"
-
 namespace poolwarden::integration {
 namespace {
 
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
-const json kSpec = {{"selector", {{"matchLabels", {{"app", "vllm"}}}}}, {"targetPorts", {{{"number", 8000}}}}};
+const json kSpec = {{"selector", {{"matchLabels", {{"app", "vllm"}}}}},
+                    {"targetPorts", {{{"number", 8000}}}}};
 
 // What strikes, and whether connections are cut so that it strikes at once.
 struct Row {
@@ -24,7 +25,9 @@ struct Row {
   bool cut = true;
 };
 
-void PrintTo(const Row& row, std::ostream* out) { *out << row.situation; }
+void PrintTo(const Row& row, std::ostream* out) {
+  *out << row.situation;
+}
 
 class UnderFault : public testing::TestWithParam<Row> {};
 
@@ -61,9 +64,11 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Row{"watch lines arrive byte by byte", {rule("split", "watch", "pods", {{"bytes", 1}})}},
         Row{"watch lines arrive in odd pieces", {rule("split", "watch", "pods", {{"bytes", 173}})}},
-        Row{"a watch says nothing for a while", {rule("stall", "watch", "pods", {{"seconds", 3}, {"count", 1}})}},
-        Row{"a list is cut in its middle", {rule("gone_at_connect", "watch", "pods", {{"count", 1}}),
-                                            rule("cut", "list", "pods", {{"bytes", 500}, {"count", 2}})}},
+        Row{"a watch says nothing for a while",
+            {rule("stall", "watch", "pods", {{"seconds", 3}, {"count", 1}})}},
+        Row{"a list is cut in its middle",
+            {rule("gone_at_connect", "watch", "pods", {{"count", 1}}),
+             rule("cut", "list", "pods", {{"bytes", 500}, {"count", 2}})}},
         Row{"a watch is cut in the middle of a line", {rule("cut", "watch", "pods", {{"count", 1}})}},
         Row{"watches end as soon as they begin", {rule("empty_stream", "watch", "pods", {{"count", 4}})}},
         Row{"410 at connect", {rule("gone_at_connect", "watch", "pods", {{"count", 1}})}},
@@ -71,21 +76,28 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"an error inside the stream", {rule("error_in_stream", "watch", "pods", {{"count", 1}})}},
         Row{"conflicts on the ConfigMap", {rule("conflict", "patch", "configmaps", {{"count", 3}})}, false},
         Row{"429 with Retry-After on the ConfigMap",
-            {rule("too_many_requests", "patch", "configmaps", {{"count", 2}, {"seconds", 1}})}, false},
-        Row{"429 on watch and list", {rule("too_many_requests", "watch", "pods", {{"count", 1}, {"seconds", 1}}),
-                                      rule("too_many_requests", "list", "pods", {{"count", 1}, {"seconds", 1}})}},
+            {rule("too_many_requests", "patch", "configmaps", {{"count", 2}, {"seconds", 1}})},
+            false},
+        Row{"429 on watch and list",
+            {rule("too_many_requests", "watch", "pods", {{"count", 1}, {"seconds", 1}}),
+             rule("too_many_requests", "list", "pods", {{"count", 1}, {"seconds", 1}})}},
         Row{"500 on the ConfigMap", {rule("internal_error", "patch", "configmaps", {{"count", 3}})}, false},
         Row{"500 everywhere for a while", {rule("internal_error", "", "", {{"count", 12}})}},
-        Row{"a proxy's page instead of lists", {rule("gone_at_connect", "watch", "pods", {{"count", 1}}),
-                                                rule("html", "list", "pods", {{"count", 2}})}},
+        Row{"a proxy's page instead of lists",
+            {rule("gone_at_connect", "watch", "pods", {{"count", 1}}),
+             rule("html", "list", "pods", {{"count", 2}})}},
         Row{"broken JSON in a watch", {rule("garbage", "watch", "pods", {{"count", 2}})}},
-        Row{"broken JSON in a list", {rule("gone_at_connect", "watch", "pods", {{"count", 1}}),
-                                      rule("garbage", "list", "pods", {{"count", 1}})}},
+        Row{"broken JSON in a list",
+            {rule("gone_at_connect", "watch", "pods", {{"count", 1}}),
+             rule("garbage", "list", "pods", {{"count", 1}})}},
         Row{"a line of 100 MB", {rule("huge_line", "watch", "pods", {{"count", 1}})}},
-        Row{"stale lists", {rule("gone_at_connect", "watch", "pods", {{"count", 1}}),
-                            rule("stale_list", "list", "pods", {{"count", 2}, {"bytes", 5}})}},
+        Row{"stale lists",
+            {rule("gone_at_connect", "watch", "pods", {{"count", 1}}),
+             rule("stale_list", "list", "pods", {{"count", 2}, {"bytes", 5}})}},
         Row{"slow writes", {rule("delay_before", "patch", "", {{"seconds", 2}, {"count", 4}})}, false},
-        Row{"answers that come late", {rule("delay_after", "patch", "", {{"seconds", 2}, {"count", 4}})}, false},
+        Row{"answers that come late",
+            {rule("delay_after", "patch", "", {{"seconds", 2}, {"count", 4}})},
+            false},
         Row{"answers that are lost", {rule("lost_answer", "patch", "configmaps", {{"count", 1}})}, false},
         Row{"connections closed without an answer", {rule("drop_connection", "", "", {{"count", 6}})}}));
 
@@ -127,7 +139,8 @@ TEST(Operator, TellsOfAWithdrawalInOneLineOneEventAndOneMeasurement) {
   bench.create_pool("vllm", kSpec);
   ASSERT_NO_FATAL_FAILURE(bench.start());
   ASSERT_TRUE(bench.publishes("vllm", {"vllm-0", "vllm-1"})) << bench.output();
-  ASSERT_TRUE(eventually([&] { return bench.probe("/readyz").starts_with("200"); })) << bench.probe("/readyz");
+  ASSERT_TRUE(eventually([&] { return bench.probe("/readyz").starts_with("200"); }))
+      << bench.probe("/readyz");
   EXPECT_THAT(bench.probe("/healthz"), HasSubstr("200"));
   bench.terminate("vllm-0");
   ASSERT_TRUE(bench.publishes("vllm", {"vllm-1"})) << bench.output();
@@ -137,7 +150,8 @@ TEST(Operator, TellsOfAWithdrawalInOneLineOneEventAndOneMeasurement) {
     EXPECT_THAT(*line, HasSubstr(part));
   }
   EXPECT_TRUE(eventually([&] {
-    const json events = bench.request(kube::HttpMethod::kGet, "/apis/events.k8s.io/v1/namespaces/default/events");
+    const json events =
+        bench.request(kube::HttpMethod::kGet, "/apis/events.k8s.io/v1/namespaces/default/events");
     return events.dump().find("\"Withdrawn\"") != std::string::npos;
   }));
 }

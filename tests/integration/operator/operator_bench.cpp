@@ -50,7 +50,9 @@ OperatorBench::~OperatorBench() {
   std::filesystem::remove_all(directory_);
 }
 
-std::string OperatorBench::kubeconfig() const { return server_->kubeconfig_path(); }
+std::string OperatorBench::kubeconfig() const {
+  return server_->kubeconfig_path();
+}
 
 void OperatorBench::write_file(const std::string& name, const std::string& text) const {
   std::ofstream(directory_ + "/" + name) << text;
@@ -58,7 +60,11 @@ void OperatorBench::write_file(const std::string& name, const std::string& text)
 
 void OperatorBench::start(const std::vector<std::string>& flags, const std::string& log_to) {
   cluster::SpawnSpec spec;
-  spec.argv = {POOLWARDEN, "operator", "--kubeconfig", kubeconfig(), "--metrics-bind-address=127.0.0.1:0",
+  spec.argv = {POOLWARDEN,
+               "operator",
+               "--kubeconfig",
+               kubeconfig(),
+               "--metrics-bind-address=127.0.0.1:0",
                "--health-probe-bind-address=127.0.0.1:0"};
   spec.argv.insert(spec.argv.end(), flags.begin(), flags.end());
   if (!log_to.empty()) {
@@ -142,7 +148,8 @@ json OperatorBench::pool(const std::string& name) {
 std::string OperatorBench::condition(const std::string& name, const std::string& type) {
   for (const json& each : pool(name).value("/status/conditions"_json_pointer, json::array())) {
     if (each.value("type", "") != type) continue;
-    return fmt::format("{} {}: {}", each.value("status", ""), each.value("reason", ""), each.value("message", ""));
+    return fmt::format("{} {}: {}", each.value("status", ""), each.value("reason", ""),
+                       each.value("message", ""));
   }
   return "none";
 }
@@ -162,7 +169,7 @@ bool OperatorBench::publishes(const std::string& name, const std::vector<std::st
 }
 
 void OperatorBench::fault(const json& rule) {
-  const auto parsed = apiserver::parse_fault_rule(rule);
+  const auto parsed = apiserver::parse_fault_rule(json::parse(rule.dump()));
   ASSERT_TRUE(parsed) << parsed.error();
   server_->with_faults([&parsed](apiserver::FaultSet& faults) { faults.add(*parsed); });
 }

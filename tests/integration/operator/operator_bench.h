@@ -1,8 +1,11 @@
 // The real binary against the stand-in API server over TLS, and the few things a test does to both.
 //
-// Pods are written by the test as a kubelet would write them. Everything is on loopback; the operator ends with
-// the object.
+// Pods are written by the test as a kubelet would write them. Everything is on loopback; the operator ends
+// with the object.
 #pragma once
+
+#include "support/apiserver/server.h"
+#include "support/cluster/running_program.h"
 
 #include <chrono>
 #include <functional>
@@ -13,14 +16,12 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "support/apiserver/server.h"
-#include "support/cluster/running_program.h"
-
 namespace poolwarden::integration {
 
 using nlohmann::json;
 
-bool eventually(const std::function<bool()>& holds, std::chrono::milliseconds patience = std::chrono::seconds(60));
+bool eventually(const std::function<bool()>& holds,
+                std::chrono::milliseconds patience = std::chrono::seconds(60));
 
 class OperatorBench {
  public:
