@@ -28,9 +28,9 @@ std::string_view to_string(ErrorClass cls);
 
 struct Error {
   ErrorClass cls = ErrorClass::kTerminal;
-  int http_status = 0;        // 0 when no answer came
-  std::string reason;         // the API's machine-readable reason ("AlreadyExists", "Expired"); else ours
-  std::string message;        // for a person: what was done, to what, what went wrong, and the fix if known
+  int http_status = 0;  // 0 when no answer came
+  std::string reason;   // the API's machine-readable reason ("AlreadyExists", "Expired"); else ours
+  std::string message;  // for a person: what was done, to what, what went wrong, and the fix if known
   std::optional<std::chrono::milliseconds> retry_after;  // the server asked for this delay
 
   bool is_not_found() const { return cls == ErrorClass::kNotFound; }

@@ -82,14 +82,17 @@ void SimWorld::schedule_controllers(kube::Duration delay) {
 void SimWorld::step_controllers() {
   const auto wall = time_.now().wall;
   const bool changed = std::exchange(controllers_stale_, false);
-  const auto due = [wall](const std::optional<api::Timestamp>& deadline) { return deadline && *deadline <= wall; };
+  const auto due = [wall](const std::optional<api::Timestamp>& deadline) {
+    return deadline && *deadline <= wall;
+  };
   // Most of the time it is only a probe's turn, which concerns nobody but the kubelet.
   if (changed || due(deployments_.next_deadline())) deployments_.step(model_, wall);
   if (changed || due(replica_sets_.next_deadline())) replica_sets_.step(model_, wall);
   if (changed) scheduler_.step(model_, wall);
   kubelet_.step(model_, wall);
   kubelet_.carry_out(wall);
-  for (const auto& next : {deployments_.next_deadline(), replica_sets_.next_deadline(), kubelet_.next_deadline()}) {
+  for (const auto& next :
+       {deployments_.next_deadline(), replica_sets_.next_deadline(), kubelet_.next_deadline()}) {
     if (next) schedule_controllers(std::max<kube::Duration>(*next - wall, kControllerLatency));
   }
 }
