@@ -62,7 +62,9 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
     PoolRecord* record = table_.find(*key);
     const auto object = pools_.store().find(*key);
     if (record != nullptr && object) {
-      pool::Plan plan = pool::decide(snapshot(*record, *object, now), now);
+      const pool::Snapshot seen = snapshot(*record, *object, now);
+      pool::Plan plan = pool::decide(seen, now);
+      count_endpoints(*record, seen.pods.size());
       publish(*record, *object, plan, now, out);
       rest.emplace_back(*key, std::move(plan));
       come_back(*record, now);
@@ -75,6 +77,13 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
     if (record != nullptr && object) write_rest(*record, *object, plan, now, out);
   }
   unlabel_strays(now, out);
+}
+
+void OperatorCore::count_endpoints(const PoolRecord& record, std::size_t pods) {
+  Meters::EndpointCounts counts;
+  counts.ready = record.published.size();
+  counts.withdrawn = pods - std::min(pods, counts.ready);
+  meters_.endpoints(record.key.ns, record.key.name, counts);
 }
 
 // A key has one wait, and the earliest wins: so each pass names again whatever it still waits for (here and

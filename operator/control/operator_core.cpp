@@ -180,6 +180,7 @@ void OperatorCore::sweep(api::Now now) {
   if (now.mono < next_sweep_) return;
   next_sweep_ = now.mono + kSweepPeriod;
   ledger_.sweep(now.mono);
+  queue_.report_unfinished(now.mono);
   label_sets_.sweep();
   node_names_.sweep();
 }

@@ -154,6 +154,7 @@ class OperatorCore {
   bool settled() const;
   void index_pods();
   void come_back(const PoolRecord& record, api::Now now);
+  void count_endpoints(const PoolRecord& record, std::size_t pods);
   pool::Snapshot snapshot(PoolRecord& record, const api::InferencePool& pool, api::Now now);
   void see_pods(PoolRecord& record, pool::Snapshot& snapshot);
   void see_blindness(pool::Snapshot& snapshot) const;

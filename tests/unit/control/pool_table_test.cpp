@@ -1,0 +1,96 @@
+#include "control/pool_table.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace poolwarden::control {
+namespace {
+
+api::InferencePool pool(const std::string& name, const std::string& uid, const std::string& app) {
+  api::InferencePool made;
+  made.ns = "default";
+  made.name = name;
+  made.uid = uid;
+  if (!app.empty()) made.selector = api::LabelSelector{{{"app", app}}, {}};
+  return made;
+}
+
+api::Pod pod(const std::string& ns, const std::string& app) {
+  api::Pod made;
+  made.ns = ns;
+  made.labels = std::make_shared<const api::LabelMap>(api::LabelMap{{"app", app}});
+  return made;
+}
+
+std::vector<std::string> names(const std::vector<PoolRecord*>& records) {
+  std::vector<std::string> all;
+  for (const PoolRecord* record : records) all.push_back(record->key.name);
+  return all;
+}
+
+using Names = std::vector<std::string>;
+
+TEST(PoolTable, MatchesWithinTheNamespaceInNameOrder) {
+  PoolTable table;
+  EXPECT_TRUE(table.upsert(pool("b", "1", "vllm"), nullptr));
+  EXPECT_TRUE(table.upsert(pool("a", "2", "vllm"), nullptr));
+  EXPECT_TRUE(table.upsert(pool("c", "3", "other"), nullptr));
+  const api::Pod here = pod("default", "vllm");
+  EXPECT_EQ(names(table.matching(here)), (Names{"a", "b"}));
+  EXPECT_EQ(names(table.matching(pod("elsewhere", "vllm"))), Names{});
+  EXPECT_TRUE(table.remove({"default", "a"}));
+  EXPECT_EQ(names(table.matching(here)), Names{"b"}) << "the answer kept for these labels was thrown away";
+}
+
+TEST(PoolTable, SaysWhetherASelectionChanged) {
+  PoolTable table;
+  EXPECT_TRUE(table.upsert(pool("a", "1", "vllm"), nullptr)) << "new";
+  EXPECT_FALSE(table.upsert(pool("a", "1", "vllm"), nullptr)) << "the same again";
+  EXPECT_TRUE(table.upsert(pool("a", "1", "other"), nullptr)) << "another selector";
+  EXPECT_TRUE(table.upsert(pool("a", "2", "other"), nullptr)) << "a namesake";
+  api::InferencePool going = pool("a", "2", "other");
+  going.deleting = true;
+  EXPECT_TRUE(table.upsert(going, nullptr)) << "being deleted";
+  EXPECT_EQ(names(table.matching(pod("default", "other"))), Names{}) << "it selects nobody any more";
+}
+
+TEST(PoolTable, ANamesakeHasNoMemory) {
+  PoolTable table;
+  table.upsert(pool("a", "1", "vllm"), nullptr);
+  table.find({"default", "a"})->last_revision = 7;
+  table.upsert(pool("a", "1", "vllm"), nullptr);
+  EXPECT_EQ(table.find({"default", "a"})->last_revision, 7);
+  table.upsert(pool("a", "2", "vllm"), nullptr);
+  EXPECT_EQ(table.find({"default", "a"})->last_revision, 0);
+}
+
+TEST(PoolTable, TakesTheTargetsSelectorAndKeepsItWhenTheTargetGoes) {
+  PoolTable table;
+  api::InferencePool without = pool("a", "1", "");
+  without.scale_target = api::ScaleTargetRef{"apps/v1", "Deployment", "vllm"};
+  table.upsert(without, nullptr);
+  EXPECT_FALSE(table.find({"default", "a"})->selector_known);
+  EXPECT_EQ(names(table.matching(pod("default", "vllm"))), Names{});
+  api::Deployment target;
+  target.selector.match_labels = {{"app", "vllm"}};
+  EXPECT_TRUE(table.upsert(without, &target));
+  EXPECT_EQ(names(table.matching(pod("default", "vllm"))), Names{"a"});
+  EXPECT_FALSE(table.upsert(without, nullptr))
+      << "the target is missing: nothing is known, so nothing changes";
+  EXPECT_FALSE(table.find({"default", "a"})->selector_known);
+  EXPECT_EQ(names(table.matching(pod("default", "vllm"))), Names{"a"});
+}
+
+TEST(PoolTable, AnEmptySelectorMatchesNobody) {
+  PoolTable table;
+  api::InferencePool all = pool("a", "1", "");
+  all.selector = api::LabelSelector{};
+  table.upsert(all, nullptr);
+  EXPECT_EQ(names(table.matching(pod("default", "vllm"))), Names{});
+}
+
+}  // namespace
+}  // namespace poolwarden::control
