@@ -227,7 +227,7 @@ TEST(TransportStream, StreamsDoNotStandInTheWayOfCalls) {
   HttpsServer server(localhost_server(), [&](ServerConnection& connection, const ServerRequest& request) {
     if (request.target == "/watch") {
       connection.begin_chunked();
-      while (connection.chunk(std::string(1000, 'x')) && connection.pause(1ms)) {
+      while (connection.chunk(std::string(1000, 'x')) && connection.pause(10ms)) {
       }
       connection.close();
       return;
@@ -241,10 +241,12 @@ TEST(TransportStream, StreamsDoNotStandInTheWayOfCalls) {
   std::vector<std::shared_ptr<Recorder>> recorders;
   for (int i = 0; i < 10; ++i) {
     recorders.push_back(std::make_shared<Recorder>());
-    handles.push_back(transport->stream(get_request("/watch"), 60s, recorders.back()));
+    HttpRequest request = get_request("/watch");
+    request.deadline = kLong;
+    handles.push_back(transport->stream(request, 60s, recorders.back()));
   }
   for (const auto& recorder : recorders) {
-    ASSERT_TRUE(recorder->wait_for_head());
+    ASSERT_TRUE(recorder->wait_for_head()) << (recorder->error() ? recorder->error()->message : "");
   }
   for (int i = 0; i < 50; ++i) {
     const Answer answer = ask(*transport, patch_request("{}", false));
