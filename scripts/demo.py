@@ -27,6 +27,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BIN = os.path.join(ROOT, "build", "bin")
 FAST = os.environ.get("DEMO_FAST") == "1"
 PERIOD = 0.25 if FAST else 2.0
+INTERRUPTED = threading.Event()
 LONG_TOKENS = 60 if FAST else 400  # of 100 ms each
 POOLS = "/apis/poolwarden.io/v1alpha1/namespaces/default/inferencepools/vllm"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments/vllm"
@@ -171,6 +172,8 @@ class Stream:
             text = text if len(text) < 40 else text[:37] + "..."
             say(f"{label} {number}: {text}   <- {pod}, {time.monotonic() - started:.1f} s")
         except Exception as problem:  # whatever a client could see counts
+            if INTERRUPTED.is_set():
+                return
             with self.lock:
                 self.errors += 1
             say(f"{label} {number}: ERROR ({problem}) {pod}")
@@ -324,11 +327,13 @@ def main():
         if not os.access(os.path.join(BIN, program), os.X_OK):
             sys.exit(f"demo: {BIN}/{program} is not built; run: make demo")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with it ignored
     folder = tempfile.mkdtemp(prefix="poolwarden-demo-")
     processes = Processes(folder)
     try:
         return steps(folder, processes)
     except KeyboardInterrupt:
+        INTERRUPTED.set()
         say("\ninterrupted; stopping what was started")
         return 130
     except RuntimeError as problem:
