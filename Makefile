@@ -5,6 +5,9 @@
 MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
 LINT_JOBS ?= $(JOBS)
+# So that ccache, where it is installed, helps from one clone to the next.
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
 
 .DEFAULT_GOAL := build
 .PHONY: build demo test bench lint fmt asan tsan coverage fuzz clean help \
