@@ -49,14 +49,16 @@ void add_operator(CLI::App& app, OperatorOptions& options) {
                    "Serves /healthz and /readyz; 0 switches it off")
       ->capture_default_str();
   command->add_option("--log-format", options.log_format, "text or json")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, LogFormat>{{"text", LogFormat::kText}, {"json", LogFormat::kJson}}))
+      ->transform(CLI::CheckedTransformer(std::map<std::string, LogFormat>{{"text", LogFormat::kText},
+                                                                           {"json", LogFormat::kJson}})
+                      .description(""))
       ->default_str("text");
   command->add_option("--log-level", options.log_level, "debug, info, warn or error")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Level>{{"debug", Level::kDebug},
                                                                        {"info", Level::kInfo},
                                                                        {"warn", Level::kWarn},
-                                                                       {"error", Level::kError}}))
+                                                                       {"error", Level::kError}})
+                      .description(""))
       ->default_str("info");
 }
 
