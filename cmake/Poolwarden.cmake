@@ -20,7 +20,7 @@ if(POOLWARDEN_SANITIZE)
     -fsanitize=${POOLWARDEN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(poolwarden_flags INTERFACE -fsanitize=${POOLWARDEN_SANITIZE})
   # GCC 12 reports false positives of these in instrumented library code.
-  target_compile_options(poolwarden_flags INTERFACE -Wno-maybe-uninitialized)
+  target_compile_options(poolwarden_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 endif()
 if(POOLWARDEN_COVERAGE)
   target_compile_options(poolwarden_flags INTERFACE --coverage)

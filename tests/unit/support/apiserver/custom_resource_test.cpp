@@ -1,7 +1,6 @@
 // CustomResourceDefinitions and what they serve.
 #include "model_fixture.h"
 
-#include <filesystem>
 #include <fstream>
 
 namespace poolwarden::apiserver {
@@ -135,13 +134,18 @@ TEST_F(CustomResourceTest, UpdatesNeedAVersion) {
 }
 
 TEST_F(CustomResourceTest, ADefinitionComesAndGoes) {
-  post(kTanks, tank("a", json::object()));
+  const Answer owner = post(kTanks, tank("a", json::object()));
+  json owned = config_map("owned");
+  owned["metadata"]["ownerReferences"] = {
+      {{"apiVersion", "test.io/v1"}, {"kind", "Tank"}, {"name", "a"}, {"uid", owner.uid()}}};
+  post(kMapsPath, owned);
   const WatchCursor cursor = watch(std::string(kTanks) + "?watch=1");
   EXPECT_EQ(events(*cursor), std::vector<std::string>{"ADDED a"});
   EXPECT_EQ(get("/apis/test.io/v1").body["resources"][0]["name"], "tanks");
   EXPECT_EQ(remove("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/tanks.test.io").status, 200);
   EXPECT_EQ(get(kTanks).status, 404);
-  EXPECT_EQ(events(*cursor), std::vector<std::string>{"END"});
+  EXPECT_EQ(events(*cursor), (std::vector<std::string>{"DELETED a", "END"}));
+  EXPECT_EQ(get(std::string(kMapsPath) + "/owned").status, 404) << "and what they owned with them";
 }
 
 TEST_F(CustomResourceTest, ABadDefinitionIsRefused) {
@@ -163,10 +167,8 @@ TEST_F(CustomResourceTest, ABadDefinitionIsRefused) {
 }
 
 TEST_F(CustomResourceTest, OurOwnDefinitionIsServed) {
-  const std::filesystem::path path =
-      std::filesystem::path(__FILE__).parent_path() / "../../../../crds/poolwarden.io_inferencepools.yaml";
-  std::ifstream file(path);
-  ASSERT_TRUE(file) << path;
+  std::ifstream file(POOLWARDEN_CRD);
+  ASSERT_TRUE(file) << POOLWARDEN_CRD;
   load({std::istreambuf_iterator<char>(file), {}});
   const json pool = {
       {"apiVersion", "poolwarden.io/v1alpha1"},
