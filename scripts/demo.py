@@ -289,7 +289,7 @@ def steps(folder, processes):
     pause(6)
     show_who_serves(cluster)
 
-    say("\n6. Scale back to one, the guide's own way: on the Deployment. The pool follows.")
+    say("\n6. Scale back to one, on the Deployment this time. The pool follows.")
     cluster.scale("deployment", 1)
     wait_for("one endpoint", lambda: len(cluster.endpoints()) == 1, processes)
     wait_for("the pool's count", lambda: cluster.get(POOLS)["spec"]["replicas"] == 1, processes)
