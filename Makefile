@@ -11,7 +11,7 @@ export CCACHE_NOHASHDIR := 1
 
 .DEFAULT_GOAL := build
 .PHONY: build demo test bench lint fmt asan tsan coverage fuzz clean help \
-        setup-build setup-test setup-lint setup-fuzz setup-coverage
+        setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage
 
 build: setup-build ## Build the programs: build/bin/poolwarden
 	@cmake --preset release --log-level=WARNING
@@ -25,12 +25,12 @@ test: setup-test ## Run every test that needs no cluster
 	@cmake --build build-debug -j $(JOBS)
 	@ctest --test-dir build-debug --output-on-failure -j 2
 
-asan: setup-test ## Run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+asan: setup-sanitize ## Run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --preset asan --log-level=WARNING
 	@cmake --build build-asan -j $(JOBS)
 	@scripts/with_sanitizers.sh ctest --test-dir build-asan --output-on-failure -j 2
 
-tsan: setup-test ## Run the tests under ThreadSanitizer
+tsan: setup-sanitize ## Run the tests under ThreadSanitizer
 	@cmake --preset tsan --log-level=WARNING
 	@cmake --build build-tsan -j $(JOBS)
 	@scripts/with_sanitizers.sh ctest --test-dir build-tsan --output-on-failure -j 2
@@ -62,5 +62,5 @@ clean: ## Remove every build directory
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup-build setup-test setup-lint setup-fuzz setup-coverage: setup-%:
+setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage: setup-%:
 	@scripts/setup.sh $*

@@ -195,7 +195,7 @@ class World {
       return;
     }
     const Duration slowest = weather_.far_apart && generation % 2 == 0 ? 20ms : weather_.slowest;
-    later(random_time(slowest), [this, generation, slowest, sent = std::move(send)] {
+    later(random_time(slowest), [this, generation, sent = std::move(send)] {
       const Result<std::string> answer = server_.apply(sent.call);
       if (chance() < weather_.drop) {
         return;
