@@ -4,7 +4,7 @@
 
 #include <chrono>
 #include <string>
-#include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,7 +21,7 @@ const json kSpec = {{"selector", {{"matchLabels", {{"app", "vllm"}}}}},
 // What strikes, and whether connections are cut so that it strikes at once.
 struct Row {
   const char* situation;
-  json faults;
+  std::vector<json> faults;
   bool cut = true;
 };
 

@@ -50,10 +50,10 @@ struct Server::Impl {
   Timestamp refuse_until{};
   int listening = -1;  // the acceptor's descriptor, -1 while closed
 
+  boost::asio::io_context io;  // before the sockets, which refer to it until they are gone
   mutable std::mutex connections_mutex;
   std::list<Connection> connections;
 
-  boost::asio::io_context io;
   boost::asio::ip::tcp::acceptor acceptor;  // the accept thread's, once it runs
   std::thread accept_thread;
 

@@ -167,9 +167,9 @@ TEST(PodSax, ReadinessGates) {
   const GateRow rows[] = {
       {"no gate", {}, json::array(), ""},
       {"a gate nobody has answered", {"a"}, json::array(), "a"},
-      {"a gate that is False", {"a"}, {is("a", "False")}, "a"},
-      {"a gate that is Unknown", {"a"}, {is("a", "Unknown")}, "a"},
-      {"a gate that is met", {"a"}, {is("a", "True")}, ""},
+      {"a gate that is False", {"a"}, json::array({is("a", "False")}), "a"},
+      {"a gate that is Unknown", {"a"}, json::array({is("a", "Unknown")}), "a"},
+      {"a gate that is met", {"a"}, json::array({is("a", "True")}), ""},
       {"the first unmet of several", {"a", "b", "c"}, {is("a", "True"), is("c", "False")}, "b"},
   };
   for (const GateRow& row : rows) {
