@@ -156,6 +156,7 @@ struct Model::Impl {
   };
   Outcome<Removal> remove_object(const Context& context, const ResourcePtr& type, const ObjectKey& key,
                                  const json& delete_options);
+  void remove_custom_objects(const json& crd);
   Removal finish_or_mark(const ResourcePtr& type, const ObjectKey& key, const Object& old, json body,
                          bool immediate);
 

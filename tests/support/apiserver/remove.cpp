@@ -75,13 +75,21 @@ Model::Impl::Removal Model::Impl::finish_or_mark(const ResourcePtr& type, const 
   // The last state is stored before it goes, so that watchers see the finalizers gone.
   if (body != old.body())
     shelf(*type).objects[key] = std::make_shared<const Object>(std::move(body), old.revision());
-  if (type->plural == "customresourcedefinitions") {
-    const ObjectPtr crd = find(*type, key);
-    shelves.erase(text_at(crd->body(), {"spec", "group"}) + "/" +
-                  text_at(crd->body(), {"spec", "names", "plural"}));
-    registry.undefine(crd->body());
-  }
+  if (type->plural == "customresourcedefinitions") remove_custom_objects(find(*type, key)->body());
   return {erase(type, key), true};
+}
+
+// The objects go with their definition. The real server waits for their finalizers; here they go at once.
+void Model::Impl::remove_custom_objects(const json& crd) {
+  const std::string group = text_at(crd, {"spec", "group"});
+  const std::string plural = text_at(crd, {"spec", "names", "plural"});
+  for (const ResourcePtr& type : std::vector<ResourcePtr>(registry.all())) {
+    if (type->group != group || type->plural != plural) continue;
+    std::vector<ObjectKey> keys;
+    for (const auto& [key, object] : shelf(*type).objects) keys.push_back(key);
+    for (const ObjectKey& key : keys) erase(type, key);
+  }
+  registry.undefine(crd);
 }
 
 Outcome<Model::Impl::Removal> Model::Impl::remove_object(const Context& context, const ResourcePtr& type,

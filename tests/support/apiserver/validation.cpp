@@ -410,9 +410,10 @@ void check_no_new_finalizers(const json& before, const json& after, Problems& pr
 
 void check_builtin_update(const ResourceInfo& type, const json& before, const json& after,
                           Problems& problems) {
-  const auto part = [](const json& object, std::initializer_list<std::string_view> path) {
+  static const json kNothing;
+  const auto part = [](const json& object, std::initializer_list<std::string_view> path) -> const json& {
     const json* found = find_path(object, path);
-    return found != nullptr ? *found : json();
+    return found != nullptr ? *found : kNothing;
   };
   if (type.plural == "pods") {
     if (part(before, {"spec"}) != part(after, {"spec"}) &&

@@ -152,6 +152,8 @@ TEST_F(DeletionTest, ANamespaceGoesWithItsContent) {
   const Answer refused = post(inside + "configmaps", config_map("late"));
   EXPECT_EQ(refused.status, 403);
   EXPECT_THAT(refused.message(), HasSubstr("because it is being terminated"));
+  patch("/api/v1/namespaces/ns", {{"metadata", {{"labels", {{"x", "y"}}}}}});
+  EXPECT_EQ(status_of("/api/v1/namespaces/ns"), 200) << "a change does not end the waiting";
   remove(inside + "pods/p", {{"gracePeriodSeconds", 0}});
   EXPECT_EQ(status_of("/api/v1/namespaces/ns"), 404);
 }

@@ -208,13 +208,13 @@ TEST_F(ListWatchTest, TheListenerHearsEveryChange) {
   EXPECT_EQ(heard.back(), "configmaps");
 }
 
-TEST_F(ListWatchTest, TenThousandPodsAreAtHand) {
+TEST_F(ListWatchTest, ThousandsOfPodsAreAtHand) {
   json body = pod("p");
-  for (int i = 0; i < 10'000; ++i) {
+  for (int i = 0; i < 2'000; ++i) {
     body["metadata"]["name"] = "p" + std::to_string(i);
     ASSERT_EQ(post(kPodsPath, body).status, 201);
   }
-  EXPECT_EQ(get(std::string(kPodsPath) + "?limit=500").body["metadata"]["remainingItemCount"], 9'500);
+  EXPECT_EQ(get(std::string(kPodsPath) + "?limit=500").body["metadata"]["remainingItemCount"], 1'500);
 }
 
 }  // namespace
