@@ -24,14 +24,24 @@ const json* field(const json& object, const char* name) {
   return it == object.end() || it->is_null() ? nullptr : &*it;
 }
 
-// A parser that gives up on deep nesting, which would otherwise cost stack.
-std::optional<json> parse_json(std::string_view body) {
-  const json::parser_callback_t depth_guard = [](int depth, json::parse_event_t, json&) {
-    return depth <= kMaxDepth;
-  };
-  json parsed = json::parse(body, depth_guard, /*allow_exceptions=*/false);
-  if (parsed.is_discarded()) return std::nullopt;
-  return parsed;
+// Looked at before parsing: the library's own depth callback costs quadratic time on a body of '['.
+bool nests_too_deeply(std::string_view body) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < body.size(); ++i) {
+    const char c = body[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kMaxDepth) return true;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return false;
 }
 
 Checked read_integer(const json& body, const char* name, int low, int high, std::optional<int>& out) {
@@ -200,16 +210,17 @@ ApiError bad_request(std::string message, std::string param) {
 
 tl::expected<Generation, ApiError> parse_generation(Endpoint endpoint, std::string_view text,
                                                     const Options& options) {
-  const std::optional<json> body = parse_json(text);
-  if (!body) return tl::unexpected(bad_request("the body is not JSON"));
-  if (!body->is_object()) return tl::unexpected(bad_request("the body must be a JSON object"));
+  if (nests_too_deeply(text)) return tl::unexpected(bad_request("the body is nested too deeply"));
+  const json body = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (body.is_discarded()) return tl::unexpected(bad_request("the body is not JSON"));
+  if (!body.is_object()) return tl::unexpected(bad_request("the body must be a JSON object"));
   Generation out;
   out.endpoint = endpoint;
-  if (auto ok = read_model(*body, options, out); !ok) return tl::unexpected(ok.error());
-  auto prompts = endpoint == Endpoint::kChat ? read_messages(*body, out) : read_prompts(*body, out);
+  if (auto ok = read_model(body, options, out); !ok) return tl::unexpected(ok.error());
+  auto prompts = endpoint == Endpoint::kChat ? read_messages(body, out) : read_prompts(body, out);
   if (!prompts) return tl::unexpected(prompts.error());
-  if (auto ok = read_lengths(*body, options, out); !ok) return tl::unexpected(ok.error());
-  if (auto ok = read_streaming(*body, out); !ok) return tl::unexpected(ok.error());
+  if (auto ok = read_lengths(body, options, out); !ok) return tl::unexpected(ok.error());
+  if (auto ok = read_streaming(body, out); !ok) return tl::unexpected(ok.error());
   return out;
 }
 

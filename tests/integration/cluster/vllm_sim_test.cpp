@@ -178,9 +178,15 @@ TEST_F(VllmSim, BoundsTheBodyAndItsNesting) {
   const auto large = post("/v1/completions", std::string(5U << 20U, 'x'));
   ASSERT_TRUE(large);
   EXPECT_EQ(large->status, 413);
-  const auto deep = post("/v1/completions", std::string(1U << 20U, '['));
+  const auto deep = post("/v1/completions", std::string(4U << 20U, '['));
   ASSERT_TRUE(deep);
   EXPECT_EQ(deep->status, 400);
+  EXPECT_THAT(deep->body, HasSubstr("nested too deeply"));
+  const std::string quoted(1000, '[');
+  EXPECT_EQ(
+      post("/v1/completions", R"({"model": "facebook/opt-125m", "prompt": "\")" + quoted + "\"}")->status,
+      200)
+      << "brackets in a text do not nest";
   EXPECT_EQ(get("/health")->status, 200);
 }
 
@@ -211,26 +217,37 @@ TEST_F(VllmSim, TheSeedRotatesTheWords) {
 }
 
 TEST_F(VllmSim, RunsMaxNumSeqsAtOnceAndCountsTheOthersAsWaiting) {
-  start({"--max-num-seqs", "2", "--time-to-first-token", "3000"});
+  start({"--max-num-seqs", "2", "--time-to-first-token", "600000"});
+  std::vector<std::unique_ptr<httplib::Client>> clients;
   std::vector<std::thread> threads;
   for (int i = 0; i < 3; ++i) {
-    threads.emplace_back([this] { EXPECT_EQ(post("/v1/completions", kPrompt)->status, 200); });
+    clients.push_back(client());
+    threads.emplace_back([asker = clients.back().get()] {
+      EXPECT_FALSE(asker->Post("/v1/completions", kPrompt, "application/json"));
+    });
   }
-  EXPECT_TRUE(busy_with(2));
-  EXPECT_EQ(metric("vllm:num_requests_waiting"), 1);
+  EXPECT_TRUE(eventually([this] {
+    return metric("vllm:num_requests_running") == 2 && metric("vllm:num_requests_waiting") == 1;
+  }));
   EXPECT_EQ(metric("vllm:kv_cache_usage_perc"), 1);
+  for (const auto& asker : clients) asker->stop();
   for (std::thread& thread : threads) thread.join();
-  EXPECT_TRUE(busy_with(0));
-  EXPECT_EQ(metric("vllm:request_success_total", "finished_reason=\"length\""), 3);
+  EXPECT_TRUE(eventually([this] {
+    return metric("vllm:num_requests_running") == 0 && metric("vllm:num_requests_waiting") == 0;
+  }));
 }
 
 TEST_F(VllmSim, ShowsEachDataParallelEngine) {
-  start({"--data-parallel-size", "2", "--time-to-first-token", "2000"});
-  std::thread first([this] { post("/v1/completions", kPrompt); });
-  std::thread second([this] { post("/v1/completions", kPrompt); });
+  start({"--data-parallel-size", "2", "--time-to-first-token", "600000"});
+  const auto asker = client();
+  const auto other = client();
+  std::thread first([&asker] { asker->Post("/v1/completions", kPrompt, "application/json"); });
+  std::thread second([&other] { other->Post("/v1/completions", kPrompt, "application/json"); });
   EXPECT_TRUE(busy_with(2));
   EXPECT_EQ(metric("vllm:num_requests_running", "engine=\"0\""), 1);
   EXPECT_EQ(metric("vllm:num_requests_running", "engine=\"1\""), 1);
+  asker->stop();
+  other->stop();
   first.join();
   second.join();
 }
@@ -264,14 +281,15 @@ TEST_F(VllmSim, SigtermCutsRequestsInFlight) {
   std::thread request([&] { answered = static_cast<bool>(post("/v1/completions", kPrompt)); });
   EXPECT_TRUE(busy_with(1));
   sim_->signal(SIGTERM);
-  EXPECT_EQ(sim_->wait_for_exit(kPatience), 0);
+  EXPECT_EQ(sim_->wait_for_exit(kPatience), 0) << sim_->output();
   request.join();
   EXPECT_FALSE(answered);
   EXPECT_FALSE(get("/health")) << "nobody listens any more";
 }
 
 TEST_F(VllmSim, WithAShutdownTimeoutRequestsInFlightFinishAndNewOnesAreRefused) {
-  start({"--time-to-first-token", "3000", "--shutdown-timeout", "60"});
+  // Long enough for the steps below on a busy machine.
+  start({"--time-to-first-token", "6000", "--shutdown-timeout", "60"});
   std::atomic<int> status{0};
   std::thread request([&] {
     const auto result = post("/v1/completions", kPrompt);
@@ -284,7 +302,7 @@ TEST_F(VllmSim, WithAShutdownTimeoutRequestsInFlightFinishAndNewOnesAreRefused) 
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->status, 503);
   EXPECT_EQ(get("/health")->status, 200) << "as vLLM's, it says nothing about draining";
-  EXPECT_EQ(sim_->wait_for_exit(kPatience), 0);
+  EXPECT_EQ(sim_->wait_for_exit(kPatience), 0) << sim_->output();
   request.join();
   EXPECT_EQ(status, 200);
 }
@@ -294,7 +312,7 @@ TEST_F(VllmSim, TheShutdownTimeoutIsALimit) {
   std::thread request([&] { EXPECT_FALSE(post("/v1/completions", kPrompt)); });
   EXPECT_TRUE(busy_with(1));
   sim_->signal(SIGTERM);
-  EXPECT_EQ(sim_->wait_for_exit(kPatience), 0);
+  EXPECT_EQ(sim_->wait_for_exit(kPatience), 0) << sim_->output();
   EXPECT_THAT(sim_->output(), HasSubstr("Aborting 1 requests in flight"));
   request.join();
 }

@@ -101,10 +101,10 @@ void Kubelet::observe(Model& model, Timestamp now) {
     const auto known = entries_.find(uid);
     if (known != entries_.end()) {
       Entry& entry = known->second;
-      if (entry.pod->revision() != pod->revision()) {
+      if (entry.pod->revision() != pod->revision() && !down_.contains(entry.node)) {
         entry.pod = pod;
         entry.dirty = true;
-        if (!down_.contains(entry.node)) queue(entry, entry.machine.observe(body, now));
+        queue(entry, entry.machine.observe(body, now));
       }
     } else if (!text_at(body, {"spec", "nodeName"}).empty() && !is_finished(body)) {
       if (!down_.contains(text_at(body, {"spec", "nodeName"}))) add(pod, now);

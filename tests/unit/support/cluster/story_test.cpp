@@ -262,6 +262,22 @@ TEST_F(Story, AFailedPodIsReplaced) {
   EXPECT_FALSE(names().contains(pod));
 }
 
+TEST_F(Story, APodDeletedWhileItsNodeIsDownGoesWhenTheNodeIsBack) {
+  make();
+  apply(kDeployment);
+  cluster_->advance(10s);
+  const json pod = pods().front();
+  const std::string node = text_at(pod, {"spec", "nodeName"});
+  cluster_->kubelet().set_node_down(node, true);
+  erase(name_of(pod));
+  cluster_->advance(5min);
+  EXPECT_TRUE(cluster_->model().find(kube::kPods, "default", name_of(pod))) << "nobody is there to stop it";
+  cluster_->kubelet().set_node_down(node, false);
+  cluster_->advance(5s);
+  EXPECT_FALSE(cluster_->model().find(kube::kPods, "default", name_of(pod)));
+  EXPECT_EQ(ready().size(), 3U);
+}
+
 TEST_F(Story, ARollingUpdateNeverHasFewerReadyThanAllowed) {
   make();
   apply(kDeployment);
