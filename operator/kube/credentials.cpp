@@ -165,7 +165,7 @@ Credentials::~Credentials() {
   }
 }
 
-void Credentials::get(Done done) {
+void Credentials::get(const Done& done) {
   const WallTime now = clock_();
   if (const auto* token = std::get_if<BearerToken>(&config_)) {
     return done(Credential{"Bearer " + token->token, {}, {}, 0});
@@ -189,7 +189,7 @@ void Credentials::get(Done done) {
     } else if (stopping_) {
       at_hand = Failure("shutting down");
     } else {
-      waiting_.push_back(std::move(done));
+      waiting_.push_back(done);
     }
   }
   if (at_hand) {

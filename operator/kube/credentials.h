@@ -55,7 +55,7 @@ class Credentials {
   Credentials& operator=(const Credentials&) = delete;
 
   // Calls `done` once: before returning if a usable credential is at hand, else from the object's thread.
-  void get(Done done);
+  void get(const Done& done);
   // The API server answered 401 to `generation`. True if asking again may give something else.
   bool refused(std::uint64_t generation);
 

@@ -222,7 +222,7 @@ bool EnvelopeSax::scalar(Note note_it, Forward forward, bool is_null) {
       return fail("an item is not an object");
     case Where::kTop:
       // Go writes an empty list as null now and then. An empty object it never does.
-      if (field_ == Field::kObjects && !(is_null && envelope_ == Envelope::kList)) {
+      if (field_ == Field::kObjects && (!is_null || envelope_ != Envelope::kList)) {
         return fail(envelope_ == Envelope::kWatch ? "\"object\" is not an object"
                                                   : "\"items\" is not an array");
       }

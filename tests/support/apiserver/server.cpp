@@ -88,7 +88,7 @@ tl::expected<void, std::string> Server::Impl::listen(std::uint16_t on_port) {
 }
 
 std::string Server::Impl::url() const {
-  return fmt::format("{}://{}:{}", options.tls ? "https" : "http", options.address, port);
+  return fmt::format("{}://{}:{}", options.tls ? "https" : "http", options.address, port.load());
 }
 
 std::string Server::Impl::kubeconfig() const {

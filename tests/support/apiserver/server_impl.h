@@ -35,8 +35,8 @@ struct Server::Impl {
   ServerOptions options;
   Credentials credentials;
   std::map<ServerCertificate, SslContext> contexts;
-  std::uint16_t port = 0;
 
+  std::atomic<std::uint16_t> port{0};
   std::atomic<ServerCertificate> certificate;
   std::atomic<std::uint64_t> served{0};
 
