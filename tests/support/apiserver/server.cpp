@@ -83,7 +83,7 @@ tl::expected<void, std::string> Server::Impl::listen(std::uint16_t on_port) {
         fmt::format("cannot listen on {}:{}: {}", options.address, on_port, error.message()));
   }
   listening = acceptor.native_handle();
-  port = acceptor.local_endpoint().port();
+  if (port == 0) port = acceptor.local_endpoint().port();  // never written again: others read it
   return {};
 }
 
