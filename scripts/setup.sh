@@ -40,7 +40,7 @@ lint=(
   "shellcheck|shell scripts"
 )
 # clang builds the sanitized programs in half of g++'s time.
-sanitize=("clang-16|sanitizers" "libclang-rt-16-dev|sanitizer runtimes")
+sanitize=("clang-16|sanitizers" "libclang-rt-16-dev|sanitizer runtimes" "llvm-16|names in their reports")
 fuzz=("clang-16|libFuzzer" "libclang-rt-16-dev|sanitizer runtimes")
 coverage=("gcovr|coverage report")
 

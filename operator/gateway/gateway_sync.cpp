@@ -252,7 +252,7 @@ void GatewaySync::note_api_server(kube::TimePoint now) {
     }
     last_api_problem_ = problem;
   }
-  if (informer_.synced() && informer_.store().size() == 0 && !told_of_absence_) {
+  if (informer_.synced() && informer_.store().empty() && !told_of_absence_) {
     told_of_absence_ = true;
     log_.warn("there is no such ConfigMap yet: is the pool's name right, and does the operator run?",
               {{"namespace", options_.ns}, {"config_map", options_.config_map}});

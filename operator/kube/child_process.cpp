@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <optional>
 #include <poll.h>
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers)
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -15,7 +15,7 @@
 
 #include <fmt/format.h>
 
-extern char** environ;
+extern char** environ;  // NOLINT(readability-redundant-declaration)
 
 namespace poolwarden::kube {
 namespace {

@@ -1,4 +1,5 @@
-#define _TURN_OFF_PLATFORM_STRING  // cpprestsdk would define U() as a macro
+// cpprestsdk would define U() as a macro. NOLINTNEXTLINE(bugprone-reserved-identifier)
+#define _TURN_OFF_PLATFORM_STRING
 #include "kube/cpprest_transport.h"
 
 #include "kube/credentials.h"

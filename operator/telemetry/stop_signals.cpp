@@ -26,7 +26,8 @@ StopSignals::StopSignals() {
 
 StopSignals::~StopSignals() {
   done_ = true;
-  pthread_kill(thread_.native_handle(), SIGTERM);  // wakes the wait
+  // Wakes the wait. NOLINTNEXTLINE(bugprone-bad-signal-to-kill-thread)
+  pthread_kill(thread_.native_handle(), SIGTERM);
   thread_.join();
 }
 
