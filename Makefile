@@ -30,10 +30,10 @@ asan: setup-sanitize ## Run the tests under AddressSanitizer and UndefinedBehavi
 	@cmake --build build-asan -j $(JOBS)
 	@scripts/with_sanitizers.sh ctest --test-dir build-asan --output-on-failure -j 2
 
-tsan: setup-sanitize ## Run the tests under ThreadSanitizer
+tsan: setup-sanitize ## Run the tests under ThreadSanitizer (TSAN_TESTS='-LE integration': those of one process)
 	@cmake --preset tsan --log-level=WARNING
 	@cmake --build build-tsan -j $(JOBS)
-	@scripts/with_sanitizers.sh ctest --test-dir build-tsan --output-on-failure -j 2
+	@scripts/with_sanitizers.sh ctest --test-dir build-tsan --output-on-failure -j 2 $(TSAN_TESTS)
 
 bench: setup-test build ## Measure latency, throughput and memory, and print a table (BENCH_FAST=1: shorter)
 	@cmake --build build -j $(JOBS) --target benchmarks
