@@ -82,8 +82,7 @@ HttpResponse MemoryApi::write(const kube::HttpRequest& request) {
     const auto found = objects_.find(path);
     if (found == objects_.end())
       return answer({{"reason", "NotFound"}, {"code", 404}, {"message", path}}, 404);
-    // One writer: there is nothing it could disagree with.
-    if (body.contains("metadata")) body["metadata"].erase("resourceVersion");
+    body["metadata"].erase("resourceVersion");  // one writer: there is nothing it could disagree with
     found->second.merge_patch(body);
   }
   json& object = objects_[path];

@@ -5,7 +5,6 @@
 #include "support/apiserver/selector.h"
 
 #include <functional>
-#include <optional>
 
 #include <fmt/format.h>
 
@@ -182,8 +181,8 @@ std::vector<Column> names(std::initializer_list<Column> columns) {
   return columns;
 }
 
-// Those with columns that only -o wide shows.
-std::optional<Printer> wide_printer(const std::string& p) {
+Printer printer_of(const ResourceInfo& type) {
+  const std::string& p = type.plural;
   if (p == "pods") {
     return {names({{"Name", "string"},
                    {"Ready", "string"},
@@ -228,12 +227,6 @@ std::optional<Printer> wide_printer(const std::string& p) {
                    {"Selector", "string", 1}}),
             service_cells};
   }
-  return std::nullopt;
-}
-
-Printer printer_of(const ResourceInfo& type) {
-  const std::string& p = type.plural;
-  if (std::optional<Printer> wide = wide_printer(p)) return std::move(*wide);
   if (p == "nodes") {
     return {names({{"Name", "string"},
                    {"Status", "string"},
