@@ -218,36 +218,39 @@ TEST_F(VllmSim, TheSeedRotatesTheWords) {
 
 TEST_F(VllmSim, RunsMaxNumSeqsAtOnceAndCountsTheOthersAsWaiting) {
   start({"--max-num-seqs", "2", "--time-to-first-token", "600000"});
-  std::vector<std::unique_ptr<httplib::Client>> clients;
   std::vector<std::thread> threads;
   for (int i = 0; i < 3; ++i) {
-    clients.push_back(client());
-    threads.emplace_back([asker = clients.back().get()] {
-      EXPECT_FALSE(asker->Post("/v1/completions", kPrompt, "application/json"));
-    });
+    threads.emplace_back([this] { EXPECT_FALSE(post("/v1/completions", kPrompt)); });
   }
   EXPECT_TRUE(eventually([this] {
     return metric("vllm:num_requests_running") == 2 && metric("vllm:num_requests_waiting") == 1;
   }));
   EXPECT_EQ(metric("vllm:kv_cache_usage_perc"), 1);
-  for (const auto& asker : clients) asker->stop();
+  sim_->signal(SIGKILL);  // ends the three
   for (std::thread& thread : threads) thread.join();
-  EXPECT_TRUE(eventually([this] {
-    return metric("vllm:num_requests_running") == 0 && metric("vllm:num_requests_waiting") == 0;
-  }));
+}
+
+TEST_F(VllmSim, AWaitingRequestGetsTheNextFreePlace) {
+  start({"--max-num-seqs", "1", "--time-to-first-token", "100"});
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([this] {
+      const auto result = post("/v1/completions", kPrompt);
+      EXPECT_TRUE(result && result->status == 200);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(metric("vllm:request_success_total", "finished_reason=\"length\""), 3);
 }
 
 TEST_F(VllmSim, ShowsEachDataParallelEngine) {
   start({"--data-parallel-size", "2", "--time-to-first-token", "600000"});
-  const auto asker = client();
-  const auto other = client();
-  std::thread first([&asker] { asker->Post("/v1/completions", kPrompt, "application/json"); });
-  std::thread second([&other] { other->Post("/v1/completions", kPrompt, "application/json"); });
+  std::thread first([this] { post("/v1/completions", kPrompt); });
+  std::thread second([this] { post("/v1/completions", kPrompt); });
   EXPECT_TRUE(busy_with(2));
   EXPECT_EQ(metric("vllm:num_requests_running", "engine=\"0\""), 1);
   EXPECT_EQ(metric("vllm:num_requests_running", "engine=\"1\""), 1);
-  asker->stop();
-  other->stop();
+  sim_->signal(SIGKILL);
   first.join();
   second.join();
 }
