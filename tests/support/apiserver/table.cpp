@@ -1,10 +1,10 @@
-#include "support/apiserver/table.h"
-
 #include "support/apiserver/json_path.h"
 #include "support/apiserver/json_util.h"
 #include "support/apiserver/selector.h"
+#include "support/apiserver/table.h"
 
 #include <functional>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -181,52 +181,58 @@ std::vector<Column> names(std::initializer_list<Column> columns) {
   return columns;
 }
 
-Printer printer_of(const ResourceInfo& type) {
-  const std::string& p = type.plural;
+// Those with columns that only -o wide shows.
+std::optional<Printer> wide_printer(const std::string& p) {
   if (p == "pods") {
-    return {names({{"Name", "string"},
-                   {"Ready", "string"},
-                   {"Status", "string"},
-                   {"Restarts", "string"},
-                   {"Age", "string"},
-                   {"IP", "string", 1},
-                   {"Node", "string", 1},
-                   {"Nominated Node", "string", 1},
-                   {"Readiness Gates", "string", 1}}),
-            pod_cells};
+    return Printer{names({{"Name", "string"},
+                          {"Ready", "string"},
+                          {"Status", "string"},
+                          {"Restarts", "string"},
+                          {"Age", "string"},
+                          {"IP", "string", 1},
+                          {"Node", "string", 1},
+                          {"Nominated Node", "string", 1},
+                          {"Readiness Gates", "string", 1}}),
+                   pod_cells};
   }
   if (p == "deployments") {
-    return {names({{"Name", "string"},
-                   {"Ready", "string"},
-                   {"Up-to-date", "integer"},
-                   {"Available", "integer"},
-                   {"Age", "string"},
-                   {"Containers", "string", 1},
-                   {"Images", "string", 1},
-                   {"Selector", "string", 1}}),
-            deployment_cells};
+    return Printer{names({{"Name", "string"},
+                          {"Ready", "string"},
+                          {"Up-to-date", "integer"},
+                          {"Available", "integer"},
+                          {"Age", "string"},
+                          {"Containers", "string", 1},
+                          {"Images", "string", 1},
+                          {"Selector", "string", 1}}),
+                   deployment_cells};
   }
   if (p == "replicasets") {
-    return {names({{"Name", "string"},
-                   {"Desired", "integer"},
-                   {"Current", "integer"},
-                   {"Ready", "integer"},
-                   {"Age", "string"},
-                   {"Containers", "string", 1},
-                   {"Images", "string", 1},
-                   {"Selector", "string", 1}}),
-            replica_set_cells};
+    return Printer{names({{"Name", "string"},
+                          {"Desired", "integer"},
+                          {"Current", "integer"},
+                          {"Ready", "integer"},
+                          {"Age", "string"},
+                          {"Containers", "string", 1},
+                          {"Images", "string", 1},
+                          {"Selector", "string", 1}}),
+                   replica_set_cells};
   }
   if (p == "services") {
-    return {names({{"Name", "string"},
-                   {"Type", "string"},
-                   {"Cluster-IP", "string"},
-                   {"External-IP", "string"},
-                   {"Port(s)", "string"},
-                   {"Age", "string"},
-                   {"Selector", "string", 1}}),
-            service_cells};
+    return Printer{names({{"Name", "string"},
+                          {"Type", "string"},
+                          {"Cluster-IP", "string"},
+                          {"External-IP", "string"},
+                          {"Port(s)", "string"},
+                          {"Age", "string"},
+                          {"Selector", "string", 1}}),
+                   service_cells};
   }
+  return std::nullopt;
+}
+
+Printer printer_of(const ResourceInfo& type) {
+  const std::string& p = type.plural;
+  if (std::optional<Printer> wide = wide_printer(p)) return std::move(*wide);
   if (p == "nodes") {
     return {names({{"Name", "string"},
                    {"Status", "string"},
