@@ -1,7 +1,8 @@
+#include "support/apiserver/table.h"
+
 #include "support/apiserver/json_path.h"
 #include "support/apiserver/json_util.h"
 #include "support/apiserver/selector.h"
-#include "support/apiserver/table.h"
 
 #include <functional>
 #include <optional>
