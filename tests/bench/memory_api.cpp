@@ -82,7 +82,8 @@ HttpResponse MemoryApi::write(const kube::HttpRequest& request) {
     const auto found = objects_.find(path);
     if (found == objects_.end())
       return answer({{"reason", "NotFound"}, {"code", 404}, {"message", path}}, 404);
-    body["metadata"].erase("resourceVersion");  // one writer: there is nothing it could disagree with
+    // One writer: there is nothing it could disagree with. An Event's patch has no metadata at all.
+    if (body.contains("metadata")) body["metadata"].erase("resourceVersion");
     found->second.merge_patch(body);
   }
   json& object = objects_[path];
