@@ -20,8 +20,8 @@ class KubeconfigMistake : public std::runtime_error {
 // One named cluster, user or context, with where it stands.
 class KubeconfigEntry {
  public:
-  KubeconfigEntry(std::string file, std::string title, YAML::Node node)
-      : file_(std::move(file)), title_(std::move(title)), node_(std::move(node)) {}
+  KubeconfigEntry(std::string file, std::string title, const YAML::Node& node)
+      : file_(std::move(file)), title_(std::move(title)), node_(node) {}
 
   bool has(const char* key) const;
   std::string text(const char* key) const;       // empty if absent
