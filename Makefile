@@ -10,7 +10,7 @@ export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench lint fmt asan tsan coverage fuzz clean help \
+.PHONY: build demo test image bench lint fmt asan tsan coverage fuzz clean help \
         setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage
 
 build: setup-build ## Build the programs: build/bin/poolwarden
@@ -24,6 +24,9 @@ test: setup-test ## Run every test that needs no cluster
 	@cmake --preset debug --log-level=WARNING
 	@cmake --build build-debug -j $(JOBS)
 	@ctest --test-dir build-debug --output-on-failure -j 2
+
+image: build ## Build the container image, without a container engine: build/image/poolwarden.tar
+	@scripts/images.sh build/image poolwarden
 
 asan: setup-sanitize ## Run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --preset asan --log-level=WARNING

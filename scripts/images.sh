@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Builds container images from the programs in build/bin, without a container engine.
+#
+#   scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy]...     OUTDIR/NAME.tar each; without a name, poolwarden
+#
+# BIN=<directory> takes the programs from there instead. The second and third are what the examples and the tests on a
+# real Kubernetes run behind and in front of a pool.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+out=${1:?usage: scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy]...}
+shift
+[[ $# -gt 0 ]] || set -- poolwarden
+bin=${BIN:-build/bin}
+version=$(sed -n 's/^project(poolwarden VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
+# The commit's time, so that the same commit gives the same image.
+if [[ -z ${SOURCE_DATE_EPOCH:-} ]]; then
+  SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
+fi
+export SOURCE_DATE_EPOCH
+
+staging=$(mktemp -d)
+trap 'rm -rf "$staging"' EXIT
+
+# Symbols are a fifth of the program and of no use without a debugger.
+stripped() {
+  [[ -x $bin/$1 ]] || {
+    echo "images.sh: $bin/$1 is not there; run make build first" >&2
+    return 1
+  }
+  strip -o "$staging/$1" "$bin/$1"
+  echo "$staging/$1"
+}
+
+poolwarden() {
+  local program
+  program=$(stripped poolwarden)
+  # SSL_CERT_FILE: cpprestsdk parses the system's whole CA bundle for every connection it opens (36 ms of CPU
+  # each), whatever CA it is given. In a cluster the API server's CA comes with the service account, and in a
+  # kubeconfig with the cluster: no other is wanted. The image has no bundle; this holds on a base that has one.
+  python3 scripts/image.py --name "ghcr.io/poolwarden/poolwarden:$version" --out "$out/poolwarden.tar" \
+    --entrypoint '["/usr/local/bin/poolwarden"]' --cmd '["operator"]' --env SSL_CERT_FILE=/dev/null \
+    --label org.opencontainers.image.source=https://github.com/poolwarden/poolwarden \
+    --label org.opencontainers.image.version="$version" --label org.opencontainers.image.licenses=Apache-2.0 \
+    "$program:/usr/local/bin/poolwarden" LICENSE:/licenses/LICENSE
+}
+
+vllm-sim() {
+  local program
+  program=$(stripped vllm-sim)
+  python3 scripts/image.py --name "ghcr.io/poolwarden/vllm-sim:$version" --out "$out/vllm-sim.tar" \
+    --entrypoint '["/usr/local/bin/vllm-sim"]' "$program:/usr/local/bin/vllm-sim"
+}
+
+# Debian's HAProxy, laid out as the official image of that name is: same user, same stop signal.
+haproxy() {
+  local program=/usr/sbin/haproxy
+  [[ -x $program ]] || {
+    echo "images.sh: $program is not there; install Debian's package haproxy" >&2
+    return 1
+  }
+  python3 scripts/image.py --name docker.io/library/haproxy:2.6-bookworm --out "$out/haproxy.tar" \
+    --entrypoint '["/usr/local/sbin/haproxy"]' --cmd '["-db","-f","/usr/local/etc/haproxy/haproxy.cfg"]' \
+    --user 99:99 --stop-signal SIGUSR1 "$program:/usr/local/sbin/haproxy"
+}
+
+for name in "$@"; do
+  case $name in
+    poolwarden | vllm-sim | haproxy) "$name" ;;
+    *)
+      echo "images.sh: unknown image \"$name\"; it knows poolwarden, vllm-sim and haproxy" >&2
+      exit 2
+      ;;
+  esac
+done
