@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
@@ -135,6 +136,13 @@ class World {
   Shell shell_{api_, "", &Clock::now, [this](Input input) { inputs_.push_back(std::move(input)); }};
 };
 
+double quantile(std::vector<double>& samples, double q) {
+  if (samples.empty()) return 0;
+  const auto nth = samples.begin() + static_cast<std::ptrdiff_t>(q * static_cast<double>(samples.size() - 1));
+  std::nth_element(samples.begin(), nth, samples.end());
+  return *nth;
+}
+
 void BM_withdrawal(benchmark::State& state) {
   World world(static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
   if (!world.at_rest()) {
@@ -142,6 +150,7 @@ void BM_withdrawal(benchmark::State& state) {
     return;
   }
   int turn = 0;
+  std::vector<double> microseconds;
   for (auto _ : state) {
     const double seconds = world.withdraw(turn++);
     if (seconds < 0) {
@@ -149,7 +158,10 @@ void BM_withdrawal(benchmark::State& state) {
       return;
     }
     state.SetIterationTime(seconds);
+    microseconds.push_back(seconds * 1e6);
   }
+  state.counters["p50_us"] = quantile(microseconds, 0.50);
+  state.counters["p99_us"] = quantile(microseconds, 0.99);
 }
 BENCHMARK(BM_withdrawal)
     ->ArgNames({"pools", "pods"})
