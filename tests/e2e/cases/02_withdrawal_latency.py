@@ -1,0 +1,81 @@
+"""How long a pod that is told to stop goes on being offered requests: from the event that says it is terminating to
+the published list without it, and to HAProxy that sends it no more. Beside it, in the same run and on the same clock,
+what a plain Service does: the moment its EndpointSlice says so, which is before any kube-proxy has acted on it."""
+import statistics
+
+from support import gateway
+from support.case import Case, main
+from support.cluster import needs_own_cluster
+from support.kube import endpoints_of, name_of, wait_for
+from support.watch import Event, Watch
+
+ROUNDS = 10
+PODS = "app=vllm"
+# An empty process would do it in a few; this is what a busy machine with two cores is given.
+SLOWEST_SECONDS = 1.0
+
+
+def terminating(pod: str):
+    return lambda event: (event.kind == "MODIFIED" and name_of(event.object) == pod
+                          and "deletionTimestamp" in event.object["metadata"])
+
+
+def list_without(pod: str):
+    return lambda event: event.kind == "MODIFIED" and pod not in endpoints_of(event.object)
+
+
+def slice_without(pod: str):
+    def look(event: Event) -> bool:
+        endpoints = event.object.get("endpoints") or []
+        ready = [each["targetRef"]["name"] for each in endpoints if each["conditions"]["ready"]]
+        return event.kind == "MODIFIED" and pod not in ready
+    return look
+
+
+class WithdrawalLatency(Case):
+    def plain_service(self) -> None:
+        """Over the same pods, by Kubernetes alone."""
+        self.kube.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "plain"},
+                         "spec": {"selector": {"app": "vllm"}, "ports": [{"port": 8000}]}})
+
+    def watches(self) -> tuple[Watch, Watch, Watch]:
+        at = f"namespaces/{self.namespace}"
+        return (Watch(f"/api/v1/{at}/pods", PODS),
+                Watch(f"/api/v1/{at}/configmaps", "poolwarden.io/pool=vllm"),
+                Watch(f"/apis/discovery.k8s.io/v1/{at}/endpointslices", "kubernetes.io/service-name=plain"))
+
+    def one_round(self, pods: Watch, lists: Watch, slices: Watch, haproxy: gateway.Haproxy) -> tuple[float, ...]:
+        victim = self.kube.ready_pods(PODS)[0]
+        name = name_of(victim)
+        marks = [watch.mark() for watch in (pods, lists, slices)]
+        drained = haproxy.time_of_withdrawal(victim["status"]["podIP"])
+        self.kube.run("delete", "pod", name, "--wait=false")
+        told = pods.wait(terminating(name), f"{name} terminating", after=marks[0]).at
+        listed = lists.wait(list_without(name), f"the list without {name}", after=marks[1]).at
+        sliced = slices.wait(slice_without(name), f"the EndpointSlice without {name}", after=marks[2]).at
+        gone = drained.wait()
+        self.note(f"{name}: list {(listed - told) * 1e3:6.1f} ms, HAProxy {(gone - told) * 1e3:6.1f} ms, "
+                  f"EndpointSlice {(sliced - told) * 1e3:6.1f} ms")
+        wait_for(lambda: name not in self.kube.endpoints() and len(self.kube.endpoints()) == 3, "its replacement", 90)
+        return listed - told, gone - told, sliced - told
+
+    @needs_own_cluster("looks into HAProxy's volume")
+    def test_from_the_event_to_the_list_and_to_haproxy(self) -> None:
+        gateway.deploy(self.kube, replicas=3)
+        self.plain_service()
+        haproxy = gateway.Haproxy(self.kube)
+        pods, lists, slices = self.watches()
+        with pods, lists, slices:
+            slices.wait(lambda event: len(event.object.get("endpoints") or []) == 3, "the plain Service's endpoints")
+            self.step(f"delete a pod, {ROUNDS} times; from its terminating event:")
+            rounds = [self.one_round(pods, lists, slices, haproxy) for _ in range(ROUNDS)]
+            self.assertEqual((pods.breaks, lists.breaks, slices.breaks), (0, 0, 0), "a watch was cut: times are wrong")
+        names = ("to the list", "to HAProxy drained", "to a plain Service's EndpointSlice")
+        slowest = [max(times) for times in zip(*rounds)]
+        for what, times in zip(names, zip(*rounds)):
+            self.figure(f"{what}, p50", statistics.median(times) * 1e3, "ms")
+            self.figure(f"{what}, slowest", max(times) * 1e3, "ms")
+        self.assertLess(max(slowest[:2]), SLOWEST_SECONDS, "the list, or HAProxy, was late")
+
+
+main()

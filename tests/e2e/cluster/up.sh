@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Brings up a Kubernetes cluster of one node, from what build.sh built, in a network namespace of its own: nothing it
+# or its pods send can leave the machine. Takes about 15 seconds. Does nothing if the cluster is up already; clears
+# what a dead one left.
+#
+#   up.sh [--owner PID]    with an owner, the cluster goes down by itself when that process is gone, however it ended
+#
+# E2E_NAME tells clusters apart (default: one for each checkout). There is no DNS and no network policy in it. etcd,
+# API server, controller manager, scheduler, containerd, kubelet and kube-proxy are processes of this machine;
+# component.sh stops and starts one of them.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=pki.sh
+. "$here/pki.sh"
+# shellcheck source-path=SCRIPTDIR source=components.sh
+. "$here/components.sh"
+
+owner=
+if [[ ${1:-} == --owner ]]; then owner=${2:?--owner needs a process id}; fi
+
+need_programs() {
+  local program
+  for program in runc iptables conntrack ip openssl nsenter /usr/lib/cni/ptp; do
+    command -v "$program" >/dev/null || die "$program is missing; \`scripts/setup.sh e2e\` installs it"
+  done
+}
+
+is_up() {
+  local component
+  [[ -f $state/build && -e /run/netns/$name ]] || return 1
+  for component in "${components[@]}"; do pid_of "$component" >/dev/null || return 1; done
+  in_cluster_kubectl get --raw /readyz >/dev/null 2>&1
+}
+
+# The node's address is on a bridge, as a link that every kernel has: "dummy" is missing in some.
+make_network() {
+  ip netns add "$name"
+  ip -n "$name" link set lo up
+  ip -n "$name" link add node0 type bridge
+  ip -n "$name" address add "$node_ip/24" dev node0
+  ip -n "$name" link set node0 up
+  ip -n "$name" route add default dev node0
+  inside sysctl -qw net.ipv4.ip_forward=1
+}
+
+watch_owner() {
+  # shellcheck disable=SC2016 # expanded by that shell
+  setsid bash -c 'tail --pid="$1" -f /dev/null; exec "$2"' watch-owner "$owner" "$here/down.sh" \
+    >>"$state/log/watch-owner.log" 2>&1 </dev/null &
+  record watch-owner $!
+}
+
+import_image() { # TAR
+  "$bin/ctr" --address "$state/containerd.sock" --namespace k8s.io images import "$1" >/dev/null
+}
+
+# The admission of pods needs their namespace's service account, which the controller manager makes.
+start_all() {
+  start_etcd
+  start_containerd
+  start_apiserver
+  until_true 60 "the API server" in_cluster_kubectl get --raw /readyz
+  start_controller-manager
+  start_scheduler
+  until_true 30 "containerd" "$bin/ctr" --address "$state/containerd.sock" version
+  import_image "$(<"$state/build")/pause.tar"
+  start_kubelet
+  start_proxy
+  until_true 60 "the node" in_cluster_kubectl get node node0
+  until_true 60 "the node's readiness" in_cluster_kubectl wait --for=condition=Ready node/node0 --timeout=5s
+  until_true 30 "the default service account" in_cluster_kubectl get serviceaccount default
+}
+
+need_programs
+build=$("$here/build.sh")
+bin=$build/bin
+if is_up; then
+  say "is up already"
+  exit 0
+fi
+"$here/down.sh"
+started=$SECONDS
+mkdir -p "$state"/{pki,log,pids,config/cni,etcd,kubelet,cni}
+chmod 700 "$state/pki" # the folder above must be open to the users that pods run as
+echo "$build" >"$state/build"
+[[ -z $owner ]] || watch_owner
+make_network
+make_pki
+start_all
+say "Kubernetes $(basename "${build%-*}") is up after $((SECONDS - started)) s"

@@ -1,0 +1,11 @@
+"""What the end-to-end cases stand on. Standard library and kubectl only.
+
+    case      the base class of a case: a namespace of its own, steps and figures in the output, a dump on failure
+    kube      kubectl, bound to a namespace; wait_for
+    watch     a watch over plain HTTP with the time of each event, to measure on one clock
+    load      requests as clients send them: a numbered stream, parallel clients, each answer checked to its end
+    reach     an address for a pod or a Service, on the tests' own cluster or on a user's
+    operator  the operator that is installed: its pods, leader, log and metrics
+    cluster   the control plane, where it is the tests' own: stop and start a component, etcd, the audit log
+    dump      what is kept of a case that failed
+"""

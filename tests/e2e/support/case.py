@@ -1,0 +1,87 @@
+"""The base of a case: a file in cases/ with a subclass of Case, ended by `main()`.
+
+    class Adoption(Case):
+        def test_restarts_nothing(self):
+            self.step("Apply a Deployment of three")
+            self.kube.apply(...)
+
+    main()
+
+Each test has a namespace of its own (self.kube is bound to it), taken away at its end; cleanups run last added first,
+before that. self.step() says in the output what is being done, self.figure() what was measured. Of a test that fails,
+objects, events and logs are kept before anything is cleaned up, and the path is printed. A case must leave the cluster
+as it found it: other cases follow on it.
+"""
+import os
+import re
+import sys
+import time
+import unittest
+
+from support import dump
+from support.kube import Kube
+
+CASE = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+
+
+def seconds_since(start: float) -> str:
+    return f"{time.monotonic() - start:6.1f}s"
+
+
+class Case(unittest.TestCase):
+    maxDiff = None
+    _began = 0.0
+
+    def setUp(self) -> None:
+        self._began = time.monotonic()
+        number = re.sub(r"\D.*", "", CASE)
+        words = re.sub(r"[^a-z0-9]+", "-", self._testMethodName.removeprefix("test_").lower())
+        self.namespace = f"e2e-{number}-{words}"[:50].rstrip("-")
+        self.kube = Kube(self.namespace)
+        self.namespaces = [self.namespace]
+        print(f"\n{CASE}: {self._testMethodName.removeprefix('test_').replace('_', ' ')}", flush=True)
+        self.make_namespace(self.namespace)
+
+    def make_namespace(self, name: str, **labels: str) -> Kube:
+        """Another one, which goes with the test. Restricted pod security, as the examples are written for."""
+        kube = Kube()
+        if kube.find("namespace", name):  # of an earlier run that was killed
+            kube.run("delete", "namespace", name, "--timeout=90s", timeout=100)
+        kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {
+            "name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted", "e2e": "true", **labels}}})
+        if name not in self.namespaces:
+            self.namespaces.append(name)
+        self.addCleanup(kube.delete, "namespace", name)
+        return Kube(name)
+
+    def step(self, text: str) -> None:
+        print(f"  {seconds_since(self._began)}  {text}", flush=True)
+
+    def figure(self, what: str, value: float, unit: str) -> None:
+        print(f"  {seconds_since(self._began)}  figure: {what}: {value:.1f} {unit}", flush=True)
+
+    def note(self, text: str) -> None:
+        """Output of a command, or what else a reader of the log wants to see."""
+        for line in text.strip().splitlines():
+            print(f"             {line}", flush=True)
+
+    def keep_everything(self) -> None:
+        print(f"  {seconds_since(self._began)}  FAILED; kept: {dump.dump(CASE, self.namespaces)}", flush=True)
+
+
+class Result(unittest.TextTestResult):
+    """Keeps what there is at the moment of the failure; later it is gone."""
+
+    def addFailure(self, test: unittest.TestCase, err: tuple) -> None:
+        super().addFailure(test, err)
+        if isinstance(test, Case):
+            test.keep_everything()
+
+    def addError(self, test: unittest.TestCase, err: tuple) -> None:
+        super().addError(test, err)
+        if isinstance(test, Case) and hasattr(test, "namespaces"):
+            test.keep_everything()
+
+
+def main() -> None:
+    unittest.main(testRunner=unittest.TextTestRunner(stream=sys.stdout, resultclass=Result, verbosity=0))

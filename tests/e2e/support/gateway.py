@@ -1,0 +1,86 @@
+"""HAProxy in the cluster, as examples/gateway has it: its address for clients, and what it thinks of its servers."""
+import os
+import socket
+import threading
+import time
+
+from support import cluster
+from support.kube import Kube, name_of, wait_for
+from support.reach import Reach
+
+SELECTOR = "app=gateway"
+# Bits of srv_admin_state in `show servers state` (HAProxy's management.txt): maintenance of any kind, drain of any kind.
+MAINTENANCE, DRAIN = 0x01 | 0x02 | 0x04 | 0x20, 0x08 | 0x10
+
+
+def deploy(kube: Kube, replicas: int = 1, patches: tuple[dict, ...] = ()) -> None:
+    """examples/vllm-sim: the model servers, the pool and the gateway. Waits until all of it serves."""
+    kube.apply_kustomization("examples/vllm-sim", patches)
+    kube.run("scale", "pwp/vllm", f"--replicas={replicas}")
+    kube.wait_endpoints(replicas, seconds=120)
+    kube.wait_rolled_out("deployment/gateway")
+
+
+def reach(kube: Kube) -> Reach:
+    """For clients: with reach(kube) as gateway: ... gateway.url"""
+    return Reach(kube.namespace, "service/gateway", 8080)
+
+
+def state_of(admin_state: int) -> str:
+    return "maint" if admin_state & MAINTENANCE else "drain" if admin_state & DRAIN else "ready"
+
+
+class Haproxy:
+    """Its Runtime API, through the volume that it shares with gateway-sync: only on the tests' own cluster, where the
+    volume is a folder of this machine."""
+
+    def __init__(self, kube: Kube):
+        pod = wait_for(lambda: kube.ready_pods(SELECTOR), "a ready pod of the gateway")[0]
+        self.pod = name_of(pod)
+        self.volume = os.path.join(cluster.STATE, "kubelet", "pods", pod["metadata"]["uid"], "volumes",
+                                   "kubernetes.io~empty-dir", "haproxy-run")
+
+    def ask(self, command: str) -> str:
+        folder = os.open(self.volume, os.O_PATH | os.O_DIRECTORY)
+        with socket.socket(socket.AF_UNIX) as connection:
+            try:
+                connection.settimeout(5)
+                connection.connect(f"/proc/self/fd/{folder}/admin.sock")  # the path itself is too long for a socket
+                connection.sendall(command.encode() + b"\n")
+                answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+            finally:
+                os.close(folder)
+        return answer.decode()
+
+    def servers(self) -> dict[str, str]:
+        """Address of each server -> "ready", "drain" or "maint"."""
+        _, header, *lines = self.ask("show servers state pool").splitlines()  # the first is the format's version
+        names = header.removeprefix("# ").split()
+        rows = [dict(zip(names, line.split())) for line in lines if line]
+        return {row["srv_addr"]: state_of(int(row["srv_admin_state"])) for row in rows}
+
+    def time_of_withdrawal(self, address: str, seconds: float = 30) -> "Withdrawal":
+        """Begins to look, many times a second, for the moment at which no new request goes to that address."""
+        return Withdrawal(self, address, seconds)
+
+
+class Withdrawal:
+    def __init__(self, haproxy: Haproxy, address: str, seconds: float):
+        self.haproxy, self.address, self.deadline = haproxy, address, time.monotonic() + seconds
+        self.at: float | None = None
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self) -> None:
+        while time.monotonic() < self.deadline:
+            if self.haproxy.servers().get(self.address) != "ready":
+                self.at = time.monotonic()
+                return
+            time.sleep(0.002)
+
+    def wait(self) -> float:
+        """When that was, as time.monotonic()."""
+        self.thread.join()
+        if self.at is None:
+            raise AssertionError(f"{self.haproxy.pod} still sends requests to {self.address}")
+        return self.at

@@ -1,0 +1,196 @@
+"""Requests as clients of a gateway send them, each checked to its end.
+
+    stream = NumberedStream(url).start(); ...; stream.stop()           one request every two seconds, as people do
+    clients = Clients(url, count=20, tokens=50, streamed=True).start(); ...; clients.stop()     closed loops
+    stream.errors, clients.errors       what a client would call a failure, with its reason
+
+An error is whatever a client would see as one: connection refused or cut, a status other than 200, an answer that
+is not complete (no finish_reason, no [DONE], fewer tokens than asked for), or silence for longer than the timeout.
+Nothing is tried again here: that is the gateway's part. stop() lets requests in flight end, and counts them.
+"""
+import dataclasses
+import http.client
+import json
+import threading
+import time
+import urllib.parse
+
+PROMPT = "The future of AI is"
+MODEL = "facebook/opt-125m"
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    number: int
+    began: float  # time.monotonic()
+    ended: float
+    error: str  # "" when all is well
+    text: str
+    pod: str  # the header x-inference-pod, "" if the gateway does not pass it on
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
+
+
+class Refused(Exception):
+    """The answer came and is not what was asked for."""
+
+
+def read_whole(response: http.client.HTTPResponse, tokens: int) -> str:
+    document = json.loads(response.read())
+    choice = document["choices"][0]
+    if choice.get("finish_reason") != "length":
+        raise Refused(f"finish_reason is {choice.get('finish_reason')!r}")
+    if document["usage"]["completion_tokens"] != tokens:
+        raise Refused(f"{document['usage']['completion_tokens']} of {tokens} tokens")
+    return choice["text"]
+
+
+def read_streamed(response: http.client.HTTPResponse, tokens: int) -> str:
+    """Server-sent events, as OpenAI's API has them: one a token, then [DONE]."""
+    text, finished, done, pieces = "", None, False, 0
+    for line in response:
+        if not line.startswith(b"data: "):
+            continue
+        data = line[len(b"data: "):].strip()
+        if data == b"[DONE]":
+            done = True
+            continue
+        choices = json.loads(data)["choices"]
+        if choices:
+            pieces += bool(choices[0]["text"])
+            text += choices[0]["text"]
+            finished = choices[0].get("finish_reason") or finished
+    if not done or finished != "length" or pieces < tokens:
+        raise Refused(f"cut short after {pieces} of {tokens} tokens (finish_reason {finished}, "
+                      f"{'with' if done else 'without'} [DONE])")
+    return text
+
+
+def complete(url: str, number: int = 1, prompt: str = PROMPT, tokens: int = 5, streamed: bool = False,
+             timeout: float = 120) -> Answer:
+    """One completion on a connection of its own."""
+    address = urllib.parse.urlsplit(url)
+    began, text, pod, error = time.monotonic(), "", "", ""
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=timeout)
+    try:
+        connection.request("POST", "/v1/completions", headers={"Content-Type": "application/json"}, body=json.dumps(
+            {"model": MODEL, "prompt": prompt, "max_tokens": tokens, "stream": streamed}))
+        response = connection.getresponse()
+        pod = response.getheader("x-inference-pod", "")
+        if response.status != 200:
+            raise Refused(f"HTTP {response.status}: {response.read(200)!r}")
+        text = read_streamed(response, tokens) if streamed else read_whole(response, tokens)
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, Refused) as problem:
+        error = f"{type(problem).__name__}: {problem}"
+    finally:
+        connection.close()
+    return Answer(number, began, time.monotonic(), error, text, pod)
+
+
+class Load:
+    """What NumberedStream and Clients share: answers as they come, counted under a lock."""
+
+    def __init__(self, url: str, **request: object):
+        self.url, self.request = url, request
+        self.answers: list[Answer] = []
+        self.started = 0
+        self.lock, self.stopping = threading.Lock(), threading.Event()
+        self.threads: list[threading.Thread] = []
+
+    def next_number(self) -> int:
+        with self.lock:
+            self.started += 1
+            return self.started
+
+    def one(self) -> Answer:
+        answer = complete(self.url, self.next_number(), **self.request)
+        with self.lock:
+            self.answers.append(answer)
+        self.show(answer)
+        return answer
+
+    def show(self, answer: Answer) -> None:
+        """For who wants to print it."""
+
+    def stop(self) -> None:
+        """Begins no more requests and waits for those in flight."""
+        self.stopping.set()
+        for thread in list(self.threads):
+            thread.join()
+
+    @property
+    def errors(self) -> list[Answer]:
+        with self.lock:
+            return [answer for answer in self.answers if answer.error]
+
+    def done_after(self, moment: float) -> int:
+        """How many requests that began after that moment ended well."""
+        with self.lock:
+            return sum(1 for answer in self.answers if answer.began >= moment and not answer.error)
+
+    def by_pod(self) -> dict[str, int]:
+        with self.lock:
+            pods = [answer.pod for answer in self.answers if not answer.error]
+        return {pod: pods.count(pod) for pod in sorted(set(pods))}
+
+    def summary(self) -> str:
+        errors = self.errors
+        reasons = "".join(f"\n    {answer.number}: {answer.error} (after {answer.seconds:.1f} s, pod {answer.pod or '?'})"
+                          for answer in errors[:20])
+        return f"{len(errors)} errors / {self.started} requests{reasons}"
+
+
+class NumberedStream(Load):
+    """One request every period seconds, each on a thread of its own so that a slow one delays no other; prints
+    "Request N: <text>" or "Request N: ERROR"."""
+
+    def __init__(self, url: str, period: float = 2.0, quiet: bool = False, **request: object):
+        super().__init__(url, **request)
+        self.period, self.quiet = period, quiet
+
+    def start(self) -> "NumberedStream":
+        pump = threading.Thread(target=self.run, daemon=True)
+        self.threads.append(pump)
+        pump.start()
+        return self
+
+    def run(self) -> None:
+        due = time.monotonic()
+        while not self.stopping.is_set():
+            thread = threading.Thread(target=self.one, daemon=True)
+            self.threads = [each for each in self.threads if each.is_alive()] + [thread]
+            thread.start()
+            due += self.period
+            self.stopping.wait(max(0.0, due - time.monotonic()))
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self.threads[0].join()  # the pump, before the list of requests is read
+        super().stop()
+
+    def show(self, answer: Answer) -> None:
+        if answer.error:
+            print(f"    Request {answer.number}: ERROR ({answer.error}) {answer.pod}", flush=True)
+        elif not self.quiet:
+            print(f"    Request {answer.number}: {answer.text.strip()}   <- {answer.pod}, {answer.seconds:.1f} s", flush=True)
+
+
+class Clients(Load):
+    """That many clients at once, each with its next request as soon as the last one ended."""
+
+    def __init__(self, url: str, count: int, pause: float = 0.0, **request: object):
+        super().__init__(url, **request)
+        self.count, self.pause = count, pause
+
+    def start(self) -> "Clients":
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(self.count)]
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            failed = self.one().error
+            self.stopping.wait(max(self.pause, 0.1 if failed else 0))  # no flood for a gateway that refuses
