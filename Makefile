@@ -10,8 +10,8 @@ export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test image bench lint fmt asan tsan coverage fuzz clean help \
-        setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage
+.PHONY: build demo test image e2e e2e-up e2e-down bench lint fmt asan tsan coverage fuzz clean help \
+        setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e
 
 build: setup-build ## Build the programs: build/bin/poolwarden
 	@cmake --preset release --log-level=WARNING
@@ -38,6 +38,18 @@ tsan: setup-sanitize ## Run the tests under ThreadSanitizer (TSAN_TESTS='-LE int
 	@cmake --build build-tsan -j $(JOBS)
 	@scripts/with_sanitizers.sh ctest --test-dir build-tsan --output-on-failure -j 2 $(TSAN_TESTS)
 
+# With E2E_KUBECONFIG nothing of the cluster is built, and images are the user's to bring.
+e2e: setup-e2e build ## Run the tests on a real Kubernetes (E2E_CASES=regex, E2E_KUBECONFIG=file)
+	@scripts/images.sh build/image poolwarden vllm-sim haproxy
+	@scripts/e2e.sh run
+
+e2e-up: setup-e2e build ## Bring up a Kubernetes with the operator in it, and keep it
+	@scripts/images.sh build/image poolwarden vllm-sim haproxy
+	@scripts/e2e.sh up
+
+e2e-down: ## Take that Kubernetes down
+	@scripts/e2e.sh down
+
 bench: setup-test build ## Measure latency, throughput and memory, and print a table (BENCH_FAST=1: shorter)
 	@cmake --build build -j $(JOBS) --target benchmarks
 	@scripts/bench.sh
@@ -60,10 +72,10 @@ fuzz: setup-fuzz ## Fuzz every parser that reads the network (FUZZ_SECONDS=60 ea
 	@scripts/fuzz.sh build-fuzz/bin $${FUZZ_SECONDS:-60}
 
 clean: ## Remove every build directory
-	rm -rf build build-debug build-asan build-tsan build-coverage build-clang build-fuzz
+	rm -rf build build-debug build-asan build-tsan build-coverage build-clang build-fuzz build-e2e
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage: setup-%:
+setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e: setup-%:
 	@scripts/setup.sh $*

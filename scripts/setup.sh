@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a target of the Makefile needs from Debian 12's own packages, if anything is missing.
 #
-#   scripts/setup.sh build|test|lint|sanitize|fuzz|coverage
+#   scripts/setup.sh build|test|lint|sanitize|fuzz|coverage|e2e
 #
 # Says what it installs and why, asks nothing, and does nothing when all is there. Without root, or on another
 # system, it says what is missing and stops.
@@ -43,6 +43,19 @@ lint=(
 sanitize=("clang-16|sanitizers" "libclang-rt-16-dev|sanitizer runtimes" "llvm-16|names in their reports")
 fuzz=("clang-16|libFuzzer" "libclang-rt-16-dev|sanitizer runtimes")
 coverage=("gcovr|coverage report")
+# The rest of the cluster is built from Go modules: tests/e2e/cluster/build.sh.
+e2e=(
+  "runc|runs containers"
+  "containernetworking-plugins|the pods' network"
+  "iptables|the Services of the cluster"
+  "conntrack|the Services of the cluster"
+  "iproute2|the cluster's network namespace"
+  "procps|sysctl"
+  "openssl|the cluster's certificates"
+  "gcc|the process that holds a pod's namespaces"
+  "libc6-dev|the same"
+  "binutils|images without symbols"
+)
 
 case "${1:-build}" in
   build) wanted=("${build[@]}") ;;
@@ -51,8 +64,13 @@ case "${1:-build}" in
   sanitize) wanted=("${build[@]}" "${run[@]}" "${sanitize[@]}") ;;
   fuzz) wanted=("${build[@]}" "${fuzz[@]}") ;;
   coverage) wanted=("${build[@]}" "${run[@]}" "${coverage[@]}") ;;
+  e2e)
+    wanted=("${build[@]}" "${run[@]}" "${e2e[@]}")
+    # Any Go can fetch the one that Kubernetes wants.
+    if ! command -v go >/dev/null && [[ ! -x /usr/local/go/bin/go ]]; then wanted+=("golang-go|builds Kubernetes"); fi
+    ;;
   *)
-    echo "setup.sh: unknown part \"$1\"; it knows build, test, lint, sanitize, fuzz and coverage" >&2
+    echo "setup.sh: unknown part \"$1\"; it knows build, test, lint, sanitize, fuzz, coverage and e2e" >&2
     exit 2
     ;;
 esac
