@@ -1,0 +1,44 @@
+{{- define "poolwarden.labels" -}}
+app.kubernetes.io/name: poolwarden
+{{- end }}
+
+{{- define "poolwarden.selector" -}}
+app.kubernetes.io/name: poolwarden
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{/* What the operator does with pools and around them; docs/operations.md says which call needs which rule. */}}
+{{- define "poolwarden.rules" -}}
+- apiGroups: [poolwarden.io]
+  resources: [inferencepools]
+  verbs: [list, watch, patch]
+- apiGroups: [poolwarden.io]
+  resources: [inferencepools/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch, patch]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [list, watch, create, patch]
+{{- if not .Values.watchNamespace }}
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [list, watch]
+{{- end }}
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [list, watch]
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: [patch]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
