@@ -63,6 +63,18 @@ Node NodeCodec::from_json(const json& object) {
   return out;
 }
 
+Autoscaler AutoscalerCodec::from_json(const json& object) {
+  Autoscaler out;
+  read_identity(object, out);
+  const json& target = member(member(object, "spec"), "scaleTargetRef");
+  const std::string version = string_at(target, "apiVersion");
+  if (const auto slash = version.find('/'); slash != std::string::npos)
+    out.target_group = version.substr(0, slash);
+  out.target_kind = string_at(target, "kind");
+  out.target_name = string_at(target, "name");
+  return out;
+}
+
 Deployment DeploymentCodec::from_json(const json& object) {
   Deployment out;
   read_identity(object, out);

@@ -23,6 +23,10 @@ struct NodeCodec {
   using Object = Node;
   static Node from_json(const nlohmann::json& object);
 };
+struct AutoscalerCodec {
+  using Object = Autoscaler;
+  static Autoscaler from_json(const nlohmann::json& object);
+};
 struct DeploymentCodec {
   using Object = Deployment;
   static Deployment from_json(const nlohmann::json& object);

@@ -58,4 +58,13 @@ struct Node : Identity {
   std::string zone;
 };
 
+// A HorizontalPodAutoscaler: only whom it scales. KEDA's ScaledObjects show as these too.
+struct Autoscaler : Identity {
+  std::string target_group;  // "apps"
+  std::string target_kind;
+  std::string target_name;
+
+  bool operator==(const Autoscaler&) const = default;
+};
+
 }  // namespace poolwarden::api

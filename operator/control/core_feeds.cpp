@@ -60,6 +60,9 @@ void OperatorCore::take(Input input, api::Now now, Effects& out) {
     void operator()(kube::InformerInput<api::Node>& in) {
       core.feed(core.nodes_, Feed::kNodes, std::move(in), now, out);
     }
+    void operator()(kube::InformerInput<api::Autoscaler>& in) {
+      core.feed(core.autoscalers_, Feed::kAutoscalers, std::move(in), now, out);
+    }
     void operator()(CallAnswered& in) { core.answered(std::move(in), now, out); }
     void operator()(StopRequested&) { core.stop(Exit{false, "asked to stop"}, now, out); }
   };
@@ -108,6 +111,7 @@ void OperatorCore::tick_feeds(api::Now now, Effects& out) {
   tick_feed(deployments_, Feed::kDeployments, now, out);
   tick_feed(services_, Feed::kServices, now, out);
   tick_feed(nodes_, Feed::kNodes, now, out);
+  tick_feed(autoscalers_, Feed::kAutoscalers, now, out);
 }
 
 // Once when it begins or changes, once when it is over: a server that is away for an hour is one line.
@@ -269,6 +273,16 @@ void OperatorCore::changed(const kube::Delta<api::Node>& delta, api::Now now) {
       if (touched.insert(record->key).second) mark(*record, now, kube::Lane::kUrgent);
     }
   });
+}
+
+void OperatorCore::changed(const kube::Delta<api::Autoscaler>& delta, api::Now now) {
+  const auto same = [&] {
+    api::Autoscaler before = *delta.before;
+    before.resource_version = delta.after->resource_version;
+    return before == *delta.after;
+  };
+  if (delta.before && delta.after && same()) return;  // its status, every few seconds
+  mark_namespace((delta.after ? delta.after : delta.before)->ns, now);
 }
 
 }  // namespace poolwarden::control

@@ -1,4 +1,5 @@
 // One pool at a time: a snapshot of the caches, one decision, the fewest writes.
+#include "api/names.h"
 #include "control/operator_core.h"
 #include "pool/decide.h"
 #include "publish/calls.h"
@@ -39,7 +40,7 @@ void OperatorCore::index_pods() {
 
 bool OperatorCore::settled() const {
   return pools_.synced() && is_settled(config_maps_) && is_settled(pods_) && is_settled(deployments_) &&
-         is_settled(services_) && is_settled(nodes_);
+         is_settled(services_) && is_settled(nodes_) && is_settled(autoscalers_);
 }
 
 bool OperatorCore::may_act(kube::TimePoint now) const {
@@ -115,6 +116,7 @@ pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePo
   if (nodes_.synced()) {
     seen.node = [this](std::string_view name) { return nodes_.store().find("", name).get(); };
   }
+  see_autoscalers(record, seen);
   see_blindness(seen);
   seen.synced_replicas = record.synced_replicas;
   seen.replicas_unsettled = record.replicas_in_flight;
@@ -163,6 +165,19 @@ bool OperatorCore::selects(const PoolRecord& record, const api::Pod& pod) {
   return std::find(pools.begin(), pools.end(), &record) != pools.end();
 }
 
+void OperatorCore::see_autoscalers(const PoolRecord& record, pool::Snapshot& seen) const {
+  const auto scales = [](const api::Autoscaler& autoscaler, std::string_view group, std::string_view kind,
+                         const std::string& name) {
+    return autoscaler.target_group == group && autoscaler.target_kind == kind &&
+           autoscaler.target_name == name;
+  };
+  autoscalers_.store().for_each_in(record.key.ns, [&](const std::shared_ptr<const api::Autoscaler>& one) {
+    if (scales(*one, api::kGroup, api::kPoolKind, record.key.name))
+      seen.pool_autoscalers.push_back(one->name);
+    if (scales(*one, "apps", "Deployment", record.target)) seen.target_autoscalers.push_back(one->name);
+  });
+}
+
 void OperatorCore::see_blindness(pool::Snapshot& seen) const {
   const auto look = [&seen](const auto& informer) {
     if (const auto error = informer.last_error(); error && !informer.synced())
@@ -174,6 +189,7 @@ void OperatorCore::see_blindness(pool::Snapshot& seen) const {
   look(deployments_);
   look(services_);
   look(nodes_);
+  look(autoscalers_);
 }
 
 void OperatorCore::publish(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,

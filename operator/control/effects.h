@@ -19,8 +19,8 @@
 namespace poolwarden::control {
 
 // The caches, in the order they are started.
-enum class Feed : std::uint8_t { kPools, kConfigMaps, kPods, kDeployments, kServices, kNodes };
-inline constexpr std::size_t kFeedCount = 6;
+enum class Feed : std::uint8_t { kPools, kConfigMaps, kPods, kDeployments, kServices, kNodes, kAutoscalers };
+inline constexpr std::size_t kFeedCount = 7;
 
 // What a write's answer is decoded as (on a transport thread) before it reaches the loop.
 enum class Expect : std::uint8_t { kText, kPod, kConfigMap, kService, kPool };
@@ -37,8 +37,8 @@ struct StopRequested {};
 
 using Input = std::variant<kube::InformerInput<api::InferencePool>, kube::InformerInput<api::ConfigMap>,
                            kube::InformerInput<api::Pod>, kube::InformerInput<api::Deployment>,
-                           kube::InformerInput<api::Service>, kube::InformerInput<api::Node>, CallAnswered,
-                           StopRequested>;
+                           kube::InformerInput<api::Service>, kube::InformerInput<api::Node>,
+                           kube::InformerInput<api::Autoscaler>, CallAnswered, StopRequested>;
 
 struct WatchWork {
   Feed feed = Feed::kPools;

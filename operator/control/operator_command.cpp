@@ -63,8 +63,10 @@ std::optional<std::string> feed_problem(const Loop& loop, Feed which) {
   const auto health = loop.health();
   if (!health) return "not started yet";
   const FeedHealth& feed = health->core.feeds[static_cast<std::size_t>(which)];
-  // Nodes only add zones and the reason NodeGone; an operator for one namespace may not read them.
-  if (which == Feed::kNodes && !feed.synced && !feed.problem.empty()) return std::nullopt;
+  // Nodes only add zones and the reason NodeGone, autoscalers a warning; an operator for one namespace may
+  // not be allowed to read them.
+  const bool optional = which == Feed::kNodes || which == Feed::kAutoscalers;
+  if (optional && !feed.synced && !feed.problem.empty()) return std::nullopt;
   if (!feed.synced) return feed.problem.empty() ? "the first list is not complete" : feed.problem;
   const auto now = std::chrono::steady_clock::now();
   if (now - feed.last_byte < kSilent) return std::nullopt;

@@ -35,6 +35,8 @@ std::string_view to_string(Feed feed) {
       return "services";
     case Feed::kNodes:
       return "nodes";
+    case Feed::kAutoscalers:
+      return "horizontalpodautoscalers";
   }
   return "?";
 }
@@ -49,6 +51,7 @@ OperatorCore::OperatorCore(CoreOptions options, Meters& meters)
       deployments_(options_.reflector, random_),
       services_(options_.reflector, random_),
       nodes_(options_.reflector, random_),
+      autoscalers_(options_.reflector, random_),
       queue_(kube::WorkQueueOptions{}, &meters_),
       events_(options_.instance) {
   pods_.set_transform([this](api::Pod& pod) {
@@ -67,6 +70,7 @@ Effects OperatorCore::start(api::Now now) {
   emit(Feed::kDeployments, deployments_.start(now.mono), out);
   emit(Feed::kServices, services_.start(now.mono), out);
   emit(Feed::kNodes, nodes_.start(now.mono), out);
+  emit(Feed::kAutoscalers, autoscalers_.start(now.mono), out);
   next_sweep_ = now.mono + kSweepPeriod;
   if (!elector_) meters_.leading(true);
   run_lease(now, out);
@@ -95,6 +99,7 @@ std::optional<kube::TimePoint> OperatorCore::next_deadline() const {
   sooner(earliest, deployments_.next_deadline());
   sooner(earliest, services_.next_deadline());
   sooner(earliest, nodes_.next_deadline());
+  sooner(earliest, autoscalers_.next_deadline());
   if (elector_) sooner(earliest, elector_->next_deadline());
   if (const auto* stopping = std::get_if<Stopping>(&state_)) {
     sooner(earliest, stopping->deadline);
@@ -112,7 +117,8 @@ std::optional<kube::TimePoint> OperatorCore::next_deadline() const {
 CoreHealth OperatorCore::health() const {
   CoreHealth health;
   health.feeds = {health_of(pools_),       health_of(config_maps_), health_of(pods_),
-                  health_of(deployments_), health_of(services_),    health_of(nodes_)};
+                  health_of(deployments_), health_of(services_),    health_of(nodes_),
+                  health_of(autoscalers_)};
   health.leading = led_ || !elector_;
   health.stopping = std::holds_alternative<Stopping>(state_);
   return health;

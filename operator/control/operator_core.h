@@ -143,6 +143,7 @@ class OperatorCore {
   void changed(const kube::Delta<api::Deployment>& delta, api::Now now);
   void changed(const kube::Delta<api::Service>& delta, api::Now now);
   void changed(const kube::Delta<api::Node>& delta, api::Now now);
+  void changed(const kube::Delta<api::Autoscaler>& delta, api::Now now);
   void mark(const PoolRecord& record, api::Now now, kube::Lane lane = kube::Lane::kNormal);
   void mark_namespace(const std::string& ns, api::Now now);
   void mark_deleting(const std::string& ns, api::Now now);
@@ -157,6 +158,7 @@ class OperatorCore {
   void count_endpoints(const PoolRecord& record, std::size_t pods);
   pool::Snapshot snapshot(PoolRecord& record, const api::InferencePool& pool, api::Now now);
   void see_pods(PoolRecord& record, pool::Snapshot& snapshot);
+  void see_autoscalers(const PoolRecord& record, pool::Snapshot& snapshot) const;
   void see_blindness(pool::Snapshot& snapshot) const;
   void publish(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
                Effects& out);
@@ -211,6 +213,7 @@ class OperatorCore {
   kube::Informer<api::DeploymentCodec> deployments_;
   kube::Informer<api::ServiceCodec> services_;
   kube::Informer<api::NodeCodec> nodes_;
+  kube::Informer<api::AutoscalerCodec> autoscalers_;
   api::Interner<api::LabelMap> label_sets_;
   api::Interner<std::string> node_names_;
   kube::IndexId pods_by_pool_{};

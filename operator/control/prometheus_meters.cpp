@@ -8,8 +8,8 @@
 namespace poolwarden::control {
 namespace {
 
-constexpr std::array kFeeds = {Feed::kPools,       Feed::kConfigMaps, Feed::kPods,
-                               Feed::kDeployments, Feed::kServices,   Feed::kNodes};
+constexpr std::array kFeeds = {Feed::kPools,    Feed::kConfigMaps, Feed::kPods,       Feed::kDeployments,
+                               Feed::kServices, Feed::kNodes,      Feed::kAutoscalers};
 
 }  // namespace
 

@@ -45,7 +45,8 @@ Shell::Shell(kube::Transport& transport, const std::string& ns, Clock now, Post 
       pods_(client_, kube::kPods, {ns, "", ""}, now, post_),
       deployments_(client_, kube::kDeployments, {ns, "", ""}, now, post_),
       services_(client_, kube::kServices, {ns, "", ""}, now, post_),
-      nodes_(client_, kube::kNodes, {}, now, post_) {}
+      nodes_(client_, kube::kNodes, {}, now, post_),
+      autoscalers_(client_, kube::kHorizontalPodAutoscalers, {ns, "", ""}, now, post_) {}
 
 void Shell::perform(const Effects& effects) {
   for (const Send& send : effects.sends) perform(send);
@@ -78,6 +79,8 @@ void Shell::perform(const WatchWork& work) {
       return services_.run({work.action});
     case Feed::kNodes:
       return nodes_.run({work.action});
+    case Feed::kAutoscalers:
+      return autoscalers_.run({work.action});
   }
 }
 

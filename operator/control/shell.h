@@ -36,6 +36,7 @@ class Shell {
   kube::InformerRunner<api::DeploymentCodec> deployments_;
   kube::InformerRunner<api::ServiceCodec> services_;
   kube::InformerRunner<api::NodeCodec> nodes_;
+  kube::InformerRunner<api::AutoscalerCodec> autoscalers_;
 };
 
 }  // namespace poolwarden::control

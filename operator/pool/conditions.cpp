@@ -1,6 +1,7 @@
 #include "pool/conditions.h"
 
 #include "api/names.h"
+#include "pool/replica_sync.h"
 
 #include <algorithm>
 #include <map>
@@ -158,6 +159,14 @@ Finding degraded(const Observation& seen, const PublishedList& list) {
                        fmt::format("Pods of it are also selected by pool {}: both publish them; give each "
                                    "pool pods of its own",
                                    fmt::join(snapshot.overlapping_pools, ", ")));
+  }
+  if (autoscalers_compete(snapshot)) {
+    found.emplace_back(
+        "AutoscalersCompete",
+        fmt::format("HorizontalPodAutoscaler {} scales the pool and {} its {}: each would undo the other, so "
+                    "their replicas are not carried over; delete one of the two",
+                    fmt::join(snapshot.pool_autoscalers, ", "), fmt::join(snapshot.target_autoscalers, ", "),
+                    target_name(seen)));
   }
   if (list.state == Publication::kNameTaken ||
       (list.state == Publication::kDue && !snapshot.config_map_error.empty()))

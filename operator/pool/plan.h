@@ -43,6 +43,9 @@ struct Snapshot {
   // Zone of a node, and whether the node exists. Null while nodes cannot be read: then no pod is withdrawn
   // for its node, and zones are left out.
   std::function<const api::Node*(std::string_view name)> node;
+  // HorizontalPodAutoscalers of the namespace that scale the pool, and those that scale its target.
+  std::vector<std::string> pool_autoscalers;
+  std::vector<std::string> target_autoscalers;
   std::vector<std::string> overlapping_pools;  // names of pools of the namespace that share a pod with it
   std::set<std::string> pods_of_others;        // uids of pods here that another live pool selects too
 

@@ -32,12 +32,16 @@ SyncDirection direction(std::optional<std::int32_t> pool, std::int32_t target,
   return SyncDirection::kTargetToPool;
 }
 
+bool autoscalers_compete(const Snapshot& snapshot) {
+  return !snapshot.pool_autoscalers.empty() && !snapshot.target_autoscalers.empty();
+}
+
 void sync_replicas(const Observation& seen, Plan& plan) {
   const Snapshot& snapshot = *seen.snapshot;
   const api::InferencePool& pool = seen.pool();
   if (seen.hold != Hold::kNone || seen.target != TargetState::kFound) return;
   const api::Deployment& target = *snapshot.target;
-  if (target.deleting || snapshot.replicas_unsettled) return;
+  if (target.deleting || snapshot.replicas_unsettled || autoscalers_compete(snapshot)) return;
 
   const auto agreed_before =
       snapshot.synced_replicas ? snapshot.synced_replicas : pool.status.synced_replicas;

@@ -19,6 +19,10 @@ enum class SyncDirection : std::uint8_t { kAgreed, kPoolToTarget, kTargetToPool 
 SyncDirection direction(std::optional<std::int32_t> pool, std::int32_t target,
                         std::optional<std::int32_t> agreed_before);
 
+// One autoscaler at the pool and another at its target, each of its own mind: carrying their counts back and
+// forth would make each undo the other for ever. So nothing is carried until one of them goes.
+bool autoscalers_compete(const Snapshot& snapshot);
+
 // Fills in the plan's scale_target or adopt_replicas, or what both sides agree on.
 void sync_replicas(const Observation& seen, Plan& plan);
 

@@ -19,6 +19,7 @@ const std::map<std::string, Kind>& kinds() {
       {"configmaps", {"/api/v1", kube::kConfigMaps}},
       {"nodes", {"/api/v1", kube::kNodes}},
       {"deployments", {"/apis/apps/v1", kube::kDeployments}},
+      {"horizontalpodautoscalers", {"/apis/autoscaling/v2", kube::kHorizontalPodAutoscalers}},
       {"leases", {"/apis/coordination.k8s.io/v1", kube::kLeases}},
       {"inferencepools",
        {"/apis/poolwarden.io/v1alpha1", {"poolwarden.io", "v1alpha1", "inferencepools", "InferencePool"}}},
@@ -184,6 +185,21 @@ void ScenarioCluster::create_node(const std::string& name, const std::string& zo
                  {{"apiVersion", "v1"},
                   {"kind", "Node"},
                   {"metadata", {{"name", name}, {"labels", {{"topology.kubernetes.io/zone", zone}}}}}});
+}
+
+void ScenarioCluster::create_autoscaler(const std::string& name, const std::string& of,
+                                        const std::string& scaled) {
+  const bool pool = of == "pool";
+  world_.request(HttpMethod::kPost, path("horizontalpodautoscalers"),
+                 {{"apiVersion", "autoscaling/v2"},
+                  {"kind", "HorizontalPodAutoscaler"},
+                  {"metadata", {{"name", name}}},
+                  {"spec",
+                   {{"maxReplicas", 10},
+                    {"scaleTargetRef",
+                     {{"apiVersion", pool ? "poolwarden.io/v1alpha1" : "apps/v1"},
+                      {"kind", pool ? "InferencePool" : "Deployment"},
+                      {"name", scaled}}}}}});
 }
 
 void ScenarioCluster::create_foreign(const std::string& kind, const std::string& name) {

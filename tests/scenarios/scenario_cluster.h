@@ -35,6 +35,8 @@ class ScenarioCluster {
   void terminate(const std::string& pod, int grace_seconds);
   void remove_pod(const std::string& pod);
   void create_node(const std::string& name, const std::string& zone);
+  // An HorizontalPodAutoscaler of a pool or of a target, which the scenario plays itself.
+  void create_autoscaler(const std::string& name, const std::string& of, const std::string& scaled);
   void create_foreign(const std::string& kind, const std::string& name);
   void merge(const std::string& resource, const std::string& name, const std::string& body,
              const std::string& subresource = {});

@@ -149,6 +149,11 @@ void ScenarioRun::add_object_verbs() {
   verbs_["pool"] = {1, 8, [this](const Words& w) { cluster_.create_pool(w[0], options(w, 1)); }};
   verbs_["deployment"] = {1, 3, [this](const Words& w) { cluster_.create_deployment(w[0], options(w, 1)); }};
   verbs_["node"] = {2, 2, [this](const Words& w) { cluster_.create_node(w[0], w[1]); }};
+  verbs_["autoscaler"] = {3, 3, [this](const Words& w) {
+                            if (w[1] != "pool" && w[1] != "target")
+                              throw problem("an autoscaler of pool or target");
+                            cluster_.create_autoscaler(w[0], w[1], w[2]);
+                          }};
   verbs_["foreign"] = {2, 2, [this](const Words& w) { cluster_.create_foreign(w[0], w[1]); }};
   verbs_["scale"] = {3, 3, [this](const Words& w) {
                        if (w[0] != "pool" && w[0] != "target") throw problem("scale pool or target");

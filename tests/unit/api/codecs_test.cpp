@@ -17,6 +17,19 @@ TEST(NodeCodec, ReadsItsZone) {
   EXPECT_EQ(NodeCodec::from_json(json::parse(R"({"metadata":{"name":"n2"}})")).zone, "");
 }
 
+TEST(AutoscalerCodec, ReadsWhomItScales) {
+  const Autoscaler out = AutoscalerCodec::from_json(json::parse(
+      R"({"metadata":{"name":"a","namespace":"ns","uid":"u"},"spec":{"maxReplicas":9,"scaleTargetRef":
+      {"apiVersion":"poolwarden.io/v1alpha1","kind":"InferencePool","name":"vllm"}}})"));
+  EXPECT_EQ(out.name, "a");
+  EXPECT_EQ(out.target_group, "poolwarden.io");
+  EXPECT_EQ(out.target_kind, "InferencePool");
+  EXPECT_EQ(out.target_name, "vllm");
+  const Autoscaler hostile =
+      AutoscalerCodec::from_json(json::parse(R"({"metadata":[],"spec":{"scaleTargetRef":"x"}})"));
+  EXPECT_EQ(hostile.target_name, "");
+}
+
 json deployment() {
   return json::parse(R"({"metadata":{"name":"vllm","namespace":"default","uid":"d","resourceVersion":"9"},
     "spec":{"replicas":3,"paused":true,"selector":{"matchLabels":{"app":"vllm"},

@@ -73,6 +73,11 @@ const std::vector<ConditionRow>& rows() {
          w.overlapping_pools = {"b", "c"};
        },
        kDegraded, "True", "Overlap", "pool b, c"},
+      {"autoscalers on both sides",
+       [](World& w) { w.pool_autoscalers = {"queue"}, w.target_autoscalers = {"cpu"}; }, kDegraded, "True",
+       "AutoscalersCompete", "queue scales the pool and cpu its Deployment vllm"},
+      {"an autoscaler on one side", [](World& w) { w.pool_autoscalers = {"queue"}; }, kDegraded, "False",
+       "AsExpected", ""},
       {"list not writable", [](World& w) { w.pods.pop_back(), w.config_map_error = "x"; }, kDegraded, "True",
        "PublishFailed", "EndpointsPublished"},
       {"an old error of the list, mended", [](World& w) { w.config_map_error = "x"; }, kDegraded, "False",

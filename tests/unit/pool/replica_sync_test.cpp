@@ -121,6 +121,8 @@ TEST(ReplicaSync, LeavesReplicasAlone) {
       {"without a reference", [](World& w) { w.pool.scale_target.reset(); }},
       {"while the spec is unusable", [](World& w) { w.pool.target_ports.clear(); }},
       {"while pods cannot be read", [](World& w) { w.can_see = false; }},
+      {"while autoscalers on both sides pull apart",
+       [](World& w) { w.pool_autoscalers = {"a"}, w.target_autoscalers = {"b"}; }},
       {"while a write of ours is not yet in the caches", [](World& w) { w.replicas_unsettled = true; }},
   };
   for (const QuietRow& row : rows) {
@@ -131,6 +133,15 @@ TEST(ReplicaSync, LeavesReplicasAlone) {
     const Plan plan = world.decide();
     EXPECT_FALSE(plan.scale_target || plan.adopt_replicas || plan.synced_replicas) << row.situation;
   }
+}
+
+TEST(ReplicaSync, GoesOnWithAutoscalersOnOneSide) {
+  World world = settled();
+  world.pool.replicas = 7;
+  world.pool_autoscalers = {"a", "b"};
+  EXPECT_TRUE(world.decide().scale_target);
+  world.target_autoscalers.swap(world.pool_autoscalers);
+  EXPECT_TRUE(world.decide().scale_target);
 }
 
 TEST(ReplicaSync, EventsNameBothCounts) {

@@ -81,6 +81,8 @@ Plan World::decide(std::int64_t second) const {
       return found == nodes.end() ? nullptr : &found->second;
     };
   }
+  snapshot.pool_autoscalers = pool_autoscalers;
+  snapshot.target_autoscalers = target_autoscalers;
   snapshot.overlapping_pools = overlapping_pools;
   snapshot.pods_of_others = pods_of_others;
   snapshot.synced_replicas = synced_replicas;

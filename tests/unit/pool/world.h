@@ -34,6 +34,8 @@ struct World {
   bool nodes_readable = true;
   bool can_see = true;
   std::vector<std::string> blind;
+  std::vector<std::string> pool_autoscalers;
+  std::vector<std::string> target_autoscalers;
   std::vector<std::string> overlapping_pools;
   std::set<std::string> pods_of_others;
   std::optional<std::int32_t> synced_replicas;
