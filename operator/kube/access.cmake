@@ -11,6 +11,7 @@ set(KUBE_ACCESS_SOURCES
   read_file.cpp
   resource.cpp
   result.cpp
+  retry_after.cpp
   rfc3339.cpp
   status.cpp
   tls.cpp

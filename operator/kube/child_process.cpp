@@ -227,6 +227,7 @@ tl::expected<std::string, ChildFailure> run_child(const ChildProcess& child, con
       run.exited.get() < 0 ? std::optional<std::string>(std::strerror(errno)) : follow(run, child, stop);
   if (given_up) {
     ::kill(-run.pid, SIGKILL);
+    ::kill(run.pid, SIGKILL);  // it may have left its process group
   }
   int status = 0;
   while (::waitpid(run.pid, &status, 0) < 0 && errno == EINTR) {

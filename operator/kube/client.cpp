@@ -31,6 +31,7 @@ std::string_view to_string(Verb verb) {
 namespace {
 
 constexpr std::string_view kFieldManager = "poolwarden";
+constexpr std::size_t kMaxObject = 16u << 20;  // as long as a line of a watch; etcd holds 1.5 MiB
 
 HttpMethod method_of(Verb verb) {
   switch (verb) {
@@ -111,8 +112,11 @@ bool is_read(Verb verb) {
 
 // A write that names the version or the identity it was decided on does no harm when it arrives twice: the
 // second one is refused or changes nothing. Quotes inside JSON strings are escaped, so that data which
-// itself holds JSON never matches.
+// itself holds JSON never matches. A create has nothing to name: a UID in it is that of another object.
 bool carries_precondition(const Call& call) {
+  if (call.verb == Verb::kCreate) {
+    return false;
+  }
   return call.body.find(R"("resourceVersion":)") != std::string::npos ||
          call.body.find(R"("uid":)") != std::string::npos;
 }
@@ -260,6 +264,9 @@ HttpRequest to_http(const Call& call) {
     if (call.verb == Verb::kApply && call.force) {
       query.add("force", "true");
     }
+  }
+  if (call.verb != Verb::kList) {
+    request.max_response_bytes = kMaxObject;
   }
   if (!call.body.empty()) {
     request.body = call.body;

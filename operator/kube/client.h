@@ -45,8 +45,9 @@ struct Call {
   std::chrono::milliseconds deadline{10'000};
 };
 
-// Named constructors, so that a call site reads as what it does. Preconditions of merge patches travel in
-// the body (metadata.uid, metadata.resourceVersion), as the API server takes them there.
+// Named constructors, so that a call site reads as what it does. Preconditions of updates and patches travel
+// in the body (metadata.uid, metadata.resourceVersion), as the API server takes them there. One that does not
+// hold is a kConflict, however the API server puts it (for a patch, 409 for the version and 422 for the UID).
 Call get(const ResourceType& type, std::string ns, std::string name);
 Call create(const ResourceType& type, std::string ns, std::string body);
 Call update(const ResourceType& type, std::string ns, std::string name, std::string body,
@@ -68,10 +69,9 @@ HttpRequest to_http(const Call& call);
 // Any failure, as an Error: transport failures, Status objects, plain-text proxies' answers.
 Error to_error(const Call& call, const TransportError& failure);
 Error to_error(const Call& call, const HttpResponse& answer);  // for status >= 300
-// A Status object's fields, as they also arrive inside a watch ERROR event.
-Error status_error(const Call& call, int code, const std::string& reason, const std::string& message);
-// The same from the whole object, with its causes and its retryAfterSeconds.
-Error status_error(const Call& call, std::string_view status_json);
+// An ERROR event inside a watch.
+struct WatchFailure;
+Error status_error(const Call& call, const WatchFailure& failure);
 
 // Receives a watch. on_open: the server accepted it. on_data: raw bytes, in any split. on_end is last and
 // comes once; no error is a clean EOF.

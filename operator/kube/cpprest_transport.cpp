@@ -4,12 +4,12 @@
 
 #include "kube/credentials.h"
 #include "kube/exchange.h"
+#include "kube/retry_after.h"
 #include "kube/tls.h"
 #include "kube/transport_failure.h"
 #include "kube/user_agent.h"
 
 #include <algorithm>
-#include <charconv>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -94,14 +94,10 @@ HttpResponse head_of(const http::http_response& response) {
   HttpResponse head;
   head.status = response.status_code();
   head.content_type = response.headers().content_type();
-  if (const auto it = response.headers().find("Retry-After"); it != response.headers().end()) {
-    constexpr int kMaxSeconds = 3600;  // no server may silence us for longer
-    int seconds = 0;
-    const std::string& text = it->second;
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), seconds);
-    if (parsed.ec == std::errc() && parsed.ptr == text.data() + text.size() && seconds >= 0) {
-      head.retry_after = std::chrono::seconds(std::min(seconds, kMaxSeconds));
-    }
+  const auto& headers = response.headers();
+  if (const auto asked = headers.find("Retry-After"); asked != headers.end()) {
+    const auto date = headers.find("Date");
+    head.retry_after = parse_retry_after(asked->second, date == headers.end() ? "" : date->second);
   }
   return head;
 }
@@ -413,9 +409,11 @@ tl::expected<std::shared_ptr<const TlsClient>, std::string> Core::tls_for(const 
   if (!access_.tls || credential.client_certificate_pem == plugin_certificate_) {
     return tls_;
   }
-  auto made = TlsClient::make({access_.ca_pem, credential.client_certificate_pem, credential.client_key_pem,
-                               access_.tls_server_name.empty() ? access_.host : access_.tls_server_name,
-                               access_.verification});
+  const bool own = credential.client_certificate_pem.empty();  // it gave one before, and gives none now
+  auto made = TlsClient::make(
+      {access_.ca_pem, own ? access_.client_certificate_pem : credential.client_certificate_pem,
+       own ? access_.client_key_pem : credential.client_key_pem,
+       access_.tls_server_name.empty() ? access_.host : access_.tls_server_name, access_.verification});
   if (!made) {
     return tl::unexpected("the credential plugin's answer: " + made.error());
   }

@@ -175,7 +175,7 @@ std::optional<Error> InformerRunner<Codec>::Handler::decode(std::string_view lin
   auto decoded = decode_watch_line<Codec>(line);
   if (!decoded) return lost(call_, decoded.error().message);
   if (const auto* failure = std::get_if<WatchFailure>(&*decoded)) {
-    return status_error(call_, failure->code, failure->reason, failure->message);
+    return status_error(call_, *failure);
   }
   events.push_back(std::get<WatchEvent<Object>>(std::move(*decoded)));
   return std::nullopt;

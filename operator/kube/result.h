@@ -15,9 +15,9 @@
 namespace poolwarden::kube {
 
 enum class ErrorClass {
-  kRetry,      // transient: connection refused or cut, time-out, 429, 5xx. Try again after a delay.
-  kRelist,     // the resourceVersion is gone or too new: 410, "too large resource version". List again.
-  kConflict,   // 409: what we read is no longer what is there. Read again, decide again.
+  kRetry,     // transient: connection refused or cut, time-out, 429, 5xx. Try again after a delay.
+  kRelist,    // the resourceVersion is gone or too new: 410, "too large resource version". List again.
+  kConflict,  // 409, or 422 about the UID: what we read is no longer what is there. Read again, decide again.
   kForbidden,  // 401 and 403: a person must change credentials or RBAC. Try again slowly.
   kNotFound,   // 404.
   kTerminal,   // the request itself is wrong (400, 422, unreadable answer). The same bytes never succeed.

@@ -1,6 +1,8 @@
 // Answers of the API server, of what stands in front of it, and of the network, as Errors.
 // https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/
 #include "kube/client.h"
+#include "kube/retry_after.h"
+#include "kube/watch_decoder.h"
 
 #include <algorithm>
 #include <utility>
@@ -13,6 +15,8 @@ namespace poolwarden::kube {
 namespace {
 
 constexpr std::size_t kMaxQuoted = 400;  // of a foreign text, in a message
+// A document takes many times its text's memory, so that a long one is not even parsed.
+constexpr std::size_t kMaxStatus = 1u << 20;
 
 struct Cause {
   std::string reason;
@@ -34,6 +38,9 @@ std::string text_field(const nlohmann::json& object, const char* key) {
 }
 
 std::optional<Status> parse_status(std::string_view body) {
+  if (body.size() > kMaxStatus) {
+    return std::nullopt;
+  }
   const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || text_field(json, "kind") != "Status") {
     return std::nullopt;
@@ -50,8 +57,7 @@ std::optional<Status> parse_status(std::string_view body) {
   }
   if (const auto after = details->find("retryAfterSeconds");
       after != details->end() && after->is_number_unsigned()) {
-    constexpr std::uint64_t kMaxSeconds = 3600;  // no server may silence us for longer
-    status.retry_after = std::chrono::seconds(std::min(after->get<std::uint64_t>(), kMaxSeconds));
+    status.retry_after = bounded_retry_after(after->get<std::uint64_t>());
   }
   const auto causes = details->find("causes");
   if (causes != details->end() && causes->is_array()) {
@@ -75,6 +81,13 @@ bool is_too_large_version(const Status& status) {
          status.message.find("Too large resource version") != std::string::npos;
 }
 
+// A merge patch that names the UID it was decided on meets a recreated namesake: the UID cannot be changed,
+// says the API server (an update with another UID, or any write with another version, it answers with 409).
+bool is_other_identity(const Status& status) {
+  return std::any_of(status.causes.begin(), status.causes.end(),
+                     [](const Cause& cause) { return cause.field == "metadata.uid"; });
+}
+
 ErrorClass class_of(const Status& status) {
   if (status.code == 410 || status.reason == "Expired" || status.reason == "Gone" ||
       is_too_large_version(status)) {
@@ -88,6 +101,8 @@ ErrorClass class_of(const Status& status) {
       return ErrorClass::kNotFound;
     case 409:
       return ErrorClass::kConflict;
+    case 422:
+      return is_other_identity(status) ? ErrorClass::kConflict : ErrorClass::kTerminal;
     case 408:
     case 429:
       return ErrorClass::kRetry;
@@ -278,16 +293,8 @@ Error to_error(const Call& call, const HttpResponse& answer) {
   return error_of(call, std::move(status));
 }
 
-Error status_error(const Call& call, int code, const std::string& reason, const std::string& message) {
-  return error_of(call, Status{code, reason, message, {}, std::nullopt});
-}
-
-Error status_error(const Call& call, std::string_view status_json) {
-  if (auto parsed = parse_status(status_json)) {
-    return error_of(call, std::move(*parsed));
-  }
-  return {ErrorClass::kTerminal, 0, "NotKubernetes",
-          fmt::format("{}: not a Status object: {}", describe(call), printable(status_json)), std::nullopt};
+Error status_error(const Call& call, const WatchFailure& failure) {
+  return error_of(call, Status{failure.code, failure.reason, failure.message, {}, failure.retry_after});
 }
 
 }  // namespace poolwarden::kube

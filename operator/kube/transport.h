@@ -37,7 +37,7 @@ struct HttpRequest {
 
 struct HttpResponse {
   int status = 0;
-  std::optional<std::chrono::seconds> retry_after;  // the Retry-After header, in its seconds form
+  std::optional<std::chrono::seconds> retry_after;  // what the Retry-After header asks for
   std::string content_type;
   std::string body;
 };

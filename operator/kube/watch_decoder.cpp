@@ -1,5 +1,7 @@
 #include "kube/watch_decoder.h"
 
+#include "kube/retry_after.h"
+
 #include <array>
 #include <limits>
 
@@ -13,7 +15,7 @@ Error unreadable(std::string message) {
   return Error{ErrorClass::kTerminal, 0, "Unreadable", std::move(message), std::nullopt};
 }
 
-enum class Envelope { kWatch, kList };
+enum class Envelope { kWatch, kList, kNone };
 
 // Follows the nesting of an envelope, notes the few fields that are its own, and hands the tokens of each
 // object within to the sink. Which container a token is in is all it needs to remember.
@@ -77,6 +79,7 @@ class EnvelopeSax {
     kOther,           // anything else of the envelope: ignored
     kObject,          // an object of ours; from here on tokens go to the sink
     kObjectMetadata,  // its metadata
+    kStatusDetails,   // its details: a Status, when the event is an ERROR
     kInner,           // anything else of it
     kSkipped,         // its managedFields: does not go to the sink
   };
@@ -92,6 +95,8 @@ class EnvelopeSax {
     kCode,
     kReason,
     kMessage,
+    kDetails,
+    kRetryAfter,
   };
 
   // The text is the parser's own buffer, which grows and never shrinks: after one long annotation, whoever
@@ -140,7 +145,10 @@ EnvelopeSax::Field EnvelopeSax::field_of(std::string_view name) const {
       if (watch && name == "code") return Field::kCode;
       if (watch && name == "reason") return Field::kReason;
       if (watch && name == "message") return Field::kMessage;
+      if (watch && name == "details") return Field::kDetails;
       return Field::kNone;
+    case Where::kStatusDetails:
+      return name == "retryAfterSeconds" ? Field::kRetryAfter : Field::kNone;
     case Where::kObjectMetadata:
       if (name == "managedFields") return Field::kManagedFields;
       if (watch && name == "resourceVersion") return Field::kResourceVersion;
@@ -165,7 +173,7 @@ bool EnvelopeSax::key(std::string& name) {
 std::optional<EnvelopeSax::Where> EnvelopeSax::enter(bool is_object) {
   switch (where()) {
     case Where::kOutside:
-      if (is_object) return Where::kTop;
+      if (is_object) return envelope_ == Envelope::kNone ? Where::kObject : Where::kTop;
       break;
     case Where::kTop:
       if (field_ == Field::kObjects) {
@@ -181,9 +189,11 @@ std::optional<EnvelopeSax::Where> EnvelopeSax::enter(bool is_object) {
     case Where::kOther:
       return Where::kOther;
     case Where::kObject:
-      return field_ == Field::kMetadata && is_object ? Where::kObjectMetadata : Where::kInner;
+      if (field_ == Field::kMetadata && is_object) return Where::kObjectMetadata;
+      return field_ == Field::kDetails && is_object ? Where::kStatusDetails : Where::kInner;
     case Where::kObjectMetadata:
       return field_ == Field::kManagedFields ? Where::kSkipped : Where::kInner;
+    case Where::kStatusDetails:
     case Where::kInner:
       return Where::kInner;
     case Where::kSkipped:
@@ -233,6 +243,7 @@ bool EnvelopeSax::scalar(Note note_it, Forward forward, bool is_null) {
       return true;
     case Where::kObject:
     case Where::kObjectMetadata:
+    case Where::kStatusDetails:
       if (field_ == Field::kManagedFields) return true;
       if (field_ != Field::kNone) note_it(*this);
       forward(sink_);
@@ -271,6 +282,9 @@ void EnvelopeSax::note(const std::string& value) {
 
 void EnvelopeSax::note(std::int64_t value) {
   if (field_ == Field::kRemaining && value >= 0) remaining = value;
+  if (field_ == Field::kRetryAfter && value >= 0) {
+    status.retry_after = bounded_retry_after(static_cast<std::uint64_t>(value));
+  }
   if (field_ == Field::kCode && value > 0 && value < 1000) status.code = static_cast<int>(value);
 }
 
@@ -313,6 +327,12 @@ Result<ListEnvelope> read_list(std::string_view body, JsonSink& objects) {
     return tl::unexpected(unreadable("the list has no metadata.resourceVersion, so no watch can follow it"));
   }
   return ListEnvelope{std::move(sax.resource_version), std::move(sax.continue_token), sax.remaining};
+}
+
+std::optional<Error> read_object(std::string_view body, JsonSink& object) {
+  EnvelopeSax sax(Envelope::kNone, object);
+  if (parse(body, sax)) return std::nullopt;
+  return unreadable("the object cannot be read: " + sax.problem);
 }
 
 Error nameless(std::string_view where) {

@@ -13,6 +13,7 @@
 #include "kube/json_sink.h"
 #include "kube/result.h"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -47,6 +48,7 @@ struct WatchFailure {
   int code = 0;
   std::string reason;
   std::string message;
+  std::optional<std::chrono::seconds> retry_after;
 };
 
 template <class Object>
@@ -70,6 +72,7 @@ struct ListEnvelope {
 
 Result<WatchEnvelope> read_watch_line(std::string_view line, JsonSink& object);
 Result<ListEnvelope> read_list(std::string_view body, JsonSink& objects);
+std::optional<Error> read_object(std::string_view body, JsonSink& object);
 Error nameless(std::string_view where);
 
 template <class Codec>
@@ -116,11 +119,11 @@ Result<WatchLine<typename Codec::Object>> decode_watch_line(std::string_view lin
 // One object alone, as a get or a write answers it.
 template <class Codec>
 Result<typename Codec::Object> decode_object(std::string_view body) {
-  std::string line = R"({"type":"MODIFIED","object":)";
-  line.append(body).push_back('}');
-  auto decoded = decode_watch_line<Codec>(line);
-  if (!decoded) return tl::unexpected(std::move(decoded.error()));
-  return std::get<WatchEvent<typename Codec::Object>>(std::move(*decoded)).object;
+  CodecSink<Codec> sink;
+  if (auto problem = internal::read_object(body, sink)) return tl::unexpected(std::move(*problem));
+  typename Codec::Object object = sink.take();
+  if (object.name.empty() || object.uid.empty()) return tl::unexpected(internal::nameless("the object"));
+  return object;
 }
 
 }  // namespace poolwarden::kube

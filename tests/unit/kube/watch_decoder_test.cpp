@@ -21,6 +21,7 @@ template <class Codec>
 class WatchDecoder : public testing::Test {
  public:
   static Result<WatchLine<Thing>> line(std::string_view text) { return decode_watch_line<Codec>(text); }
+  static Result<Thing> object(std::string_view text) { return decode_object<Codec>(text); }
   static Result<ListPage<Thing>> list(std::string_view text) { return decode_list<Codec>(text); }
 };
 
@@ -66,7 +67,8 @@ TYPED_TEST(WatchDecoder, ABookmarkNeedsItsVersionOnly) {
 TYPED_TEST(WatchDecoder, AnErrorEventGivesTheStatusItCarries) {
   const char* status =
       R"({"kind":"Status","metadata":{},"status":"Failure","message":"too old resource version: 1, oldest is 2",)"
-      R"("reason":"Expired","details":{"reason":"inner","causes":[{"message":"inner"}]},"code":410})";
+      R"("reason":"Expired","details":{"reason":"inner","causes":[{"message":"inner","retryAfterSeconds":9}],)"
+      R"("retryAfterSeconds":3},"code":410})";
   for (const auto& text : {fmt::format(R"({{"type":"ERROR","object":{}}})", status),
                            fmt::format(R"({{"object":{},"type":"ERROR"}})", status)}) {
     const auto line = this->line(text);
@@ -75,13 +77,18 @@ TYPED_TEST(WatchDecoder, AnErrorEventGivesTheStatusItCarries) {
     EXPECT_EQ(failure.code, 410);
     EXPECT_EQ(failure.reason, "Expired");
     EXPECT_EQ(failure.message, "too old resource version: 1, oldest is 2");
+    EXPECT_EQ(failure.retry_after, std::chrono::seconds(3));
   }
 }
 
 TYPED_TEST(WatchDecoder, AnErrorEventOfTheWrongShapeIsStillAFailure) {
-  const auto line = this->line(R"({"type":"ERROR","object":{"code":"410","reason":5,"message":null}})");
-  ASSERT_TRUE(line);
-  EXPECT_EQ(std::get<WatchFailure>(*line).code, 0);
+  for (const char* details : {"7", "[]", R"({"retryAfterSeconds":-1})", R"({"retryAfterSeconds":"5"})"}) {
+    const auto line = this->line(fmt::format(
+        R"({{"type":"ERROR","object":{{"code":"410","reason":5,"message":null,"details":{}}}}})", details));
+    ASSERT_TRUE(line);
+    EXPECT_EQ(std::get<WatchFailure>(*line).code, 0);
+    EXPECT_EQ(std::get<WatchFailure>(*line).retry_after, std::nullopt);
+  }
 }
 
 TYPED_TEST(WatchDecoder, FieldsOfOtherObjectsAreNotTakenForTheEnvelopes) {
@@ -227,6 +234,35 @@ TYPED_TEST(WatchDecoder, AnErrorDoesNotQuoteTheInput) {
   const auto typed = this->line(R"({"type":")" + secret + R"(","object":{}})");
   ASSERT_FALSE(typed);
   EXPECT_LT(typed.error().message.size(), 200U);
+}
+
+// One object, as the answer to a get or a write.
+
+TYPED_TEST(WatchDecoder, OneObjectAlone) {
+  const auto object = this->object(wire(kThing));
+  ASSERT_TRUE(object) << object.error().message;
+  EXPECT_EQ(*object, kThing);
+}
+
+TYPED_TEST(WatchDecoder, BrokenObjects) {
+  const BrokenRow rows[] = {
+      {"nothing", "", "byte"},
+      {"null", "null", "not an object"},
+      {"an array", "[]", "an array where there must be none"},
+      {"no name", R"({"metadata":{"uid":"u"}})", "metadata.name"},
+      {"a Status", R"({"kind":"Status","metadata":{},"code":200})", "metadata.name"},
+      {"two of them", wire(kThing) + wire(kThing), "byte"},
+      {"the rest of a watch event", wire(kThing) + R"(,"type":"ERROR")", "byte"},
+      {"cut", wire(kThing).substr(0, 20), "byte"},
+      {"too deep", std::string(R"({"a":)") + std::string(100, '['), "nested deeper"},
+  };
+  for (const BrokenRow& row : rows) {
+    SCOPED_TRACE(row.situation);
+    const auto object = this->object(row.text);
+    ASSERT_FALSE(object);
+    EXPECT_EQ(object.error().cls, ErrorClass::kTerminal);
+    EXPECT_THAT(object.error().message, HasSubstr(row.says));
+  }
 }
 
 // Lists.

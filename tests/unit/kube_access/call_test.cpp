@@ -107,6 +107,10 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"Create", create(kEvents, "ns", "{}"), HttpMethod::kPost,
             "/apis/events.k8s.io/v1/namespaces/ns/events?fieldManager=poolwarden", kJson, "{}", false,
             "create events in namespace ns"},
+        Row{"ACreateIsNotRepeatedWhateverUidIsInIt",
+            create(kConfigMaps, "ns", R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})"), HttpMethod::kPost,
+            "/api/v1/namespaces/ns/configmaps?fieldManager=poolwarden", kJson,
+            R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})", false, "create configmaps in namespace ns"},
         Row{"UpdateOfAVersion", update(kLeases, "ns", "l", R"({"metadata":{"resourceVersion":"7"}})"),
             HttpMethod::kPut, "/apis/coordination.k8s.io/v1/namespaces/ns/leases/l?fieldManager=poolwarden",
             kJson, R"({"metadata":{"resourceVersion":"7"}})", true, "update leases ns/l"},
@@ -139,6 +143,12 @@ INSTANTIATE_TEST_SUITE_P(
             "/api/v1/namespaces/ns/pods/p", kJson, R"({"apiVersion":"v1","kind":"DeleteOptions"})", false,
             "delete pods ns/p"}),
     [](const auto& row) { return row.param.name; });
+
+TEST(AnswerLimit, IsThatOfOneObjectButForLists) {
+  EXPECT_EQ(to_http(get(kPods, "ns", "p")).max_response_bytes, 16U << 20);
+  EXPECT_EQ(to_http(create(kPods, "ns", "{}")).max_response_bytes, 16U << 20);
+  EXPECT_EQ(to_http(list(kPods, "ns")).max_response_bytes, 64U << 20);
+}
 
 // A transport that answers at once with what it was given.
 class CannedTransport final : public Transport {

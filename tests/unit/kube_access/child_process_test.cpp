@@ -65,6 +65,14 @@ TEST_F(ChildProcessTest, IsEndedAtItsDeadlineWithItsChildren) {
   EXPECT_THAT(output.error().message, HasSubstr("did not finish within 200 ms"));
 }
 
+TEST_F(ChildProcessTest, IsEndedAlsoWhenItHasLeftItsProcessGroup) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto output = run("exec perl -e 'setpgrp(0, getpgrp(getppid)) or die; sleep 60'", {}, 500ms);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
+  ASSERT_FALSE(output);
+  EXPECT_THAT(output.error().message, HasSubstr("did not finish within 500 ms"));
+}
+
 TEST_F(ChildProcessTest, ABackgroundChildThatKeepsThePipeDoesNotHoldUsUp) {
   const auto begin = std::chrono::steady_clock::now();
   const auto output = run("echo done; sleep 5 &");

@@ -1,6 +1,7 @@
 // Base64, RFC 3339 and bounded files.
 #include "kube/base64.h"
 #include "kube/read_file.h"
+#include "kube/retry_after.h"
 #include "kube/rfc3339.h"
 #include "kube/user_agent.h"
 #include "temp_dir.h"
@@ -21,6 +22,38 @@ TEST(Base64, GoesBothWays) {
 TEST(Base64, RefusesWhatIsNone) {
   for (const char* text : {"a", "ab", "abc", "a===", "====", "ab=c", "=abc", "ab!d", "dXNl=cjp", "-_-_"}) {
     EXPECT_FALSE(base64_decode(text)) << text;
+  }
+}
+
+TEST(RetryAfterHeader, IsSecondsOrATime) {
+  using std::chrono::seconds;
+  const char* const now = "Sun, 22 Nov 2026 23:59:50 GMT";
+  struct Row {
+    const char* text;
+    const char* date;
+    std::optional<seconds> wait;
+  };
+  const Row rows[] = {
+      {"0", "", seconds(0)},
+      {"7", "", seconds(7)},
+      {"3601", "", seconds(3600)},
+      {"99999999999999999999999", "", seconds(3600)},
+      {"-1", now, {}},
+      {"7s", now, {}},
+      {"", now, {}},
+      {"soon", now, {}},
+      {"Mon, 23 Nov 2026 00:00:20 GMT", now, seconds(30)},
+      {"Mon, 23 Nov 2099 00:00:20 GMT", now, seconds(3600)},
+      {"Sun, 22 Nov 2026 23:59:40 GMT", now, seconds(0)},
+      {"Mon, 23 Nov 2026 00:00:20 GMT", "", {}},
+      {"Mon, 23 Nov 2026 00:00:20 GMT", "today", {}},
+      {"Mon, 23 Foo 2026 00:00:20 GMT", now, {}},
+      {"Mon, 23 anF 2026 00:00:20 GMT", now, {}},
+      {"Mon, 23 Nov 2026 00:00:20 CET", now, {}},
+      {"Monday, 23-Nov-26 00:00:20 GMT", now, {}},
+  };
+  for (const Row& row : rows) {
+    EXPECT_EQ(parse_retry_after(row.text, row.date), row.wait) << row.text;
   }
 }
 

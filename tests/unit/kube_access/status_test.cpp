@@ -1,5 +1,6 @@
 // Every answer that is no success, and what the caller should do about it.
 #include "kube/client.h"
+#include "kube/watch_decoder.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -124,6 +125,14 @@ INSTANTIATE_TEST_SUITE_P(
             "; metadata.namespace: namespace x is being terminated (NamespaceTerminating)"},
         Row{"Invalid", kPatch, 422, status(422, "Invalid", "spec.ports: Required value"),
             ErrorClass::kTerminal, "Invalid", "Required value"},
+        Row{"PatchOfANamesake", kPatch, 422,
+            status(
+                422, "Invalid", R"(ConfigMap \"c\" is invalid: metadata.uid: field is immutable)",
+                R"({"causes":[{"reason":"FieldValueInvalid","field":"metadata.uid","message":"immutable"}]})"),
+            ErrorClass::kConflict, "Invalid", "field is immutable"},
+        Row{"InvalidElsewhere", kPatch, 422,
+            status(422, "Invalid", "bad", R"({"causes":[{"field":"spec.uid","message":"bad"}]})"),
+            ErrorClass::kTerminal, "Invalid", "bad"},
         Row{"BadRequest", kPatch, 400, status(400, "BadRequest", "cannot parse"), ErrorClass::kTerminal,
             "BadRequest", "cannot parse"},
         Row{"MethodNotAllowed", kPatch, 405, "", ErrorClass::kTerminal, "MethodNotAllowed", "405"},
@@ -153,6 +162,16 @@ TEST(RetryAfter, ComesFromTheHeaderElseFromTheDetails) {
   EXPECT_EQ(to_error(kGet, answer).retry_after, std::nullopt);
 }
 
+TEST(AnAbsurdAnswer, IsQuotedAndNotParsed) {
+  HttpResponse answer;
+  answer.status = 409;
+  answer.body = status(409, "AlreadyExists", std::string(2U << 20, 'x'));
+  const Error error = to_error(kGet, answer);
+  EXPECT_EQ(error.cls, ErrorClass::kConflict);
+  EXPECT_EQ(error.reason, "Conflict") << "of the code alone";
+  EXPECT_LT(error.message.size(), 600U);
+}
+
 TEST(ForeignText, IsShortenedAndMadePrintable) {
   HttpResponse answer;
   answer.status = 502;
@@ -163,22 +182,19 @@ TEST(ForeignText, IsShortenedAndMadePrintable) {
 }
 
 TEST(RbacHint, IsNotGivenForOtherRefusals) {
-  const Error error = status_error(kPatch, 403, "Forbidden", "exceeded quota: compute");
+  const Error error = status_error(kPatch, WatchFailure{403, "Forbidden", "exceeded quota: compute", {}});
   EXPECT_EQ(error.cls, ErrorClass::kForbidden);
   EXPECT_THAT(error.message, Not(HasSubstr("RBAC")));
 }
 
 TEST(WatchErrorEvent, IsClassedAsAnAnswerIs) {
-  EXPECT_EQ(status_error(list_pods(), 410, "Expired", "too old").cls, ErrorClass::kRelist);
-  EXPECT_EQ(status_error(list_pods(), 0, "Gone", "").cls, ErrorClass::kRelist);
-  EXPECT_EQ(status_error(list_pods(), 500, "InternalError", "x").cls, ErrorClass::kRetry);
-  const Error whole = status_error(
-      list_pods(), R"({"kind":"Status","code":504,"reason":"Timeout","message":"m","details":)"
-                   R"({"causes":[{"reason":"ResourceVersionTooLarge"}],"retryAfterSeconds":1}})");
-  EXPECT_EQ(whole.cls, ErrorClass::kRelist);
+  const auto cls = [](WatchFailure failure) { return status_error(list_pods(), failure).cls; };
+  EXPECT_EQ(cls({410, "Expired", "too old", {}}), ErrorClass::kRelist);
+  EXPECT_EQ(cls({0, "Gone", "", {}}), ErrorClass::kRelist);
+  EXPECT_EQ(cls({500, "InternalError", "x", {}}), ErrorClass::kRetry);
+  const Error whole = status_error(list_pods(), WatchFailure{504, "Timeout", "m", std::chrono::seconds(1)});
   EXPECT_EQ(whole.http_status, 504);
   EXPECT_EQ(whole.retry_after, std::chrono::seconds(1));
-  EXPECT_EQ(status_error(list_pods(), "nonsense").cls, ErrorClass::kTerminal);
 }
 
 TEST(TransportFailures, AreClassed) {
