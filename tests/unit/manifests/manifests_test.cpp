@@ -1,0 +1,158 @@
+// What users install says the same everywhere: manifests, chart, docs. (That it works, and that kustomize and
+// Helm render the same, is shown on a real Kubernetes: tests/e2e.)
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <yaml-cpp/yaml.h>
+
+namespace poolwarden {
+namespace {
+
+const std::string kRoot = std::string{POOLWARDEN_SOURCE_DIR} + "/";
+
+std::string read(const std::string& path) {
+  std::ifstream file(kRoot + path);
+  EXPECT_TRUE(file.is_open()) << path;
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// "apps deployments/scale patch", with the name where a rule is for one name only.
+using Grants = std::set<std::string>;
+
+void add_grants(const std::string& group, const std::string& resource, const std::vector<std::string>& verbs,
+                Grants& out) {
+  for (const std::string& verb : verbs)
+    out.insert((group.empty() ? "core" : group) + " " + resource + " " + verb);
+}
+
+Grants granted_by(const std::string& path) {
+  Grants out;
+  for (const YAML::Node& document : YAML::LoadAll(read(path))) {
+    for (const auto& rule : document["rules"]) {
+      const auto resource = rule["resources"].as<std::vector<std::string>>();
+      const auto group = rule["apiGroups"].as<std::vector<std::string>>();
+      EXPECT_EQ(resource.size(), 1U) << "one resource a rule, so that each has a row in the docs";
+      EXPECT_EQ(group.size(), 1U);
+      std::string name;
+      if (rule["resourceNames"]) name = "(" + rule["resourceNames"][0].as<std::string>() + ")";
+      add_grants(group.at(0), resource.at(0) + name, rule["verbs"].as<std::vector<std::string>>(), out);
+    }
+  }
+  return out;
+}
+
+std::vector<std::string> split(const std::string& text, const std::string& separator) {
+  std::vector<std::string> out;
+  std::size_t begin = 0;
+  for (std::size_t end = 0; (end = text.find(separator, begin)) != std::string::npos;
+       begin = end + separator.size()) {
+    out.push_back(text.substr(begin, end - begin));
+  }
+  out.push_back(text.substr(begin));
+  return out;
+}
+
+// Rows of the table under the heading "What it needs from RBAC".
+Grants documented() {
+  const std::string page = read("docs/operations.md");
+  const std::size_t begin = page.find("## What it needs from RBAC");
+  const std::string section = page.substr(begin, page.find("\n## ", begin + 1) - begin);
+  static const std::regex row(
+      R"(\n\| (?:`([a-z0-9.]+)` )?\| `([a-z/]+)`(?: \(`([a-z]+)` only\))? \| ([a-z, ]+) \|)");
+  Grants out;
+  for (std::sregex_iterator it(section.begin(), section.end(), row), end; it != end; ++it) {
+    const std::string name = (*it)[3].matched ? "(" + (*it)[3].str() + ")" : "";
+    add_grants((*it)[1], (*it)[2].str() + name, split((*it)[4], ", "), out);
+  }
+  return out;
+}
+
+TEST(Rbac, EveryRuleIsDocumented) {
+  const Grants granted = granted_by("manifests/cluster/rbac.yaml");
+  EXPECT_GT(granted.size(), 20U);
+  EXPECT_EQ(granted, documented());
+}
+
+TEST(Rbac, OneNamespaceNeedsTheSameButNodes) {
+  Grants expected = granted_by("manifests/cluster/rbac.yaml");
+  EXPECT_EQ(expected.erase("core nodes list") + expected.erase("core nodes watch"), 2U);
+  EXPECT_EQ(granted_by("manifests/overlays/single-namespace/rbac.yaml"), expected);
+}
+
+TEST(Rbac, ReadsNoSecretsAndDeletesNothing) {
+  for (const std::string& grant : granted_by("manifests/cluster/rbac.yaml")) {
+    EXPECT_EQ(grant.find(" delete"), std::string::npos) << grant;
+    EXPECT_EQ(grant.find("secrets"), std::string::npos) << grant;
+    EXPECT_EQ(grant.find('*'), std::string::npos) << grant;
+  }
+}
+
+// name -> (expr, for)
+using Alerts = std::map<std::string, std::pair<std::string, std::string>>;
+
+Alerts alerts_in(const YAML::Node& rules) {
+  Alerts out;
+  for (const auto& rule : rules) {
+    out[rule["alert"].as<std::string>()] = {rule["expr"].as<std::string>(), rule["for"].as<std::string>("")};
+  }
+  return out;
+}
+
+TEST(Alerts, AreThoseOfTheDocs) {
+  const std::string page = read("docs/operations.md");
+  const std::size_t section = page.find("## Alerts");
+  const std::size_t begin = page.find("```yaml\n", section) + 8;
+  const Alerts documented = alerts_in(YAML::Load(page.substr(begin, page.find("```", begin) - begin)));
+  const YAML::Node rules = YAML::Load(read("manifests/overlays/prometheus/rules.yaml"));
+  EXPECT_GT(documented.size(), 4U);
+  EXPECT_EQ(alerts_in(rules["spec"]["groups"][0]["rules"]), documented);
+}
+
+TEST(Alerts, NameMetricsThatThereAre) {
+  const std::string rules = read("manifests/overlays/prometheus/rules.yaml");
+  const std::string contract = read("docs/contract.md");
+  static const std::regex metric("poolwarden_[a-z_]+");
+  std::size_t found = 0;
+  for (std::sregex_iterator it(rules.begin(), rules.end(), metric), end; it != end; ++it, ++found) {
+    const std::string name = std::regex_replace(it->str(), std::regex("_bucket$"), "");
+    EXPECT_NE(contract.find("`" + name + "`"), std::string::npos) << name;
+  }
+  EXPECT_GT(found, 5U);
+}
+
+// The image that is built, installed and shown is this version's.
+TEST(Version, IsTheSameEverywhere) {
+  const std::string version = POOLWARDEN_VERSION;
+  for (const char* path : {"manifests/base/deployment.yaml", "examples/gateway/gateway.yaml"}) {
+    EXPECT_THAT(read(path), testing::HasSubstr("image: ghcr.io/poolwarden/poolwarden:" + version + "\n"))
+        << path;
+  }
+  EXPECT_THAT(read("examples/vllm-sim/deployment.yaml"),
+              testing::HasSubstr("image: ghcr.io/poolwarden/vllm-sim:" + version + "\n"));
+  const YAML::Node chart = YAML::Load(read("charts/poolwarden/Chart.yaml"));
+  EXPECT_EQ(chart["version"].as<std::string>(), version);
+  EXPECT_EQ(chart["appVersion"].as<std::string>(), version);
+}
+
+TEST(Deployment, IsWhatRestrictedPodSecurityAsksFor) {
+  const YAML::Node pod = YAML::Load(read("manifests/base/deployment.yaml"))["spec"]["template"]["spec"];
+  EXPECT_TRUE(pod["securityContext"]["runAsNonRoot"].as<bool>());
+  EXPECT_EQ(pod["securityContext"]["seccompProfile"]["type"].as<std::string>(), "RuntimeDefault");
+  const YAML::Node container = pod["containers"][0];
+  EXPECT_FALSE(container["securityContext"]["allowPrivilegeEscalation"].as<bool>());
+  EXPECT_TRUE(container["securityContext"]["readOnlyRootFilesystem"].as<bool>());
+  EXPECT_EQ(container["securityContext"]["capabilities"]["drop"][0].as<std::string>(), "ALL");
+  EXPECT_TRUE(container["resources"]["limits"]["memory"]);
+}
+
+}  // namespace
+}  // namespace poolwarden
