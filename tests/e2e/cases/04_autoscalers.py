@@ -1,0 +1,92 @@
+"""HorizontalPodAutoscalers: on the pool, on the Deployment beneath it, and on both at once. They read a metric that the
+case feeds them. Each reads the scale subresource, its selector included; wherever one writes, the other side follows;
+and two that pull apart are a condition that names both instead of writes without end."""
+import os
+import time
+
+from support.case import Case, main
+from support.cluster import needs_own_cluster
+from support.external_metrics import ExternalMetrics
+from support.kube import ROOT, condition, stays, wait_for
+
+EXAMPLE = os.path.join(ROOT, "examples", "vllm-sim")
+POOL = {"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "name": "vllm"}
+DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "vllm"}
+
+
+def autoscaler(name: str, scaled: dict, metric: str) -> dict:
+    """Of one replica for every ten of the metric, without the pauses that are for real traffic."""
+    at_once = {"stabilizationWindowSeconds": 0, "policies": [{"type": "Pods", "value": 10, "periodSeconds": 5}]}
+    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": {
+        "scaleTargetRef": scaled, "minReplicas": 1, "maxReplicas": 4,
+        "behavior": {"scaleUp": at_once, "scaleDown": at_once},
+        "metrics": [{"type": "External", "external": {
+            "metric": {"name": metric}, "target": {"type": "AverageValue", "averageValue": "10"}}}]}}
+
+
+@needs_own_cluster("registers an API of external metrics")
+class Autoscalers(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        self.kube.run("apply", "-f", os.path.join(EXAMPLE, "deployment.yaml"), "-f", os.path.join(EXAMPLE, "pool.yaml"))
+        self.kube.wait_endpoints(1)
+        self.metrics = ExternalMetrics(self.kube)
+        self.metrics.__enter__()
+        self.addCleanup(self.metrics.__exit__)
+
+    def replicas(self) -> tuple[int, int]:
+        return self.kube.pool()["spec"]["replicas"], self.kube.get("deployment", "vllm")["spec"]["replicas"]
+
+    def wait_replicas(self, count: int) -> None:
+        began = time.monotonic()
+        wait_for(lambda: self.replicas() == (count, count), f"{count} replicas of the pool and of its Deployment", 60)
+        self.step(f"both have {count}, after {time.monotonic() - began:.1f} s")
+
+    def scaling_active(self, name: str) -> None:
+        found = wait_for(lambda: condition(self.kube.get("hpa", name), "ScalingActive")["status"] and
+                         condition(self.kube.get("hpa", name), "ScalingActive"), f"{name} to have looked", 60)
+        self.assertEqual((found["status"], found["reason"]), ("True", "ValidMetricFound"), found["message"])
+
+    def follow_the_metric(self, scaled: dict) -> None:
+        self.metrics.values["queued"] = 25
+        self.kube.apply(autoscaler("by-queue", scaled, "queued"))
+        self.step("25 queued, 10 for each replica")
+        self.wait_replicas(3)
+        self.scaling_active("by-queue")
+        self.kube.wait_endpoints(3)
+        self.note(self.kube.run("get", "hpa").out)
+        seen = self.kube.get("hpa", "by-queue")["status"]["currentReplicas"]
+        self.assertEqual(seen, 3, "status.replicas of the scale subresource, as the autoscaler read it")
+        self.metrics.values["queued"] = 5
+        self.step("5 queued")
+        self.wait_replicas(1)
+        self.kube.wait_endpoints(1)
+        self.assertEqual(condition(self.kube.pool(), "Degraded")["status"], "False")
+
+    def test_on_the_pool(self) -> None:
+        self.follow_the_metric(POOL)
+
+    def test_on_the_deployment_underneath(self) -> None:
+        self.follow_the_metric(DEPLOYMENT)
+
+    def test_one_on_each_at_once(self) -> None:
+        self.metrics.values.update(queued=20, load=40)
+        self.kube.apply([autoscaler("by-queue", POOL, "queued"), autoscaler("by-load", DEPLOYMENT, "load")])
+        found = self.kube.wait_condition("Degraded", "True", "AutoscalersCompete")
+        self.note(found["message"])
+        self.assertIn("by-queue", found["message"])
+        self.assertIn("by-load", found["message"])
+        self.step("each has what it asked for, and nobody undoes it")
+        wait_for(lambda: self.replicas() == (2, 4), "each side at its own autoscaler's count", 60)
+        before = self.generations()
+        stays(lambda: self.generations() == before, "neither side's spec is written", seconds=20, every=1)
+        self.step("one of them goes: the two agree again")
+        self.kube.delete("hpa", "by-load")
+        self.wait_replicas(2)
+        self.kube.wait_condition("Degraded", "False")
+
+    def generations(self) -> tuple[int, int]:
+        return self.kube.pool()["metadata"]["generation"], self.kube.get("deployment", "vllm")["metadata"]["generation"]
+
+
+main()
