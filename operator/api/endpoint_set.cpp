@@ -58,6 +58,18 @@ void append_endpoint(std::string& out, const Endpoint& endpoint) {
   out += '}';
 }
 
+void append_lines(std::string& out, const Endpoint& endpoint) {
+  if (endpoint.state != EndpointState::kReady) return;
+  const bool ipv6 = endpoint.ip.find(':') != std::string::npos;
+  for (const EndpointPort& port : endpoint.ports) {
+    if (ipv6) {
+      fmt::format_to(std::back_inserter(out), "[{}]:{}\n", endpoint.ip, port.number);
+    } else {
+      fmt::format_to(std::back_inserter(out), "{}:{}\n", endpoint.ip, port.number);
+    }
+  }
+}
+
 // ---- reading ----
 
 // Names end up in other programs' configuration and commands: nothing but what a Kubernetes name may hold.
@@ -176,18 +188,19 @@ std::string to_canonical_json(const EndpointSet& set) {
 
 std::string to_text(const EndpointSet& set) {
   std::string out;
-  for (const Endpoint& endpoint : set.endpoints) {
-    if (endpoint.state != EndpointState::kReady) continue;
-    const bool ipv6 = endpoint.ip.find(':') != std::string::npos;
-    for (const EndpointPort& port : endpoint.ports) {
-      if (ipv6) {
-        fmt::format_to(std::back_inserter(out), "[{}]:{}\n", endpoint.ip, port.number);
-      } else {
-        fmt::format_to(std::back_inserter(out), "{}:{}\n", endpoint.ip, port.number);
-      }
-    }
-  }
+  for (const Endpoint& endpoint : set.endpoints) append_lines(out, endpoint);
   return out;
+}
+
+std::size_t published_bytes(const Endpoint& endpoint) {
+  std::string out = ",";
+  append_endpoint(out, endpoint);
+  append_lines(out, endpoint);
+  return out.size();
+}
+
+std::size_t published_bytes(const EndpointSet& set) {
+  return to_canonical_json(set).size() + to_text(set).size();
 }
 
 std::optional<EndpointSet> parse_endpoint_set(std::string_view text, std::string* problem) {

@@ -4,6 +4,7 @@
 // newline. The same set always gives the same bytes, so "has it changed" is a comparison of strings.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -48,6 +49,9 @@ void sort_canonically(EndpointSet& set);
 std::string to_canonical_json(const EndpointSet& set);
 // One "ip:port" line per ready endpoint and port ("[ip6]:port"), sorted as the document is.
 std::string to_text(const EndpointSet& set);
+// What one endpoint, or a set, takes in a ConfigMap: in the document and in the text together.
+std::size_t published_bytes(const Endpoint& endpoint);
+std::size_t published_bytes(const EndpointSet& set);
 // For readers: hostile or broken input gives nothing and says why in `problem`.
 std::optional<EndpointSet> parse_endpoint_set(std::string_view json, std::string* problem);
 

@@ -218,12 +218,20 @@ void OperatorCore::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
   };
   if (delta.before) {
     for (PoolRecord* record : table_.matching(*delta.before)) concerns(*record);
+    for (PoolRecord* record : publishers_without_selector(*delta.before)) concerns(*record);
   }
   const bool same_pools = delta.before && delta.after && delta.before->labels == delta.after->labels;
   if (delta.after && !same_pools) {
     for (PoolRecord* record : table_.matching(*delta.after)) concerns(*record);
   }
   if (delta.before) mark_deleting(delta.before->ns, now);
+}
+
+// Pools that do not know whom they select, yet have the pod on their list: they must hear that it goes.
+std::vector<PoolRecord*> OperatorCore::publishers_without_selector(const api::Pod& pod) {
+  return table_.in_namespace(pod.ns, [&pod](const PoolRecord& record) {
+    return !record.deleting && !record.selector && record.published.contains(pod.uid);
+  });
 }
 
 // A pool that is being deleted matches no pod any more, yet waits for its label to be off all of them.
@@ -268,10 +276,12 @@ void OperatorCore::changed(const kube::Delta<api::Node>& delta, api::Now now) {
   std::set<kube::ObjectKey> touched;
   pods_.store().for_each([&](const std::shared_ptr<const api::Pod>& pod) {
     if (*pod->node != object->name) return;
-    for (PoolRecord* record : table_.matching(*pod)) {
-      record->seen.try_emplace(pod->uid, delta.decoded_at);
-      if (touched.insert(record->key).second) mark(*record, now, kube::Lane::kUrgent);
-    }
+    const auto concerns = [&](PoolRecord& record) {
+      record.seen.try_emplace(pod->uid, delta.decoded_at);
+      if (touched.insert(record.key).second) mark(record, now, kube::Lane::kUrgent);
+    };
+    for (PoolRecord* record : table_.matching(*pod)) concerns(*record);
+    for (PoolRecord* record : publishers_without_selector(*pod)) concerns(*record);
   });
 }
 

@@ -147,6 +147,7 @@ class OperatorCore {
   void mark(const PoolRecord& record, api::Now now, kube::Lane lane = kube::Lane::kNormal);
   void mark_namespace(const std::string& ns, api::Now now);
   void mark_deleting(const std::string& ns, api::Now now);
+  std::vector<PoolRecord*> publishers_without_selector(const api::Pod& pod);
   void take_published(PoolRecord& record, const api::ConfigMap* config_map);
 
   // --- core_pass.cpp: one pool, from snapshot to writes

@@ -168,6 +168,8 @@ Finding degraded(const Observation& seen, const PublishedList& list) {
                     fmt::join(snapshot.pool_autoscalers, ", "), fmt::join(snapshot.target_autoscalers, ", "),
                     target_name(seen)));
   }
+  if (list.omitted > 0)
+    found.emplace_back("ListTooLarge", "Not all endpoints are on the list: see condition EndpointsPublished");
   if (list.state == Publication::kNameTaken ||
       (list.state == Publication::kDue && !snapshot.config_map_error.empty()))
     found.emplace_back("PublishFailed", "The list cannot be written: see condition EndpointsPublished");
@@ -198,8 +200,12 @@ Finding endpoints_published(const Observation& seen, const PublishedList& list,
   const std::string& name = seen.pool().publish.config_map_name;
   switch (list.state) {
     case Publication::kHeld:
-      return {seen.hold == Hold::kBlind ? "Unknown" : "False", hold_reason(seen),
-              fmt::format("ConfigMap {} stays as it is: {}", name, hold_cause(seen))};
+      return {
+          seen.hold == Hold::kBlind ? "Unknown" : "False", hold_reason(seen),
+          fmt::format("ConfigMap {} {}: {}", name,
+                      seen.hold == Hold::kBlind ? "stays as it is"
+                                                : "takes in no new endpoints, and only loses those that go",
+                      hold_cause(seen))};
     case Publication::kNameTaken:
       return is_false(std::string{api::failure::kNameTaken},
                       fmt::format("ConfigMap {} exists and belongs to {}: delete it, or set "
@@ -219,6 +225,13 @@ Finding endpoints_published(const Observation& seen, const PublishedList& list,
       break;
     case Publication::kCurrent:
       break;
+  }
+  if (list.omitted > 0) {
+    return is_false(
+        "TooLarge",
+        fmt::format("ConfigMap {} holds {} of {} ready endpoints, and no more fit into its 1 MiB: "
+                    "split the pool into several with selectors of their own",
+                    name, list.ready, list.ready + list.omitted));
   }
   std::string message =
       fmt::format("{} in ConfigMap {}, revision {}", plural(list.ready, "endpoint"), name, list.revision);
@@ -276,7 +289,11 @@ Finding disruption_safe(const Observation& seen) {
 std::string bounded(std::string message) {
   constexpr std::size_t kMaxMessage = 2048;
   if (message.size() > kMaxMessage) {
-    message.resize(kMaxMessage);
+    // Not in the middle of a character: half of one is stored as another, and would be written again and
+    // again.
+    std::size_t end = kMaxMessage;
+    while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0U) == 0x80U) --end;
+    message.resize(end);
     message += " ...";
   }
   return message;

@@ -1,9 +1,11 @@
 #include "pool/endpoints.h"
 
 #include "api/names.h"
+#include "pool/membership.h"
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -11,6 +13,12 @@
 
 namespace poolwarden::pool {
 namespace {
+
+// A ConfigMap's values may have 1 MiB together; some is left for the revision to grow.
+// https://kubernetes.io/docs/concepts/configuration/configmap/
+constexpr std::size_t kMaxListBytes = std::size_t{1024} * 1024 - 1024;
+// As few always fit, with every name as long as it may be, so their size need not be measured.
+constexpr std::size_t kAlwaysFit = 400;
 
 // Whole in every JSON reader (2^53). Someone who edits the revision beyond it must not exhaust the numbers.
 constexpr std::int64_t kMaxRevision = std::int64_t{1} << 53;
@@ -116,24 +124,66 @@ bool says(const api::InferencePool& pool, const api::ConfigMap& map, api::Endpoi
          api::to_canonical_json(wanted) == map.endpoints_json && api::to_text(wanted) == map.endpoints_text;
 }
 
+// Leaves out what a ConfigMap cannot hold: a list that cannot be written would keep naming pods that are
+// gone. Who is on the list already goes first, so that it does not change without need. How many were left
+// out.
+std::int32_t cut_to_size(api::EndpointSet& wanted, const api::ConfigMap* map) {
+  if (wanted.endpoints.size() <= kAlwaysFit) return 0;
+  std::size_t used =
+      api::published_bytes({.ns = wanted.ns, .pool = wanted.pool, .revision = 0, .endpoints = {}});
+  std::vector<std::size_t> sizes;
+  sizes.reserve(wanted.endpoints.size());
+  for (const api::Endpoint& endpoint : wanted.endpoints) sizes.push_back(api::published_bytes(endpoint));
+  if (std::accumulate(sizes.begin(), sizes.end(), used) <= kMaxListBytes) return 0;
+
+  const auto before = map == nullptr ? std::nullopt : api::parse_endpoint_set(map->endpoints_json, nullptr);
+  std::set<std::string_view> listed;
+  if (before) {
+    for (const api::Endpoint& endpoint : before->endpoints) listed.insert(endpoint.uid);
+  }
+  std::vector<bool> fits(wanted.endpoints.size(), false);
+  for (const bool listed_already : {true, false}) {
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      if (listed.contains(wanted.endpoints[i].uid) != listed_already) continue;
+      fits[i] = used + sizes[i] <= kMaxListBytes;
+      if (fits[i]) used += sizes[i];
+    }
+  }
+  std::vector<api::Endpoint> kept;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    if (fits[i]) kept.push_back(std::move(wanted.endpoints[i]));
+  }
+  const auto omitted = static_cast<std::int32_t>(sizes.size() - kept.size());
+  wanted.endpoints = std::move(kept);
+  return omitted;
+}
+
+// What is to be said of a pod that was on the list. The snapshot has all of them that there are.
+PodVerdict judge_listed(const Observation& seen, const api::Endpoint& endpoint) {
+  const api::Pod* pod = seen.pod(endpoint.pod);
+  if (pod == nullptr || pod->uid != endpoint.uid)
+    return {.pod = nullptr, .reason = Withdrawal::kDeleted, .detail = "it is no longer there"};
+  const bool selectable = seen.hold == Hold::kNone;
+  if (selectable && !seen.selector->matches(*pod->labels)) {
+    return {.pod = pod,
+            .reason = Withdrawal::kRelabelled,
+            .detail = "its labels no longer match the pool's selector"};
+  }
+  return judge(*pod, seen.snapshot->node);
+}
+
 EndpointChange withdrawn(const Observation& seen, const api::Endpoint& endpoint) {
-  EndpointChange out{.pod = endpoint.pod,
-                     .uid = endpoint.uid,
-                     .ip = endpoint.ip,
-                     .reason = Withdrawal::kDeleted,
-                     .detail = "it is no longer there",
-                     .again = false};
-  for (const PodVerdict& member : seen.members) {
-    if (member.pod->uid != endpoint.uid) continue;
-    out.reason = member.reason;
-    out.detail = member.detail;
+  PodVerdict verdict = judge_listed(seen, endpoint);
+  if (verdict.reason == Withdrawal::kNone) {
+    verdict.reason = Withdrawal::kListFull;
+    verdict.detail = "the list has grown too large for a ConfigMap";
   }
-  for (const api::Pod* pod : seen.strays) {
-    if (pod->uid != endpoint.uid) continue;
-    out.reason = Withdrawal::kRelabelled;
-    out.detail = "its labels no longer match the pool's selector";
-  }
-  return out;
+  return {.pod = endpoint.pod,
+          .uid = endpoint.uid,
+          .ip = endpoint.ip,
+          .reason = verdict.reason,
+          .detail = std::move(verdict.detail),
+          .again = false};
 }
 
 std::vector<EndpointChange> changes_between(const Observation& seen, const api::EndpointSet& before,
@@ -170,10 +220,9 @@ EventNote undone(const api::InferencePool& pool, const std::string& what) {
                              pool.publish.config_map_name, what)};
 }
 
-std::int32_t count_ready(const std::optional<api::EndpointSet>& set) {
-  if (!set) return 0;
+std::int32_t count_ready(const api::EndpointSet& set) {
   return static_cast<std::int32_t>(std::count_if(
-      set->endpoints.begin(), set->endpoints.end(),
+      set.endpoints.begin(), set.endpoints.end(),
       [](const api::Endpoint& endpoint) { return endpoint.state == api::EndpointState::kReady; }));
 }
 
@@ -212,12 +261,23 @@ void patch_list(const Observation& seen, const Published& before, api::EndpointS
 }
 
 // While the write keeps failing, readers still have what is there.
-PublishedList due(const Observation& seen, PublishedList now, const Plan& plan) {
-  now.state = Publication::kDue;
+PublishedList after(const Observation& seen, PublishedList now, const Plan& plan) {
   if (!seen.snapshot->config_map_error.empty()) return now;
   now.revision = plan.publish->write.set.revision;
-  now.ready = seen.endpoints();
+  now.ready = count_ready(plan.publish->write.set);
   return now;
+}
+
+// The list of a pool on hold: nobody can join it, but whoever is seen to be unfit leaves it at once.
+PublishedList withdraw_only(const Observation& seen, const Published& before, PublishedList out, Plan& plan) {
+  if (seen.hold == Hold::kBlind || !before.set || !before.edited.empty()) return out;
+  api::EndpointSet remaining = *before.set;
+  std::erase_if(remaining.endpoints, [&](const api::Endpoint& endpoint) {
+    return judge_listed(seen, endpoint).reason != Withdrawal::kNone;
+  });
+  if (remaining.endpoints.size() == before.set->endpoints.size()) return out;
+  patch_list(seen, before, std::move(remaining), plan);
+  return after(seen, std::move(out), plan);
 }
 
 }  // namespace
@@ -230,31 +290,36 @@ PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
 
   PublishedList out;
   out.revision = sane(pool.status.endpoints_revision);
+  if (map == nullptr && held) return out;
+  api::EndpointSet wanted = wanted_set(seen);
+  out.omitted = cut_to_size(wanted, map);
   if (map == nullptr) {
-    if (held) return out;
-    create_list(seen, wanted_set(seen), plan);
-    return due(seen, out, plan);
+    out.state = Publication::kDue;
+    create_list(seen, std::move(wanted), plan);
+    return after(seen, std::move(out), plan);
   }
   if (auto foreign = foreign_owner(pool, *map)) {
     out.state = held ? Publication::kHeld : foreign->state;
     out.holder = std::move(foreign->holder);
     return out;
   }
-  api::EndpointSet wanted = wanted_set(seen);
   if (!held && !map->deleting && says(pool, *map, wanted)) {
-    return {
-        .state = Publication::kCurrent, .revision = wanted.revision, .ready = seen.endpoints(), .holder = {}};
+    out.state = Publication::kCurrent;
+    out.revision = wanted.revision;
+    out.ready = count_ready(wanted);
+    return out;
   }
   const Published before = read_published(pool, *map);
   out.revision = revision_of(*map, before.set);
-  out.ready = count_ready(before.set);
-  if (held) return out;
+  out.ready = before.set ? count_ready(*before.set) : 0;
   if (map->deleting) {
-    out.state = Publication::kAwaitsCollection;
+    out.state = held ? Publication::kHeld : Publication::kAwaitsCollection;
     return out;
   }
+  if (held) return withdraw_only(seen, before, std::move(out), plan);
+  out.state = Publication::kDue;
   patch_list(seen, before, std::move(wanted), plan);
-  return due(seen, out, plan);
+  return after(seen, std::move(out), plan);
 }
 
 }  // namespace poolwarden::pool

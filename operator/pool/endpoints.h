@@ -11,7 +11,7 @@ namespace poolwarden::pool {
 enum class Publication : std::uint8_t {
   kCurrent,           // the ConfigMap says what it should
   kDue,               // the plan has the write
-  kHeld,              // it stays as it is: seen.hold says why
+  kHeld,              // nobody joins it: seen.hold says why
   kNameTaken,         // the ConfigMap of that name is not this pool's
   kAwaitsCollection,  // it is a former namesake's, or is itself being deleted: gone soon
 };
@@ -20,6 +20,7 @@ struct PublishedList {
   Publication state = Publication::kHeld;
   std::int64_t revision = 0;  // of the list that readers have, or will have once the plan is carried out
   std::int32_t ready = 0;     // how many ready endpoints that list has
+  std::int32_t omitted = 0;   // ready endpoints that do not fit into a ConfigMap any more
   std::string holder;         // kNameTaken: whose it is
 };
 

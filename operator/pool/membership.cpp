@@ -25,6 +25,7 @@ constexpr std::array kNames{
     std::pair{Withdrawal::kNoAddress, std::string_view{"NoAddress"}},
     std::pair{Withdrawal::kNotScheduled, std::string_view{"NotScheduled"}},
     std::pair{Withdrawal::kRelabelled, std::string_view{"Relabelled"}},
+    std::pair{Withdrawal::kListFull, std::string_view{"ListFull"}},
 };
 
 std::string with_reason(std::string text, const std::string& reason) {

@@ -33,6 +33,14 @@ Hold hold_of(const Observation& seen) {
 
 }  // namespace
 
+const api::Pod* Observation::pod(std::string_view name) const {
+  const auto& pods = snapshot->pods;
+  const auto found =
+      std::lower_bound(pods.begin(), pods.end(), name,
+                       [](const api::Pod* pod, std::string_view wanted) { return pod->name < wanted; });
+  return found == pods.end() || (*found)->name != name ? nullptr : *found;
+}
+
 std::int32_t Observation::active() const {
   return static_cast<std::int32_t>(std::count_if(
       members.begin(), members.end(), [](const PodVerdict& member) { return is_active(*member.pod); }));

@@ -5,11 +5,13 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace poolwarden::pool {
 
-// Why the pool's pods cannot be told just now. Then everything stays as it was published (fail static).
+// Why the pool's pods cannot be told just now. Then nobody joins the list and what is published stays (fail
+// static); but a listed pod that is seen to go leaves it all the same, unless pods cannot be seen at all.
 enum class Hold : std::uint8_t {
   kNone,
   kBlind,        // pods or ConfigMaps cannot be read
@@ -30,8 +32,9 @@ struct Observation {
   std::vector<const api::Pod*> strays;           // the snapshot's other pods
 
   const api::InferencePool& pool() const { return *snapshot->pool; }
-  std::int32_t active() const;     // members that neither end nor have ended
-  std::int32_t endpoints() const;  // members that may be sent requests
+  const api::Pod* pod(std::string_view name) const;  // of the snapshot; null if it has none of that name
+  std::int32_t active() const;                       // members that neither end nor have ended
+  std::int32_t endpoints() const;                    // members that may be sent requests
 };
 
 Observation observe(const Snapshot& snapshot);

@@ -82,6 +82,7 @@ enum class Withdrawal : std::uint8_t {
   kNoAddress,
   kNotScheduled,
   kRelabelled,
+  kListFull,
 };
 
 std::string_view to_string(Withdrawal reason);  // "Terminating", as status and events show it

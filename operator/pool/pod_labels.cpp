@@ -40,9 +40,9 @@ bool has_finalizer(const api::InferencePool& pool) {
 
 void take_labels_off(const Observation& seen, Plan& plan) {
   const Snapshot& snapshot = *seen.snapshot;
-  // What only a person could put right must not keep the pool: one that cannot be deleted helps nobody.
-  const bool hopeless = !snapshot.can_see || snapshot.labels_error_reason == api::failure::kForbidden ||
-                        snapshot.labels_error_reason == api::failure::kInvalid;
+  // Labels that cannot be taken off, or failed to come off again and again, must not keep the pool: one that
+  // cannot be deleted helps nobody. Pods that no pool selects are freed of the label later, when that works.
+  const bool hopeless = !snapshot.can_see || !snapshot.labels_error.empty();
   if (!hopeless) {
     for (const api::Pod* pod : snapshot.pods) {
       if (is_ours_to_remove(*pod, snapshot)) plan.pod_labels.push_back(write_to(*pod, std::nullopt));

@@ -35,6 +35,21 @@ std::string scale_selector(const api::LabelSelector& selector) {
                      api::serving::kDraining);
 }
 
+// Of a pool on hold only the pods on its list are known: what becomes of them is told, the others stay as
+// they were last told.
+void update_listed(const Observation& seen, api::Timestamp now, api::PoolStatus& out) {
+  const std::vector<api::EndpointStatus> before = std::move(out.endpoints);
+  out.endpoints.clear();
+  for (const api::EndpointStatus& endpoint : before) {
+    const api::Pod* pod = seen.pod(endpoint.pod);
+    if (pod != nullptr) {
+      out.endpoints.push_back(endpoint_status(judge(*pod, seen.snapshot->node), seen.pool().status, now));
+    } else if (endpoint.state != kReady) {
+      out.endpoints.push_back(endpoint);
+    }
+  }
+}
+
 void count_pods(const Observation& seen, api::Timestamp now, api::PoolStatus& out) {
   const api::PoolStatus& before = seen.pool().status;
   out.selector = scale_selector(*seen.selector);
@@ -62,7 +77,11 @@ api::PoolStatus wanted_status(const Observation& seen, const Plan& plan, const P
   out.draining_replicas = 0;
   if (plan.synced_replicas) out.synced_replicas = plan.synced_replicas;
   out.endpoints_revision = list.revision;
-  if (seen.hold == Hold::kNone) count_pods(seen, second, out);
+  if (seen.hold == Hold::kNone) {
+    count_pods(seen, second, out);
+  } else if (seen.hold != Hold::kBlind) {
+    update_listed(seen, second, out);
+  }
   out.conditions = conditions(seen, list, service_note, second);
   return out;
 }

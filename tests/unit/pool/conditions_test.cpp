@@ -174,5 +174,18 @@ TEST(Conditions, StaySmallWhateverOthersSay) {
   EXPECT_LT(condition(*world.decide().status, api::condition::kDegraded).message.size(), 3000U);
 }
 
+TEST(Conditions, AreCutBetweenCharacters) {
+  for (std::size_t shift = 0; shift < 3; ++shift) {
+    World world = settled();
+    world.service_error = std::string(shift, 'x');
+    for (int i = 0; i < 1500; ++i) world.service_error += "\u00e9";
+    world.settle(1);
+    const auto& message = condition(world.pool.status, api::condition::kDegraded).message;
+    EXPECT_LT(message.size(), 2100U);
+    const std::string text = message.substr(0, message.size() - 4);
+    EXPECT_EQ(text.substr(text.size() - 2), "\u00e9") << shift;
+  }
+}
+
 }  // namespace
 }  // namespace poolwarden::pool

@@ -3,6 +3,7 @@
 #include "api/names.h"
 #include "world.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -265,7 +266,7 @@ TEST(Endpoints, FailStatic) {
   for (const HoldRow& row : rows) {
     World world = settled();
     row.change(world);
-    world.pods.clear();  // what the snapshot then looks like
+    if (!world.can_see) world.pods.clear();  // what the snapshot then looks like
     const Plan plan = world.decide(5);
     EXPECT_FALSE(plan.publish || plan.service || !plan.pod_labels.empty() || plan.finalizer) << row.situation;
     ASSERT_TRUE(plan.status) << row.situation;
@@ -279,6 +280,84 @@ TEST(Endpoints, FailStatic) {
     world.apply(plan);
     EXPECT_TRUE(world.decide(6).empty()) << row.situation;
   }
+}
+
+struct HeldPodRow {
+  const char* situation;
+  std::function<void(World&)> change;  // of pod vllm-a
+  Withdrawal reason;
+  std::size_t in_status;
+};
+
+// Who belongs to the pool cannot be told, but what has become of those on its list can.
+TEST(Endpoints, OnHoldThoseThatGoStillLeave) {
+  const HeldPodRow rows[] = {
+      {"deleted", [](World& w) { w.pods.erase(w.pods.begin()); }, Withdrawal::kDeleted, 1},
+      {"a namesake in its place", [](World& w) { w.pod("vllm-a").uid = "new"; }, Withdrawal::kDeleted, 2},
+      {"terminating", [](World& w) { w.pod("vllm-a").deletion_timestamp.emplace(); },
+       Withdrawal::kTerminating, 2},
+      {"not ready", [](World& w) { w.pod("vllm-a").ready = api::Tristate::kFalse; }, Withdrawal::kNotReady,
+       2},
+  };
+  const std::function<void(World&)> holds[] = {[](World& w) { w.target.reset(); },
+                                               [](World& w) { w.pool.target_ports.clear(); }};
+  for (const HeldPodRow& row : rows) {
+    for (const auto& hold : holds) {
+      World world = settled();
+      hold(world);
+      row.change(world);
+      world.pods.push_back(ready_pod("vllm-c", "10.0.0.3"));
+      const Plan plan = world.decide(5);
+      ASSERT_TRUE(plan.publish) << row.situation;
+      ASSERT_EQ(plan.publish->changes.size(), 1U) << row.situation;
+      EXPECT_EQ(plan.publish->changes[0].reason, row.reason) << row.situation;
+      EXPECT_FALSE(plan.publish->undo) << row.situation;
+      ASSERT_EQ(plan.publish->write.set.endpoints.size(), 1U) << row.situation << ": and nobody joins";
+      EXPECT_EQ(plan.publish->write.set.endpoints[0].pod, "vllm-b") << row.situation;
+      ASSERT_TRUE(plan.status) << row.situation;
+      EXPECT_EQ(plan.status->serving_replicas, 1) << row.situation;
+      EXPECT_EQ(plan.status->endpoints.size(), row.in_status) << row.situation;
+      world.settle(6);
+      EXPECT_TRUE(world.decide(7).empty()) << row.situation;
+    }
+  }
+}
+
+// A list that does not fit cannot be written, and would go on naming pods that are gone.
+TEST(Endpoints, AsManyArePublishedAsAConfigMapHolds) {
+  World world;
+  world.pods.clear();
+  const auto add = [&world](int number) {
+    world.pods.push_back(
+        ready_pod(fmt::format("vllm-{:05}", number), fmt::format("10.{}.{}.1", number / 256, number % 256)));
+    world.pods.back().serving = api::serving::kTrue;
+  };
+  for (int i = 0; i < 8'000; ++i) add(i * 2);
+  world.settle();
+  const auto bytes = [&world] {
+    return world.config_map->endpoints_json.size() + world.config_map->endpoints_text.size();
+  };
+  EXPECT_LE(bytes(), 1'048'576U);
+  EXPECT_GT(bytes(), 1'046'000U);
+  const auto listed = world.pool.status.serving_replicas;
+  EXPECT_GT(listed, 4'000);
+  const auto& published = condition(world.pool.status, api::condition::kEndpointsPublished);
+  EXPECT_EQ(published.status, "False");
+  EXPECT_EQ(published.reason, "TooLarge");
+  EXPECT_THAT(published.message, HasSubstr(fmt::format("holds {} of 8000 ready endpoints", listed)));
+  EXPECT_EQ(condition(world.pool.status, api::condition::kDegraded).reason, "ListTooLarge");
+
+  add(1);  // sorts before most of those listed, and displaces none
+  EXPECT_FALSE(world.decide(1).publish);
+  world.pod("vllm-00100").deletion_timestamp.emplace();
+  const Plan plan = world.decide(2);
+  ASSERT_TRUE(plan.publish) << "withdrawals go on";
+  ASSERT_EQ(plan.publish->changes.size(), 2U);
+  EXPECT_EQ(plan.publish->changes[0].pod, "vllm-00100");
+  EXPECT_EQ(plan.publish->changes[0].reason, Withdrawal::kTerminating);
+  EXPECT_EQ(plan.publish->changes[1].reason, Withdrawal::kNone) << "another has room now";
+  world.settle(3);
+  EXPECT_TRUE(world.decide(4).empty());
 }
 
 TEST(Endpoints, NothingIsCreatedBlindly) {
