@@ -1,9 +1,9 @@
 // What the transport's tests share: an authority, servers signed by it, and callers that wait for answers.
 #pragma once
 
-#include "certificates.h"
 #include "https_server.h"
 #include "kube/cpprest_transport.h"
+#include "support/certificates.h"
 
 #include <atomic>
 #include <chrono>

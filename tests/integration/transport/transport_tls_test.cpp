@@ -261,31 +261,41 @@ TEST_F(PluginTest, ASlowOneBlocksNobodyAndEndsWithTheTransport) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
 }
 
-TEST_F(PluginTest, MayGiveAClientCertificate) {
+std::string escaped(std::string pem) {
+  for (std::size_t at = 0; (at = pem.find('\n', at)) != std::string::npos; at += 2) {
+    pem.replace(at, 1, "\\n");
+  }
+  return pem;
+}
+
+TEST_F(PluginTest, MayGiveAClientCertificateAndLaterNone) {
   HttpsServer::Options options = localhost_server();
   const Authority clients("Client Authority");
   options.client_authority_pem = clients.pem();
-  std::string client;
+  std::mutex mutex;
+  std::vector<std::string> seen;
   HttpsServer server(options, [&](ServerConnection& connection, const ServerRequest&) {
-    client = connection.client_name();
-    connection.reply(200, "{}");
+    const std::lock_guard lock(mutex);
+    seen.push_back(connection.client_name());
+    connection.reply(seen.size() == 1 ? 401 : 200, "{}");
   });
   const Identity robot = clients.issue("robot", {});
-  const auto escaped = [](std::string pem) {
-    for (std::size_t at = 0; (at = pem.find('\n', at)) != std::string::npos; at += 2) {
-      pem.replace(at, 1, "\\n");
-    }
-    return pem;
-  };
+  const Identity fixed = clients.issue("fixed", {});
   auto access = access_to(server.port());
+  access.client_certificate_pem = fixed.certificate_pem;
+  access.client_key_pem = fixed.key_pem;
   access.credential = plugin(
-      "cat <<'END'\n"
-      R"({"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential",)"
-      R"("status":{"clientCertificateData":")" +
-      escaped(robot.certificate_pem) + R"(","clientKeyData":")" + escaped(robot.key_pem) + "\"}}\nEND\n");
+      "if [ -e ran ]; then s='\"token\":\"t\"'; else s=$(cat <<'END'\n"
+      R"("clientCertificateData":")" +
+      escaped(robot.certificate_pem) + R"(","clientKeyData":")" + escaped(robot.key_pem) +
+      "\"\nEND\n); fi; touch ran\n"
+      R"(printf '%s' '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{')"
+      "\n"
+      R"(printf '%s}}' "$s")");
   const Answer answer = ask(*transport_to(access), get_request());
   ASSERT_TRUE(answer) << failure_text(answer);
-  EXPECT_EQ(client, "robot");
+  const std::lock_guard lock(mutex);
+  EXPECT_EQ(seen, (std::vector<std::string>{"robot", "fixed"})) << "the kubeconfig's own counts again";
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
-// The certificates of a stand-in server, made at its start and good for a day. Nothing here is fit for
-// anything else.
+// The certificates of a stand-in server, made at its start.
 #pragma once
+
+#include "support/certificates.h"
 
 #include <string>
 
@@ -8,13 +9,10 @@
 
 namespace poolwarden::apiserver {
 
-struct KeyPair {
-  std::string certificate_pem;
-  std::string key_pem;
-};
+using KeyPair = test::Identity;
 
 struct CertificateSet {
-  KeyPair authority;
+  std::string authority_pem;
   KeyPair server;      // for the address, 127.0.0.1 and localhost
   KeyPair untrusted;   // the same, signed by an authority nobody knows
   KeyPair expired;     // the same, no longer valid

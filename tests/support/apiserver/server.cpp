@@ -50,7 +50,7 @@ tl::expected<void, std::string> Server::Impl::set_up_tls() {
   if (!options.tls) return {};
   tl::expected<CertificateSet, std::string> made = make_certificates(options.address);
   if (!made) return tl::unexpected(made.error());
-  credentials.ca_pem = made->authority.certificate_pem;
+  credentials.ca_pem = made->authority_pem;
   credentials.client_cert_pem = made->client.certificate_pem;
   credentials.client_key_pem = made->client.key_pem;
   try {

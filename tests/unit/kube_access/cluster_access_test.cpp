@@ -1,6 +1,6 @@
 // Where a cluster is looked for, in which order, and what a pod finds.
-#include "integration/transport/certificates.h"
 #include "kube/kubeconfig.h"
+#include "support/certificates.h"
 #include "temp_dir.h"
 
 #include <gmock/gmock.h>

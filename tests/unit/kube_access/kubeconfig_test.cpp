@@ -1,8 +1,8 @@
 // Kubeconfigs: what they say, how several are merged, and a row for every mistake.
 #include "kube/kubeconfig.h"
 
-#include "integration/transport/certificates.h"
 #include "kube/base64.h"
+#include "support/certificates.h"
 #include "temp_dir.h"
 
 #include <gmock/gmock.h>

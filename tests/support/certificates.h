@@ -1,12 +1,13 @@
-// Certificates made for one test run: an authority and what it signs.
+// Certificates made for one test run: an authority and what it signs. Nothing here is fit for anything else.
+// Throws std::runtime_error when OpenSSL cannot make one.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
-#include <openssl/evp.h>
-#include <openssl/x509.h>
+struct evp_pkey_st;
+struct x509_st;
 
 namespace poolwarden::test {
 
@@ -30,9 +31,13 @@ class Authority {
                  Validity validity = Validity::kNow) const;
 
  private:
-  EVP_PKEY* key_;
-  X509* certificate_;
-  std::string pem_;
+  struct Free {
+    void operator()(evp_pkey_st* key) const;
+    void operator()(x509_st* certificate) const;
+  };
+  const std::unique_ptr<evp_pkey_st, Free> key_;
+  const std::unique_ptr<x509_st, Free> certificate_;
+  const std::string pem_;
 };
 
 }  // namespace poolwarden::test
