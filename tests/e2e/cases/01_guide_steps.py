@@ -42,7 +42,6 @@ class GuideSteps(Case):
         self.scale(3)
         self.kubectl("get", "pwp", "vllm")
         self.step("2. requests are running")
-        began = time.monotonic()
         time.sleep(pause)
         self.step("3. who serves, by the pods' logs")
         serving = wait_for(lambda: len(self.serving_by_logs("10m")) >= spread and self.serving_by_logs("10m"),
@@ -56,16 +55,15 @@ class GuideSteps(Case):
         self.step("6. scale back to one")
         self.scale(1)
         self.kube.wait_ready(PODS, 1, 150)
-        self.assertGreater(load.done_after(began), 0)
 
     def finish(self, load: Load, fewest: int) -> None:
         self.step("the last requests end")
         load.stop()
-        self.step(load.summary())
         for pod, count in load.by_pod().items():
             self.note(f"{count:5} answers from {pod}")
-        self.assertEqual(load.errors, [])
-        self.assertGreaterEqual(len(load.answers), fewest)
+        self.step(load.summary())
+        self.assertEqual(len(load.errors), 0, "requests failed; they are listed above")
+        self.assertGreaterEqual(len(load.answers), fewest, "too few requests to show anything")
 
     def test_numbered_stream(self) -> None:
         gateway.deploy(self.kube)
@@ -76,7 +74,7 @@ class GuideSteps(Case):
                 self.go_through_the_steps(stream, spread=2, pause=4)
             finally:
                 stream.stop()
-            self.finish(stream, fewest=15)
+            self.finish(stream, fewest=10)
 
     def test_twenty_clients_with_five_second_streams(self) -> None:
         gateway.deploy(self.kube)

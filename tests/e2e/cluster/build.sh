@@ -26,24 +26,23 @@ target=$cache/$kube_version-$hash
 
 # find_go: a Go that is new enough, into $go. An old one is enough to fetch the right one, as a module like any other.
 find_go() {
-  local candidate version
+  local candidate version old=
   for candidate in "$(command -v go || true)" /usr/local/go/bin/go; do
     [[ -x $candidate ]] || continue
     version=$(GOTOOLCHAIN=local "$candidate" env GOVERSION)
-    version=${version#go}
-    if [[ $(printf '%s\n' "$needed_go" "$version" | sort -V | head -1) == "$needed_go" ]]; then
+    if [[ $(printf '%s\n' "$needed_go" "${version#go}" | sort -V | head -1) == "$needed_go" ]]; then
       go=$candidate
       return
     fi
-    fetch_go "$candidate" "$version"
-    return
+    old=$candidate
   done
-  die "no Go was found. \`scripts/setup.sh e2e\` installs it; else install Go $needed_go or later and put it on PATH."
+  [[ -n $old ]] || die "no Go was found. \`scripts/setup.sh e2e\` installs it; else put Go $needed_go or later on PATH."
+  fetch_go "$old"
 }
 
-fetch_go() { # OLD_GO ITS_VERSION
+fetch_go() { # OLD_GO
   local module=golang.org/toolchain@v0.0.1-go$fetched_go.linux-amd64 folder
-  say "Go $2 is too old for Kubernetes $kube_version; fetching Go $fetched_go as a module"
+  say "$1 is too old for Kubernetes $kube_version; fetching Go $fetched_go as a module"
   folder=$(cd / && "$1" mod download -json "$module" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
   [[ -n $folder ]] || die "$module could not be fetched with $1"
   go=$cache/go-$fetched_go/bin/go
@@ -68,7 +67,7 @@ build_module() {
 build_pause() {
   gcc -static -O2 -s -Wall -Werror -o "$part/pause" "$here/pause.c"
   "$here/../../../scripts/image.py" --name registry.k8s.io/pause:poolwarden-e2e --out "$part/pause.tar" \
-    --user 65535 --entrypoint '["/pause"]' "$part/pause:/pause"
+    --user 65535 --entrypoint '["/pause"]' "$part/pause:/pause" >/dev/null
 }
 
 build_all() {

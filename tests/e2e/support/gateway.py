@@ -1,8 +1,10 @@
 """HAProxy in the cluster, as examples/gateway has it: its address for clients, and what it thinks of its servers."""
+import contextlib
 import os
 import socket
 import threading
 import time
+from typing import Iterator
 
 from support import cluster
 from support.kube import Kube, name_of, wait_for
@@ -21,9 +23,20 @@ def deploy(kube: Kube, replicas: int = 1, patches: tuple[dict, ...] = ()) -> Non
     kube.wait_rolled_out("deployment/gateway")
 
 
-def reach(kube: Kube) -> Reach:
-    """For clients: with reach(kube) as gateway: ... gateway.url"""
-    return Reach(kube.namespace, "service/gateway", 8080)
+@contextlib.contextmanager
+def reach(kube: Kube) -> Iterator[Reach]:
+    """For clients: with reach(kube) as address: ... address.url. Answers already: kube-proxy is a moment behind the
+    rollout of what is behind a Service."""
+    with Reach(kube.namespace, "service/gateway", 8080) as address:
+        wait_for(lambda: answers(address), "an answer through the gateway's Service", 30)
+        yield address
+
+
+def answers(address: Reach) -> bool:
+    try:
+        return address.get("/-/ready", timeout=2) != ""
+    except OSError:
+        return False
 
 
 def state_of(admin_state: int) -> str:

@@ -4,6 +4,8 @@ Every call ends: kubectl is killed after its timeout. A call that fails raises K
 and all it said, unless check=False. wait_for() is how a case waits for anything: it polls, and its error says
 what was waited for and what the last look saw.
 """
+from __future__ import annotations  # Kube.list() hides the type
+
 import dataclasses
 import json
 import os
