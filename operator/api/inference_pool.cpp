@@ -49,6 +49,25 @@ std::string published_port_name(const InferencePool& pool, const EndpointPort& p
   return pool.target_ports.size() == 1 ? "http" : fmt::format("port-{}", port.number);
 }
 
+std::vector<std::string> differing_fields(const PoolStatus& a, const PoolStatus& b) {
+  std::vector<std::string> out;
+  const auto compare = [&out](const char* name, const auto& one, const auto& other) {
+    if (!(one == other)) out.emplace_back(name);
+  };
+  compare("observedGeneration", a.observed_generation, b.observed_generation);
+  compare("replicas", a.replicas, b.replicas);
+  compare("readyReplicas", a.ready_replicas, b.ready_replicas);
+  compare("servingReplicas", a.serving_replicas, b.serving_replicas);
+  compare("drainingReplicas", a.draining_replicas, b.draining_replicas);
+  compare("syncedReplicas", a.synced_replicas, b.synced_replicas);
+  compare("selector", a.selector, b.selector);
+  compare("endpointsRevision", a.endpoints_revision, b.endpoints_revision);
+  compare("endpoints", a.endpoints, b.endpoints);
+  compare("endpointsOmitted", a.endpoints_omitted, b.endpoints_omitted);
+  compare("conditions", a.conditions, b.conditions);
+  return out;
+}
+
 std::vector<std::string> problems(const InferencePool& pool) {
   std::vector<std::string> out;
   if (pool.replicas && *pool.replicas < 0)

@@ -53,12 +53,14 @@ struct PoolStatus {
   bool operator==(const PoolStatus&) const = default;
 };
 
+// Names, as on the wire, of the fields in which they differ.
+std::vector<std::string> differing_fields(const PoolStatus& a, const PoolStatus& b);
+
 inline constexpr std::size_t kMaxStatusEndpoints = 100;
 
 struct InferencePool : Identity {
   std::int64_t generation = 0;
   bool deleting = false;
-  std::vector<std::string> finalizers;
 
   std::optional<std::int32_t> replicas;
   std::optional<ScaleTargetRef> scale_target;

@@ -24,8 +24,6 @@ inline constexpr std::string_view kZoneLabel = "topology.kubernetes.io/zone";
 inline constexpr std::string_view kRevisionAnnotation = "poolwarden.io/revision";
 inline constexpr std::string_view kTriggerTimeAnnotation = "endpoints.kubernetes.io/last-change-trigger-time";
 
-inline constexpr std::string_view kFinalizer = "poolwarden.io/pod-labels";
-
 inline constexpr std::string_view kEndpointsJsonKey = "endpoints.json";
 inline constexpr std::string_view kEndpointsTextKey = "endpoints.txt";
 
@@ -60,7 +58,7 @@ inline constexpr std::string_view kScaledTarget = "ScaledTarget";
 inline constexpr std::string_view kAdoptedReplicas = "AdoptedReplicas";
 inline constexpr std::string_view kPublishFailed = "PublishFailed";
 inline constexpr std::string_view kOverwriteUndone = "OverwriteUndone";
-inline constexpr std::string_view kLabelsLeft = "LabelsLeft";
+inline constexpr std::string_view kDefinitionOutdated = "DefinitionOutdated";
 }  // namespace event
 
 }  // namespace poolwarden::api

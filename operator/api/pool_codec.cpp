@@ -84,9 +84,6 @@ InferencePool PoolCodec::from_json(const json& object) {
   const json& metadata = member(object, "metadata");
   out.generation = integer_at<std::int64_t>(metadata, "generation").value_or(0);
   out.deleting = member(metadata, "deletionTimestamp").is_string();
-  for (const json& finalizer : array_at(metadata, "finalizers")) {
-    if (finalizer.is_string()) out.finalizers.push_back(finalizer.get<std::string>());
-  }
   read_spec(member(object, "spec"), out);
   out.status = read_status(member(object, "status"));
   return out;

@@ -2,6 +2,7 @@
 // never the intention.
 #include "api/names.h"
 #include "control/operator_core.h"
+#include "pool/conditions.h"
 #include "publish/calls.h"
 
 #include <algorithm>
@@ -68,16 +69,20 @@ void OperatorCore::answered(CallAnswered answer, api::Now now, Effects& out) {
                   now, out);
     return;
   }
-  meters_.wrote(kind_of(pending), result);
+  if (pending.verb != kube::Verb::kGet) meters_.wrote(kind_of(pending), result);
   if (const auto* event = std::get_if<EventWrite>(&pending.purpose)) {
     event_in_flight_ = false;
     events_.finished(event->id, text_of(std::move(answer.answer)), now.mono);
     return;
   }
-  if (std::holds_alternative<PodLabelWrite>(pending.purpose)) --labels_in_flight_;
+  if (std::holds_alternative<PodLabelWrite>(pending.purpose)) {
+    --labels_in_flight_;
+    for (const kube::ObjectKey& waiter : std::exchange(label_waiters_, {})) queue_.add(waiter, now.mono);
+  }
   if (std::holds_alternative<ScaleTargetWrite>(pending.purpose) ||
       std::holds_alternative<AdoptReplicasWrite>(pending.purpose)) {
-    if (PoolRecord* record = table_.find(pending.pool)) record->replicas_in_flight = false;
+    PoolRecord* record = table_.find(pending.pool);
+    if (record != nullptr && record->uid == pending.pool_uid) record->replicas_in_flight = false;
   }
   if (answer.answer) {
     succeeded(pending, std::move(*answer.answer), now, out);
@@ -94,7 +99,7 @@ std::string_view OperatorCore::kind_of(const Pending& pending) {
 }
 
 void OperatorCore::succeeded(Pending& pending, Answer answer, api::Now now, Effects& out) {
-  ledger_.succeeded(pending.object);
+  ledger_.succeeded(pending.object, now.mono);
   PoolRecord* record = table_.find(pending.pool);
   if (record != nullptr && record->uid != pending.pool_uid) record = nullptr;  // a namesake's answer
   if (record != nullptr) forget_error(*record, pending);
@@ -119,6 +124,9 @@ void OperatorCore::succeeded(Pending& pending, Answer answer, api::Now now, Effe
                           {{"pool", record->key.to_string()}, {"replicas", std::to_string(adopt->what.to)}}});
     } else if (auto* service = std::get_if<ServiceWrite>(&pending.purpose)) {
       if (service->event) note(*record, *service->event, now);
+    } else if (auto* status = std::get_if<StatusWrite>(&pending.purpose)) {
+      if (const auto* stored = std::get_if<api::InferencePool>(&answer))
+        compare_status(*record, status->what, stored->status, now, out);
     }
   }
   // What we wrote is true from now on, whenever the watch brings it (rule: no decision on an older cache).
@@ -172,7 +180,6 @@ void OperatorCore::acknowledged(PoolRecord& record, const pool::PublishEndpoints
   if (published.event) note(record, *published.event, now);
   // Events that came while the write was under way are still to be published, so they keep their time.
   std::erase_if(record.seen, [sent_at](const auto& item) { return item.second <= sent_at; });
-  record.trigger.reset();
 }
 
 void OperatorCore::scaled(PoolRecord& record, const ScaleTargetWrite& write, const Answer& answer,
@@ -200,9 +207,26 @@ void OperatorCore::scaled(PoolRecord& record, const ScaleTargetWrite& write, con
   observe(deployments_, std::move(now_known), now);
 }
 
+// A definition older than this program does not know all of status: the API server leaves out those fields
+// without a word, and each pass would write them again.
+void OperatorCore::compare_status(PoolRecord& record, const api::PoolStatus& wanted,
+                                  const api::PoolStatus& stored, api::Now now, Effects& out) {
+  auto dropped = api::differing_fields(wanted, stored);
+  record.status_wanted = wanted;
+  record.status_stored = stored;
+  record.status_asked_at = now.mono;
+  if (dropped == record.dropped_fields) return;
+  record.dropped_fields = std::move(dropped);
+  if (record.dropped_fields.empty()) return;
+  const std::string message = pool::outdated_definition(record.dropped_fields);
+  note(record, {std::string(api::event::kDefinitionOutdated), true, message}, now);
+  out.logs.push_back({Severity::kWarn, message, {{"pool", record.key.to_string()}}});
+}
+
 void OperatorCore::failed(Pending& pending, const kube::Error& error, api::Now now, Effects& out) {
   ledger_.failed(pending.object, error, now.mono);
   if (error.cls == kube::ErrorClass::kShutdown) return;
+  meters_.retried();  // what it was for is decided anew, and sent again when the ledger allows
   PoolRecord* record = table_.find(pending.pool);
   if (record != nullptr && record->uid != pending.pool_uid) record = nullptr;
   const bool publishing = std::holds_alternative<PublishWrite>(pending.purpose);
@@ -252,7 +276,6 @@ void OperatorCore::remember_error(PoolRecord& record, const Pending& pending, st
       break;
     case Written::kPod:
       record.labels_error = std::move(text);
-      record.labels_error_reason = std::move(reason);
       break;
     case Written::kPool:
       break;  // where the condition would be written is what cannot be written; the log line has to do

@@ -29,6 +29,10 @@ kube::Lane lane_of(const PoolRecord& record, const kube::Delta<api::Pod>& delta)
   return still_well ? kube::Lane::kNormal : kube::Lane::kUrgent;
 }
 
+bool is_refused(const std::optional<kube::Error>& error) {
+  return error && (error->cls == kube::ErrorClass::kForbidden || error->is_not_found());
+}
+
 bool same_for_pools(const api::Deployment& a, const api::Deployment& b) {
   api::Deployment copy = a;
   copy.resource_version = b.resource_version;
@@ -74,15 +78,16 @@ void OperatorCore::feed(kube::Informer<Codec>& informer, Feed which,
                         typename kube::Informer<Codec>::Input input, api::Now now, Effects& out) {
   std::vector<kube::Delta<typename Codec::Object>> deltas;
   const bool was_synced = informer.synced();
+  const bool was_refused = is_refused(informer.last_error());
   emit(which, informer.step(std::move(input), now.mono, deltas), out);
   for (const auto& delta : deltas) changed(delta, now);
   meters_.last_byte(to_string(which), informer.last_byte());
   log_problem(which, informer.last_error(), out);
-  if (informer.synced() && !was_synced) {
-    // Deltas that came before another cache had synced were decided without it: look at everything again.
-    reindex_pods_ = true;
+  // Deltas that came before another cache had synced were decided without it: look at everything again.
+  const bool synced_now = informer.synced() && !was_synced;
+  reindex_pods_ |= synced_now;
+  if (synced_now || was_refused != is_refused(informer.last_error()))
     table_.for_each([&](const PoolRecord& record) { mark(record, now); });
-  }
 }
 
 template <class Codec>
@@ -211,8 +216,6 @@ void OperatorCore::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
   const auto concerns = [&](PoolRecord& record) {
     record.seen.try_emplace(object->uid, delta.decoded_at);
     if (delta.before) record.seen.try_emplace(delta.before->uid, delta.decoded_at);
-    const auto ago = std::chrono::duration_cast<api::Timestamp::duration>(now.mono - delta.decoded_at);
-    if (!record.trigger) record.trigger = now.wall - ago;
     if (!delta.after) record.once_published.erase(delta.before->uid);
     mark(record, now, lane_of(record, delta));
   };

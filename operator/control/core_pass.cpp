@@ -14,7 +14,57 @@ namespace {
 
 constexpr std::string_view kStrayIndex = "!";
 constexpr kube::Duration kStatusInterval = std::chrono::seconds(1);
+// While the API server drops fields of it: between writes that differ, and of the same one (the CRD may have
+// been brought up to date by then).
+constexpr kube::Duration kStatusIntervalInVain = std::chrono::seconds(10);
+constexpr kube::Duration kStatusAskedAgain = std::chrono::minutes(9);
+// Nobody wakes a pool when another pool's write of the same object is over.
+constexpr kube::Duration kInFlightElsewhere = std::chrono::seconds(1);
 using PodPtr = std::shared_ptr<const api::Pod>;
+
+// What a write says, as one number: equal writes have equal ones (write_ledger.h).
+class Content {
+ public:
+  Content& operator<<(std::string_view text) { return *this << std::hash<std::string_view>{}(text); }
+  Content& operator<<(std::size_t number) {
+    value_ = value_ * 1'099'511'628'211U ^ number;
+    return *this;
+  }
+  Content& operator<<(const api::LabelMap& labels) {
+    for (const auto& [key, value] : labels) *this << key << value;
+    return *this << labels.size();
+  }
+  std::size_t value() const { return value_; }
+
+ private:
+  std::size_t value_ = 0;
+};
+
+std::size_t content_of(const api::EndpointSet& set) {
+  Content content;
+  for (const api::Endpoint& endpoint : set.endpoints) {
+    content << endpoint.uid << endpoint.ip << endpoint.node << endpoint.zone
+            << static_cast<std::size_t>(endpoint.state);
+    for (const api::EndpointPort& port : endpoint.ports)
+      content << port.name << static_cast<std::size_t>(port.number);
+  }
+  return content.value();
+}
+
+std::size_t content_of(const api::ServiceWrite& write) {
+  Content content;
+  content << write.labels << write.selector;
+  for (const api::ServicePort& port : write.ports)
+    content << port.name << port.target << static_cast<std::size_t>(port.number);
+  return content.value();
+}
+
+std::size_t content_of(const api::PodLabelWrite& write) {
+  return (Content{} << write.uid << write.serving.value_or(std::string())).value();
+}
+
+// Stands for a node that is not in a cache which may no longer be kept up to date.
+const api::Node kUnseenNode{};
 
 template <class T>
 bool refused(const kube::Informer<T>& informer) {
@@ -114,7 +164,12 @@ pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePo
                        : services_.synced()    ? pool::Sight::kAbsent
                                                : pool::Sight::kBlind;
   if (nodes_.synced()) {
-    seen.node = [this](std::string_view name) { return nodes_.store().find("", name).get(); };
+    // A node that came after we lost the right to watch them is not one that went.
+    const api::Node* otherwise = refused(nodes_) ? &kUnseenNode : nullptr;
+    seen.node = [this, otherwise](std::string_view name) {
+      const api::Node* node = nodes_.store().find("", name).get();
+      return node != nullptr ? node : otherwise;
+    };
   }
   see_autoscalers(record, seen);
   see_blindness(seen);
@@ -127,7 +182,7 @@ pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePo
   seen.service_error = record.service_error;
   seen.scale_error = record.scale_error;
   seen.labels_error = record.labels_error;
-  seen.labels_error_reason = record.labels_error_reason;
+  seen.dropped_fields = record.dropped_fields;
   return seen;
 }
 
@@ -180,8 +235,9 @@ void OperatorCore::see_autoscalers(const PoolRecord& record, pool::Snapshot& see
 
 void OperatorCore::see_blindness(pool::Snapshot& seen) const {
   const auto look = [&seen](const auto& informer) {
-    if (const auto error = informer.last_error(); error && !informer.synced())
-      seen.blind.push_back(error->message);
+    const auto error = informer.last_error();
+    if (error && !informer.synced()) seen.blind.push_back(error->message);
+    if (error && informer.synced() && refused(informer)) seen.stale.push_back(error->message);
   };
   look(pods_);
   look(config_maps_);
@@ -198,12 +254,15 @@ void OperatorCore::publish(PoolRecord& record, const api::InferencePool& pool, p
   if (!plan.publish) {
     // All events so far are accounted for: the list says what they lead to.
     record.seen.clear();
-    record.trigger.reset();
     return;
   }
-  auto call = publish::config_map(pool, plan.publish->write, record.trigger.value_or(now.wall));
+  kube::TimePoint first_seen = now.mono;
+  for (const auto& [uid, when] : record.seen) first_seen = std::min(first_seen, when);
+  const auto trigger = now.wall - std::chrono::duration_cast<api::Timestamp::duration>(now.mono - first_seen);
+  auto call = publish::config_map(pool, plan.publish->write, trigger);
+  const std::size_t content = content_of(plan.publish->write.set);
   send(PublishWrite{std::move(*plan.publish)}, {Written::kConfigMap, {pool.ns, record.config_map}}, record,
-       std::move(call), Expect::kConfigMap, now, out);
+       std::move(call), Expect::kConfigMap, now, out, content);
 }
 
 void OperatorCore::write_rest(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,
@@ -216,30 +275,34 @@ void OperatorCore::write_rest(PoolRecord& record, const api::InferencePool& pool
   }
   if (plan.service) {
     send(ServiceWrite{std::move(plan.service_event)}, {Written::kService, {pool.ns, record.service}}, record,
-         publish::service(pool, *plan.service), Expect::kService, now, out);
+         publish::service(pool, *plan.service), Expect::kService, now, out, content_of(*plan.service));
   }
   label_pods(record, plan.pod_labels, now, out);
   write_pool(record, pool, plan, now, out);
-  for (const pool::EventNote& event : plan.events) note(record, event, now);
 }
 
 // The pool itself takes one write at a time: first what others wait for, then how things stand.
 void OperatorCore::write_pool(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,
                               api::Now now, Effects& out) {
   const WrittenObject object{Written::kPool, record.key};
-  if (plan.finalizer) {
-    send(PoolWrite{}, object, record, publish::finalizer(pool, *plan.finalizer), Expect::kPool, now, out);
-  } else if (plan.adopt_replicas) {
+  if (plan.adopt_replicas) {
     record.replicas_in_flight |=
         send(AdoptReplicasWrite{*plan.adopt_replicas, std::move(plan.adopt_event)}, object, record,
              publish::adopt_replicas(pool, *plan.adopt_replicas), Expect::kPool, now, out);
   } else if (plan.status) {
+    const bool in_vain = !record.dropped_fields.empty() && *plan.status == record.status_wanted &&
+                         pool.status == record.status_stored &&
+                         now.mono < record.status_asked_at + kStatusAskedAgain;
+    if (in_vain) return;
     if (now.mono < record.status_not_before) {
       queue_.add_after(record.key, record.status_not_before - now.mono, now.mono);
       return;
     }
-    if (send(PoolWrite{}, object, record, publish::status(pool, *plan.status), Expect::kPool, now, out)) {
-      record.status_not_before = now.mono + kStatusInterval;
+    auto call = publish::status(pool, *plan.status);
+    if (send(StatusWrite{std::move(*plan.status)}, object, record, std::move(call), Expect::kPool, now,
+             out)) {
+      record.status_not_before =
+          now.mono + (record.dropped_fields.empty() ? kStatusInterval : kStatusIntervalInVain);
     }
   }
 }
@@ -247,9 +310,12 @@ void OperatorCore::write_pool(PoolRecord& record, const api::InferencePool& pool
 void OperatorCore::label_pods(const PoolRecord& record, const std::vector<api::PodLabelWrite>& labels,
                               api::Now now, Effects& out) {
   for (const api::PodLabelWrite& label : labels) {
-    if (labels_in_flight_ >= options_.label_writes_in_flight) return;  // their answers bring us back
+    if (labels_in_flight_ >= options_.label_writes_in_flight) {
+      label_waiters_.insert(record.key);
+      return;
+    }
     send(PodLabelWrite{}, {Written::kPod, {record.key.ns, label.name}}, record,
-         publish::pod_label(record.key.ns, label), Expect::kPod, now, out);
+         publish::pod_label(record.key.ns, label), Expect::kPod, now, out, content_of(label));
   }
 }
 
@@ -262,21 +328,22 @@ void OperatorCore::unlabel_strays(api::Now now, Effects& out) {
     if (!unsure.empty() || labels_in_flight_ >= options_.label_writes_in_flight) continue;
     PoolRecord nobody;
     nobody.key = {pod->ns, ""};
-    send(PodLabelWrite{}, {Written::kPod, {pod->ns, pod->name}}, nobody,
-         publish::pod_label(pod->ns, {pod->name, pod->uid, pod->resource_version, std::nullopt}),
-         Expect::kPod, now, out);
+    const api::PodLabelWrite off{pod->name, pod->uid, pod->resource_version, std::nullopt};
+    send(PodLabelWrite{}, {Written::kPod, {pod->ns, pod->name}}, nobody, publish::pod_label(pod->ns, off),
+         Expect::kPod, now, out, content_of(off));
   }
 }
 
 bool OperatorCore::send(Purpose purpose, WrittenObject object, const PoolRecord& record, kube::Call call,
-                        Expect expect, api::Now now, Effects& out) {
-  if (const auto until = ledger_.blocked_until(object, now.mono)) {
-    if (*until != kube::TimePoint::max() && !record.key.name.empty()) {
-      queue_.add_after(record.key, *until - now.mono, now.mono);
+                        Expect expect, api::Now now, Effects& out, std::optional<std::size_t> content) {
+  if (const auto until = ledger_.blocked_until(object, now.mono, content)) {
+    if (!record.key.name.empty()) {
+      const bool in_flight = *until == kube::TimePoint::max();
+      queue_.add_after(record.key, in_flight ? kInFlightElsewhere : *until - now.mono, now.mono);
     }
     return false;
   }
-  ledger_.sent(object);
+  ledger_.sent(object, content);
   if (std::holds_alternative<PodLabelWrite>(purpose)) ++labels_in_flight_;
   send_unguarded(std::move(purpose), std::move(object), record, std::move(call), expect, now, out);
   return true;

@@ -34,8 +34,7 @@ class Meters : public kube::WorkQueueMetrics {
   virtual void pool_gone(std::string_view /*ns*/, std::string_view /*pool*/) {}
   virtual void watch_restarted(std::string_view /*resource*/, std::string_view /*reason*/) {}
   virtual void last_byte(std::string_view /*resource*/, kube::TimePoint) {}
-  // Kind as in the ledger (to_string(Written)), "PodLabel", "Event", "Lease"; result "success" or the error's
-  // class.
+  // Kind as in the ledger (to_string(Written)) or "Event"; result "success" or the error's class.
   virtual void wrote(std::string_view /*kind*/, std::string_view /*result*/) {}
   virtual void call_took(kube::Verb, std::string_view /*result*/, kube::Duration) {}
   virtual void leading(bool) {}

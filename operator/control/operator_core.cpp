@@ -187,8 +187,19 @@ void OperatorCore::sweep(api::Now now) {
   next_sweep_ = now.mono + kSweepPeriod;
   ledger_.sweep(now.mono);
   queue_.report_unfinished(now.mono);
+  table_.for_each([&](PoolRecord& record) { forget_departed(record); });
   label_sets_.sweep();
   node_names_.sweep();
+}
+
+// A pod that was relabelled out of the pool takes its leave from the pool's memory when it goes; but that
+// event is no longer the pool's. So what is remembered is compared with what there is, when it grows.
+void OperatorCore::forget_departed(PoolRecord& record) {
+  if (record.once_published.size() <= 2 * record.published.size() + 64) return;
+  std::set<std::string> living;
+  pods_.store().for_each_in(record.key.ns,
+                            [&](const std::shared_ptr<const api::Pod>& pod) { living.insert(pod->uid); });
+  std::erase_if(record.once_published, [&](const std::string& uid) { return !living.contains(uid); });
 }
 
 }  // namespace poolwarden::control

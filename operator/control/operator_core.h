@@ -95,7 +95,9 @@ class OperatorCore {
     std::optional<pool::EventNote> event;
   };
   struct PodLabelWrite {};
-  struct PoolWrite {};  // status or finalizer
+  struct StatusWrite {
+    api::PoolStatus what;
+  };
   struct ConfigMapLookup {};
   struct EventWrite {
     std::uint64_t id = 0;
@@ -104,7 +106,7 @@ class OperatorCore {
     std::uint64_t attempt = 0;
   };
   using Purpose = std::variant<PublishWrite, ScaleTargetWrite, AdoptReplicasWrite, ServiceWrite,
-                               PodLabelWrite, PoolWrite, ConfigMapLookup, EventWrite, LeaseCall>;
+                               PodLabelWrite, StatusWrite, ConfigMapLookup, EventWrite, LeaseCall>;
   struct Pending {
     Purpose purpose;
     WrittenObject object;  // meaningless for events and the lease
@@ -173,7 +175,7 @@ class OperatorCore {
   bool selects(const PoolRecord& record, const api::Pod& pod);
   // True if it was sent; otherwise the pool comes back when the object is free again.
   bool send(Purpose purpose, WrittenObject object, const PoolRecord& record, kube::Call call, Expect expect,
-            api::Now now, Effects& out);
+            api::Now now, Effects& out, std::optional<std::size_t> content = {});
   void send_unguarded(Purpose purpose, WrittenObject object, const PoolRecord& record, kube::Call call,
                       Expect expect, api::Now now, Effects& out);
 
@@ -186,6 +188,8 @@ class OperatorCore {
   void scaled(PoolRecord& record, const ScaleTargetWrite& write, const Answer& answer, api::Now now,
               Effects& out);
   void look_up_config_map(const PoolRecord& record, api::Now now, Effects& out);
+  void compare_status(PoolRecord& record, const api::PoolStatus& wanted, const api::PoolStatus& stored,
+                      api::Now now, Effects& out);
   static void remember_error(PoolRecord& record, const Pending& pending, std::string reason,
                              std::string text);
   static void forget_error(PoolRecord& record, const Pending& pending);
@@ -203,6 +207,7 @@ class OperatorCore {
   void run_stop(api::Now now, Effects& out);
   std::size_t writes_in_flight() const;
   void sweep(api::Now now);
+  void forget_departed(PoolRecord& record);
 
   CoreOptions options_;
   Meters& meters_;
@@ -226,6 +231,7 @@ class OperatorCore {
   std::unordered_map<std::uint64_t, Pending> pending_;
   std::uint64_t last_id_ = 0;
   std::size_t labels_in_flight_ = 0;
+  std::set<kube::ObjectKey> label_waiters_;  // pools that found no place among those
   kube::EventRecorder events_;
   bool event_in_flight_ = false;
   std::optional<kube::LeaseElector> elector_;  // nothing: leader election is off

@@ -49,12 +49,14 @@ struct PoolRecord {
   std::string service_error;
   std::string scale_error;
   std::string labels_error;
-  std::string labels_error_reason;
 
   // The withdrawal's stopwatch: when the first event about a pod that is not yet published was decoded.
   std::unordered_map<std::string, kube::TimePoint> seen;  // by uid
-  std::optional<api::Timestamp> trigger;                  // the same, for the whole list, in wall time
   kube::TimePoint status_not_before{};                    // status is written at most once a second
+  // A status that the API server stored otherwise than we wrote it: the CRD that is installed drops fields.
+  std::vector<std::string> dropped_fields;
+  api::PoolStatus status_wanted, status_stored;
+  kube::TimePoint status_asked_at{};
 
   void take_published(const api::EndpointSet& set);
 };

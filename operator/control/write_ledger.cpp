@@ -9,6 +9,10 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+// How long a write is remembered, and a failure after its wait is over. Longer than any wait.
+constexpr kube::Duration kMemory = std::chrono::minutes(5);
+constexpr std::uint32_t kPatience = 3;
+
 kube::Duration doubled(milliseconds base, std::uint32_t failures, milliseconds cap) {
   const std::uint32_t doublings = std::min(failures - 1, 20U);
   return std::min<milliseconds>(base * (std::int64_t{1} << doublings), cap);
@@ -50,27 +54,40 @@ std::string_view to_string(Written kind) {
   return "?";
 }
 
-std::optional<kube::TimePoint> WriteLedger::blocked_until(const WrittenObject& object,
-                                                          kube::TimePoint now) const {
+std::optional<kube::TimePoint> WriteLedger::blocked_until(const WrittenObject& object, kube::TimePoint now,
+                                                          std::optional<std::size_t> content) const {
   const auto found = entries_.find(object);
   if (found == entries_.end()) return std::nullopt;
-  if (found->second.in_flight) return kube::TimePoint::max();
-  if (now >= found->second.not_before) return std::nullopt;
-  return found->second.not_before;
+  const Entry& entry = found->second;
+  if (entry.in_flight) return kube::TimePoint::max();
+  kube::TimePoint until = entry.not_before;
+  if (content && entry.written == content) until = std::max(until, entry.repeat_not_before);
+  if (now >= until) return std::nullopt;
+  return until;
 }
 
-void WriteLedger::sent(const WrittenObject& object) {
+void WriteLedger::sent(const WrittenObject& object, std::optional<std::size_t> content) {
   Entry& entry = entries_[object];
   if (!entry.in_flight) ++in_flight_;
   entry.in_flight = true;
   entry.waits_for_change = false;
+  entry.sending = content;
 }
 
-void WriteLedger::succeeded(const WrittenObject& object) {
+void WriteLedger::succeeded(const WrittenObject& object, kube::TimePoint now) {
   const auto found = entries_.find(object);
   if (found == entries_.end()) return;
-  if (found->second.in_flight) --in_flight_;
-  entries_.erase(found);
+  Entry& entry = found->second;
+  if (entry.in_flight) --in_flight_;
+  const bool again = entry.sending && entry.written == entry.sending && now - entry.written_at < kMemory;
+  const std::uint32_t repeats = again ? entry.repeats + 1 : 0;
+  const auto content = entry.sending;
+  entry = Entry{};
+  entry.written = content;
+  entry.repeats = repeats;
+  entry.written_at = now;
+  if (repeats >= kPatience)
+    entry.repeat_not_before = now + doubled(seconds(1), repeats - kPatience + 1, seconds(60));
 }
 
 void WriteLedger::failed(const WrittenObject& object, const kube::Error& error, kube::TimePoint now) {
@@ -85,7 +102,9 @@ void WriteLedger::failed(const WrittenObject& object, const kube::Error& error, 
 void WriteLedger::changed(const WrittenObject& object) {
   const auto found = entries_.find(object);
   if (found == entries_.end() || found->second.in_flight || !found->second.waits_for_change) return;
-  entries_.erase(found);
+  found->second.waits_for_change = false;
+  found->second.failures = 0;
+  found->second.not_before = {};
 }
 
 std::uint32_t WriteLedger::failures(const WrittenObject& object) const {
@@ -95,7 +114,8 @@ std::uint32_t WriteLedger::failures(const WrittenObject& object) const {
 
 void WriteLedger::sweep(kube::TimePoint now) {
   std::erase_if(entries_, [now](const auto& item) {
-    return !item.second.in_flight && now > item.second.not_before + std::chrono::minutes(5);
+    const Entry& entry = item.second;
+    return !entry.in_flight && now > std::max(entry.not_before, entry.written_at) + kMemory;
   });
 }
 

@@ -6,8 +6,12 @@
 //   conflict, not found   until the object is seen to change, at most 1 s: our copy was old
 //   retry                 0.1, 0.2, 0.4 ... 30 s, or as long as the server asked for
 //   forbidden, terminal   1, 2, 4 ... 60 s: a person must act, but nobody should have to restart us
-// A success drops the entry, and sweep() those whose wait is long over (their object is gone), so it never
-// holds more than the objects in flight or in trouble.
+// A write that succeeded and is soon wanted again, word for word, was undone by someone. Three times that is
+// taken for a person and done again at once; who goes on is a program, and two programs must not fight at the
+// speed of the network: then 1, 2, 4 ... 60 s pass before each. Other writes of that object do not wait.
+//
+// sweep() drops what is neither in flight nor in trouble any more, so it never holds more than the objects
+// written in the last minutes.
 //
 // Pure; owned by the loop.
 #pragma once
@@ -43,9 +47,12 @@ struct WrittenObjectHash {
 class WriteLedger {
  public:
   // Nothing: a write may be sent now. Else when to ask again; TimePoint::max() means "when it is answered".
-  std::optional<kube::TimePoint> blocked_until(const WrittenObject& object, kube::TimePoint now) const;
-  void sent(const WrittenObject& object);
-  void succeeded(const WrittenObject& object);
+  // `content` tells writes of one object apart by what they say, whatever version they are based on; nothing
+  // for writes that are never undoings of an undoing.
+  std::optional<kube::TimePoint> blocked_until(const WrittenObject& object, kube::TimePoint now,
+                                               std::optional<std::size_t> content = {}) const;
+  void sent(const WrittenObject& object, std::optional<std::size_t> content = {});
+  void succeeded(const WrittenObject& object, kube::TimePoint now);
   void failed(const WrittenObject& object, const kube::Error& error, kube::TimePoint now);
   // The object was seen to change: a wait for just that is over.
   void changed(const WrittenObject& object);
@@ -61,6 +68,11 @@ class WriteLedger {
     bool waits_for_change = false;
     std::uint32_t failures = 0;
     kube::TimePoint not_before{};
+    std::optional<std::size_t> sending;  // content of the write in flight
+    std::optional<std::size_t> written;  // content of the last one that succeeded
+    std::uint32_t repeats = 0;           // how often in a row that was written again
+    kube::TimePoint written_at{};
+    kube::TimePoint repeat_not_before{};
   };
   std::unordered_map<WrittenObject, Entry, WrittenObjectHash> entries_;
   std::size_t in_flight_ = 0;

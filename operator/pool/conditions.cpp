@@ -168,6 +168,11 @@ Finding degraded(const Observation& seen, const PublishedList& list) {
                     fmt::join(snapshot.pool_autoscalers, ", "), fmt::join(snapshot.target_autoscalers, ", "),
                     target_name(seen)));
   }
+  if (!snapshot.stale.empty())
+    found.emplace_back("StaleView",
+                       fmt::format("What was last seen stays in force: {}", fmt::join(snapshot.stale, "; ")));
+  if (!snapshot.dropped_fields.empty())
+    found.emplace_back("DefinitionOutdated", outdated_definition(snapshot.dropped_fields));
   if (list.omitted > 0)
     found.emplace_back("ListTooLarge", "Not all endpoints are on the list: see condition EndpointsPublished");
   if (list.state == Publication::kNameTaken ||
@@ -316,6 +321,15 @@ api::Condition to_condition(std::string_view type, Finding finding, const api::I
 }
 
 }  // namespace
+
+std::string outdated_definition(const std::vector<std::string>& dropped_fields) {
+  return fmt::format(
+      "The installed CustomResourceDefinition inferencepools.poolwarden.io is of another version than the "
+      "operator: the API server drops {} from status. Apply the one of the operator's release: kubectl apply "
+      "-f "
+      "crds/poolwarden.io_inferencepools.yaml",
+      fmt::join(dropped_fields, ", "));
+}
 
 std::vector<api::Condition> conditions(const Observation& seen, const PublishedList& list,
                                        const std::string& service_note, api::Timestamp now) {

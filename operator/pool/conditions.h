@@ -14,4 +14,7 @@ namespace poolwarden::pool {
 std::vector<api::Condition> conditions(const Observation& seen, const PublishedList& list,
                                        const std::string& service_note, api::Timestamp now);
 
+// What is wrong, and the fix, when the API server drops these fields of status.
+std::string outdated_definition(const std::vector<std::string>& dropped_fields);
+
 }  // namespace poolwarden::pool

@@ -63,7 +63,9 @@ struct Snapshot {
   std::string service_error;
   std::string scale_error;
   std::string labels_error;
-  std::string labels_error_reason;  // "Forbidden", "Invalid" (400, 422), "WriteFailed"
+  // Kinds that were read once and may not be any more, as the API server worded it.
+  std::vector<std::string> stale;
+  std::vector<std::string> dropped_fields;  // of status, which the installed CRD does not know
 };
 
 // Why a pod is not an endpoint (design rule 2). One reason each, the most certain first.
@@ -125,17 +127,13 @@ struct Plan {
   std::optional<api::ServiceWrite> service;
   std::optional<EventNote> service_event;  // OverwriteUndone: a hand edit of our Service was put back
   std::vector<api::PodLabelWrite> pod_labels;
-  // true: add ours, false: remove it. While it is to be added no pod is labelled, so the two need no order.
-  std::optional<bool> finalizer;
   std::optional<api::PoolStatus> status;  // set only when it differs from the pool's
-  std::vector<EventNote> events;          // tied to no one write: record them at once
   // Replicas on which both sides agree now; to remember until status says so too. A scale or adopt write
   // still to come is not agreed yet: remember its `to` when it is acknowledged.
   std::optional<std::int32_t> synced_replicas;
 
   bool empty() const {
-    return !publish && !scale_target && !adopt_replicas && !service && pod_labels.empty() && !finalizer &&
-           !status;
+    return !publish && !scale_target && !adopt_replicas && !service && pod_labels.empty() && !status;
   }
 };
 

@@ -1,14 +1,17 @@
-// The label that tells each pod's state to Services and people, and the finalizer that takes it off again.
+// The label that tells each pod's state to Services and people.
 //
 // A pod gets its first label when it becomes an endpoint: until then there is nothing to tell, and a pod that
-// never starts costs no write. The finalizer comes before the first label and goes with the last.
+// never starts costs no write. The label goes when no pool selects the pod any more; for pools that are gone
+// the loop does that (OperatorCore::unlabel_strays). A finalizer on the pool would make sure of it, but also
+// make a pool that cannot be deleted once the operator, or its permission, is gone: deleting an installation,
+// with its definition and its permissions at once, would never end.
 #pragma once
 
 #include "pool/observation.h"
 
 namespace poolwarden::pool {
 
-// Fills in the plan's pod_labels, finalizer and events.
+// Fills in the plan's pod_labels.
 void label_pods(const Observation& seen, Plan& plan);
 
 }  // namespace poolwarden::pool

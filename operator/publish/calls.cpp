@@ -155,15 +155,6 @@ kube::Call adopt_replicas(const api::InferencePool& pool, const api::AdoptWrite&
   return kube::merge_patch(kInferencePools, pool.ns, pool.name, to_body(body));
 }
 
-kube::Call finalizer(const api::InferencePool& pool, bool present) {
-  std::vector<std::string> all = pool.finalizers;
-  std::erase(all, api::kFinalizer);
-  if (present) all.emplace_back(api::kFinalizer);
-  json metadata = metadata_at(pool.resource_version);
-  metadata["finalizers"] = all;
-  return kube::merge_patch(kInferencePools, pool.ns, pool.name, to_body({{"metadata", std::move(metadata)}}));
-}
-
 kube::Call status(const api::InferencePool& pool, const api::PoolStatus& wanted) {
   const json body = {{"metadata", metadata_at(pool.resource_version)}, {"status", status_json(wanted)}};
   return kube::merge_patch(kInferencePools, pool.ns, pool.name, to_body(body), std::string{kStatus});

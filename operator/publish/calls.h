@@ -22,7 +22,6 @@ kube::Call service(const api::InferencePool& pool, const api::ServiceWrite& want
 kube::Call pod_label(const std::string& ns, const api::PodLabelWrite& wanted);
 kube::Call scale_target(const api::InferencePool& pool, const api::ScaleWrite& wanted);
 kube::Call adopt_replicas(const api::InferencePool& pool, const api::AdoptWrite& wanted);
-kube::Call finalizer(const api::InferencePool& pool, bool present);
 kube::Call status(const api::InferencePool& pool, const api::PoolStatus& wanted);
 
 }  // namespace poolwarden::publish

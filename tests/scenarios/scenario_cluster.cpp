@@ -202,6 +202,21 @@ void ScenarioCluster::create_autoscaler(const std::string& name, const std::stri
                       {"name", scaled}}}}}});
 }
 
+// The InferencePool's definition without one field of status, as an older release would have it; with an
+// empty name, as this release has it.
+void ScenarioCluster::set_definition(const std::string& without_status_field) {
+  const std::string target =
+      "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/inferencepools.poolwarden.io";
+  json now = world_.request(HttpMethod::kGet, target, nullptr);
+  if (current_definition_.is_null()) current_definition_ = now.at("spec");
+  now["spec"] = current_definition_;
+  json& schema = now["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+  json& status = schema["properties"]["status"]["properties"];
+  if (!without_status_field.empty() && status.erase(without_status_field) == 0)
+    throw std::runtime_error("status has no field " + without_status_field);
+  world_.request(HttpMethod::kPut, target, now);
+}
+
 void ScenarioCluster::create_foreign(const std::string& kind, const std::string& name) {
   json body = {{"apiVersion", "v1"}, {"metadata", {{"name", name}}}};
   if (kind == "service") {

@@ -37,6 +37,7 @@ class ScenarioCluster {
   void create_node(const std::string& name, const std::string& zone);
   // An HorizontalPodAutoscaler of a pool or of a target, which the scenario plays itself.
   void create_autoscaler(const std::string& name, const std::string& of, const std::string& scaled);
+  void set_definition(const std::string& without_status_field);
   void create_foreign(const std::string& kind, const std::string& name);
   void merge(const std::string& resource, const std::string& name, const std::string& body,
              const std::string& subresource = {});
@@ -51,6 +52,7 @@ class ScenarioCluster {
 
   sim::SimWorld& world_;
   int last_ip_ = 0;
+  json current_definition_;  // spec of the InferencePool's definition, before it was changed
 };
 
 }  // namespace poolwarden::scenarios

@@ -154,6 +154,11 @@ void ScenarioRun::add_object_verbs() {
                               throw problem("an autoscaler of pool or target");
                             cluster_.create_autoscaler(w[0], w[1], w[2]);
                           }};
+  verbs_["definition"] = {1, 2, [this](const Words& w) {
+                            if (w[0] != "older" && w[0] != "current")
+                              throw problem("definition older FIELD, or current");
+                            cluster_.set_definition(w.size() > 1 ? w[1] : "");
+                          }};
   verbs_["foreign"] = {2, 2, [this](const Words& w) { cluster_.create_foreign(w[0], w[1]); }};
   verbs_["scale"] = {3, 3, [this](const Words& w) {
                        if (w[0] != "pool" && w[0] != "target") throw problem("scale pool or target");
@@ -167,6 +172,10 @@ void ScenarioRun::add_object_verbs() {
 
 void ScenarioRun::add_pod_verbs() {
   verbs_["pod"] = {2, 6, [this](const Words& w) { cluster_.create_pod(w[0], w[1], options(w, 2)); }};
+  verbs_["pods"] = {3, 7, [this](const Words& w) {  // how many of them: PREFIX1, PREFIX2, ...
+                      for (int i = 1; i <= std::stoi(w[1]); ++i)
+                        cluster_.create_pod(w[0] + std::to_string(i), w[2], options(w, 3));
+                    }};
   verbs_["ready"] = {1, 1, [this](const Words& w) { cluster_.set_ready(w[0], true); }};
   verbs_["notready"] = {1, 1, [this](const Words& w) { cluster_.set_ready(w[0], false); }};
   verbs_["phase"] = {2, 3,

@@ -133,8 +133,7 @@ TEST(ConfigMapCodec, KeepsTheDocumentByteForByte) {
 
 json pool() {
   return json::parse(
-      R"({"metadata":{"name":"vllm","namespace":"default","uid":"p","resourceVersion":"3","generation":4,
-      "finalizers":["poolwarden.io/pod-labels","other"]},
+      R"({"metadata":{"name":"vllm","namespace":"default","uid":"p","resourceVersion":"3","generation":4},
     "spec":{"replicas":2,"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"vllm"},
       "selector":{"matchLabels":{"app":"vllm"}},"targetPorts":[{"number":8000,"name":"http"},{"number":8001}],
       "publish":{"configMap":{"name":"list"},"service":{"name":"svc","create":false}}},
@@ -149,7 +148,6 @@ TEST(PoolCodec, ReadsThePoolWhole) {
   const InferencePool out = PoolCodec::from_json(pool());
   EXPECT_EQ(out.generation, 4);
   EXPECT_FALSE(out.deleting);
-  EXPECT_EQ(out.finalizers, (std::vector<std::string>{"poolwarden.io/pod-labels", "other"}));
   EXPECT_EQ(out.replicas, 2);
   EXPECT_EQ(out.scale_target,
             (ScaleTargetRef{.api_version = "apps/v1", .kind = "Deployment", .name = "vllm"}));

@@ -28,10 +28,35 @@ TEST(WriteLedger, OneWriteInFlightPerObject) {
   EXPECT_FALSE(ledger.blocked_until({Written::kPod, kMap.key}, kStart))
       << "another kind of that name is another object";
   EXPECT_EQ(ledger.in_flight(), 1U);
-  ledger.succeeded(kMap);
+  ledger.succeeded(kMap, kStart);
   EXPECT_FALSE(ledger.blocked_until(kMap, kStart));
   EXPECT_EQ(ledger.in_flight(), 0U);
-  EXPECT_EQ(ledger.size(), 0U) << "a success leaves nothing behind";
+}
+
+TEST(WriteLedger, WhatSomeoneKeepsUndoingIsDoneMoreAndMoreSlowly) {
+  WriteLedger ledger;
+  kube::TimePoint now = kStart;
+  const std::chrono::milliseconds waits[] = {0ms, 0ms, 0ms, 1s, 2s, 4s, 8s, 16s, 32s, 60s, 60s};
+  for (const auto wait : waits) {
+    ledger.sent(kMap, 7);
+    ledger.succeeded(kMap, now);
+    const auto until = ledger.blocked_until(kMap, now, 7);
+    EXPECT_EQ(until ? *until - now : 0s, wait);
+    EXPECT_FALSE(ledger.blocked_until(kMap, now, 8)) << "another content does not wait";
+    now += wait;
+  }
+  ledger.changed(kMap);
+  EXPECT_TRUE(ledger.blocked_until(kMap, now - 1s, 7)) << "seeing it undone is no reason to hurry";
+  ledger.sent(kMap, 8);
+  ledger.succeeded(kMap, now);
+  ledger.sent(kMap, 7);
+  ledger.succeeded(kMap, now);
+  EXPECT_FALSE(ledger.blocked_until(kMap, now, 7)) << "back and forth is not the same again";
+  ledger.sent(kMap, 7);
+  ledger.succeeded(kMap, now + 6min);
+  ledger.sent(kMap, 7);
+  ledger.succeeded(kMap, now + 12min);
+  EXPECT_FALSE(ledger.blocked_until(kMap, now + 12min, 7)) << "now and then is no fight";
 }
 
 // How long an object waits after its first, second, ... failure in a row.
@@ -111,6 +136,12 @@ TEST(WriteLedger, ForgetsObjectsThatAreGone) {
   ledger.sweep(kStart + 1min);
   EXPECT_EQ(ledger.size(), 1U);
   ledger.sweep(kStart + 10min);
+  EXPECT_EQ(ledger.size(), 0U);
+  ledger.sent(kMap);
+  ledger.succeeded(kMap, kStart + 10min);
+  ledger.sweep(kStart + 14min);
+  EXPECT_EQ(ledger.size(), 1U) << "what was written lately";
+  ledger.sweep(kStart + 16min);
   EXPECT_EQ(ledger.size(), 0U);
   ledger.sent(kMap);
   ledger.sweep(kStart + 24h);

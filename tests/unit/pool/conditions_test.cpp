@@ -64,6 +64,13 @@ const std::vector<ConditionRow>& rows() {
        "spec.targetPorts must have 1 to 8 ports"},
       {"blind, and what for", [](World& w) { w.can_see = false, w.blind = {"pods: grant list and watch"}; },
        kDegraded, "True", "CannotRead", "grant list and watch"},
+      {"a right was taken away", [](World& w) { w.stale = {"watch pods: forbidden"}; }, kDegraded, "True",
+       "StaleView", "What was last seen stays in force: watch pods: forbidden"},
+      {"the CRD is older",
+       [](World& w) {
+         w.dropped_fields = {"syncedReplicas", "selector"};
+       },
+       kDegraded, "True", "DefinitionOutdated", "drops syncedReplicas, selector from status. Apply"},
       {"target gone", [](World& w) { w.target.reset(); }, kDegraded, "True", "ScaleTargetNotFound",
        "Deployment vllm does not exist in namespace default"},
       {"target unreadable", [](World& w) { w.target.reset(), w.target_sight = Sight::kBlind; }, kDegraded,

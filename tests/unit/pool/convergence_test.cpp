@@ -66,7 +66,7 @@ void shake(World& world, Dice& dice) {
   if (world.service && dice.once_in(8)) world.service->owners.clear();
   if (world.service && dice.once_in(8)) world.service->labels.clear();
   if (dice.once_in(8)) world.scale_error = dice.once_in(2) ? "no" : "";
-  if (dice.once_in(8)) world.labels_error_reason = dice.once_in(2) ? "Forbidden" : "";
+  if (dice.once_in(8)) world.labels_error = dice.once_in(2) ? "no" : "";
   world.overlapping_pools = dice.once_in(8) ? std::vector<std::string>{"other"} : std::vector<std::string>{};
   world.pods.clear();
   world.pods_of_others.clear();
@@ -100,7 +100,7 @@ TEST(Decide, ConvergesFromAnySnapshotAndThenRests) {
 
 TEST(Decide, ThatTakesTheWholeTimeOfAFreshPool) {
   World world;
-  EXPECT_EQ(world.settle(), 2) << "the finalizer and the adopted count, then labels and status";
+  EXPECT_EQ(world.settle(), 2) << "the list, the labels and the adopted count, then status";
 }
 
 }  // namespace

@@ -268,7 +268,7 @@ TEST(Endpoints, FailStatic) {
     row.change(world);
     if (!world.can_see) world.pods.clear();  // what the snapshot then looks like
     const Plan plan = world.decide(5);
-    EXPECT_FALSE(plan.publish || plan.service || !plan.pod_labels.empty() || plan.finalizer) << row.situation;
+    EXPECT_FALSE(plan.publish || plan.service || !plan.pod_labels.empty()) << row.situation;
     ASSERT_TRUE(plan.status) << row.situation;
     EXPECT_EQ(plan.status->serving_replicas, 2) << row.situation;
     EXPECT_EQ(plan.status->endpoints_revision, 1) << row.situation;

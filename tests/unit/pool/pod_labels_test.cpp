@@ -19,23 +19,12 @@ std::string written(const Plan& plan, const std::string& pod) {
   return kKeep;
 }
 
-TEST(PodLabels, TheFinalizerComesFirst) {
+TEST(PodLabels, NameThePodTheyMean) {
   World world;
-  const Plan first = world.decide();
-  EXPECT_EQ(first.finalizer, true);
-  EXPECT_TRUE(first.pod_labels.empty());
-  world.apply(first);
-  const Plan second = world.decide();
-  EXPECT_EQ(second.finalizer, std::nullopt);
-  EXPECT_EQ(written(second, "vllm-a"), "true");
-  EXPECT_EQ(second.pod_labels.at(0).uid, "vllm-a-uid");
-  EXPECT_EQ(second.pod_labels.at(0).resource_version, "1");
-}
-
-TEST(PodLabels, AnotherControllersFinalizerIsNotOurs) {
-  World world;
-  world.pool.finalizers = {"example.com/other"};
-  EXPECT_EQ(world.decide().finalizer, true);
+  const Plan plan = world.decide();
+  EXPECT_EQ(written(plan, "vllm-a"), "true");
+  EXPECT_EQ(plan.pod_labels.at(0).uid, "vllm-a-uid");
+  EXPECT_EQ(plan.pod_labels.at(0).resource_version, "1");
 }
 
 struct LabelRow {

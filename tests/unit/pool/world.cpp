@@ -94,7 +94,8 @@ Plan World::decide(std::int64_t second) const {
   snapshot.service_error = service_error;
   snapshot.scale_error = scale_error;
   snapshot.labels_error = labels_error;
-  snapshot.labels_error_reason = labels_error_reason;
+  snapshot.stale = stale;
+  snapshot.dropped_fields = dropped_fields;
   return pool::decide(snapshot, at_second(second));
 }
 
@@ -168,10 +169,6 @@ void World::apply(const Plan& plan) {
     ASSERT_FALSE(labelled.deletion_timestamp) << "a terminating pod is never written";
     labelled.serving = write.serving;
     labelled.resource_version = next_version();
-  }
-  if (plan.finalizer) {
-    std::erase(pool.finalizers, api::kFinalizer);
-    if (*plan.finalizer) pool.finalizers.emplace_back(api::kFinalizer);
   }
   if (plan.status) pool.status = *plan.status;
 }

@@ -42,8 +42,9 @@ struct World {
   bool replicas_unsettled = false;
   std::int64_t last_revision = 0;
   std::set<std::string> once_published;
+  std::vector<std::string> stale, dropped_fields;
   std::string config_map_error, config_map_error_reason;
-  std::string service_error, scale_error, labels_error, labels_error_reason;
+  std::string service_error, scale_error, labels_error;
 
   api::Pod& pod(const std::string& name);
   Plan decide(std::int64_t second = 0) const;

@@ -16,7 +16,6 @@ api::InferencePool pool() {
   out.name = "vllm";
   out.uid = "pool-uid";
   out.resource_version = "42";
-  out.finalizers = {"example.com/other"};
   out.scale_target = api::ScaleTargetRef{.api_version = "apps/v1", .kind = "Deployment", .name = "engine"};
   out.publish = {.config_map_name = "list", .service_name = "svc", .create_service = true};
   return out;
@@ -166,18 +165,6 @@ TEST(ReplicaCalls, AdoptIntoThePool) {
   expect_call(call, kube::Verb::kMergePatch, kInferencePools, "vllm");
   EXPECT_EQ(json::parse(call.body),
             json::parse(R"({"metadata":{"resourceVersion":"42"},"spec":{"replicas":0}})"));
-}
-
-TEST(FinalizerCall, LeavesOthersAlone) {
-  const kube::Call add = finalizer(pool(), true);
-  expect_call(add, kube::Verb::kMergePatch, kInferencePools, "vllm");
-  EXPECT_EQ(json::parse(add.body)["metadata"],
-            json::parse(
-                R"({"resourceVersion":"42","finalizers":["example.com/other","poolwarden.io/pod-labels"]})"));
-  auto ours = pool();
-  ours.finalizers = {"poolwarden.io/pod-labels"};
-  EXPECT_EQ(json::parse(finalizer(ours, false).body)["metadata"]["finalizers"], json::array());
-  EXPECT_EQ(json::parse(finalizer(ours, true).body)["metadata"]["finalizers"].size(), 1U) << "not twice";
 }
 
 api::PoolStatus full_status() {
