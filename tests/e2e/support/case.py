@@ -19,7 +19,7 @@ import time
 import unittest
 
 from support import dump
-from support.kube import Kube
+from support.kube import POOLS, Kube
 
 CASE = os.path.splitext(os.path.basename(sys.argv[0]))[0]
 
@@ -46,7 +46,7 @@ class Case(unittest.TestCase):
         """Another one, which goes with the test. Restricted pod security, as the examples are written for."""
         kube = Kube()
         if kube.find("namespace", name):  # of an earlier run that was killed
-            kube.run("delete", "namespace", name, "--timeout=90s", timeout=100)
+            self.remove_namespace(name)
         kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {
             "name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted", "e2e": "true", **labels}}})
         if name not in self.namespaces:
@@ -56,9 +56,14 @@ class Case(unittest.TestCase):
 
     @staticmethod
     def remove_namespace(name: str) -> None:
-        """Without the time that its pods would be given: the next test should have the machine to itself."""
+        """Pods first, without the time they would be given: of a namespace with pods, the controller looks again only
+        after half of the longest grace period. Waited for, so that the next test has the machine to itself."""
+        kube = Kube(name)
+        for kinds in ("deployments,statefulsets,replicasets", POOLS, "pods"):
+            force = ["--force", "--grace-period=0"] if kinds == "pods" else []
+            kube.run("delete", kinds, "--all", "--wait=false", *force, check=False)
+        kube.run("wait", "--for=delete", "pods", "--all", "--timeout=30s", check=False)
         Kube().delete("namespace", name)
-        Kube(name).run("delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false", check=False)
         Kube().run("wait", "--for=delete", f"namespace/{name}", "--timeout=60s", timeout=70, check=False)
 
     def step(self, text: str) -> None:

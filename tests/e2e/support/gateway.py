@@ -11,8 +11,9 @@ from support.kube import Kube, name_of, wait_for
 from support.reach import Reach
 
 SELECTOR = "app=gateway"
-# Bits of srv_admin_state in `show servers state` (HAProxy's management.txt): maintenance of any kind, drain of any kind.
-MAINTENANCE, DRAIN = 0x01 | 0x02 | 0x04 | 0x20, 0x08 | 0x10
+# Bits of srv_admin_state in `show servers state` (HAProxy's management.txt): maintenance and drain, of any kind. 0x04 only
+# says that the configuration began with maintenance, as that of a free slot does.
+MAINTENANCE, DRAIN = 0x01 | 0x02 | 0x20, 0x08 | 0x10
 
 
 def deploy(kube: Kube, replicas: int = 1, patches: tuple[dict, ...] = ()) -> None:
@@ -81,6 +82,8 @@ class Withdrawal:
     def __init__(self, haproxy: Haproxy, address: str, seconds: float):
         self.haproxy, self.address, self.deadline = haproxy, address, time.monotonic() + seconds
         self.at: float | None = None
+        if haproxy.servers().get(address) != "ready":
+            raise AssertionError(f"{haproxy.pod} sends no requests to {address} as it is: {haproxy.servers()}")
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -89,7 +92,7 @@ class Withdrawal:
             if self.haproxy.servers().get(self.address) != "ready":
                 self.at = time.monotonic()
                 return
-            time.sleep(0.002)
+            time.sleep(0.005)  # other threads of this process take times as well
 
     def wait(self) -> float:
         """When that was, as time.monotonic()."""
