@@ -1,0 +1,79 @@
+"""Each example of examples/ is accepted by the API server as it stands, a second time without a change, and what
+becomes of it is what its README says."""
+import json
+import urllib.request
+
+from support.case import Case, main
+from support.kube import POOLS, condition, wait_for
+from support.reach import Reach
+
+PODS = "app=vllm"
+# As the guide has it: nobody thought of what happens when a replica goes.
+GUIDE = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "vllm"}, "spec": {
+    "replicas": 3, "selector": {"matchLabels": {"app": "vllm"}},
+    "template": {"metadata": {"labels": {"app": "vllm"}}, "spec": {
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{
+            "name": "vllm", "image": "ghcr.io/poolwarden/vllm-sim:0.1.0", "args": ["--model=facebook/opt-125m"],
+            "ports": [{"containerPort": 8000}], "readinessProbe": {"httpGet": {"path": "/health", "port": 8000}},
+            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}]}}}}
+
+
+class Examples(Case):
+    def apply_twice(self, example: str) -> None:
+        self.step(f"kubectl apply -k examples/{example}")
+        self.kube.apply_kustomization(f"examples/{example}")
+        before = self.kube.list(POOLS)[0]["metadata"]["generation"]
+        self.kube.apply_kustomization(f"examples/{example}")
+        self.assertEqual(before, self.kube.list(POOLS)[0]["metadata"]["generation"], "a second time changes nothing")
+
+    def test_vllm_sim(self) -> None:
+        self.apply_twice("vllm-sim")
+        self.kube.wait_endpoints(1)
+        self.kube.run("scale", "pwp/vllm", "--replicas=2")
+        self.kube.wait_endpoints(2)
+        self.kube.wait_rolled_out("deployment/gateway")
+        body = json.dumps({"model": "facebook/opt-125m", "prompt": "The future of AI is", "max_tokens": 5}).encode()
+        with Reach(self.namespace, "service/gateway", 8080) as address:
+            request = urllib.request.Request(f"{address.url}/v1/completions", body, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                self.note(answer.read().decode()[:200])
+                self.assertEqual(200, answer.status)
+        # The gate that would hold a delete is not part of this release; all else is as it should be.
+        safe = condition(self.kube.pool(), "DisruptionSafe")
+        self.assertEqual("NoDrainGate", safe["reason"], safe["message"])
+        self.assertEqual("False", condition(self.kube.pool(), "Degraded")["status"])
+
+    def test_vllm(self) -> None:
+        # vLLM's image runs as root.
+        self.kube.run("label", "--overwrite", "namespace", self.namespace,
+                      "pod-security.kubernetes.io/enforce=baseline")
+        self.apply_twice("vllm")
+        self.step("There is no GPU and no such image here, and the pool says what it sees")
+        pool = wait_for(lambda: condition(self.kube.pool(), "ScaleTargetFound")["status"] == "True" and self.kube.pool(),
+                        "the pool to be looked after", 30)
+        self.assertEqual("False", condition(pool, "Available")["status"])
+        self.assertEqual(1, wait_for(lambda: self.kube.pool()["status"].get("replicas"), "its pod to be counted", 30))
+        self.assertEqual("NoDrainGate", condition(pool, "DisruptionSafe")["reason"],
+                         "probes, preStop and grace period are as they should be")
+        self.step("The autoscaler finds the pool and its pods, and only misses its metric")
+        active = wait_for(lambda: condition(self.kube.get("hpa", "vllm"), "ScalingActive")["status"] and
+                          condition(self.kube.get("hpa", "vllm"), "ScalingActive"), "the autoscaler to have looked", 60)
+        self.note(active["message"])
+        self.assertIn(active["reason"], ("FailedGetPodsMetric", "ValidMetricFound"), active["message"])
+        self.assertEqual("True", condition(self.kube.get("hpa", "vllm"), "AbleToScale")["status"])
+
+    def test_llm_d(self) -> None:
+        self.kube.apply(GUIDE)
+        pods = self.kube.wait_ready(PODS, 3)
+        self.apply_twice("llm-d")
+        self.kube.wait_endpoints(3)
+        self.assertEqual(3, self.kube.pool()["spec"]["replicas"], "the count is taken over")
+        after = self.kube.list("pods", PODS)
+        self.assertEqual(sorted(pod["metadata"]["uid"] for pod in pods), sorted(pod["metadata"]["uid"] for pod in after))
+        safe = condition(self.kube.pool(), "DisruptionSafe")
+        self.note(safe["message"])
+        self.assertEqual(("False", "NoPreStopSleep"), (safe["status"], safe["reason"]))
+
+
+main()
