@@ -40,7 +40,7 @@ Exit Loop::run(Shell& shell) {
     shell.perform(effects);
     for (const LogLine& line : effects.logs) write(line);
     const api::Now now = read_clocks();
-    health_.store(std::make_shared<const LoopHealth>(LoopHealth{core_.health(), now.mono}));
+    show_health(now.mono);
     if (effects.exit) break;
     const auto deadline = core_.next_deadline().value_or(kube::TimePoint::max());
     queue_.wait_until(std::min(deadline, now.mono + kHeartbeat));
@@ -51,6 +51,17 @@ Exit Loop::run(Shell& shell) {
   }
   queue_.close();
   return *effects.exit;
+}
+
+std::optional<LoopHealth> Loop::health() const {
+  const kube::MutexLock lock(health_mutex_);
+  return health_;
+}
+
+void Loop::show_health(kube::TimePoint now) {
+  LoopHealth health{core_.health(), now};
+  const kube::MutexLock lock(health_mutex_);
+  health_ = std::move(health);
 }
 
 void Loop::measure(const std::vector<Input>& inputs, kube::TimePoint now) {

@@ -8,10 +8,10 @@
 #include "control/operator_core.h"
 #include "control/shell.h"
 #include "kube/bounded_queue.h"
+#include "kube/thread_annotations.h"
 #include "telemetry/log.h"
 
-#include <atomic>
-#include <memory>
+#include <optional>
 
 namespace poolwarden::control {
 
@@ -33,17 +33,21 @@ class Loop {
   void request_stop() { post(StopRequested{}); }
   Exit run(Shell& shell);
 
-  std::shared_ptr<const LoopHealth> health() const { return health_.load(); }  // null before the first step
+  std::optional<LoopHealth> health() const;  // nothing before the first step
 
  private:
   void write(const LogLine& line);
+  void show_health(kube::TimePoint now);
   void measure(const std::vector<Input>& inputs, kube::TimePoint now);
 
   OperatorCore& core_;
   telemetry::Log& log_;
   Meters& meters_;
   kube::BoundedQueue<Input> queue_{kQueueLength};
-  std::atomic<std::shared_ptr<const LoopHealth>> health_;
+  // For probes only, a few times a minute. Not std::atomic<std::shared_ptr>, whose load() is a data race in
+  // libstdc++ 12 (it releases its spin lock with relaxed order).
+  mutable kube::Mutex health_mutex_;
+  std::optional<LoopHealth> health_ POOLWARDEN_GUARDED_BY(health_mutex_);
 };
 
 }  // namespace poolwarden::control
