@@ -24,10 +24,22 @@ suite() {
   # In a process group of its own, and waited for: so a signal is acted upon at once, not after a case that may take
   # minutes, and ends all of it.
   set -m
-  ctest --test-dir "$build" --output-on-failure --no-tests=error "$@" &
+  setpriv --pdeathsig TERM ctest --test-dir "$build" --output-on-failure --no-tests=error "$@" &
   child=$!
   set +m
-  wait "$child"
+  local result=0
+  wait "$child" || result=$?
+  child=
+  figures
+  return $result
+}
+
+# What the cases measured; CTest shows only the output of those that fail.
+figures() {
+  local log=$build/Testing/Temporary/LastTest.log
+  [[ -f $log ]] || return 0
+  awk '/^[0-9]+\/[0-9]+ Test: / { test = $3 }
+    / figure: / { sub(/.* figure: /, ""); if (!shown++) print "\nFigures"; printf "  %-24s %s\n", test, $0 }' "$log"
 }
 
 stop_child() {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Takes down the cluster that up.sh brought up, and whatever a dead one left: its processes and those of its pods, its
-# mounts, its network namespaces and its state. Does nothing if there is none. Only processes that up.sh recorded, or that
-# containerd recorded under the cluster's own folder, are ended, by their process ids.
+# Takes down the cluster that up.sh brought up, and whatever a dead one left: its processes and those of its pods,
+# its mounts, its network namespaces and its state. Does nothing if there is none. Only processes that up.sh recorded,
+# or that containerd recorded under the cluster's own folder, are ended, by their process ids.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -60,16 +60,20 @@ remove_traces() {
   for trace in /var/log/containers/*; do
     [[ $(readlink "$trace") == "$state/"* ]] && rm -f "$trace"
   done
-  rm -f "/var/lib/cni/results/$name-"*
+  rm -f "/var/lib/cni/results/$name-"* "${sockets[@]}"
   for cgroup in "${containers[@]}"; do
     find /sys/fs/cgroup -maxdepth 3 -type d -path "*/k8s.io/$cgroup" -exec rmdir {} + 2>/dev/null || true
   done
 }
 
-containers=()
-[[ ! -d $tasks ]] || mapfile -t containers < <(ls "$tasks")
 stop_watch_owner
 stop kubelet proxy scheduler controller-manager apiserver
+containers=()
+sockets=()
+if [[ -d $tasks ]]; then
+  mapfile -t containers < <(ls "$tasks")
+  mapfile -t sockets < <(sed -n 's|.*"unix://\([^"]*\)".*|\1|p' "$tasks"/*/bootstrap.json 2>/dev/null | sort -u)
+fi
 remove_tasks
 stop containerd etcd
 kill_tasks

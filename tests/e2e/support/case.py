@@ -21,6 +21,7 @@ import unittest
 from support import dump
 from support.kube import POOLS, Kube
 
+ALL_SKIPPED = 77  # SKIP_RETURN_CODE in CMakeLists.txt
 CASE = os.path.splitext(os.path.basename(sys.argv[0]))[0]
 
 
@@ -78,7 +79,8 @@ class Case(unittest.TestCase):
             print(f"             {line}", flush=True)
 
     def keep_everything(self) -> None:
-        print(f"  {seconds_since(self._began)}  FAILED; kept: {dump.dump(os.path.join(CASE, self._testMethodName), self.namespaces)}", flush=True)
+        folder = dump.dump(os.path.join(CASE, self._testMethodName), self.namespaces)
+        print(f"  {seconds_since(self._began)}  FAILED; kept: {folder}", flush=True)
 
 
 class Result(unittest.TextTestResult):
@@ -95,5 +97,15 @@ class Result(unittest.TextTestResult):
             test.keep_everything()
 
 
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:
+        super().addSkip(test, reason)
+        print(f"\n{CASE}: {test.id().rpartition('.')[2]} is skipped: {reason}", flush=True)
+
+
 def main() -> None:
-    unittest.main(testRunner=unittest.TextTestRunner(stream=sys.stdout, resultclass=Result, verbosity=0))
+    program = unittest.main(exit=False, testRunner=unittest.TextTestRunner(stream=sys.stdout, resultclass=Result,
+                                                                           verbosity=0))
+    result = program.result
+    if result.skipped and len(result.skipped) >= result.testsRun:
+        sys.exit(ALL_SKIPPED)
+    sys.exit(not result.wasSuccessful())

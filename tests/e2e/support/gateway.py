@@ -11,8 +11,8 @@ from support.kube import Kube, name_of, wait_for
 from support.reach import Reach
 
 SELECTOR = "app=gateway"
-# Bits of srv_admin_state in `show servers state` (HAProxy's management.txt): maintenance and drain, of any kind. 0x04 only
-# says that the configuration began with maintenance, as that of a free slot does.
+# Bits of srv_admin_state in `show servers state` (HAProxy's management.txt): maintenance and drain, of any kind. 0x04
+# only says that the configuration began with maintenance, as that of a free slot does.
 MAINTENANCE, DRAIN = 0x01 | 0x02 | 0x20, 0x08 | 0x10
 
 

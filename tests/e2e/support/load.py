@@ -137,8 +137,8 @@ class Load:
 
     def summary(self) -> str:
         errors = self.errors
-        reasons = "".join(f"\n    {answer.number}: {answer.error} (after {answer.seconds:.1f} s, pod {answer.pod or '?'})"
-                          for answer in errors[:20])
+        reasons = "".join(f"\n    {each.number}: {each.error} (after {each.seconds:.1f} s, pod {each.pod or '?'})"
+                          for each in errors[:20])
         return f"{len(errors)} errors / {self.started} requests{reasons}"
 
 
@@ -174,7 +174,8 @@ class NumberedStream(Load):
         if answer.error:
             print(f"    Request {answer.number}: ERROR ({answer.error}) {answer.pod}", flush=True)
         elif not self.quiet:
-            print(f"    Request {answer.number}: {answer.text.strip()}   <- {answer.pod}, {answer.seconds:.1f} s", flush=True)
+            print(f"    Request {answer.number}: {answer.text.strip()}   <- {answer.pod}, {answer.seconds:.1f} s",
+                  flush=True)
 
 
 class Clients(Load):
