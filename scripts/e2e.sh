@@ -13,9 +13,18 @@
 # What is known of a case that failed is kept in build-e2e/failures/<case>/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build=$PWD/build-e2e
+build=$PWD/build-e2e${E2E_NAME:+/$E2E_NAME}
 own=1
 [[ -z ${E2E_KUBECONFIG:-} ]] || own=
+
+# Two runs of one name would take each other's cluster down. What they start does not hold the lock.
+lock() {
+  exec 9>"$build/lock"
+  flock --nonblock 9 || {
+    echo "e2e.sh: another run is under way here; E2E_NAME=other runs one beside it" >&2
+    exit 1
+  }
+}
 
 configure() { cmake -S tests/e2e -B "$build" --log-level=WARNING >/dev/null; }
 
@@ -24,7 +33,7 @@ suite() {
   # In a process group of its own, and waited for: so a signal is acted upon at once, not after a case that may take
   # minutes, and ends all of it.
   set -m
-  setpriv --pdeathsig TERM ctest --test-dir "$build" --output-on-failure --no-tests=error "$@" &
+  setpriv --pdeathsig TERM ctest --test-dir "$build" --output-on-failure --no-tests=error "$@" 9>&- &
   child=$!
   set +m
   local result=0
@@ -45,15 +54,15 @@ figures() {
 stop_child() {
   trap '' INT TERM
   [[ -z ${child:-} ]] || kill -- "-$child" 2>/dev/null || true
-  [[ -z $own || ${E2E_KEEP:-} == 1 ]] || tests/e2e/cluster/down.sh
+  [[ -z $own || ${E2E_KEEP:-} == 1 ]] || tests/e2e/cluster/down.sh 9>&-
   exit 130
 }
 
 # A line to copy: kubectl with all it needs.
 kubectl_script() {
   # shellcheck disable=SC2016 # expanded by that script
-  printf '#!/bin/sh\nexport E2E_NAME=%s\nexec "%s" kubectl "$@"\n' "${E2E_NAME:-}" "$PWD/tests/e2e/fixtures/inside.sh" \
-    >"$build/kubectl"
+  printf '#!/bin/sh\nexport E2E_NAME=%s\nexec "%s" kubectl "$@"\n' \
+    "${E2E_NAME:-}" "$PWD/tests/e2e/fixtures/inside.sh" >"$build/kubectl"
   chmod +x "$build/kubectl"
 }
 
@@ -65,8 +74,8 @@ up() {
 
 The cluster is up, with the operator in it. kubectl for it:
 
-  build-e2e/kubectl get pods --all-namespaces
-  build-e2e/kubectl apply -k examples/vllm-sim
+  ${build#"$PWD/"}/kubectl get pods --all-namespaces
+  ${build#"$PWD/"}/kubectl apply -k examples/vllm-sim
 
 \`scripts/e2e.sh cases\` runs the cases on it, \`make e2e-down\` takes it down.
 EOT
@@ -76,6 +85,7 @@ trap stop_child INT TERM
 case ${1:-run} in
   run)
     configure
+    lock
     # Beside one that is kept, and gone with this process, however that ends.
     [[ -n ${E2E_NAME:-} ]] || E2E_NAME=pw-run-$(printf '%s' "$PWD" | sha256sum | cut -c1-8)
     export E2E_NAME E2E_OWNER=$$

@@ -46,7 +46,7 @@ make_network() {
 
 watch_owner() {
   # shellcheck disable=SC2016 # expanded by that shell
-  setsid bash -c 'tail --pid="$1" -f /dev/null; exec "$2"' watch-owner "$owner" "$here/down.sh" \
+  setsid bash -c 'while [[ -d /proc/$1 ]]; do sleep 1; done; exec "$2"' watch-owner "$owner" "$here/down.sh" \
     >>"$state/log/watch-owner.log" 2>&1 </dev/null &
   record watch-owner $!
 }
