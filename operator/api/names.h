@@ -58,7 +58,7 @@ inline constexpr std::string_view kScaledTarget = "ScaledTarget";
 inline constexpr std::string_view kAdoptedReplicas = "AdoptedReplicas";
 inline constexpr std::string_view kPublishFailed = "PublishFailed";
 inline constexpr std::string_view kOverwriteUndone = "OverwriteUndone";
-inline constexpr std::string_view kDefinitionOutdated = "DefinitionOutdated";
+inline constexpr std::string_view kDegraded = "Degraded";
 }  // namespace event
 
 }  // namespace poolwarden::api

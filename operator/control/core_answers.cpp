@@ -39,6 +39,27 @@ bool worth_telling(const kube::Error& error, std::uint32_t failures) {
   }
 }
 
+// What the API server says of a refusal names the cause; this adds what a person can do about it. The words
+// are those of the API server's admission plugins.
+std::string with_advice(const std::string& message) {
+  constexpr std::pair<std::string_view, std::string_view> kAdvice[] = {
+      {"exceeded quota", "raise that ResourceQuota, or delete what else it counts"},
+      {"ValidatingAdmissionPolicy", "let that policy pass what the operator's service account writes"},
+      {"admission webhook", "let that webhook pass what the operator's service account writes"},
+      {"is being terminated", "the namespace is being deleted, and the pool goes with it"},
+  };
+  for (const auto& [words, advice] : kAdvice) {
+    if (message.find(words) != std::string::npos) return fmt::format("{}; {}", message, advice);
+  }
+  return message;
+}
+
+const api::Condition* find_condition(const std::vector<api::Condition>& conditions, std::string_view type) {
+  const auto found = std::find_if(conditions.begin(), conditions.end(),
+                                  [type](const api::Condition& condition) { return condition.type == type; });
+  return found == conditions.end() ? nullptr : &*found;
+}
+
 kube::Result<std::string> text_of(kube::Result<Answer> answer) {
   if (!answer) return tl::unexpected(std::move(answer.error()));
   return std::get<std::string>(std::move(*answer));
@@ -125,8 +146,10 @@ void OperatorCore::succeeded(Pending& pending, Answer answer, api::Now now, Effe
     } else if (auto* service = std::get_if<ServiceWrite>(&pending.purpose)) {
       if (service->event) note(*record, *service->event, now);
     } else if (auto* status = std::get_if<StatusWrite>(&pending.purpose)) {
-      if (const auto* stored = std::get_if<api::InferencePool>(&answer))
-        compare_status(*record, status->what, stored->status, now, out);
+      if (const auto* stored = std::get_if<api::InferencePool>(&answer)) {
+        tell_of_degradation(*record, status->before, stored->status, now);
+        compare_status(*record, status->what, stored->status, out);
+      }
     }
   }
   // What we wrote is true from now on, whenever the watch brings it (rule: no decision on an older cache).
@@ -210,7 +233,7 @@ void OperatorCore::scaled(PoolRecord& record, const ScaleTargetWrite& write, con
 // A definition older than this program does not know all of status: the API server leaves out those fields
 // without a word, and each pass would write them again.
 void OperatorCore::compare_status(PoolRecord& record, const api::PoolStatus& wanted,
-                                  const api::PoolStatus& stored, api::Now now, Effects& out) {
+                                  const api::PoolStatus& stored, Effects& out) {
   auto dropped = api::differing_fields(wanted, stored);
   record.status_wanted = wanted;
   record.status_stored = stored;
@@ -218,9 +241,20 @@ void OperatorCore::compare_status(PoolRecord& record, const api::PoolStatus& wan
   if (dropped == record.dropped_fields) return;
   record.dropped_fields = std::move(dropped);
   if (record.dropped_fields.empty()) return;
-  const std::string message = pool::outdated_definition(record.dropped_fields);
-  note(record, {std::string(api::event::kDefinitionOutdated), true, message}, now);
-  out.logs.push_back({Severity::kWarn, message, {{"pool", record.key.to_string()}}});
+  out.logs.push_back({Severity::kWarn,
+                      pool::outdated_definition(record.dropped_fields),
+                      {{"pool", record.key.to_string()}}});
+}
+
+// Once when something goes wrong, and when it is something else: people look at Events first.
+void OperatorCore::tell_of_degradation(const PoolRecord& record, const std::vector<api::Condition>& before,
+                                       const api::PoolStatus& stored, api::Now now) {
+  const auto* is = find_condition(stored.conditions, api::condition::kDegraded);
+  const auto* was = find_condition(before, api::condition::kDegraded);
+  if (is == nullptr || is->status != "True") return;
+  if (was != nullptr && was->status == is->status && was->reason == is->reason) return;
+  note(record, {std::string(api::event::kDegraded), true, fmt::format("{}: {}", is->reason, is->message)},
+       now);
 }
 
 void OperatorCore::failed(Pending& pending, const kube::Error& error, api::Now now, Effects& out) {
@@ -235,18 +269,19 @@ void OperatorCore::failed(Pending& pending, const kube::Error& error, api::Now n
     return;
   }
   if (!worth_telling(error, ledger_.failures(pending.object))) return;
+  const std::string message = with_advice(error.message);
   out.logs.push_back({Severity::kWarn,
                       "a write failed",
                       {{"object", pending.object.key.to_string()},
                        {"kind", std::string(kind_of(pending))},
                        {"pool", pending.pool.to_string()},
-                       {"error", error.message}}});
+                       {"error", message}}});
   if (record == nullptr) return;
-  remember_error(*record, pending, std::string(reason_of(error)), error.message);
+  remember_error(*record, pending, std::string(reason_of(error)), message);
   if (publishing) {
     note(*record,
          {std::string(api::event::kPublishFailed), true,
-          "the last list of endpoints stays published: " + error.message},
+          "the last list of endpoints stays published: " + message},
          now);
   }
 }

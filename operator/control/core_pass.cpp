@@ -299,8 +299,8 @@ void OperatorCore::write_pool(PoolRecord& record, const api::InferencePool& pool
       return;
     }
     auto call = publish::status(pool, *plan.status);
-    if (send(StatusWrite{std::move(*plan.status)}, object, record, std::move(call), Expect::kPool, now,
-             out)) {
+    if (send(StatusWrite{std::move(*plan.status), pool.status.conditions}, object, record, std::move(call),
+             Expect::kPool, now, out)) {
       record.status_not_before =
           now.mono + (record.dropped_fields.empty() ? kStatusInterval : kStatusIntervalInVain);
     }

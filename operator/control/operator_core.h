@@ -97,6 +97,7 @@ class OperatorCore {
   struct PodLabelWrite {};
   struct StatusWrite {
     api::PoolStatus what;
+    std::vector<api::Condition> before;
   };
   struct ConfigMapLookup {};
   struct EventWrite {
@@ -188,8 +189,10 @@ class OperatorCore {
   void scaled(PoolRecord& record, const ScaleTargetWrite& write, const Answer& answer, api::Now now,
               Effects& out);
   void look_up_config_map(const PoolRecord& record, api::Now now, Effects& out);
-  void compare_status(PoolRecord& record, const api::PoolStatus& wanted, const api::PoolStatus& stored,
-                      api::Now now, Effects& out);
+  static void compare_status(PoolRecord& record, const api::PoolStatus& wanted, const api::PoolStatus& stored,
+                             Effects& out);
+  void tell_of_degradation(const PoolRecord& record, const std::vector<api::Condition>& before,
+                           const api::PoolStatus& stored, api::Now now);
   static void remember_error(PoolRecord& record, const Pending& pending, std::string reason,
                              std::string text);
   static void forget_error(PoolRecord& record, const Pending& pending);
