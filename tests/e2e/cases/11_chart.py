@@ -1,0 +1,97 @@
+"""The Helm chart renders what manifests/ holds, object by object. Nothing is installed. The one difference is the
+namespace, which Helm makes itself (--create-namespace)."""
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+
+from support.case import main
+from support.kube import ROOT
+
+MANIFESTS = os.path.join(ROOT, "manifests")
+CHART = os.path.join(ROOT, "charts", "poolwarden")
+Objects = dict[tuple[str, str, str], dict]
+
+
+def run(*words: str, seconds: float = 60) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=False)
+    if done.returncode:
+        raise AssertionError(f"$ {' '.join(words)}\nended with {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def parsed(yaml: str) -> Objects:
+    """By kind, namespace and name. A kustomization that only passes them on is how kubectl reads YAML without a
+    cluster that knows their kinds; from there each is a document of JSON's own plainness."""
+    with tempfile.TemporaryDirectory() as scratch:
+        with open(os.path.join(scratch, "objects.yaml"), "w", encoding="utf-8") as file:
+            file.write(yaml)
+        patched = run("kubectl", "patch", "--local", "--type=merge", "-p", "{}", "-o", "json", "-f",
+                      os.path.join(scratch, "objects.yaml"))
+    decoder, text, found = json.JSONDecoder(), patched.strip(), {}
+    while text:
+        thing, end = decoder.raw_decode(text)
+        text = text[end:].lstrip()
+        meta = thing["metadata"]
+        found[thing["kind"], meta.get("namespace", ""), meta["name"]] = thing
+    return found
+
+
+class Chart(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.helm = run(os.path.join(ROOT, "tests", "e2e", "helm", "build.sh"), seconds=800).strip()
+
+    def rendered(self, namespace: str, *values: str) -> Objects:
+        options = [word for value in values for word in ("--set", value)]
+        return parsed(run(self.helm, "template", "poolwarden", CHART, "--namespace", namespace, "--include-crds",
+                          "--kube-version", "1.36.0", *options))
+
+    def kustomized(self, folder: str) -> Objects:
+        return parsed(run("kubectl", "kustomize", os.path.join(MANIFESTS, folder)))
+
+    def same(self, chart: Objects, manifests: Objects) -> None:
+        self.assertEqual(sorted(chart), sorted(manifests))
+        for name, thing in manifests.items():
+            self.assertEqual(thing, chart[name], name)
+
+    def test_the_whole_cluster(self) -> None:
+        manifests = self.kustomized(".")
+        del manifests["Namespace", "", "poolwarden-system"]
+        self.same(self.rendered("poolwarden-system"), manifests)
+
+    def test_with_alerts(self) -> None:
+        manifests = self.kustomized("overlays/prometheus")
+        del manifests["Namespace", "", "poolwarden-system"]
+        self.same(self.rendered("poolwarden-system", "prometheus.serviceMonitor=true", "prometheus.rules=true"), manifests)
+
+    def test_for_one_namespace(self) -> None:
+        manifests = self.kustomized("overlays/single-namespace")
+        chart = self.rendered("default", "watchNamespace=default")
+        del chart["CustomResourceDefinition", "", "inferencepools.poolwarden.io"]
+        # Helm knows the namespace when it renders; the manifests let the pod say it.
+        operator = manifests["Deployment", "default", "poolwarden"]["spec"]["template"]["spec"]["containers"][0]
+        self.assertEqual(operator["args"].pop(), "--namespace=$(POD_NAMESPACE)")
+        del operator["env"]
+        args = chart["Deployment", "default", "poolwarden"]["spec"]["template"]["spec"]["containers"][0]["args"]
+        self.assertEqual(args.pop(), "--namespace=default")
+        self.same(chart, manifests)
+
+    def test_its_other_values_render(self) -> None:
+        chart = self.rendered("ops", "replicas=3", "image.tag=x", "priorityClassName=system-cluster-critical",
+                              "networkPolicy.enabled=false", "extraArgs={--log-level=debug}", "nodeSelector.a=b",
+                              "watchNamespace=models")
+        spec = chart["Deployment", "ops", "poolwarden"]["spec"]
+        pod = spec["template"]["spec"]
+        self.assertEqual((3, "system-cluster-critical", {"a": "b"}),
+                         (spec["replicas"], pod["priorityClassName"], pod["nodeSelector"]))
+        self.assertEqual("ghcr.io/poolwarden/poolwarden:x", pod["containers"][0]["image"])
+        self.assertEqual(["--namespace=models", "--log-level=debug"], pod["containers"][0]["args"][-2:])
+        self.assertNotIn(("NetworkPolicy", "ops", "poolwarden"), chart)
+        self.assertEqual("ops", chart["RoleBinding", "models", "poolwarden"]["subjects"][0]["namespace"])
+
+
+main()
