@@ -43,11 +43,12 @@ suite() {
   return $result
 }
 
-# What the cases measured; CTest shows only the output of those that fail.
+# What the cases measured, and why tests were skipped; CTest shows only the output of those that fail.
 figures() {
   local log=$build/Testing/Temporary/LastTest.log
   [[ -f $log ]] || return 0
   awk '/^[0-9]+\/[0-9]+ Test: / { test = $3 }
+    / is skipped: / { print "Skipped: " $0 }
     / figure: / { sub(/.* figure: /, ""); if (!shown++) print "\nFigures"; printf "  %-24s %s\n", test, $0 }' "$log"
 }
 
@@ -77,7 +78,7 @@ The cluster is up, with the operator in it. kubectl for it:
   ${build#"$PWD/"}/kubectl get pods --all-namespaces
   ${build#"$PWD/"}/kubectl apply -k examples/vllm-sim
 
-\`scripts/e2e.sh cases\` runs the cases on it, \`make e2e-down\` takes it down.
+\`${E2E_NAME:+E2E_NAME=$E2E_NAME }scripts/e2e.sh cases\` runs the cases on it, \`${E2E_NAME:+E2E_NAME=$E2E_NAME }make e2e-down\` takes it down.
 EOT
 }
 
