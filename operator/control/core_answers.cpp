@@ -148,7 +148,7 @@ void OperatorCore::succeeded(Pending& pending, Answer answer, api::Now now, Effe
     } else if (auto* status = std::get_if<StatusWrite>(&pending.purpose)) {
       if (const auto* stored = std::get_if<api::InferencePool>(&answer)) {
         tell_of_degradation(*record, status->before, stored->status, now);
-        compare_status(*record, status->what, stored->status, out);
+        compare_status(*record, status->what, stored->status, now, out);
       }
     }
   }
@@ -233,7 +233,7 @@ void OperatorCore::scaled(PoolRecord& record, const ScaleTargetWrite& write, con
 // A definition older than this program does not know all of status: the API server leaves out those fields
 // without a word, and each pass would write them again.
 void OperatorCore::compare_status(PoolRecord& record, const api::PoolStatus& wanted,
-                                  const api::PoolStatus& stored, Effects& out) {
+                                  const api::PoolStatus& stored, api::Now now, Effects& out) {
   auto dropped = api::differing_fields(wanted, stored);
   record.status_wanted = wanted;
   record.status_stored = stored;
