@@ -11,7 +11,7 @@ export CCACHE_NOHASHDIR := 1
 
 .DEFAULT_GOAL := build
 .PHONY: build demo test image e2e e2e-up e2e-down bench lint fmt asan tsan coverage fuzz clean help \
-        setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e
+        setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image
 
 build: setup-build ## Build the programs: build/bin/poolwarden
 	@cmake --preset release --log-level=WARNING
@@ -25,7 +25,7 @@ test: setup-test ## Run every test that needs no cluster
 	@cmake --build build-debug -j $(JOBS)
 	@ctest --test-dir build-debug --output-on-failure -j 2
 
-image: build ## Build the container image, without a container engine: build/image/poolwarden.tar
+image: setup-image build ## Build the container image, without a container engine: build/image/poolwarden.tar
 	@scripts/images.sh build/image poolwarden
 
 asan: setup-sanitize ## Run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -77,5 +77,5 @@ clean: ## Remove every build directory
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e: setup-%:
+setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image: setup-%:
 	@scripts/setup.sh $*

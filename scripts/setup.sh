@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a target of the Makefile needs from Debian 12's own packages, if anything is missing.
 #
-#   scripts/setup.sh build|test|lint|sanitize|fuzz|coverage|e2e
+#   scripts/setup.sh build|test|lint|sanitize|fuzz|coverage|e2e|image
 #
 # Says what it installs and why, asks nothing, and does nothing when all is there. Without root, or on another
 # system, it says what is missing and stops.
@@ -43,6 +43,7 @@ lint=(
 sanitize=("clang-16|sanitizers" "libclang-rt-16-dev|sanitizer runtimes" "llvm-16|names in their reports")
 fuzz=("clang-16|libFuzzer" "libclang-rt-16-dev|sanitizer runtimes")
 coverage=("gcovr|coverage report")
+image=("python3|packs the container image" "binutils|strips the program in it")
 # The rest of the cluster is built from Go modules: tests/e2e/cluster/build.sh.
 e2e=(
   "runc|runs containers"
@@ -69,8 +70,9 @@ case "${1:-build}" in
     # Any Go can fetch the one that Kubernetes wants.
     if ! command -v go >/dev/null && [[ ! -x /usr/local/go/bin/go ]]; then wanted+=("golang-go|builds Kubernetes"); fi
     ;;
+  image) wanted=("${build[@]}" "${image[@]}") ;;
   *)
-    echo "setup.sh: unknown part \"$1\"; it knows build, test, lint, sanitize, fuzz, coverage and e2e" >&2
+    echo "setup.sh: unknown part \"$1\"; it knows build, test, lint, sanitize, fuzz, coverage, e2e and image" >&2
     exit 2
     ;;
 esac
