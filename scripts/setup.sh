@@ -53,6 +53,7 @@ e2e=(
   "iproute2|the cluster's network namespace"
   "procps|sysctl"
   "openssl|the cluster's certificates"
+  "ca-certificates|fetching Go modules"
   "gcc|the process that holds a pod's namespaces"
   "libc6-dev|the same"
   "binutils|images without symbols"
