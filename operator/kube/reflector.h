@@ -21,8 +21,10 @@
 //
 // A resource version that is gone (410) shows in three ways, and all lead to a new list: an ERROR event
 // inside a 200, HTTP 410 at connect, and a 200 that ends at once without an event (kEmptyWatchLimit times).
-// So does one that is too new for the server. Refused connections, 429 and 5xx do not: the watch goes on
-// where it was, after a delay.
+// So does one that is too new for the server: a server whose history was rewound accepts such a watch and
+// says nothing at all until its versions get there (seen on 1.36), so a watch that was given up for silence
+// without ever having told anything, not even a bookmark, is followed by a list. Refused connections, 429 and
+// 5xx do not: the watch goes on where it was, after a delay.
 //
 // Owned and used by one thread.
 #pragma once
@@ -162,7 +164,7 @@ class Reflector {
   //   Watching   -> Watching    data
   //              -> Connecting  ended after more than a second, or failed after a healthy spell
   //              -> Listing     the version is gone, after a healthy spell
-  //              -> Waiting     any other end, or silence
+  //              -> Waiting     any other end, or silence; to list again if it never told anything
   //   Waiting    -> Listing, Connecting  the delay is over
   struct Idle {};
   struct Listing {

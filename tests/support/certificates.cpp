@@ -72,13 +72,15 @@ X509* new_certificate(const std::string& name, EVP_PKEY* key, Validity validity)
   return certificate.release();
 }
 
-X509* new_authority(const std::string& name, EVP_PKEY* key) {
+// `issuer` null: signed by itself.
+X509* new_authority(const std::string& name, EVP_PKEY* key, X509* issuer, EVP_PKEY* signing_key) {
   Certificate certificate(new_certificate(name, key, Validity::kNow));
-  X509_set_issuer_name(certificate.get(), X509_get_subject_name(certificate.get()));
-  extend(certificate.get(), certificate.get(), NID_basic_constraints, "critical,CA:TRUE");
-  extend(certificate.get(), certificate.get(), NID_key_usage, "critical,keyCertSign,cRLSign");
-  extend(certificate.get(), certificate.get(), NID_subject_key_identifier, "hash");
-  must(X509_sign(certificate.get(), key, EVP_sha256()) != 0, "signature");
+  X509* by = issuer != nullptr ? issuer : certificate.get();
+  X509_set_issuer_name(certificate.get(), X509_get_subject_name(by));
+  extend(certificate.get(), by, NID_basic_constraints, "critical,CA:TRUE");
+  extend(certificate.get(), by, NID_key_usage, "critical,keyCertSign,cRLSign");
+  extend(certificate.get(), by, NID_subject_key_identifier, "hash");
+  must(X509_sign(certificate.get(), signing_key, EVP_sha256()) != 0, "signature");
   return certificate.release();
 }
 
@@ -93,7 +95,12 @@ void Authority::Free::operator()(x509_st* certificate) const {
 
 Authority::Authority(const std::string& name)
     : key_(new_key()),
-      certificate_(new_authority(name, key_.get())),
+      certificate_(new_authority(name, key_.get(), nullptr, key_.get())),
+      pem_(certificate_to_pem(certificate_.get())) {}
+
+Authority::Authority(const std::string& name, const Authority& issuer)
+    : key_(new_key()),
+      certificate_(new_authority(name, key_.get(), issuer.certificate_.get(), issuer.key_.get())),
       pem_(certificate_to_pem(certificate_.get())) {}
 
 Authority::~Authority() = default;

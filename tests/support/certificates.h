@@ -21,6 +21,7 @@ enum class Validity { kNow, kExpired, kNotYet };
 class Authority {
  public:
   explicit Authority(const std::string& name);
+  Authority(const std::string& name, const Authority& issuer);  // not signed by itself
   ~Authority();
   Authority(const Authority&) = delete;
   Authority& operator=(const Authority&) = delete;

@@ -60,6 +60,21 @@ TEST_P(TransportTls, ChecksTheServer) {
   EXPECT_EQ(server_name, "never asked");
 }
 
+// As Go has it: what the kubeconfig calls an authority is one, also without its own.
+TEST(TransportTlsClient, TrustsAnAuthorityThatIsNoRoot) {
+  const Authority middle("Middle Authority", authority());
+  const Identity identity = middle.issue("server", {"IP:127.0.0.1"});
+  HttpsServer::Options options;
+  options.certificate_pem = identity.certificate_pem;
+  options.key_pem = identity.key_pem;
+  HttpsServer server(options,
+                     [](ServerConnection& connection, const ServerRequest&) { connection.reply(200, "{}"); });
+  auto access = access_to(server.port());
+  access.ca_pem = middle.pem();
+  const Answer answer = ask(*transport_to(access), get_request());
+  EXPECT_TRUE(answer) << failure_text(answer);
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Servers, TransportTls,
     ::testing::Values(

@@ -318,6 +318,48 @@ TEST_P(StaleConnection, ThatWasClosedWhileIdleCostsASafeCallNothing) {
 
 INSTANTIATE_TEST_SUITE_P(SafeOrNot, StaleConnection, ::testing::Bool());
 
+// Two kept-alive connections to a server that then treats every request on them as `on_old` does.
+std::unique_ptr<kube::Transport> with_two_old_connections(const HttpsServer& server) {
+  auto transport = transport_to(access_to(server.port()));
+  auto first = Caller().send(*transport, get_request("/warm"));
+  auto second = Caller().send(*transport, get_request("/warm"));
+  EXPECT_TRUE(first.get() && second.get());
+  EXPECT_EQ(server.connections(), 2);
+  std::this_thread::sleep_for(50ms);  // until both are back in the pool
+  return transport;
+}
+
+HttpsServer::Handler warm_and_then(const std::function<void(ServerConnection&)>& on_old) {
+  return [on_old](ServerConnection& connection, const ServerRequest& request) {
+    if (request.target == "/warm") {
+      connection.pause(300ms);  // so that the other one needs a connection of its own
+    } else if (request.on_connection > 1) {
+      return on_old(connection);
+    }
+    connection.reply(200, "{}");
+  };
+}
+
+TEST(OldConnections, GoAllAtOnceWhenOneTurnsOutStale) {
+  HttpsServer server(localhost_server(),
+                     warm_and_then([](ServerConnection& connection) { connection.close(); }));
+  const auto transport = with_two_old_connections(server);
+  const Answer answer = ask(*transport, get_request());
+  EXPECT_TRUE(answer) << "the second try must not meet the other stale one: " << failure_text(answer);
+}
+
+TEST(OldConnections, GoAllAtOnceWhenOneSwallowsACall) {
+  HttpsServer server(localhost_server(),
+                     warm_and_then([](ServerConnection& connection) { connection.pause(10s); }));
+  const auto transport = with_two_old_connections(server);
+  HttpRequest request = get_request();
+  request.deadline = 300ms;
+  EXPECT_EQ(ask(*transport, request).error().kind, TransportFailure::kTimeout);
+  request.deadline = 5s;
+  const Answer answer = ask(*transport, request);
+  EXPECT_TRUE(answer) << failure_text(answer);
+}
+
 TEST(TransportUnary, DestroyingTheTransportMakesEveryCallback) {
   HttpsServer server(localhost_server(),
                      [&](ServerConnection& connection, const ServerRequest&) { connection.pause(30s); });
@@ -355,7 +397,8 @@ TEST(TransportUnary, ACallbackMaySendAgain) {
   };
   go(100);
   EXPECT_EQ(done.get_future().get(), 0);
-  EXPECT_LE(server.connections(), 3);
+  // A call that comes before the last one's connection is back in the pool gets one of its own.
+  EXPECT_LE(server.connections(), 50);
 }
 
 TEST(TransportUnary, KeepsAConnectionWarmWhenAsked) {

@@ -248,7 +248,7 @@ const Row kRows[] = {
     {"just opened", "end-forbidden", "waiting 30s to watch", "cancel restarted(forbidden) ."},
     {"just opened", "end-not-found end-bad-request", "waiting 0.25s to list page 1",
      "cancel restarted(failed) ."},
-    {"just opened", "tick-due", "waiting 0.25s to watch", "cancel restarted(lost) ."},
+    {"just opened", "tick-due", "waiting 0.25s to list page 1", "cancel restarted(lost) ."},
     {"just opened", "start " LIST_INPUTS " tick-early", "watching, no event", "."},
 
     {"just watching", "opened", "watching", "."},
@@ -428,6 +428,27 @@ TEST(Reflector, AHealthySpellStartsTheBackoffAnew) {
   EXPECT_EQ(m.ended(error_of(ErrorClass::kRetry)), "cancel restarted(failed) watch(101) .") << "at once";
   m.ended(error_of(ErrorClass::kRetry));
   EXPECT_EQ(m.state(), "waiting 0.25s to watch");
+}
+
+TEST(Reflector, TheTimeBeforeTheAnswerIsNoPartOfAHealthySpell) {
+  Machine m = in_state("connecting");
+  m.pass(seconds(20));
+  m.opened();
+  m.data("101");
+  m.pass(seconds(9));
+  m.ended(error_of(ErrorClass::kRetry));
+  EXPECT_EQ(m.state(), "waiting 0.25s to watch");
+}
+
+// As after a restore of etcd: the server waits until its versions get there.
+TEST(Reflector, AWatchThatNeverToldAnythingLeadsToAList) {
+  for (const bool bookmark : {false, true}) {
+    Machine m = in_state("just opened");
+    if (bookmark) m.data("101");
+    m.pass(seconds(150));
+    m.ended(error_of(ErrorClass::kRetry));  // the transport's idle limit
+    EXPECT_EQ(m.state(), bookmark ? "connecting" : "waiting 0.25s to list page 1");
+  }
 }
 
 TEST(Reflector, AnEmptyAnswerThreeTimesInARowLeadsToAList) {
