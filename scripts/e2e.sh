@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The end-to-end tests: the operator in a real Kubernetes, installed with kubectl. `make e2e` and its kin call this.
+# The end-to-end tests: the operator in a real Kubernetes, installed with kubectl. `make e2e` and its kin call
+# this.
 #
 #   scripts/e2e.sh run       a cluster of its own, the operator, every case, and the cluster down again
 #   scripts/e2e.sh up        the same cluster with the operator, kept for a person to try
@@ -7,8 +8,8 @@
 #   scripts/e2e.sh down      takes the kept one down
 #
 # E2E_CASES=<regex>       only the cases whose name matches, such as 01 or latency
-# E2E_KUBECONFIG=<file>   the cases on a cluster that exists, which must have the images (build/image/*.tar); what would
-#                         stop its control plane is skipped
+# E2E_KUBECONFIG=<file>   the cases on a cluster that exists, which must have the images (build/image/*.tar);
+#                         what would stop its control plane is skipped
 # E2E_NAME=<name>         another cluster beside this one
 # What is known of a case that failed is kept in build-e2e/failures/<case>/.
 set -euo pipefail
@@ -30,8 +31,8 @@ configure() { cmake -S tests/e2e -B "$build" --log-level=WARNING >/dev/null; }
 
 # suite CTEST_OPTION...: CTest adds the fixtures that the chosen tests need.
 suite() {
-  # In a process group of its own, and waited for: so a signal is acted upon at once, not after a case that may take
-  # minutes, and ends all of it.
+  # In a process group of its own, and waited for: so a signal is acted upon at once, not after a case that
+  # may take minutes, and ends all of it.
   set -m
   setpriv --pdeathsig TERM ctest --test-dir "$build" --output-on-failure --no-tests=error "$@" 9>&- &
   child=$!
@@ -52,6 +53,7 @@ figures() {
     / figure: / { sub(/.* figure: /, ""); if (!shown++) print "\nFigures"; printf "  %-24s %s\n", test, $0 }' "$log"
 }
 
+# shellcheck disable=SC2317 # the trap calls it
 stop_child() {
   trap '' INT TERM
   [[ -z ${child:-} ]] || kill -- "-$child" 2>/dev/null || true
@@ -82,28 +84,33 @@ The cluster is up, with the operator in it. kubectl for it:
 EOT
 }
 
-trap stop_child INT TERM
-case ${1:-run} in
-  run)
-    configure
-    lock
-    # Beside one that is kept, and gone with this process, however that ends.
-    [[ -n ${E2E_NAME:-} ]] || E2E_NAME=pw-run-$(printf '%s' "$PWD" | sha256sum | cut -c1-8)
-    export E2E_NAME E2E_OWNER=$$
-    suite -L case -R "${E2E_CASES:-.}"
-    ;;
-  up)
-    configure
-    up
-    ;;
-  cases)
-    configure
-    export E2E_KEEP=1
-    suite -L case -R "${E2E_CASES:-.}"
-    ;;
-  down) tests/e2e/cluster/down.sh ;;
-  *)
-    echo "e2e.sh: unknown command \"$1\"; it knows run, up, cases and down" >&2
-    exit 2
-    ;;
-esac
+main() {
+  trap stop_child INT TERM
+  case ${1:-run} in
+    run)
+      configure
+      lock
+      # Beside one that is kept, and gone with this process, however that ends.
+      [[ -n ${E2E_NAME:-} ]] || E2E_NAME=pw-run-$(printf '%s' "$PWD" | sha256sum | cut -c1-8)
+      export E2E_NAME E2E_OWNER=$$
+      suite -L case -R "${E2E_CASES:-.}"
+      ;;
+    up)
+      configure
+      up
+      ;;
+    cases)
+      configure
+      export E2E_KEEP=1
+      suite -L case -R "${E2E_CASES:-.}"
+      ;;
+    down) tests/e2e/cluster/down.sh ;;
+    *)
+      echo "e2e.sh: unknown command \"$1\"; it knows run, up, cases and down" >&2
+      exit 2
+      ;;
+  esac
+  exit # from here: bash reads a script as it goes, and this one may be edited meanwhile
+}
+
+main "$@"

@@ -1,7 +1,7 @@
-"""The steps of the public guide this project starts from ("llm-d Fault Tolerance on a kind Cluster"), with kubectl as
-it is and HAProxy in the cluster: scale to three, watch who serves, delete one under load, see its replacement, scale
-back. Once with the guide's numbered stream, once with 20 clients whose streamed answers take 5 seconds: no request
-may fail."""
+"""The steps of the public guide this project starts from ("llm-d Fault Tolerance on a kind Cluster"), with
+kubectl as it is and HAProxy in the cluster: scale to three, watch who serves, delete one under load, see its
+replacement, scale back. Once with the guide's numbered stream, once with 20 clients whose streamed answers
+take 5 seconds: no request may fail."""
 import re
 import time
 
@@ -33,11 +33,11 @@ class GuideSteps(Case):
         self.kubectl("delete", "pod", victim, "--wait=false")
         wait_for(lambda: victim not in self.kube.endpoints(), f"{victim} off the list", 10, every=0.05)
         self.step("its replacement joins")
-        wait_for(lambda: victim not in self.kube.endpoints() and len(self.kube.endpoints()) == 3,
-                 "three endpoints without it", 90)
+        self.kube.wait_replaced(victim, 3)
 
     def go_through_the_steps(self, load: Load, spread: int, pause: float) -> None:
-        """pause: so that requests are under way when the next step begins. spread: how many pods must have served."""
+        """pause: so that requests are under way when the next step begins. spread: how many pods must have
+        served."""
         self.step("1. scale to three")
         self.scale(3)
         self.kubectl("get", "pwp", "vllm")
@@ -70,7 +70,8 @@ class GuideSteps(Case):
         with gateway.reach(self.kube) as address:
             stream = NumberedStream(address.url).start()
             try:
-                # Requests of 0.3 s one at a time go to whichever replica is next: two of three are enough to see.
+                # Requests of 0.3 s one at a time go to whichever replica is next: two of three are enough to
+                # see.
                 self.go_through_the_steps(stream, spread=2, pause=4)
             finally:
                 stream.stop()

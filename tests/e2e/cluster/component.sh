@@ -3,8 +3,8 @@
 #
 #   component.sh stop|kill|start|pid etcd|apiserver|controller-manager|scheduler|containerd|kubelet|proxy
 #
-# "stop" ends it and waits until it is gone, "kill" does so with SIGKILL. "start" returns once the process runs, which
-# is before it answers. "pid" prints its process id, or fails if it does not run.
+# "stop" ends it and waits until it is gone, "kill" does so with SIGKILL. "start" returns once the process
+# runs, which is before it answers. "pid" prints its process id, or fails if it does not run.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # lib.sh, and the one that sources this, set them
-# The cluster's components, each with its configuration and the function that starts it. Sourced; needs lib.sh, and
-# $bin, the folder of their programs.
+# The cluster's components, each with its configuration and the function that starts it. Sourced; needs
+# lib.sh, and $bin, the folder of their programs.
 
 # All that `up` starts, in that order. component.sh knows the same names.
 # shellcheck disable=SC2034 # for those that source this
@@ -56,8 +56,9 @@ start_scheduler() {
   launch scheduler "$bin/kube-scheduler" --kubeconfig="$state/config/scheduler.kubeconfig" --leader-elect=false
 }
 
-# restrict_oom_score_adj: where CAP_SYS_RESOURCE is missing, runc dies of the score that pods are given ("can't get
-# final child's PID from pipe"). netns_mounts_under_state_dir: so that all there is to undo is under the state folder.
+# restrict_oom_score_adj: where CAP_SYS_RESOURCE is missing, runc dies of the score that pods are given
+# ("can't get final child's PID from pipe"). netns_mounts_under_state_dir: so that all there is to undo is
+# under the state folder.
 start_containerd() {
   local config=$state/config
   cat >"$config/containerd.toml" <<EOC
@@ -76,8 +77,8 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
   bin_dirs = ["/usr/lib/cni"]
   conf_dir = "$config/cni"
 EOC
-  # ptp, not bridge: what goes from a pod to a Service and back then always passes the node's own rules, also on
-  # kernels that do not show bridged packets to iptables.
+  # ptp, not bridge: what goes from a pod to a Service and back then always passes the node's own rules, also
+  # on kernels that do not show bridged packets to iptables.
   cat >"$config/cni/10-pods.conflist" <<EOC
 {"cniVersion": "1.0.0", "name": "$name", "plugins": [{"type": "ptp", "ipMasq": false, "ipam": {
   "type": "host-local", "dataDir": "$state/cni", "ranges": [[{"subnet": "10.244.0.0/24"}]],
@@ -86,8 +87,8 @@ EOC
   PATH=$bin:$PATH launch containerd "$bin/containerd" --config "$config/containerd.toml"
 }
 
-# oomScoreAdj and failCgroupV1: for machines without CAP_SYS_RESOURCE, and with version 1 of cgroups. clusterDNS
-# names nobody: there is no DNS in this cluster, and nothing here needs it.
+# oomScoreAdj and failCgroupV1: for machines without CAP_SYS_RESOURCE, and with version 1 of cgroups.
+# clusterDNS names nobody: there is no DNS in this cluster, and nothing here needs it.
 start_kubelet() {
   cat >"$state/config/kubelet.yaml" <<EOC
 apiVersion: kubelet.config.k8s.io/v1beta1

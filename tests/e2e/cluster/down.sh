@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Takes down the cluster that up.sh brought up, and whatever a dead one left: its processes and those of its pods,
-# its mounts, its network namespaces and its state. Does nothing if there is none. Only processes that up.sh recorded,
-# or that containerd recorded under the cluster's own folder, are ended, by their process ids.
+# Takes down the cluster that up.sh brought up, and whatever a dead one left: its processes and those of its
+# pods, its mounts, its network namespaces and its state. Does nothing if there is none. Only processes that
+# up.sh recorded, or that containerd recorded under the cluster's own folder, are ended, by their process ids.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# What the scripts of the cluster share: where a cluster's state is, and how its processes are started, recorded
-# and ended. Sourced.
+# What the scripts of the cluster share: where a cluster's state is, and how its processes are started,
+# recorded and ended. Sourced.
 #
-# A cluster is a name. All it has is under its state folder and in the network namespace of the same name, so two
-# clusters, of two checkouts or of one, do not meet. A process is recorded as "PID STARTTIME" when it starts, and only
-# a process for which both still hold is ever signalled.
+# A cluster is a name. All it has is under its state folder and in the network namespace of the same name, so
+# two clusters, of two checkouts or of one, do not meet. A process is recorded as "PID STARTTIME" when it
+# starts, and only a process for which both still hold is ever signalled.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(cd "$here/../../.." && pwd)

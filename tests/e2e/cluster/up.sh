@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Brings up a Kubernetes cluster of one node, from what build.sh built, in a network namespace of its own: nothing it
-# or its pods send can leave the machine. Takes about 15 seconds. Does nothing if the cluster is up already; clears
-# what a dead one left.
+# Brings up a Kubernetes cluster of one node, from what build.sh built, in a network namespace of its own:
+# nothing it or its pods send can leave the machine. Takes about 15 seconds. Does nothing if the cluster is up
+# already; clears what a dead one left.
 #
 #   up.sh [--owner PID]    with an owner, the cluster goes down by itself when that process is gone, however it ended
 #
-# E2E_NAME tells clusters apart (default: one for each checkout). There is no DNS and no network policy in it. etcd,
-# API server, controller manager, scheduler, containerd, kubelet and kube-proxy are processes of this machine;
-# component.sh stops and starts one of them.
+# E2E_NAME tells clusters apart (default: one for each checkout). There is no DNS and no network policy in it.
+# etcd, API server, controller manager, scheduler, containerd, kubelet and kube-proxy are processes of this
+# machine; component.sh stops and starts one of them.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

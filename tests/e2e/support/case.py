@@ -7,10 +7,10 @@
 
     main()
 
-Each test has a namespace of its own (self.kube is bound to it), taken away at its end; cleanups run last added first,
-before that. self.step() says in the output what is being done, self.figure() what was measured. Of a test that fails,
-objects, events and logs are kept before anything is cleaned up, and the path is printed. A case must leave the cluster
-as it found it: other cases follow on it.
+Each test has a namespace of its own (self.kube is bound to it), taken away at its end; cleanups run last
+added first, before that. self.step() says in the output what is being done, self.figure() what was measured.
+Of a test that fails, objects, events and logs are kept before anything is cleaned up, and the path is
+printed. A case must leave the cluster as it found it: other cases follow on it.
 """
 import os
 import re
@@ -49,7 +49,8 @@ class Case(unittest.TestCase):
         if kube.find("namespace", name):  # of an earlier run that was killed
             self.remove_namespace(name)
         kube.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {
-            "name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted", "e2e": "true", **labels}}})
+            "name": name,
+            "labels": {"pod-security.kubernetes.io/enforce": "restricted", "e2e": "true", **labels}}})
         if name not in self.namespaces:
             self.namespaces.append(name)
         self.addCleanup(self.remove_namespace, name)
@@ -57,8 +58,9 @@ class Case(unittest.TestCase):
 
     @staticmethod
     def remove_namespace(name: str) -> None:
-        """Pods first, without the time they would be given: of a namespace with pods, the controller looks again only
-        after half of the longest grace period. Waited for, so that the next test has the machine to itself."""
+        """Pods first, without the time they would be given: of a namespace with pods, the controller looks
+        again only after half of the longest grace period. Waited for, so that the next test has the machine
+        to itself."""
         kube = Kube(name)
         for kinds in ("deployments,statefulsets,replicasets", POOLS, "pods"):
             force = ["--force", "--grace-period=0"] if kinds == "pods" else []
@@ -103,8 +105,8 @@ class Result(unittest.TextTestResult):
 
 
 def main() -> None:
-    program = unittest.main(exit=False, testRunner=unittest.TextTestRunner(stream=sys.stdout, resultclass=Result,
-                                                                           verbosity=0))
+    runner = unittest.TextTestRunner(stream=sys.stdout, resultclass=Result, verbosity=0)
+    program = unittest.main(exit=False, testRunner=runner)
     result = program.result
     if result.skipped and len(result.skipped) >= result.testsRun:
         sys.exit(ALL_SKIPPED)

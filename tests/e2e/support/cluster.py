@@ -1,7 +1,7 @@
 """The control plane, where it is the tests' own.
 
-On a cluster of the user's (E2E_KUBECONFIG) none of it can be touched: a case that needs to, or a test of it, is marked
-with @needs_own_cluster("why") and skipped there with that reason.
+On a cluster of the user's (E2E_KUBECONFIG) none of it can be touched: a case that needs to, or a test of it,
+is marked with @needs_own_cluster("why") and skipped there with that reason.
 """
 import json
 import os
@@ -24,7 +24,8 @@ def needs_own_cluster(why: str) -> Callable:
 
 
 def component(action: str, name: str) -> str:
-    """stop, kill, start or pid of etcd, apiserver, controller-manager, scheduler, containerd, kubelet or proxy."""
+    """stop, kill, start or pid of etcd, apiserver, controller-manager, scheduler, containerd, kubelet or
+    proxy."""
     done = subprocess.run([os.path.join(SCRIPTS, "component.sh"), action, name], capture_output=True, text=True,
                           timeout=60, check=False)
     if done.returncode:
@@ -35,8 +36,8 @@ def component(action: str, name: str) -> str:
 def wait_api_server(seconds: float = 60) -> None:
     """Until it says it is ready, by itself and not through a Service."""
     def look() -> bool:
-        done = subprocess.run(["kubectl", "get", "--raw", "/readyz", "--request-timeout=2s"], capture_output=True,
-                              timeout=10, check=False)
+        done = subprocess.run(["kubectl", "get", "--raw", "/readyz", "--request-timeout=2s"],
+                              capture_output=True, timeout=10, check=False)
         return done.returncode == 0
     wait_for(look, "the API server to be ready", seconds)
 
@@ -49,8 +50,8 @@ def etcd(path: str, body: dict) -> dict:
 
 
 def compact_etcd() -> int:
-    """Forgets all of etcd's history but its latest revision, which is returned. The API server answers from its own
-    watch cache as long as that reaches back: restart it to see a 410."""
+    """Forgets all of etcd's history but its latest revision, which is returned. The API server answers from
+    its own watch cache as long as that reaches back: restart it to see a 410."""
     revision = int(etcd("/v3/kv/range", {"key": "AA=="})["header"]["revision"])
     etcd("/v3/kv/compaction", {"revision": str(revision), "physical": True})
     return revision

@@ -21,16 +21,19 @@ def save(path: str, *words: str) -> None:
 
 def logs(folder: str, namespace: str) -> None:
     try:
-        names = subprocess.run(["kubectl", "-n", namespace, "get", "pods", "-o", "name"], capture_output=True, text=True,
-                               timeout=30, check=False).stdout.split()
+        names = subprocess.run(["kubectl", "-n", namespace, "get", "pods", "-o", "name"], capture_output=True,
+                               text=True, timeout=30, check=False).stdout.split()
     except subprocess.TimeoutExpired:
         return
     for name in names[:40]:
         file = os.path.join(folder, f"log-{name.removeprefix('pod/')}")
         save(f"{file}.txt", "-n", namespace, "logs", name, "--all-containers", "--prefix", "--tail=5000")
-        save(f"{file}.previous.txt", "-n", namespace, "logs", name, "--all-containers", "--prefix", "--previous")
-        if "previous terminated container" in open(f"{file}.previous.txt", encoding="utf-8", errors="replace").read():
-            os.remove(f"{file}.previous.txt")  # only kubectl's word that there is none
+        previous = f"{file}.previous.txt"
+        save(previous, "-n", namespace, "logs", name, "--all-containers", "--prefix", "--previous")
+        with open(previous, encoding="utf-8", errors="replace") as written:
+            none = "previous terminated container" in written.read(4096)
+        if none:
+            os.remove(previous)  # only kubectl's word that there is none
 
 
 def control_plane(folder: str) -> None:

@@ -1,4 +1,5 @@
-"""HAProxy in the cluster, as examples/gateway has it: its address for clients, and what it thinks of its servers."""
+"""HAProxy in the cluster, as examples/gateway has it: its address for clients, and what it thinks of its
+servers."""
 import contextlib
 import os
 import socket
@@ -11,8 +12,8 @@ from support.kube import Kube, name_of, wait_for
 from support.reach import Reach
 
 SELECTOR = "app=gateway"
-# Bits of srv_admin_state in `show servers state` (HAProxy's management.txt): maintenance and drain, of any kind. 0x04
-# only says that the configuration began with maintenance, as that of a free slot does.
+# Bits of srv_admin_state in `show servers state` (HAProxy's management.txt): maintenance and drain, of any
+# kind. 0x04 only says that the configuration began with maintenance, as that of a free slot does.
 MAINTENANCE, DRAIN = 0x01 | 0x02 | 0x20, 0x08 | 0x10
 
 
@@ -26,8 +27,8 @@ def deploy(kube: Kube, replicas: int = 1, patches: tuple[dict, ...] = ()) -> Non
 
 @contextlib.contextmanager
 def reach(kube: Kube) -> Iterator[Reach]:
-    """For clients: with reach(kube) as address: ... address.url. Answers already: kube-proxy is a moment behind the
-    rollout of what is behind a Service."""
+    """For clients: with reach(kube) as address: ... address.url. Answers already: kube-proxy is a moment
+    behind the rollout of what is behind a Service."""
     with Reach(kube.namespace, "service/gateway", 8080) as address:
         wait_for(lambda: answers(address), "an answer through the gateway's Service", 30)
         yield address
@@ -45,8 +46,8 @@ def state_of(admin_state: int) -> str:
 
 
 class Haproxy:
-    """Its Runtime API, through the volume that it shares with gateway-sync: only on the tests' own cluster, where the
-    volume is a folder of this machine."""
+    """Its Runtime API, through the volume that it shares with gateway-sync: only on the tests' own cluster,
+    where the volume is a folder of this machine."""
 
     def __init__(self, kube: Kube):
         pod = wait_for(lambda: kube.ready_pods(SELECTOR), "a ready pod of the gateway")[0]
@@ -59,7 +60,8 @@ class Haproxy:
         with socket.socket(socket.AF_UNIX) as connection:
             try:
                 connection.settimeout(5)
-                connection.connect(f"/proc/self/fd/{folder}/admin.sock")  # the path itself is too long for a socket
+                # The path itself is too long for a socket.
+                connection.connect(f"/proc/self/fd/{folder}/admin.sock")
                 connection.sendall(command.encode() + b"\n")
                 answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
             finally:
@@ -68,13 +70,14 @@ class Haproxy:
 
     def servers(self) -> dict[str, str]:
         """Address of each server -> "ready", "drain" or "maint"."""
-        _, header, *lines = self.ask("show servers state pool").splitlines()  # the first is the format's version
+        _version, header, *lines = self.ask("show servers state pool").splitlines()
         names = header.removeprefix("# ").split()
         rows = [dict(zip(names, line.split())) for line in lines if line]
         return {row["srv_addr"]: state_of(int(row["srv_admin_state"])) for row in rows}
 
     def time_of_withdrawal(self, address: str, seconds: float = 30) -> "Withdrawal":
-        """Begins to look, many times a second, for the moment at which no new request goes to that address."""
+        """Begins to look, many times a second, for the moment at which no new request goes to that
+        address."""
         return Withdrawal(self, address, seconds)
 
 

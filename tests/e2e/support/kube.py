@@ -1,8 +1,8 @@
 """kubectl, bound to a namespace.
 
-Every call ends: kubectl is killed after its timeout. A call that fails raises KubectlError, whose text is the command
-and all it said, unless check=False. wait_for() is how a case waits for anything: it polls, and its error says
-what was waited for and what the last look saw.
+Every call ends: kubectl is killed after its timeout. A call that fails raises KubectlError, whose text is the
+command and all it said, unless check=False. wait_for() is how a case waits for anything: it polls, and its
+error says what was waited for and what the last look saw.
 """
 from __future__ import annotations  # Kube.list() hides the type
 
@@ -35,7 +35,8 @@ class Output:
 
 
 def wait_for(look: Callable[[], Any], what: str, seconds: float = 60, every: float = 0.2) -> Any:
-    """Calls look() until it returns something true, and returns that. An AssertionError of look() is "not yet"."""
+    """Calls look() until it returns something true, and returns that. An AssertionError of look() is "not
+    yet"."""
     deadline = time.monotonic() + seconds
     last: Any = None
     while True:
@@ -82,11 +83,13 @@ class Kube:
     def run(self, *words: str, stdin: str | None = None, timeout: float = 60, check: bool = True) -> Output:
         command = ["kubectl", *(["--namespace", self.namespace] if self.namespace else []), *words]
         try:
-            done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+            done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout,
+                                  check=False)
         except subprocess.TimeoutExpired:
             raise KubectlError(f"$ {' '.join(command)}\ndid not end within {timeout:g} s") from None
         if check and done.returncode:
-            raise KubectlError(f"$ {' '.join(command)}\nended with {done.returncode}: {done.stdout}{done.stderr}")
+            said = done.stdout + done.stderr
+            raise KubectlError(f"$ {' '.join(command)}\nended with {done.returncode}: {said}")
         return Output(done.stdout, done.stderr, done.returncode)
 
     def start(self, *words: str, **popen: Any) -> subprocess.Popen:
@@ -105,7 +108,8 @@ class Kube:
         return json.loads(text) if text.strip() else None
 
     def list(self, kind: str, selector: str = "") -> list[dict]:
-        return json.loads(self.run("get", kind, "-o", "json", *(["-l", selector] if selector else [])).out)["items"]
+        options = ["-l", selector] if selector else []
+        return json.loads(self.run("get", kind, "-o", "json", *options).out)["items"]
 
     def apply(self, manifest: str | dict | Iterable[dict], *options: str) -> str:
         """YAML text, an object, or several."""
@@ -124,8 +128,8 @@ class Kube:
         self.run("delete", kind, name, "--wait=false", "--ignore-not-found", *options)
 
     def apply_kustomization(self, folder: str, patches: Iterable[dict] = ()) -> None:
-        """A folder of this repository, such as examples/vllm-sim, moved into this namespace. Patches are kustomize's:
-        {"target": {...}, "patch": <text>}, and leave the repository's files as they are."""
+        """A folder of this repository, such as examples/vllm-sim, moved into this namespace. Patches are
+        kustomize's: {"target": {...}, "patch": <text>}, and leave the repository's files as they are."""
         with tempfile.TemporaryDirectory(prefix="e2e-kustomization-") as scratch:
             document = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
                         "namespace": self.namespace, "patches": list(patches),
@@ -172,7 +176,15 @@ class Kube:
         found = wait_for(look, f"{count} endpoints on the list of pool {pool}", seconds)
         return found if count else []
 
-    def wait_condition(self, kind: str, status: str, reason: str = "", pool: str = "vllm", seconds: float = 60) -> dict:
+    def wait_replaced(self, pod: str, count: int, pool: str = "vllm", seconds: float = 90) -> None:
+        """Until the published list has that many, and that pod is not one of them."""
+        def look() -> bool:
+            pods = self.endpoints(pool)
+            return pod not in pods and len(pods) == count
+        wait_for(look, f"{count} endpoints of pool {pool} without {pod}", seconds)
+
+    def wait_condition(self, kind: str, status: str, reason: str = "", pool: str = "vllm",
+                       seconds: float = 60) -> dict:
         """Until the pool's condition is that, and returns it."""
         def look() -> dict:
             found = condition(self.pool(pool), kind)
@@ -184,7 +196,8 @@ class Kube:
     def events(self, reason: str = "", about: str = "") -> list[dict]:
         """Events here, of that reason, about the object of that name."""
         return [event for event in self.list("events.events.k8s.io")
-                if reason in ("", event.get("reason")) and about in ("", event.get("regarding", {}).get("name"))]
+                if reason in ("", event.get("reason"))
+                and about in ("", event.get("regarding", {}).get("name"))]
 
 
 def endpoints_of(config_map: dict, state: str = "ready") -> list[str]:

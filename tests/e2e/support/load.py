@@ -1,12 +1,13 @@
 """Requests as clients of a gateway send them, each checked to its end.
 
-    stream = NumberedStream(url).start(); ...; stream.stop()           one request every two seconds, as people do
-    clients = Clients(url, count=20, tokens=50, streamed=True).start(); ...; clients.stop()     closed loops
+    stream = NumberedStream(url).start(); ...; stream.stop()        one request every two seconds, as people do
+    clients = Clients(url, count=20, tokens=50, streamed=True).start(); ...; clients.stop()        closed loops
     stream.errors, clients.errors       what a client would call a failure, with its reason
 
-An error is whatever a client would see as one: connection refused or cut, a status other than 200, an answer that
-is not complete (no finish_reason, no [DONE], fewer tokens than asked for), or silence for longer than the timeout.
-Nothing is tried again here: that is the gateway's part. stop() lets requests in flight end, and counts them.
+An error is whatever a client would see as one: connection refused or cut, a status other than 200, an answer
+that is not complete (no finish_reason, no [DONE], fewer tokens than asked for), or silence for longer than
+the timeout. Nothing is tried again here: that is the gateway's part. stop() lets requests in flight end, and
+counts them.
 """
 import dataclasses
 import http.client
@@ -75,8 +76,8 @@ def complete(url: str, number: int = 1, prompt: str = PROMPT, tokens: int = 5, s
     began, text, pod, error = time.monotonic(), "", "", ""
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=timeout)
     try:
-        connection.request("POST", "/v1/completions", headers={"Content-Type": "application/json"}, body=json.dumps(
-            {"model": MODEL, "prompt": prompt, "max_tokens": tokens, "stream": streamed}))
+        body = json.dumps({"model": MODEL, "prompt": prompt, "max_tokens": tokens, "stream": streamed})
+        connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         pod = response.getheader("x-inference-pod", "")
         if response.status != 200:
@@ -137,14 +138,15 @@ class Load:
 
     def summary(self) -> str:
         errors = self.errors
-        reasons = "".join(f"\n    {each.number}: {each.error} (after {each.seconds:.1f} s, pod {each.pod or '?'})"
-                          for each in errors[:20])
+        reasons = "".join(
+            f"\n    {each.number}: {each.error} (after {each.seconds:.1f} s, pod {each.pod or '?'})"
+            for each in errors[:20])
         return f"{len(errors)} errors / {self.started} requests{reasons}"
 
 
 class NumberedStream(Load):
-    """One request every period seconds, each on a thread of its own so that a slow one delays no other; prints
-    "Request N: <text>" or "Request N: ERROR"."""
+    """One request every period seconds, each on a thread of its own so that a slow one delays no other;
+    prints "Request N: <text>" or "Request N: ERROR"."""
 
     def __init__(self, url: str, period: float = 2.0, quiet: bool = False, **request: object):
         super().__init__(url, **request)
@@ -174,8 +176,8 @@ class NumberedStream(Load):
         if answer.error:
             print(f"    Request {answer.number}: ERROR ({answer.error}) {answer.pod}", flush=True)
         elif not self.quiet:
-            print(f"    Request {answer.number}: {answer.text.strip()}   <- {answer.pod}, {answer.seconds:.1f} s",
-                  flush=True)
+            text = answer.text.strip()
+            print(f"    Request {answer.number}: {text}   <- {answer.pod}, {answer.seconds:.1f} s", flush=True)
 
 
 class Clients(Load):

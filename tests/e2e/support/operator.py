@@ -68,7 +68,8 @@ class Metrics:
         for line in text.splitlines():
             found = SAMPLE.match(line)
             if found:
-                self.samples.append((found["name"], dict(LABEL.findall(found["labels"] or "")), float(found["value"])))
+                labels = dict(LABEL.findall(found["labels"] or ""))
+                self.samples.append((found["name"], labels, float(found["value"])))
 
     def sum(self, name: str, **labels: str) -> float:
         """Of all samples of that name that have these labels; 0 where there are none."""

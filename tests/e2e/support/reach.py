@@ -1,7 +1,7 @@
 """An address for a pod or a Service.
 
-The cases run inside the network namespace of the tests' own cluster, so there it is the pod's or the Service's own
-address. On a user's cluster it is a `kubectl port-forward` for as long as it is needed.
+The cases run inside the network namespace of the tests' own cluster, so there it is the pod's or the
+Service's own address. On a user's cluster it is a `kubectl port-forward` for as long as it is needed.
 """
 import re
 import subprocess
@@ -28,7 +28,9 @@ class Reach:
     def own_address(self) -> str:
         kind, name = self.target.split("/")
         found = self.kube.get(kind, name)
-        return found["spec"]["clusterIP"] if found["kind"] == "Service" else found.get("status", {}).get("podIP", "")
+        if found["kind"] == "Service":
+            return found["spec"]["clusterIP"]
+        return found.get("status", {}).get("podIP", "")
 
     def open_forward(self) -> None:
         self.forward = self.kube.start("port-forward", "--address=127.0.0.1", self.target, f":{self.port}",

@@ -1,7 +1,7 @@
 """A watch of the API server, with the moment each event was read.
 
-Plain HTTP, because kubectl holds output back and says no time. All watches and clients of a case run in one process, so
-their times (time.monotonic()) are of one clock.
+Plain HTTP, because kubectl holds output back and says no time. All watches and clients of a case run in one
+process, so their times (time.monotonic()) are of one clock.
 
     with Watch("/api/v1/namespaces/x/pods") as pods:
         pods.wait(lambda event: event.object["metadata"].get("deletionTimestamp"), "a terminating pod")
@@ -57,7 +57,8 @@ def access() -> Access:
     server = urllib.parse.urlsplit(cluster["server"])
     with tempfile.TemporaryDirectory(prefix="e2e-access-") as folder:
         has_ca = "certificate-authority" in cluster or "certificate-authority-data" in cluster
-        context = ssl.create_default_context(cafile=pem(folder, cluster, "certificate-authority") if has_ca else None)
+        ca = pem(folder, cluster, "certificate-authority") if has_ca else None
+        context = ssl.create_default_context(cafile=ca)
         if cluster.get("insecure-skip-tls-verify"):
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         headers = {}
@@ -66,8 +67,8 @@ def access() -> Access:
         elif "token" in user:
             headers["Authorization"] = f"Bearer {user['token']}"
         else:
-            raise AssertionError("the kubeconfig has neither a client certificate nor a token: to measure latencies "
-                                 "the tests speak to the API server themselves, and know no other way")
+            raise AssertionError("the kubeconfig has neither a client certificate nor a token: to measure latencies"
+                                 " the tests speak to the API server themselves, and know no other way")
     return Access(server.hostname or "", server.port or 443, context, headers)
 
 
@@ -80,8 +81,8 @@ def connect() -> http.client.HTTPSConnection:
 
 
 class Watch:
-    """Begins with the objects there are, as ADDED, and goes on until the end of the `with`. If the connection ends,
-    it begins anew, ADDED events included; `breaks` counts that."""
+    """Begins with the objects there are, as ADDED, and goes on until the end of the `with`. If the connection
+    ends, it begins anew, ADDED events included; `breaks` counts that."""
 
     def __init__(self, path: str, selector: str = ""):
         query = {"watch": "1", **({"labelSelector": selector} if selector else {})}
