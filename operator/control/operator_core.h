@@ -190,7 +190,7 @@ class OperatorCore {
               Effects& out);
   void look_up_config_map(const PoolRecord& record, api::Now now, Effects& out);
   static void compare_status(PoolRecord& record, const api::PoolStatus& wanted, const api::PoolStatus& stored,
-                             Effects& out);
+                             api::Now now, Effects& out);
   void tell_of_degradation(const PoolRecord& record, const std::vector<api::Condition>& before,
                            const api::PoolStatus& stored, api::Now now);
   static void remember_error(PoolRecord& record, const Pending& pending, std::string reason,
