@@ -66,8 +66,17 @@ remove_traces() {
   done
 }
 
+# The API server would wait for its clients to leave. There is nothing to finish: all of it is thrown away.
+kill_at_once() {
+  local component pid
+  for component in "$@"; do
+    if pid=$(pid_of "$component"); then kill -9 "$pid" 2>/dev/null || true; fi
+  done
+  stop "$@"
+}
+
 stop_watch_owner
-stop kubelet proxy scheduler controller-manager apiserver
+kill_at_once apiserver kubelet proxy scheduler controller-manager
 containers=()
 sockets=()
 if [[ -d $tasks ]]; then
@@ -75,7 +84,8 @@ if [[ -d $tasks ]]; then
   mapfile -t sockets < <(sed -n 's|.*"unix://\([^"]*\)".*|\1|p' "$tasks"/*/bootstrap.json 2>/dev/null | sort -u)
 fi
 remove_tasks
-stop containerd etcd
+stop containerd
+kill_at_once etcd
 kill_tasks
 kill_shims
 unmount_all
