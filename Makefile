@@ -40,10 +40,12 @@ tsan: setup-sanitize ## Run the tests under ThreadSanitizer (TSAN_TESTS='-LE int
 
 # With E2E_KUBECONFIG nothing of the cluster is built, and images are the user's to bring.
 e2e: setup-e2e build ## Run the tests on a real Kubernetes (E2E_CASES=regex, E2E_KUBECONFIG=file)
+	@cmake --build build -j $(JOBS) --target e2e_programs
 	@scripts/images.sh build/image poolwarden vllm-sim haproxy
 	@scripts/e2e.sh run
 
 e2e-up: setup-e2e build ## Bring up a Kubernetes with the operator in it, and keep it
+	@cmake --build build -j $(JOBS) --target e2e_programs
 	@scripts/images.sh build/image poolwarden vllm-sim haproxy
 	@scripts/e2e.sh up
 

@@ -43,8 +43,9 @@ function(poolwarden_library NAME)
     PRIVATE ${ARG_PRIVATE_DEPENDS})
 endfunction()
 
-# What `make`, `make bench` and `make fuzz` build: the programs, the benchmarks, the fuzzers, and no tests.
-foreach(group programs benchmarks fuzzers)
+# What `make`, `make bench`, `make fuzz` and `make e2e` build: the programs, the benchmarks, the fuzzers, and what the
+# cases on a real Kubernetes run; and no tests.
+foreach(group programs benchmarks fuzzers e2e_programs)
   add_custom_target(${group})
 endforeach()
 

@@ -216,6 +216,9 @@ bool HttpsServer::handshake(ServerConnection& connection) {
   SSL_set_fd(connection.ssl_, connection.fd_);
   if (SSL_accept(connection.ssl_) != 1) {
     ERR_clear_error();
+    // The client reads why before it finds the connection gone.
+    ::shutdown(connection.fd_, SHUT_WR);
+    connection.client_gone(std::chrono::seconds(10));
     return false;
   }
   if (const char* name = SSL_get_servername(connection.ssl_, TLSEXT_NAMETYPE_host_name)) {
