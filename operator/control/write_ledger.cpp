@@ -1,5 +1,7 @@
 #include "control/write_ledger.h"
 
+#include "kube/rate_limiter.h"
+
 #include <algorithm>
 #include <chrono>
 
@@ -13,9 +15,9 @@ using std::chrono::seconds;
 constexpr kube::Duration kMemory = std::chrono::minutes(5);
 constexpr std::uint32_t kPatience = 3;
 
-kube::Duration doubled(milliseconds base, std::uint32_t failures, milliseconds cap) {
-  const std::uint32_t doublings = std::min(failures - 1, 20U);
-  return std::min<milliseconds>(base * (std::int64_t{1} << doublings), cap);
+// The first failure costs `base`.
+kube::Duration doubled(kube::Duration base, std::uint32_t failures, kube::Duration cap) {
+  return kube::exponential_delay(base, failures - 1, cap);
 }
 
 kube::Duration delay_after(const kube::Error& error, std::uint32_t failures) {
