@@ -1,0 +1,239 @@
+"""Each way in which a replica stops being one, on real objects: it leaves the published list at the speed of the event
+that says so, with the reason that a person needs, in the pool's status or, once the pod is gone, in an Event."""
+import json
+import os
+import signal
+import time
+from typing import Callable
+
+from support import cluster, processes
+from support.case import Case, main
+from support.kube import ROOT, SERVING, Kube, condition, endpoints_of, name_of, wait_for
+from support.watch import Event, Watch
+
+EXAMPLE = os.path.join(ROOT, "examples", "vllm-sim")
+PODS = "app=vllm"
+# From the event's line being read here to the list's: both come through the same API server. A busy machine is slow.
+AT_ONCE = 2.0
+# Made by hand on a node that has no kubelet: what happens to them is for the test to say.
+HOLLOW_ADDRESS = "198.51.100.7"
+
+
+def terminating(pod: dict) -> bool:
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def not_ready(pod: dict) -> bool:
+    return condition(pod, "Ready")["status"] != "True"
+
+
+class Withdrawals(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        self.pods = self.follow("pods")
+        self.lists = self.follow("configmaps")
+
+    def follow(self, resource: str) -> Watch:
+        watch = Watch(f"/api/v1/namespaces/{self.namespace}/{resource}")
+        watch.__enter__()
+        self.addCleanup(watch.__exit__)
+        return watch
+
+    def deploy(self, replicas: int) -> None:
+        self.kube.run("apply", "-f", os.path.join(EXAMPLE, "deployment.yaml"), "-f", os.path.join(EXAMPLE, "pool.yaml"))
+        self.kube.run("scale", "pwp/vllm", f"--replicas={replicas}")
+        self.kube.wait_endpoints(replicas)
+
+    def one(self) -> dict:
+        return self.kube.ready_pods(PODS)[0]
+
+    def withdrawn(self, victim: str, act: Callable[[], object], cause: Callable[[dict], bool], *reasons: str,
+                  pool: str = "vllm", seconds: float = 30) -> None:
+        """act() makes cause() true of the pod; its DELETED event counts too."""
+        pods, lists = self.pods.mark(), self.lists.mark()
+        act()
+        said = self.pods.wait(
+            lambda event: name_of(event.object) == victim and (event.kind == "DELETED" or cause(event.object)),
+            f"the event of {victim}", seconds, after=pods)
+
+        def without(event: Event) -> bool:
+            return name_of(event.object) == f"{pool}-endpoints" and victim not in endpoints_of(event.object)
+        off = self.lists.wait(without, f"{victim} off the list", 10, after=lists)
+        latency = off.at - said.at
+        self.figure(f"{victim} off the list, from its event", latency * 1000, "ms")
+        self.assertLess(latency, AT_ONCE)
+        self.assertIn(self.reason(victim, pool), reasons)
+
+    def reason(self, victim: str, pool: str) -> str:
+        """As the Event on the pool says it: "... left the list of endpoints: REASON, ..."."""
+        def look() -> list[dict]:
+            return [event for event in self.kube.events("Withdrawn", pool) if event["note"].startswith(victim + " ")]
+        note = max(wait_for(look, f"an Event Withdrawn on the pool about {victim}", 30),
+                   key=lambda event: event["metadata"]["creationTimestamp"])["note"]
+        self.note(note)
+        return note.split("endpoints: ", 1)[1].split(",")[0].split(" ")[0]
+
+    def told_in_status(self, victim: str, reason: str, pool: str = "vllm") -> None:
+        def look() -> bool:
+            entries = [each for each in self.kube.pool(pool)["status"]["endpoints"] if each["pod"] == victim]
+            if [(each["state"], each.get("reason")) for each in entries] != [("withdrawn", reason)]:
+                raise AssertionError(f"status says {entries}")
+            return True
+        wait_for(look, f"{victim} withdrawn with reason {reason} in the pool's status", 10)
+
+    def replaced(self, victim: str, count: int = 2) -> None:
+        wait_for(lambda: victim not in self.kube.endpoints() and len(self.kube.endpoints()) == count,
+                 f"{count} endpoints without {victim}", 90)
+
+    def back(self, victim: str) -> None:
+        wait_for(lambda: victim in self.kube.endpoints(), f"{victim} on the list again", 60)
+        wait_for(lambda: self.kube.events("Readmitted", victim), f"an Event Readmitted on {victim}", 20)
+
+    @cluster.needs_own_cluster("signals processes of containers")
+    def test_its_container(self) -> None:
+        self.deploy(2)
+        victim = self.one()
+        self.step("the container crashes")
+        self.withdrawn(name_of(victim), lambda: processes.kill(victim, "vllm-sim"), not_ready, "NotReady")
+        self.back(name_of(victim))
+        self.step("it hangs: its readiness probe fails")
+        server = processes.of_pod(victim, "vllm-sim")[0]
+        self.addCleanup(resume, server)
+        self.withdrawn(name_of(victim), lambda: os.kill(server, signal.SIGSTOP), not_ready, "NotReady")
+        self.told_in_status(name_of(victim), "NotReady")
+        self.assertEqual(self.kube.get("pod", name_of(victim))["metadata"]["labels"][SERVING], "false")
+        os.kill(server, signal.SIGCONT)
+        self.back(name_of(victim))
+
+    def test_its_deletion(self) -> None:
+        self.deploy(2)
+        victim = name_of(self.one())
+        self.step("evicted through the Eviction API")
+        self.withdrawn(victim, lambda: self.evict(victim), lambda pod: terminating(pod) or disrupted(pod),
+                       "DisruptionTarget", "Terminating")
+        self.told_in_status(victim, "Terminating")
+        self.replaced(victim)
+        victim = name_of(self.one())
+        self.step("kubectl delete pod --force --grace-period=0")
+        self.withdrawn(victim, lambda: self.kube.run("delete", "pod", victim, "--force", "--grace-period=0"),
+                       terminating, "Deleted", "Terminating")
+        self.replaced(victim)
+        victim = name_of(self.one())
+        self.step("kubectl label pod app=other: out of the Deployment and of the pool")
+        self.withdrawn(victim, lambda: self.kube.run("label", "pod", victim, "app=other", "--overwrite"),
+                       lambda pod: pod["metadata"]["labels"]["app"] == "other", "Relabelled")
+        wait_for(lambda: SERVING not in self.kube.get("pod", victim)["metadata"]["labels"], "our label off it", 10)
+        self.replaced(victim)
+
+    def evict(self, pod: str) -> None:
+        self.kube.run("create", "--raw", f"/api/v1/namespaces/{self.namespace}/pods/{pod}/eviction", "-f", "-",
+                      stdin=json.dumps({"apiVersion": "policy/v1", "kind": "Eviction",
+                                        "metadata": {"name": pod, "namespace": self.namespace}}))
+
+    def test_kubectl_drain(self) -> None:
+        self.deploy(2)
+        pod = self.one()
+        victim, node = name_of(pod), pod["spec"]["nodeName"]
+        # Of this node, which others need too, only this one pod.
+        self.kube.run("label", "pod", victim, "e2e-drain=this")
+        self.step(f"kubectl drain {node}, of this pod alone")
+        self.addCleanup(Kube().run, "uncordon", node)
+        self.withdrawn(victim, lambda: Kube().run("drain", node, "--pod-selector=e2e-drain=this", "--timeout=1s",
+                                                  check=False),
+                       lambda pod: terminating(pod) or disrupted(pod), "DisruptionTarget", "Terminating")
+        self.assertEqual(len(self.kube.endpoints()), 1, "the other one serves on a cordoned node")
+        Kube().run("uncordon", node)
+        self.replaced(victim)
+
+    def test_readiness_gate(self) -> None:
+        self.kube.run("apply", "-f", os.path.join(EXAMPLE, "deployment.yaml"), "-f", os.path.join(EXAMPLE, "pool.yaml"))
+        self.kube.patch("deployment", "vllm", {"spec": {"replicas": 1, "template": {"spec": {"readinessGates": [
+            {"conditionType": "example.com/load-balancer"}]}}}})
+        pod = wait_for(lambda: [each for each in self.kube.list("pods", PODS) if "readinessGates" in each["spec"]],
+                       "a pod with the gate")[0]
+        victim = name_of(pod)
+        wait_for(lambda: condition(self.kube.get("pod", victim), "ContainersReady")["status"] == "True",
+                 "its containers to be ready")
+        self.step("its containers are ready, its gate is not")
+        self.told_in_status(victim, "ReadinessGate")
+        self.gate(victim, "True")
+        wait_for(lambda: self.kube.endpoints() == [victim], f"{victim} on the list", 60)
+        self.step("the gate closes")
+        self.withdrawn(victim, lambda: self.gate(victim, "False"),
+                       lambda pod: condition(pod, "example.com/load-balancer")["status"] == "False", "ReadinessGate")
+        self.told_in_status(victim, "ReadinessGate")
+
+    def gate(self, pod: str, status: str) -> None:
+        self.kube.patch("pod", pod, {"status": {"conditions": [
+            *[each for each in self.kube.get("pod", pod)["status"]["conditions"]
+              if each["type"] != "example.com/load-balancer"],
+            {"type": "example.com/load-balancer", "status": status, "lastTransitionTime": now()}]}},
+            "--subresource=status")
+
+    def test_its_node(self) -> None:
+        node = f"hollow-{self.namespace}"
+        self.step("a node without a kubelet, with two pods that are said to be ready")
+        Kube().create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "labels": {"e2e": "true"}},
+                       "spec": {"taints": [{"key": "e2e", "effect": "NoSchedule"}]}})
+        self.addCleanup(Kube().delete, "node", node)
+        Kube().patch("node", node, {"status": {"conditions": [
+            {"type": "Ready", "status": "True", "reason": "Said", "lastHeartbeatTime": now(),
+             "lastTransitionTime": now()}]}}, "--subresource=status")
+        self.kube.create({"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool",
+                          "metadata": {"name": "hollow"},
+                          "spec": {"selector": {"matchLabels": {"app": "hollow"}},
+                                   "targetPorts": [{"number": 8000}]}})
+        for name in ("one", "two"):
+            self.hollow_pod(name, node)
+        wait_for(lambda: self.kube.endpoints("hollow") == ["one", "two"], "both on the list", 30)
+        self.step("nothing is heard of the node any more: the node controller says so after its grace period")
+        self.withdrawn("one", lambda: None, not_ready, "NotReady", pool="hollow", seconds=120)
+        wait_for(lambda: self.kube.endpoints("hollow") == [], "both off the list", 10)
+        self.told_in_status("two", "NotReady", "hollow")
+        self.step("they are said to be ready again, and the node is deleted")
+        for name in ("one", "two"):
+            self.said_ready(name)
+        wait_for(lambda: self.kube.endpoints("hollow") == ["one", "two"], "both on the list", 30)
+        mark = self.lists.mark()
+        began = time.monotonic()
+        Kube().delete("node", node)
+        off = self.lists.wait(lambda event: name_of(event.object) == "hollow-endpoints" and
+                              endpoints_of(event.object) == [], "both off the list", 10, after=mark)
+        self.figure("both off the list, from the call of kubectl", (off.at - began) * 1000, "ms")
+        self.assertIn(self.reason("one", "hollow"), ("NodeGone", "Terminating", "Deleted"))
+
+    def hollow_pod(self, name: str, node: str) -> None:
+        self.kube.create({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "hollow"}},
+            "spec": {"nodeName": node, "terminationGracePeriodSeconds": 0, "automountServiceAccountToken": False,
+                     "tolerations": [{"operator": "Exists"}],
+                     "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                     "containers": [{"name": "vllm", "image": "hollow",
+                                     "securityContext": {"allowPrivilegeEscalation": False,
+                                                         "capabilities": {"drop": ["ALL"]}}}]}})
+        self.said_ready(name)
+
+    def said_ready(self, name: str) -> None:
+        self.kube.patch("pod", name, {"status": {
+            "phase": "Running", "podIP": HOLLOW_ADDRESS, "podIPs": [{"ip": HOLLOW_ADDRESS}],
+            "conditions": [{"type": kind, "status": "True", "lastTransitionTime": now()}
+                           for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")]}},
+            "--subresource=status")
+
+
+def disrupted(pod: dict) -> bool:
+    return condition(pod, "DisruptionTarget")["status"] == "True"
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def resume(process: int) -> None:
+    try:
+        os.kill(process, signal.SIGCONT)
+    except ProcessLookupError:
+        pass  # its probe had it killed
+
+
+main()
