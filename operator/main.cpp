@@ -48,6 +48,10 @@ void add_operator(CLI::App& app, OperatorOptions& options) {
       ->add_option("--health-probe-bind-address", options.probe_bind_address,
                    "Serves /healthz and /readyz; 0 switches it off")
       ->capture_default_str();
+  command
+      ->add_option("--uninstall-hold-bind-address", options.uninstall_hold_bind_address,
+                   "Where the install's webhook leads that gives time to clean up on uninstall; 0: nowhere")
+      ->capture_default_str();
   command->add_option("--log-format", options.log_format, "text or json")
       ->transform(CLI::CheckedTransformer(std::map<std::string, LogFormat>{{"text", LogFormat::kText},
                                                                            {"json", LogFormat::kJson}})

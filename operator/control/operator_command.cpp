@@ -4,6 +4,7 @@
 #include "control/operator_core.h"
 #include "control/prometheus_meters.h"
 #include "control/shell.h"
+#include "control/uninstall_hold.h"
 #include "kube/cpprest_transport.h"
 #include "kube/kubeconfig.h"
 #include "telemetry/build_info.h"
@@ -113,6 +114,11 @@ int run(const OperatorOptions& options, const kube::ClusterAccess& access, telem
   auto server = telemetry::HealthServer::start(health_options(options, loop), metrics.collectable());
   if (!server) {
     log.error("cannot start", {{"error", server.error()}});
+    return 1;
+  }
+  const auto hold = UninstallHold::listen(options.uninstall_hold_bind_address);
+  if (!hold) {
+    log.error("cannot start", {{"error", hold.error()}});
     return 1;
   }
   kube::TransportOptions transport_options;

@@ -17,6 +17,7 @@ struct OperatorOptions {
   std::string leader_elect_name = "poolwarden";
   std::string metrics_bind_address = ":8080";
   std::string probe_bind_address = ":8081";
+  std::string uninstall_hold_bind_address = "0";  // control/uninstall_hold.h
   telemetry::LogFormat log_format = telemetry::LogFormat::kText;
   telemetry::Level log_level = telemetry::Level::kInfo;
 };

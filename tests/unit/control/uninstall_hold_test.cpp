@@ -1,0 +1,71 @@
+#include "control/uninstall_hold.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::control {
+namespace {
+
+int connect_to(int port) {
+  const int made = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(made, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return made;
+  ::close(made);
+  return -1;
+}
+
+TEST(UninstallHold, TakesConnectionsAndSaysNothing) {
+  for (const char* where : {"127.0.0.1:0", ":0"}) {
+    const auto hold = UninstallHold::listen(where);
+    ASSERT_TRUE(hold) << hold.error();
+    ASSERT_GT(hold->port(), 0);
+    const int client = connect_to(hold->port());
+    ASSERT_GE(client, 0) << where;
+    EXPECT_EQ(::send(client, "hello", 5, MSG_NOSIGNAL), 5);
+    pollfd waiting{client, POLLIN, 0};
+    EXPECT_EQ(::poll(&waiting, 1, 50), 0) << "neither an answer nor an end";
+    ::close(client);
+  }
+}
+
+TEST(UninstallHold, IsRefusedWhenItIsGone) {
+  int port = 0;
+  {
+    const auto hold = UninstallHold::listen("127.0.0.1:0");
+    ASSERT_TRUE(hold);
+    port = hold->port();
+  }
+  EXPECT_EQ(connect_to(port), -1);
+}
+
+TEST(UninstallHold, CanBeOff) {
+  for (const char* where : {"", "0"}) {
+    const auto hold = UninstallHold::listen(where);
+    ASSERT_TRUE(hold);
+    EXPECT_EQ(hold->port(), 0);
+  }
+}
+
+TEST(UninstallHold, SaysWhatIsWrong) {
+  const auto nonsense = UninstallHold::listen("door");
+  ASSERT_FALSE(nonsense);
+  EXPECT_THAT(nonsense.error(),
+              testing::HasSubstr("--uninstall-hold-bind-address=door: the port is missing"));
+  const auto taken = UninstallHold::listen("127.0.0.1:0");
+  ASSERT_TRUE(taken);
+  const auto second = UninstallHold::listen("127.0.0.1:" + std::to_string(taken->port()));
+  ASSERT_FALSE(second);
+  EXPECT_THAT(second.error(), testing::HasSubstr("in use"));
+}
+
+}  // namespace
+}  // namespace poolwarden::control
