@@ -122,6 +122,7 @@ ConfigMap ConfigMapCodec::from_json(const json& object) {
   out.owners = read_owners(metadata);
   out.deleting = is_deleting(metadata);
   out.revision = string_at(member(metadata, "annotations"), kRevisionAnnotation);
+  out.pods_version = string_at(member(metadata, "annotations"), kPodsVersionAnnotation);
   const json& data = member(object, "data");
   out.endpoints_json = string_at(data, kEndpointsJsonKey);
   out.endpoints_text = string_at(data, kEndpointsTextKey);

@@ -21,6 +21,8 @@ inline constexpr std::string_view kReadyEndpointsLabel = "poolwarden.io/ready-en
 inline constexpr std::string_view kHealthLabel = "poolwarden.io/health";
 inline constexpr std::string_view kZoneLabel = "topology.kubernetes.io/zone";
 
+// Of the pods that a list was made from: nobody whose own pods are older may overrule it.
+inline constexpr std::string_view kPodsVersionAnnotation = "poolwarden.io/pods-resource-version";
 inline constexpr std::string_view kRevisionAnnotation = "poolwarden.io/revision";
 inline constexpr std::string_view kTriggerTimeAnnotation = "endpoints.kubernetes.io/last-change-trigger-time";
 

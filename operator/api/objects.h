@@ -49,6 +49,7 @@ struct ConfigMap : Identity {
   LabelMap labels;
   std::vector<OwnerReference> owners;
   std::string revision;        // kRevisionAnnotation, as text
+  std::string pods_version;    // kPodsVersionAnnotation, as text
   std::string endpoints_json;  // data["endpoints.json"], byte for byte
   std::string endpoints_text;  // data["endpoints.txt"]
   bool deleting = false;

@@ -16,6 +16,7 @@ namespace poolwarden::api {
 struct ConfigMapWrite {
   bool create = false;           // else patch
   std::string resource_version;  // of the ConfigMap that is replaced; empty on create
+  std::string pods_version;      // of the pods that the list was made from
   EndpointSet set;
 };
 

@@ -39,9 +39,29 @@ bool same_for_pools(const api::Deployment& a, const api::Deployment& b) {
   return copy == b;
 }
 
+// Whether the API server said something, be it a refusal.
+template <class Object>
+bool is_answer(const kube::InformerInput<Object>& input) {
+  using In = kube::InformerInput<Object>;
+  if (const auto* failed = std::get_if<typename In::ListFailed>(&input.what))
+    return failed->error.http_status != 0;
+  if (const auto* ended = std::get_if<typename In::WatchEnded>(&input.what))
+    return ended->error && ended->error->http_status != 0;
+  return true;
+}
+
+bool is_answer(const CallAnswered& call) {
+  return call.answer || call.answer.error().http_status != 0;
+}
+
+bool is_answer(const StopRequested&) {
+  return false;
+}
+
 }  // namespace
 
 void OperatorCore::take(Input input, api::Now now, Effects& out) {
+  if (std::visit([](const auto& what) { return is_answer(what); }, input)) heard_from_server(now.mono);
   struct Taker {
     OperatorCore& core;
     api::Now now;
@@ -108,6 +128,21 @@ template void OperatorCore::observe(kube::Informer<api::ConfigMapCodec>&, api::C
 template void OperatorCore::observe(kube::Informer<api::PodCodec>&, api::Pod, api::Now);
 template void OperatorCore::observe(kube::Informer<api::DeploymentCodec>&, api::Deployment, api::Now);
 template void OperatorCore::observe(kube::Informer<api::ServiceCodec>&, api::Service, api::Now);
+
+// Each feed waits by itself, up to half a minute; the first of all requests to be answered after an outage
+// tells the others. No more often than the gap, so that a server which answers some and cuts others is not
+// hammered.
+void OperatorCore::heard_from_server(kube::TimePoint now) {
+  constexpr kube::Duration kOutage = std::chrono::seconds(5);
+  if (now - std::exchange(heard_, now) < kOutage) return;
+  pools_.server_is_back(now);
+  config_maps_.server_is_back(now);
+  pods_.server_is_back(now);
+  deployments_.server_is_back(now);
+  services_.server_is_back(now);
+  nodes_.server_is_back(now);
+  autoscalers_.server_is_back(now);
+}
 
 void OperatorCore::tick_feeds(api::Now now, Effects& out) {
   tick_feed(pools_, Feed::kPools, now, out);

@@ -14,6 +14,10 @@ namespace {
 
 constexpr std::string_view kStrayIndex = "!";
 constexpr kube::Duration kStatusInterval = std::chrono::seconds(1);
+// Pods that are behind the list catch up within moments, on the watch or by a new list. Versions that never
+// meet are of different clusters (a ConfigMap restored from a backup), and say nothing.
+constexpr kube::Duration kBehindLimit = std::chrono::minutes(5);
+constexpr kube::Duration kBehindRetry = std::chrono::seconds(1);
 // While the API server drops fields of it: between writes that differ, and of the same one (the CRD may have
 // been brought up to date by then).
 constexpr kube::Duration kStatusIntervalInVain = std::chrono::seconds(10);
@@ -144,6 +148,7 @@ void OperatorCore::come_back(const PoolRecord& record, api::Now now) {
   queue_.add_after(record.key, std::chrono::duration_cast<kube::Duration>(options_.resync * spread),
                    now.mono);
   if (record.unlabelled) queue_.add_after(record.key, record.unlabelled_until - now.mono, now.mono);
+  if (record.behind_since) queue_.add_after(record.key, kBehindRetry, now.mono);
 }
 
 pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePool& pool, api::Now now) {
@@ -159,6 +164,7 @@ pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePo
   seen.config_map = config_maps_.store().find({pool.ns, record.config_map}).get();
   if (record.unlabelled && now.mono >= record.unlabelled_until) record.unlabelled.reset();
   if (seen.config_map == nullptr && record.unlabelled) seen.config_map = &*record.unlabelled;
+  see_pods_version(record, seen, now.mono);
   seen.service = services_.store().find({pool.ns, record.service}).get();
   seen.service_sight = seen.service != nullptr ? pool::Sight::kPresent
                        : services_.synced()    ? pool::Sight::kAbsent
@@ -213,6 +219,18 @@ void OperatorCore::see_pods(PoolRecord& record, pool::Snapshot& seen) {
     }
   }
   seen.overlapping_pools.assign(overlapping.begin(), overlapping.end());
+}
+
+// The list may have been written by another operator that knew more: we led before and lost it, or are new
+// and our watch has yet to tell what the other had seen.
+void OperatorCore::see_pods_version(PoolRecord& record, pool::Snapshot& seen, kube::TimePoint now) const {
+  seen.pods_version = pods_.resource_version();
+  const bool behind =
+      seen.config_map != nullptr && kube::older(seen.pods_version, seen.config_map->pods_version);
+  if (!behind) return record.behind_since.reset();
+  if (!record.behind_since) record.behind_since = now;
+  seen.pods_behind = now - *record.behind_since < kBehindLimit;
+  if (!seen.pods_behind) record.behind_since.reset();
 }
 
 bool OperatorCore::selects(const PoolRecord& record, const api::Pod& pod) {
@@ -277,8 +295,21 @@ void OperatorCore::write_rest(PoolRecord& record, const api::InferencePool& pool
     send(ServiceWrite{std::move(plan.service_event)}, {Written::kService, {pool.ns, record.service}}, record,
          publish::service(pool, *plan.service), Expect::kService, now, out, content_of(*plan.service));
   }
+  forget_needless_errors(record, plan, now);
   label_pods(record, plan.pod_labels, now, out);
   write_pool(record, pool, plan, now, out);
+}
+
+// A write that failed and is not wanted any more will never succeed, and so never take its error back.
+void OperatorCore::forget_needless_errors(PoolRecord& record, const pool::Plan& plan, api::Now now) {
+  const auto forget = [&](bool wanted, std::string& error) {
+    if (wanted || error.empty()) return;
+    error.clear();
+    mark(record, now);
+  };
+  forget(plan.scale_target.has_value(), record.scale_error);
+  forget(plan.service.has_value(), record.service_error);
+  forget(!plan.pod_labels.empty(), record.labels_error);
 }
 
 // The pool itself takes one write at a time: first what others wait for, then how things stand.

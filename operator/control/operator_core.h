@@ -138,6 +138,7 @@ class OperatorCore {
   template <class Codec>
   void observe(kube::Informer<Codec>& informer, typename Codec::Object object, api::Now now);
   void tick_feeds(api::Now now, Effects& out);
+  void heard_from_server(kube::TimePoint now);
   void log_problem(Feed which, const std::optional<kube::Error>& error, Effects& out);
   void emit(Feed which, std::vector<kube::ReflectorAction> actions, Effects& out);
   void changed(const kube::Delta<api::InferencePool>& delta, api::Now now);
@@ -162,12 +163,14 @@ class OperatorCore {
   void count_endpoints(const PoolRecord& record, std::size_t pods);
   pool::Snapshot snapshot(PoolRecord& record, const api::InferencePool& pool, api::Now now);
   void see_pods(PoolRecord& record, pool::Snapshot& snapshot);
+  void see_pods_version(PoolRecord& record, pool::Snapshot& snapshot, kube::TimePoint now) const;
   void see_autoscalers(const PoolRecord& record, pool::Snapshot& snapshot) const;
   void see_blindness(pool::Snapshot& snapshot) const;
   void publish(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
                Effects& out);
   void write_rest(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
                   Effects& out);
+  void forget_needless_errors(PoolRecord& record, const pool::Plan& plan, api::Now now);
   void write_pool(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
                   Effects& out);
   void label_pods(const PoolRecord& record, const std::vector<api::PodLabelWrite>& labels, api::Now now,
@@ -241,6 +244,7 @@ class OperatorCore {
   bool led_ = false;
   bool can_decide_ = false;  // the last step was allowed to run passes
   kube::TimePoint next_sweep_{};
+  kube::TimePoint heard_{};                       // when the API server last answered anything
   std::array<std::string, kFeedCount> problems_;  // as last logged, empty while all is well
   std::variant<Running, Stopping> state_;
 };

@@ -42,6 +42,7 @@ struct PoolRecord {
   std::map<std::string, std::string> published;  // uid -> pod name, of the list as last read or written
   std::string published_from;                    // resourceVersion of the ConfigMap it was read from
   std::set<std::string> once_published;          // uids of living pods that were ever in the list
+  std::optional<kube::TimePoint> behind_since;   // its list was made from newer pods than we know
   std::optional<api::ConfigMap> unlabelled;      // a ConfigMap of our name that our watch does not show
   kube::TimePoint unlabelled_until{};            // when to look at it again
   std::string config_map_error;

@@ -88,6 +88,10 @@ class Informer {
     return std::move(step.actions);
   }
   std::optional<TimePoint> next_deadline() const { return reflector_.next_deadline(); }
+  // The API server answers again, to others: what waits only because it did not is tried again soon.
+  void server_is_back(TimePoint now) {
+    [[maybe_unused]] const auto none = reflector_.step({0, ReflectorInput::ServerIsBack{}}, now);
+  }
 
   // The object as the API server returned it for our own write: taken in at once unless the cache has it
   // or something newer, or the object was seen deleted. Before the first list nothing is: it will hold it.
@@ -103,6 +107,8 @@ class Informer {
 
   bool synced() const { return synced_; }  // one list has been swapped in
   const Store<Object>& store() const { return store_; }
+  // Of the newest list or event; objects it says nothing about are of this version too.
+  const std::string& resource_version() const { return reflector_.resource_version(); }
   // Why it is not listing or watching now; nothing while it is.
   std::optional<Error> last_error() const { return reflector_.last_error(); }
   TimePoint last_byte() const {

@@ -10,8 +10,8 @@
 namespace poolwarden::kube {
 namespace {
 
-Error retry_error(std::string reason, std::string message) {
-  return Error{ErrorClass::kRetry, 0, std::move(reason), std::move(message), std::nullopt};
+Error retry_error(std::string reason, std::string message, int http_status = 0) {
+  return Error{ErrorClass::kRetry, http_status, std::move(reason), std::move(message), std::nullopt};
 }
 
 RestartReason reason_of(const Error& error) {
@@ -79,6 +79,10 @@ ReflectorStep Reflector::step(const ReflectorInput& input, TimePoint now) {
   }
   if (std::holds_alternative<ReflectorInput::Tick>(input.what)) {
     on_tick(now, out);
+    return out;
+  }
+  if (std::holds_alternative<ReflectorInput::ServerIsBack>(input.what)) {
+    on_server_back(now);
     return out;
   }
   if (!awaits(input.attempt)) return out;
@@ -210,6 +214,7 @@ void Reflector::on_watch_data(const ReflectorInput::WatchData& data, TimePoint n
   if (data.resource_version.empty()) return;
   watching.had_event = true;
   empty_watches_ = 0;
+  expired_ = 0;
   backoff_.data_flowed();
   if (!older(data.resource_version, resource_version_)) resource_version_ = data.resource_version;
 }
@@ -235,7 +240,7 @@ void Reflector::on_watch_closed(const Watching& watching, TimePoint now, Reflect
     return;
   }
   out.actions.emplace_back(Restarted{RestartReason::kShort});
-  last_error_ = retry_error("ShortWatch", "the server ended the watch within a second");
+  last_error_ = retry_error("ShortWatch", "the server ended the watch within a second", 200);
   // Perhaps it means that our version is gone and does not say so.
   if (!watching.had_event && ++empty_watches_ >= kEmptyWatchLimit) {
     empty_watches_ = 0;
@@ -264,8 +269,23 @@ void Reflector::on_watch_failed(const Error& error, RestartReason reason, TimePo
   } else if (at_once) {
     start_watch(now, out);
   } else {
-    wait(delay_after(error), list ? std::optional(ListProgress{}) : std::nullopt, now);
+    Duration delay = delay_after(error);
+    if (reason == RestartReason::kExpired && ++expired_ == 1) delay = std::min(delay, soon());
+    wait(delay, list ? std::optional(ListProgress{}) : std::nullopt, now);
   }
+}
+
+// Jittered, for every watcher of the server is in the same case.
+Duration Reflector::soon() const {
+  return std::chrono::duration_cast<Duration>(options_.backoff.initial * (1.0 - 0.5 * random_()));
+}
+
+// Only what got no answer at all: a server that refuses, or asks for patience, has said what it wants.
+void Reflector::on_server_back(TimePoint now) {
+  auto* waiting = std::get_if<Waiting>(&state_);
+  const bool unanswered =
+      last_error_ && last_error_->cls == ErrorClass::kRetry && last_error_->http_status == 0;
+  if (waiting != nullptr && unanswered) waiting->until = std::min(waiting->until, now + soon());
 }
 
 void Reflector::on_tick(TimePoint now, ReflectorStep& out) {

@@ -15,6 +15,9 @@
 // Kubernetes 1.31 they are answered from the server's cache.
 // https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
 //
+// An expired version is no sign of trouble: after an API server has restarted, every watch's is. The first
+// list after it is made after the shortest delay; if that is followed by another, by the sequence of delays.
+//
 // Nevertheless a list older than what was seen is refused kStaleListLimit times in a row, which outlasts a
 // lagging replica; then history was rewound (etcd restored from a backup) and the list is the truth. Later
 // pages must be of the first one's version, as the API promises, or the list is made anew.
@@ -134,8 +137,9 @@ struct ReflectorInput {
     std::optional<Error> error;  // an ERROR event's, too; nothing: a clean EOF
   };
   struct Tick {};
-  std::uint64_t attempt = 0;  // which action this answers; without meaning for Start and Tick
-  std::variant<Start, PageListed, ListFailed, WatchOpened, WatchData, WatchEnded, Tick> what;
+  struct ServerIsBack {};     // somebody else's request was answered, after nobody's was
+  std::uint64_t attempt = 0;  // which action this answers; without meaning for Start, Tick and ServerIsBack
+  std::variant<Start, PageListed, ListFailed, WatchOpened, WatchData, WatchEnded, Tick, ServerIsBack> what;
 };
 
 class Reflector {
@@ -166,6 +170,7 @@ class Reflector {
   //              -> Listing     the version is gone, after a healthy spell
   //              -> Waiting     any other end, or silence; to list again if it never told anything
   //   Waiting    -> Listing, Connecting  the delay is over
+  //              -> Waiting     shorter, if it was for want of any answer and the server is back
   struct Idle {};
   struct Listing {
     std::uint64_t attempt = 0;
@@ -205,6 +210,7 @@ class Reflector {
   void start_watch(TimePoint now, ReflectorStep& out);
   void wait(Duration delay, std::optional<ListProgress> list, TimePoint now);
   Duration delay_after(const Error& error);
+  Duration soon() const;
 
   void on_page(const Listing& listing, const ReflectorInput::PageListed& page, TimePoint now,
                ReflectorStep& out);
@@ -215,6 +221,7 @@ class Reflector {
   void on_watch_closed(const Watching& watching, TimePoint now, ReflectorStep& out);
   void on_watch_failed(const Error& error, RestartReason reason, TimePoint now, ReflectorStep& out);
   void on_tick(TimePoint now, ReflectorStep& out);
+  void on_server_back(TimePoint now);
 
   ReflectorOptions options_;
   RandomSource random_;
@@ -225,6 +232,7 @@ class Reflector {
   std::optional<Error> last_error_;
   int stale_lists_ = 0;    // in a row
   int empty_watches_ = 0;  // in a row
+  int expired_ = 0;        // watches in a row whose version was gone
 };
 
 }  // namespace poolwarden::kube

@@ -67,6 +67,8 @@ std::string hold_reason(const Observation& seen) {
   switch (seen.hold) {
     case Hold::kBlind:
       return "CannotRead";
+    case Hold::kBehind:
+      return "CatchingUp";
     case Hold::kInvalidSpec:
       return "InvalidSpec";
     case Hold::kNoSelector:
@@ -82,6 +84,8 @@ std::string hold_cause(const Observation& seen) {
     case Hold::kBlind:
       return seen.snapshot->blind.empty() ? std::string{"pods or ConfigMaps cannot be read"}
                                           : fmt::format("{}", fmt::join(seen.snapshot->blind, "; "));
+    case Hold::kBehind:
+      return "the published list was made from newer pods than are known here";
     case Hold::kInvalidSpec:
       return fmt::format("{}", fmt::join(seen.problems, "; "));
     case Hold::kNoSelector:

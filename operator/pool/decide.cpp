@@ -19,6 +19,7 @@ Plan decide(const Snapshot& snapshot, api::Now now) {
     return plan;
   }
   const PublishedList list = publish_endpoints(seen, plan);
+  if (seen.hold == Hold::kBehind) return plan;  // for a moment: what status says of it would be out of date
   sync_replicas(seen, plan);
   const std::string service_note = keep_service(seen, plan);
   label_pods(seen, plan);

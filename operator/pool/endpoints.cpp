@@ -161,8 +161,9 @@ std::int32_t cut_to_size(api::EndpointSet& wanted, const api::ConfigMap* map) {
 // What is to be said of a pod that was on the list. The snapshot has all of them that there are.
 PodVerdict judge_listed(const Observation& seen, const api::Endpoint& endpoint) {
   const api::Pod* pod = seen.pod(endpoint.pod);
-  if (pod == nullptr || pod->uid != endpoint.uid)
-    return {.pod = nullptr, .reason = Withdrawal::kDeleted, .detail = "it is no longer there"};
+  const bool unknown = pod == nullptr || pod->uid != endpoint.uid;
+  if (unknown && seen.snapshot->pods_behind) return {};  // not there yet, for all we know
+  if (unknown) return {.pod = nullptr, .reason = Withdrawal::kDeleted, .detail = "it is no longer there"};
   const bool selectable = seen.hold == Hold::kNone;
   if (selectable && !seen.selector->matches(*pod->labels)) {
     return {.pod = pod,
@@ -243,7 +244,10 @@ void create_list(const Observation& seen, api::EndpointSet wanted, Plan& plan) {
     publish.changes = changes_between(seen, {}, wanted);
   }
   wanted.revision = next_revision(seen, 0);
-  publish.write = {.create = true, .resource_version = {}, .set = std::move(wanted)};
+  publish.write = {.create = true,
+                   .resource_version = {},
+                   .pods_version = snapshot.pods_version,
+                   .set = std::move(wanted)};
   plan.publish = std::move(publish);
 }
 
@@ -256,7 +260,12 @@ void patch_list(const Observation& seen, const Published& before, api::EndpointS
     publish.event = undone(seen.pool(), fmt::format("{} changed", fmt::join(before.edited, ", ")));
   }
   wanted.revision = next_revision(seen, revision_of(map, before.set));
-  publish.write = {.create = false, .resource_version = map.resource_version, .set = std::move(wanted)};
+  // What was taken out by older pods stays the list of the newer ones.
+  publish.write = {
+      .create = false,
+      .resource_version = map.resource_version,
+      .pods_version = seen.snapshot->pods_behind ? map.pods_version : seen.snapshot->pods_version,
+      .set = std::move(wanted)};
   plan.publish = std::move(publish);
 }
 

@@ -26,6 +26,7 @@ const api::LabelSelector* selector_in_force(const Snapshot& snapshot, TargetStat
 
 Hold hold_of(const Observation& seen) {
   if (!seen.snapshot->can_see) return Hold::kBlind;
+  if (seen.snapshot->pods_behind) return Hold::kBehind;
   if (!seen.problems.empty()) return Hold::kInvalidSpec;
   if (seen.selector == nullptr) return Hold::kNoSelector;
   return Hold::kNone;

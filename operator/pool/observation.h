@@ -15,6 +15,7 @@ namespace poolwarden::pool {
 enum class Hold : std::uint8_t {
   kNone,
   kBlind,        // pods or ConfigMaps cannot be read
+  kBehind,       // the list was made from newer pods than are known here
   kInvalidSpec,  // the pool says nothing usable
   kNoSelector,   // it has none of its own, and its target is not there to take it from
 };

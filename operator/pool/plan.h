@@ -33,6 +33,10 @@ struct Snapshot {
   // All pods of the namespace that match the pool's selector, or that a withdrawal took out of it this
   // very moment, sorted by name.
   std::vector<const api::Pod*> pods;
+  // Of the cache that `pods` are from. `pods_behind`: the published list was made from newer ones, by another
+  // operator before us. Then a pod we know may be unfit by now, and one we do not know may be there.
+  std::string pods_version;
+  bool pods_behind = false;
   const api::ConfigMap* config_map = nullptr;  // of the name the pool publishes under, whoever owns it
   // False while pods or ConfigMaps cannot be read (RBAC): then nothing is published, labelled or scaled and
   // only status says so, with `blind` naming what is missing and the fix.

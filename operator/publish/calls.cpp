@@ -86,6 +86,7 @@ kube::Call config_map(const api::InferencePool& pool, const api::ConfigMapWrite&
   json metadata = {{"labels", {{api::kPoolLabel, pool.name}, {api::kManagedByLabel, api::kManagedByValue}}},
                    {"annotations",
                     {{api::kRevisionAnnotation, std::to_string(wanted.set.revision)},
+                     {api::kPodsVersionAnnotation, wanted.pods_version},
                      {api::kTriggerTimeAnnotation, api::to_rfc3339_nanos(trigger)}}},
                    {"ownerReferences", json::array({api::to_json(owner(pool))})}};
   const std::string& name = pool.publish.config_map_name;

@@ -54,7 +54,7 @@ apiserver::FaultRule fault_rule(const Words& words) {
       rule.seconds = std::stod(value);
     } else if (key == "bytes") {
       rule.bytes = std::stoull(value);
-    } else {
+    } else if (key != "operator") {
       throw problem("no such option of a fault: " + key);
     }
   }
@@ -191,8 +191,13 @@ void ScenarioRun::add_pod_verbs() {
 }
 
 void ScenarioRun::add_fault_verbs() {
-  verbs_["fault"] = {3, 6, [this](const Words& w) {
+  verbs_["fault"] = {3, 7, [this](const Words& w) {
                        const auto rule = fault_rule(w);
+                       const Options given = options(w, 3);
+                       if (const auto one = given.find("operator"); one != given.end()) {
+                         op(one->second).network().faults.add(rule);
+                         return;
+                       }
                        if (operators_.empty()) op_or_new("a");  // a fault that waits for the start
                        for_each_op([&rule](sim::SimOperator& each) { each.network().faults.add(rule); });
                      }};

@@ -175,6 +175,7 @@ const std::map<std::string, decltype(ReflectorInput::what)>& inputs() {
       {"end-shutdown", ReflectorInput::WatchEnded{error_of(ErrorClass::kShutdown)}},
       {"tick-early", ReflectorInput::Tick{}},
       {"tick-due", ReflectorInput::Tick{}},
+      {"server-back", ReflectorInput::ServerIsBack{}},
   };
   return all;
 }
@@ -194,7 +195,7 @@ struct Row {
 
 const Row kRows[] = {
     {"idle", "start", "listing page 1", "list ."},
-    {"idle", LIST_INPUTS " " WATCH_INPUTS " tick-early tick-due", "idle", "."},
+    {"idle", LIST_INPUTS " " WATCH_INPUTS " tick-early tick-due server-back", "idle", "."},
 
     {"listing", "page page-stale", "connecting", "watch(PAGE) +swap in"},
     {"listing", "page-more", "listing page 2", "list(tok2) +stage"},
@@ -204,7 +205,7 @@ const Row kRows[] = {
     {"listing", "list-not-found list-unreadable", "waiting 0.25s to list page 1",
      "restarted(failed) +drop stage"},
     {"listing", "tick-due", "waiting 0.25s to list page 1", "restarted(lost) ."},
-    {"listing", "start " WATCH_INPUTS " tick-early", "listing page 1", "."},
+    {"listing", "start " WATCH_INPUTS " tick-early server-back", "listing page 1", "."},
 
     {"listing page 2", "page", "connecting", "watch(110) +swap in"},
     {"listing page 2", "page-stale", "waiting 0.25s to list page 1", "restarted(stale) +drop stage"},
@@ -215,7 +216,7 @@ const Row kRows[] = {
     {"listing page 2", "list-not-found list-unreadable", "waiting 0.25s to list page 1",
      "restarted(failed) +drop stage"},
     {"listing page 2", "tick-due", "waiting 0.25s to list page 2", "restarted(lost) ."},
-    {"listing page 2", "start " WATCH_INPUTS " tick-early", "listing page 2", "."},
+    {"listing page 2", "start " WATCH_INPUTS " tick-early server-back", "listing page 2", "."},
 
     {"relisting", "page", "connecting", "watch(110) +swap in"},
     {"relisting", "page-stale", "waiting 0.5s to list page 1", "restarted(stale) +drop stage"},
@@ -226,7 +227,7 @@ const Row kRows[] = {
     {"relisting", "list-not-found list-unreadable", "waiting 0.5s to list page 1",
      "restarted(failed) +drop stage"},
     {"relisting", "tick-due", "waiting 0.5s to list page 1", "restarted(lost) ."},
-    {"relisting", "start " WATCH_INPUTS " tick-early", "listing page 1", "."},
+    {"relisting", "start " WATCH_INPUTS " tick-early server-back", "listing page 1", "."},
 
     {"connecting", "opened", "watching, no event", "."},
     {"connecting", "bytes", "watching, no event", "+apply"},
@@ -237,7 +238,7 @@ const Row kRows[] = {
     {"connecting", "end-not-found end-bad-request", "waiting 0.25s to list page 1",
      "cancel restarted(failed) ."},
     {"connecting", "tick-due", "waiting 0.25s to watch", "cancel restarted(lost) ."},
-    {"connecting", "start " LIST_INPUTS " tick-early", "connecting", "."},
+    {"connecting", "start " LIST_INPUTS " tick-early server-back", "connecting", "."},
 
     {"just opened", "opened", "watching, no event", "."},
     {"just opened", "bytes", "watching, no event", "+apply"},
@@ -249,7 +250,7 @@ const Row kRows[] = {
     {"just opened", "end-not-found end-bad-request", "waiting 0.25s to list page 1",
      "cancel restarted(failed) ."},
     {"just opened", "tick-due", "waiting 0.25s to list page 1", "cancel restarted(lost) ."},
-    {"just opened", "start " LIST_INPUTS " tick-early", "watching, no event", "."},
+    {"just opened", "start " LIST_INPUTS " tick-early server-back", "watching, no event", "."},
 
     {"just watching", "opened", "watching", "."},
     {"just watching", "bytes event event-old", "watching", "+apply"},
@@ -260,7 +261,7 @@ const Row kRows[] = {
     {"just watching", "end-not-found end-bad-request", "waiting 0.25s to list page 1",
      "cancel restarted(failed) ."},
     {"just watching", "tick-due", "connecting", "cancel restarted(lost) watch(105) ."},
-    {"just watching", "start " LIST_INPUTS " tick-early", "watching", "."},
+    {"just watching", "start " LIST_INPUTS " tick-early server-back", "watching", "."},
 
     {"watching", "opened", "watching", "."},
     {"watching", "bytes event event-old", "watching", "+apply"},
@@ -270,16 +271,17 @@ const Row kRows[] = {
     {"watching", "end-forbidden", "waiting 30s to watch", "cancel restarted(forbidden) ."},
     {"watching", "end-not-found end-bad-request", "listing page 1", "cancel restarted(failed) list ."},
     {"watching", "tick-due", "connecting", "cancel restarted(lost) watch(105) ."},
-    {"watching", "start " LIST_INPUTS " tick-early", "watching", "."},
+    {"watching", "start " LIST_INPUTS " tick-early server-back", "watching", "."},
 
     {"waiting to list", "tick-due", "listing page 1", "list ."},
-    {"waiting to list", "start " LIST_INPUTS " " WATCH_INPUTS " tick-early", "waiting 0.25s to list page 1",
-     "."},
+    {"waiting to list", "start " LIST_INPUTS " " WATCH_INPUTS " tick-early server-back",
+     "waiting 0.25s to list page 1", "."},
     {"waiting for page 2", "tick-due", "listing page 2", "list(tok) ."},
-    {"waiting for page 2", "start " LIST_INPUTS " " WATCH_INPUTS " tick-early",
+    {"waiting for page 2", "start " LIST_INPUTS " " WATCH_INPUTS " tick-early server-back",
      "waiting 0.25s to list page 2", "."},
     {"waiting to watch", "tick-due", "connecting", "watch(100) ."},
-    {"waiting to watch", "start " LIST_INPUTS " " WATCH_INPUTS " tick-early", "waiting 0.25s to watch", "."},
+    {"waiting to watch", "start " LIST_INPUTS " " WATCH_INPUTS " tick-early server-back",
+     "waiting 0.25s to watch", "."},
 };
 
 std::vector<std::string> words(const std::string& text) {
@@ -320,7 +322,8 @@ TEST(ReflectorTable, AnAnswerToASupersededAttemptChangesNothing) {
   for (const char* state : kStates) {
     for (const auto& [name, what] : inputs()) {
       if (std::holds_alternative<ReflectorInput::Start>(what) ||
-          std::holds_alternative<ReflectorInput::Tick>(what)) {
+          std::holds_alternative<ReflectorInput::Tick>(what) ||
+          std::holds_alternative<ReflectorInput::ServerIsBack>(what)) {
         continue;
       }
       SCOPED_TRACE(fmt::format("{} <- {}", state, name));
@@ -401,6 +404,40 @@ TEST(Reflector, AListThatSucceedsDoesNotResetTheBackoffOfAWatchThatDoesNot) {
     m.page("100");
   }
   EXPECT_THAT(delays, ElementsAre(0.25, 0.5, 1, 2, 4, 8, 16, 30));
+}
+
+TEST(Reflector, AfterAnOutageAllIsSoonWell) {
+  Machine m = in_state("watching");
+  for (int i = 0; i < 8; ++i) {
+    m.ended(error_of(ErrorClass::kRetry));
+    m.due();
+  }
+  m.ended(error_of(ErrorClass::kRetry));
+  EXPECT_EQ(m.state(), "waiting 30s to watch");
+  EXPECT_EQ(m.step(ReflectorInput::ServerIsBack{}), ".");
+  EXPECT_EQ(m.state(), "waiting 0.25s to watch");
+  EXPECT_EQ(m.due(), "watch(105) .");
+  // A restarted server has no history: that is no reason for another half minute.
+  m.ended(error_of(ErrorClass::kRelist, 410));
+  EXPECT_EQ(m.state(), "waiting 0.25s to list page 1");
+  EXPECT_EQ(m.due(), "list .");
+  m.page("110");
+  m.ended(error_of(ErrorClass::kRelist, 410));
+  EXPECT_EQ(m.state(), "waiting 30s to list page 1") << "but a second time in a row it is";
+}
+
+TEST(Reflector, AServerThatIsBackHurriesNobodyItHasAnswered) {
+  for (const Error& error : {error_of(ErrorClass::kRetry, 500), error_of(ErrorClass::kForbidden, 403)}) {
+    Machine m = in_state("watching");
+    for (int i = 0; i < 8; ++i) {
+      m.ended(error);
+      m.due();
+    }
+    m.ended(error);
+    const std::string before = m.state();
+    m.step(ReflectorInput::ServerIsBack{});
+    EXPECT_EQ(m.state(), before);
+  }
 }
 
 TEST(Reflector, AnEventOnEachWatchThatEndsAtOnceDoesNotResetTheBackoff) {

@@ -282,6 +282,36 @@ TEST(Endpoints, FailStatic) {
   }
 }
 
+// Another operator, which led before, made the list from newer pods than ours.
+TEST(Endpoints, OlderPodsOverruleNoList) {
+  World world = settled();
+  world.config_map->pods_version = "120";
+  world.pods_behind = true;
+  world.pods.erase(world.pods.begin());                   // not there yet, for all we know
+  world.pods.push_back(ready_pod("vllm-z", "10.0.0.9"));  // and this one may have gone since
+  EXPECT_TRUE(world.decide().empty());
+}
+
+TEST(Endpoints, WhoIsSeenToGoLeavesAlsoByOlderPods) {
+  World world = settled();
+  world.config_map->pods_version = "120";
+  world.pods_behind = true;
+  world.pods.front().deletion_timestamp.emplace();
+  const Plan plan = world.decide();
+  ASSERT_TRUE(plan.publish);
+  EXPECT_EQ(plan.publish->write.set.endpoints.size(), 1U);
+  EXPECT_EQ(plan.publish->write.pods_version, "120") << "the rest of it is still that of the newer ones";
+  EXPECT_FALSE(plan.status || plan.scale_target || !plan.pod_labels.empty());
+}
+
+TEST(Endpoints, AListSaysWhichPodsItWasMadeFrom) {
+  World world = settled();
+  world.pods.pop_back();
+  EXPECT_EQ(world.decide().publish->write.pods_version, "100");
+  world.config_map.reset();
+  EXPECT_EQ(world.decide().publish->write.pods_version, "100");
+}
+
 struct HeldPodRow {
   const char* situation;
   std::function<void(World&)> change;  // of pod vllm-a

@@ -81,6 +81,8 @@ Plan World::decide(std::int64_t second) const {
       return found == nodes.end() ? nullptr : &found->second;
     };
   }
+  snapshot.pods_version = pods_version;
+  snapshot.pods_behind = pods_behind;
   snapshot.pool_autoscalers = pool_autoscalers;
   snapshot.target_autoscalers = target_autoscalers;
   snapshot.overlapping_pools = overlapping_pools;

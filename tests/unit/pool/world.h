@@ -34,6 +34,8 @@ struct World {
   bool nodes_readable = true;
   bool can_see = true;
   std::vector<std::string> blind;
+  std::string pods_version = "100";
+  bool pods_behind = false;
   std::vector<std::string> pool_autoscalers;
   std::vector<std::string> target_autoscalers;
   std::vector<std::string> overlapping_pools;

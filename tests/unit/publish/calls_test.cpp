@@ -52,6 +52,7 @@ void expect_call(const kube::Call& call, kube::Verb verb, const kube::ResourceTy
 TEST(ConfigMapCall, CreatesTheWholeObject) {
   auto wanted = list_write();
   wanted.create = true;
+  wanted.pods_version = "4711";
   const kube::Call call = config_map(pool(), wanted, kTrigger);
   expect_call(call, kube::Verb::kCreate, kube::kConfigMaps, "");
   const json expected = {
@@ -62,6 +63,7 @@ TEST(ConfigMapCall, CreatesTheWholeObject) {
         {"labels", {{"poolwarden.io/pool", "vllm"}, {"app.kubernetes.io/managed-by", "poolwarden"}}},
         {"annotations",
          {{"poolwarden.io/revision", "7"},
+          {"poolwarden.io/pods-resource-version", "4711"},
           {"endpoints.kubernetes.io/last-change-trigger-time", "2026-01-02T03:04:05.000000009Z"}}},
         {"ownerReferences", kOwners}}},
       {"data",
@@ -87,10 +89,12 @@ TEST(ConfigMapCall, PatchesWithThePreconditionAndReassertsWhatIsOurs) {
 TEST(ConfigMapCall, IsReadBackByTheCodec) {
   auto wanted = list_write();
   wanted.create = true;
+  wanted.pods_version = "4711";
   const auto read = api::ConfigMapCodec::from_json(json::parse(config_map(pool(), wanted, kTrigger).body));
   EXPECT_EQ(read.endpoints_json, api::to_canonical_json(wanted.set));
   EXPECT_EQ(read.endpoints_text, api::to_text(wanted.set));
   EXPECT_EQ(read.revision, "7");
+  EXPECT_EQ(read.pods_version, "4711");
   ASSERT_EQ(read.owners.size(), 1U);
   EXPECT_EQ(read.owners[0].uid, "pool-uid");
   EXPECT_TRUE(read.owners[0].controller);
