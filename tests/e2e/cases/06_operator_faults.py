@@ -117,12 +117,17 @@ class OperatorFaults(Case):
         answers = len(self.clients.answers)
         cluster.component("stop", "apiserver")
         self.addCleanup(start_api_server)
+        # As where it elects a leader: it ends when it cannot renew its Lease, and gives every node a new term when it
+        # is back. One that goes on would mark all nodes, and all their pods, not ready at once.
+        cluster.component("stop", "controller-manager")
+        self.addCleanup(start, "controller-manager")
         time.sleep(AWAY_SECONDS)
         self.assertGreater(len(self.clients.answers), answers)
         cluster.component("start", "apiserver")
         began = time.monotonic()
         cluster.wait_api_server()
         self.figure("the API server needs", time.monotonic() - began, "s")
+        start("controller-manager")
         self.list_stayed()
         self.delete_and_measure("a replica deleted as it is back, off the list after")
         self.list_stayed_but_for_one()
@@ -195,12 +200,16 @@ class OperatorFaults(Case):
         return sum(status["restartCount"] for pod in operator.pods() for status in pod["status"]["containerStatuses"])
 
 
-def start_api_server() -> None:
+def start(component: str) -> None:
     """However the test ended: other cases follow."""
     try:
-        cluster.component("pid", "apiserver")
+        cluster.component("pid", component)
     except AssertionError:
-        cluster.component("start", "apiserver")
+        cluster.component("start", component)
+
+
+def start_api_server() -> None:
+    start("apiserver")
     cluster.wait_api_server()
 
 
