@@ -170,6 +170,7 @@ class Kubectl(Case):
         for kind, name in (("configmap", "vllm-endpoints"), ("service", "vllm")):
             kept = self.kube.get(kind, name)["metadata"]["annotations"]
             self.assertEqual(kept.get("example.com/owner"), "a-user", kind)
+        self.kube.wait_ready("app=vllm", 1)  # the other takes some seconds to go, and status tells of it
         before = self.settled()
         stays(lambda: self.versions() == before, "neither side writes against the other", 10)
         self.step("annotations of the user on the ConfigMap and the Service stay, and nobody writes any more")
