@@ -122,8 +122,8 @@ int run(const Options& options, const sigset_t& signals) {
   say(fmt::format("Uvicorn running on http://{}:{} (that is, vllm-sim in its place)", options.host, port));
   serve_until_asked(engine, signals);
 
-  say("Shutting down");
   draining = true;
+  say("Shutting down");
   if (options.shutdown_timeout_s > 0) finish_in_flight(options, engine, listener, signals);
   // Connections that are still open are cut by the end of the process, without an answer: so does vLLM's.
   ::_exit(0);
