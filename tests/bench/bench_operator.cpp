@@ -176,12 +176,10 @@ class Bench {
   }
 
   void fill() {
-    for (const auto& file : std::filesystem::directory_iterator(POOLWARDEN_CRDS)) {
-      server_->with_model([&](Model& model) {
-        const auto loaded = model.load(read_file(file.path().string()), std::chrono::system_clock::now());
-        if (!loaded) throw std::runtime_error(loaded.error());
-      });
-    }
+    server_->with_model([](Model& model) {
+      const auto loaded = model.load(read_file(POOLWARDEN_CRD), std::chrono::system_clock::now());
+      if (!loaded) throw std::runtime_error(loaded.error());
+    });
     for (int node = 0; node < poolwarden::bench::kNodes; ++node) {
       nlohmann::json object = poolwarden::bench::node_object(node);
       object["metadata"].erase("uid");
