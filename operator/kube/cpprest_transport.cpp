@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstring>
 #include <deque>
 #include <mutex>
 #include <netinet/in.h>
@@ -269,9 +270,14 @@ http::http_request to_cpprest(const HttpRequest& request, const Credential& cred
   }
   // cpprestsdk sends a request again by itself, whatever its method, when a kept-alive connection turns out
   // closed. It does not if it cannot rewind the body.
+  //
+  // Nothing here may be waited for: the tasks that putn() and close() return are finished on the threads that
+  // this runs on, and once all of them wait nobody is left to finish anything. alloc() and commit() are done
+  // when they return, and so is all of close() but its task.
   concurrency::streams::producer_consumer_buffer<std::uint8_t> body;
-  body.putn_nocopy(reinterpret_cast<const std::uint8_t*>(request.body.data()), request.body.size()).wait();
-  body.close(std::ios_base::out).wait();
+  std::memcpy(body.alloc(request.body.size()), request.body.data(), request.body.size());
+  body.commit(request.body.size());
+  body.close(std::ios_base::out);
   out.set_body(body.create_istream(), request.body.size(), request.content_type);
   return out;
 }

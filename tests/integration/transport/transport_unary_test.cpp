@@ -251,6 +251,25 @@ TEST(TransportUnary, ManyAtOnceKeepToTheirConnectionsAndAllComeBack) {
   EXPECT_LE(server.most_at_once(), 2 * 8) << "at most one being given back for each in use";
 }
 
+// Once every thread of the library waited for a task that only one of those threads could have finished.
+TEST(TransportUnary, AStormOfBodiesThatMayNotBeRepeatedBlocksNobody) {
+  HttpsServer server(localhost_server(), [&](ServerConnection& connection, const ServerRequest& request) {
+    connection.reply(201, request.body);
+  });
+  const auto transport = transport_to(access_to(server.port()));
+  std::vector<std::future<Answer>> answers;
+  answers.reserve(400);
+  for (int i = 0; i < 400; ++i) {
+    answers.push_back(Caller().send(*transport, patch_request(std::to_string(i), false)));
+  }
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    ASSERT_EQ(answers[i].wait_for(kLong), std::future_status::ready);
+    const Answer answer = answers[i].get();
+    ASSERT_TRUE(answer) << failure_text(answer);
+    EXPECT_EQ(answer->body, std::to_string(i));
+  }
+}
+
 TEST(TransportUnary, ACallThatWaitsForAConnectionHasItsDeadlineToo) {
   HttpsServer server(localhost_server(), [&](ServerConnection& connection, const ServerRequest&) {
     connection.pause(1s);
