@@ -30,11 +30,13 @@ kube::Lane lane_of(const PoolRecord& record, const kube::Delta<api::Pod>& delta)
 }
 
 bool is_refused(const std::optional<kube::Error>& error) {
-  return error && (error->cls == kube::ErrorClass::kForbidden || error->is_not_found());
+  return error && error->is_out_of_reach();
 }
 
-bool same_for_pools(const api::Deployment& a, const api::Deployment& b) {
-  api::Deployment copy = a;
+// Of the fields that are read; what was written else (a controller's status) leads to nothing new.
+template <class Object>
+bool same_but_for_version(const Object& a, const Object& b) {
+  Object copy = a;
   copy.resource_version = b.resource_version;
   return copy == b;
 }
@@ -283,7 +285,7 @@ void OperatorCore::changed(const kube::Delta<api::Deployment>& delta, api::Now n
   const auto& object = delta.after ? delta.after : delta.before;
   const kube::ObjectKey key{object->ns, object->name};
   ledger_.changed({Written::kTarget, key});
-  if (delta.before && delta.after && same_for_pools(*delta.before, *delta.after)) return;
+  if (delta.before && delta.after && same_but_for_version(*delta.before, *delta.after)) return;
   for (PoolRecord* record :
        table_.in_namespace(key.ns, [&](const PoolRecord& r) { return r.target == key.name; })) {
     const auto pool = pools_.store().find(record->key);
@@ -324,12 +326,7 @@ void OperatorCore::changed(const kube::Delta<api::Node>& delta, api::Now now) {
 }
 
 void OperatorCore::changed(const kube::Delta<api::Autoscaler>& delta, api::Now now) {
-  const auto same = [&] {
-    api::Autoscaler before = *delta.before;
-    before.resource_version = delta.after->resource_version;
-    return before == *delta.after;
-  };
-  if (delta.before && delta.after && same()) return;  // its status, every few seconds
+  if (delta.before && delta.after && same_but_for_version(*delta.before, *delta.after)) return;
   mark_namespace((delta.after ? delta.after : delta.before)->ns, now);
 }
 

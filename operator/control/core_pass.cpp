@@ -73,7 +73,7 @@ const api::Node kUnseenNode{};
 template <class T>
 bool refused(const kube::Informer<T>& informer) {
   const auto error = informer.last_error();
-  return error && (error->cls == kube::ErrorClass::kForbidden || error->is_not_found());
+  return error && error->is_out_of_reach();
 }
 
 // Known, or known to be out of reach until a person acts.
@@ -270,8 +270,9 @@ void OperatorCore::publish(PoolRecord& record, const api::InferencePool& pool, p
                            Effects& out) {
   if (plan.synced_replicas) record.synced_replicas = plan.synced_replicas;
   if (!plan.publish) {
-    // All events so far are accounted for: the list says what they lead to.
-    record.seen.clear();
+    // All events so far are accounted for: the list says what they lead to. Not so while it is left alone
+    // because our pods are behind it: then they are yet to lead to something.
+    if (!record.behind_since) record.seen.clear();
     return;
   }
   kube::TimePoint first_seen = now.mono;

@@ -34,6 +34,8 @@ struct Error {
   std::optional<std::chrono::milliseconds> retry_after;  // the server asked for this delay
 
   bool is_not_found() const { return cls == ErrorClass::kNotFound; }
+  // Not allowed, or no such resource here: the same again until a person acts.
+  bool is_out_of_reach() const { return cls == ErrorClass::kForbidden || is_not_found(); }
   bool already_exists() const { return cls == ErrorClass::kConflict && reason == "AlreadyExists"; }
 };
 
