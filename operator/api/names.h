@@ -21,6 +21,17 @@ inline constexpr std::string_view kReadyEndpointsLabel = "poolwarden.io/ready-en
 inline constexpr std::string_view kHealthLabel = "poolwarden.io/health";
 inline constexpr std::string_view kZoneLabel = "topology.kubernetes.io/zone";
 
+// On a pod that drains; see docs/drain.md.
+inline constexpr std::string_view kDrainStartedAnnotation = "poolwarden.io/drain-started";  // RFC 3339
+inline constexpr std::string_view kDrainReasonAnnotation = "poolwarden.io/drain-reason";
+inline constexpr std::string_view kDrainRequestAnnotation = "poolwarden.io/drain";  // a person's; read only
+inline constexpr std::string_view kSavedCostAnnotation = "poolwarden.io/saved-deletion-cost";
+// https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#pod-deletion-cost
+inline constexpr std::string_view kDeletionCostAnnotation = "controller.kubernetes.io/pod-deletion-cost";
+inline constexpr std::string_view kLowestDeletionCost = "-2147483648";
+// Of the ValidatingAdmissionPolicy and of its binding.
+inline constexpr std::string_view kGateName = "poolwarden-drain-gate";
+
 // Of the pods that a list was made from: nobody whose own pods are older may overrule it.
 inline constexpr std::string_view kPodsVersionAnnotation = "poolwarden.io/pods-resource-version";
 inline constexpr std::string_view kRevisionAnnotation = "poolwarden.io/revision";
@@ -61,6 +72,10 @@ inline constexpr std::string_view kAdoptedReplicas = "AdoptedReplicas";
 inline constexpr std::string_view kPublishFailed = "PublishFailed";
 inline constexpr std::string_view kOverwriteUndone = "OverwriteUndone";
 inline constexpr std::string_view kDegraded = "Degraded";
+inline constexpr std::string_view kDrainStarted = "DrainStarted";
+inline constexpr std::string_view kDrainCompleted = "DrainCompleted";
+inline constexpr std::string_view kDrainTimedOut = "DrainTimedOut";
+inline constexpr std::string_view kDrainCancelled = "DrainCancelled";
 }  // namespace event
 
 }  // namespace poolwarden::api
