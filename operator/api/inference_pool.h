@@ -27,6 +27,19 @@ struct PublishSpec {
   bool operator==(const PublishSpec&) const = default;
 };
 
+// Whose metrics say how many requests a replica has in flight. kCustom: EngineSpec names them.
+enum class EngineType { kVllm, kSglang, kTrtllm, kCustom };
+
+struct EngineSpec {
+  EngineType type = EngineType::kVllm;
+  std::optional<std::int32_t> metrics_port;  // absent: every target port
+  std::string metrics_path = "/metrics";
+  std::vector<std::string> in_flight_metrics;  // kCustom only: their sum is what is in flight
+  std::string cache_usage_metric;              // kCustom only; may be empty
+
+  bool operator==(const EngineSpec&) const = default;
+};
+
 struct EndpointStatus {
   std::string pod;
   std::string ip;
@@ -67,6 +80,7 @@ struct InferencePool : Identity {
   std::optional<LabelSelector> selector;
   std::vector<EndpointPort> target_ports;
   PublishSpec publish;
+  EngineSpec engine;
 
   PoolStatus status;
 };
