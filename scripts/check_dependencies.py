@@ -16,10 +16,11 @@ ALLOWED = {
     "api": set(),
     "kube": set(),
     "telemetry": set(),
+    "engine": {"api", "kube"},
     "pool": {"api"},
     "publish": {"api", "kube"},
     "gateway": {"api", "kube", "telemetry"},
-    "control": {"api", "kube", "pool", "publish", "telemetry"},
+    "control": {"api", "engine", "kube", "pool", "publish", "telemetry"},
 }
 # cpprestsdk is no longer developed: it stays where it can be replaced, in one file behind kube/transport.h.
 CPPREST_HOME = "operator/kube/cpprest_transport.cpp"

@@ -1,0 +1,159 @@
+#include "engine/load.h"
+
+#include <cmath>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace poolwarden::engine {
+namespace {
+
+// vLLM, v1/metrics/loggers.py: the two gauges are there from the start, one sample for each "engine", unless
+// no statistics are logged; "waiting" counts deferred requests too. num_requests_swapped went with V0
+// (vllm-project/vllm#14136); the cache's share had gpu_ in its name before (#18354, #29330).
+EngineMetrics vllm() {
+  return {{"vllm:num_requests_running", "vllm:num_requests_waiting"},
+          {"vllm:num_requests_swapped"},
+          {"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"},
+          "vLLM has them unless it runs with --disable-log-stats"};
+}
+
+// SGLang, srt/observability/metrics_collector.py and
+// https://docs.sglang.io/references/production_metrics.html. A request that waits for its grammar, or in a
+// queue of disaggregated serving, is in none of the two that all versions have; the prefill's first queue has
+// had two names.
+EngineMetrics sglang() {
+  return {{"sglang:num_running_reqs", "sglang:num_queue_reqs"},
+          {"sglang:num_grammar_queue_reqs", "sglang:num_prefill_prealloc_queue_reqs",
+           "sglang:num_prefill_bootstrap_queue_reqs", "sglang:num_prefill_inflight_queue_reqs",
+           "sglang:num_decode_prealloc_queue_reqs", "sglang:num_decode_transfer_queue_reqs"},
+          {"sglang:token_usage"},
+          "SGLang has them with --enable-metrics"};
+}
+
+// TensorRT-LLM, tensorrt_llm/metrics/collector.py. /metrics is JSON there, and there is nothing before the
+// first request has been served.
+EngineMetrics trtllm() {
+  return {
+      {"trtllm_num_requests_running", "trtllm_num_requests_waiting"},
+      {},
+      {"trtllm_kv_cache_utilization"},
+      "trtllm-serve has them at /prometheus/metrics (spec.engine.metricsPath), with return_perf_metrics and "
+      "enable_iter_perf_stats, once it has served a request"};
+}
+
+bool possible(double value) {
+  return std::isfinite(value) && value >= 0;
+}
+
+}  // namespace
+
+EngineMetrics metrics_of(const api::EngineSpec& engine) {
+  switch (engine.type) {
+    case api::EngineType::kVllm:
+      return vllm();
+    case api::EngineType::kSglang:
+      return sglang();
+    case api::EngineType::kTrtllm:
+      return trtllm();
+    case api::EngineType::kCustom:
+      break;
+  }
+  EngineMetrics custom{engine.in_flight_metrics, {}, {}, "spec.engine.inFlightMetrics asks for it"};
+  if (!engine.cache_usage_metric.empty()) {
+    custom.cache_usage.push_back(engine.cache_usage_metric);
+  }
+  return custom;
+}
+
+LoadText::LoadText(const EngineMetrics& metrics)
+    : hint_(metrics.hint),
+      required_(sums_of(metrics.in_flight)),
+      optional_(sums_of(metrics.in_flight_where_known)),
+      cache_(sums_of(metrics.cache_usage)),
+      text_([this](std::string_view name, double value) { add(name, value); }) {}
+
+std::vector<LoadText::Sum> LoadText::sums_of(const std::vector<std::string>& names) {
+  std::vector<Sum> sums;
+  sums.reserve(names.size());
+  for (const std::string& name : names) {
+    sums.push_back({name, 0, 0, std::nullopt});
+  }
+  return sums;
+}
+
+void LoadText::add(std::string_view name, double value) {
+  for (auto* sums : {&required_, &optional_, &cache_}) {
+    for (Sum& sum : *sums) {
+      if (sum.name != name) {
+        continue;
+      }
+      ++sum.samples;
+      sum.sum += value;
+      if (!sum.impossible && !possible(value)) {
+        sum.impossible = value;
+      }
+    }
+  }
+}
+
+tl::expected<Load, std::string> LoadText::finish() const {
+  if (auto whole = text_.finish(); !whole) {
+    return tl::unexpected(std::move(whole.error()));
+  }
+  if (required_.empty()) {
+    return tl::unexpected(std::string("spec.engine.inFlightMetrics names no metric"));
+  }
+  Load load;
+  for (const auto* sums : {&required_, &optional_}) {
+    for (const Sum& sum : *sums) {
+      if (sum.samples == 0 && sums == &required_) {
+        return tl::unexpected(fmt::format("{} is not among the metrics ({})", sum.name, hint_));
+      }
+      if (sum.impossible) {
+        return tl::unexpected(
+            fmt::format("{} is {}, which is no number of requests", sum.name, *sum.impossible));
+      }
+      load.in_flight += sum.sum;
+    }
+  }
+  if (!possible(load.in_flight)) {
+    return tl::unexpected(std::string("the numbers of requests add up to no number"));
+  }
+  // The mean: ranks have caches of one size, so that this is the share of all that the replica keeps. Without
+  // it, or with nonsense in it, the load is known all the same: it only tells which of two idle ones is
+  // colder.
+  for (const Sum& sum : cache_) {
+    if (sum.samples > 0) {
+      const double mean = sum.sum / static_cast<double>(sum.samples);
+      if (!sum.impossible && possible(mean)) {
+        load.cache_usage = mean;
+      }
+      break;
+    }
+  }
+  return load;
+}
+
+tl::expected<Load, std::string> read_load(std::string_view body, const EngineMetrics& metrics) {
+  LoadText text(metrics);
+  text.feed(body);
+  return text.finish();
+}
+
+Load load_of_all(const std::vector<Load>& ports) {
+  Load all;
+  double cache = 0;
+  bool all_know = true;
+  for (const Load& port : ports) {
+    all.in_flight += port.in_flight;
+    all_know = all_know && port.cache_usage.has_value();
+    cache += port.cache_usage.value_or(0);
+  }
+  if (all_know) {
+    all.cache_usage = cache / static_cast<double>(ports.size());
+  }
+  return all;
+}
+
+}  // namespace poolwarden::engine

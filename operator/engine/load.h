@@ -1,0 +1,75 @@
+// How busy an inference engine is, out of what it says at /metrics.
+//
+// Absence is never idleness: where one of the names that must be there is missing, or says what no count of
+// requests can be (negative, NaN, infinite), or where the text is broken or cut off, the load is unknown,
+// with the reason for a person. Pure; values only, but for LoadText, which is owned and used by one thread.
+#pragma once
+
+#include "api/inference_pool.h"
+#include "engine/metrics_text.h"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+namespace poolwarden::engine {
+
+// Names of metrics, in full. Of each, all samples count, whatever their labels: data-parallel ranks and
+// served models each have one of their own.
+struct EngineMetrics {
+  std::vector<std::string> in_flight;              // all must be there; their sum is what is in flight
+  std::vector<std::string> in_flight_where_known;  // added to it by the versions that have them
+  std::vector<std::string> cache_usage;            // the first that is there says it; none need be
+  std::string
+      hint;  // for a person who wonders why one is missing: what must be switched on, or where to look
+
+  bool operator==(const EngineMetrics&) const = default;
+};
+
+EngineMetrics metrics_of(const api::EngineSpec& engine);
+
+struct Load {
+  double in_flight = 0;               // requests running or waiting; a sum of finite numbers >= 0
+  std::optional<double> cache_usage;  // share of the KV cache that is in use, 0 to 1
+
+  bool operator==(const Load&) const = default;
+};
+
+// The load that one document tells, read as it arrives.
+class LoadText {
+ public:
+  explicit LoadText(const EngineMetrics& metrics);
+  LoadText(const LoadText&) = delete;
+  LoadText& operator=(const LoadText&) = delete;
+
+  void feed(std::string_view piece) { text_.feed(piece); }
+  tl::expected<Load, std::string> finish() const;
+
+ private:
+  // Of the samples of one name.
+  struct Sum {
+    std::string name;
+    std::size_t samples = 0;
+    double sum = 0;
+    std::optional<double> impossible;  // the first that can be no count and no share
+  };
+  static std::vector<Sum> sums_of(const std::vector<std::string>& names);
+  void add(std::string_view name, double value);
+
+  const std::string hint_;
+  std::vector<Sum> required_;
+  std::vector<Sum> optional_;
+  std::vector<Sum> cache_;
+  MetricsText text_;
+};
+
+tl::expected<Load, std::string> read_load(std::string_view body, const EngineMetrics& metrics);
+
+// Of a replica that has several ports, one for each data-parallel rank. Precondition: at least one.
+Load load_of_all(const std::vector<Load>& ports);
+
+}  // namespace poolwarden::engine

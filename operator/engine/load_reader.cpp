@@ -1,0 +1,341 @@
+#include "engine/load_reader.h"
+
+#include "kube/user_agent.h"
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <fmt/format.h>
+
+namespace poolwarden::engine {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+using boost::system::error_code;
+using Answer = tl::expected<Load, std::string>;
+
+constexpr std::size_t kPiece = 16u << 10;     // of a body, read at once
+constexpr std::uint32_t kMaxHead = 8u << 10;  // status line and headers; also of trailers
+constexpr std::size_t kMaxPath = 2u << 10;    // none that is meant is longer
+constexpr int kPlainHttp = 11;                // HTTP/1.1, as Beast writes it
+
+// What a person is told of a connection that failed.
+std::string told(const error_code& error, std::size_t max_bytes) {
+  if (error == http::error::body_limit) {
+    return fmt::format("answered with more than {} bytes", max_bytes);
+  }
+  if (error == http::error::partial_message || error == http::error::end_of_stream ||
+      error == asio::error::eof || error == asio::error::connection_reset ||
+      error == asio::error::broken_pipe) {
+    return "ended the connection before its answer was complete";
+  }
+  if (error == asio::error::connection_refused) {
+    return "refused the connection";
+  }
+  if (error.category() == make_error_code(http::error::bad_version).category()) {
+    return fmt::format("did not answer in HTTP that can be read ({})", error.message());
+  }
+  return fmt::format("cannot be reached ({})", error.message());
+}
+
+// One read of one pod. Lives as long as one of its ports has not answered.
+struct Reading {
+  LoadRequest request;
+  LoadReader::Callback done;
+  std::vector<std::optional<Answer>> answers;  // as many as ports
+  std::size_t missing = 0;
+
+  void answer(std::size_t port, Answer answer) {
+    answers[port] = std::move(answer);
+    if (--missing == 0) {
+      done(together());
+    }
+  }
+
+ private:
+  Answer together() {
+    std::vector<Load> loads;
+    loads.reserve(answers.size());
+    for (const auto& answer : answers) {
+      if (!*answer) {
+        return *answer;
+      }
+      loads.push_back(**answer);
+    }
+    return load_of_all(loads);
+  }
+};
+
+// What is wrong with a request, before anyone is asked.
+std::optional<std::string> problem(const LoadRequest& request) {
+  error_code error;
+  asio::ip::make_address(request.ip, error);
+  if (error) {
+    return fmt::format("\"{}\" is no IP address", request.ip);
+  }
+  if (request.ports.empty()) {
+    return "there is no port to ask for metrics: set spec.engine.metricsPort or spec.targetPorts";
+  }
+  for (const std::int32_t port : request.ports) {
+    if (port < 1 || port > 65'535) {
+      return fmt::format("{} is no port: it must be 1 to 65535", port);
+    }
+  }
+  const std::string& path = request.path;
+  const auto printable = [](char c) { return c > ' ' && c <= '~'; };
+  if (!path.starts_with('/') || path.size() > kMaxPath || !std::all_of(path.begin(), path.end(), printable)) {
+    return fmt::format("spec.engine.metricsPath must begin with / and be at most {} characters of a URL",
+                       kMaxPath);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+// All of it happens on the one thread, but for the constructor, the destructor and the posting in read().
+class LoadReader::Impl {
+ public:
+  explicit Impl(LoadReaderOptions options)
+      : options_(options), work_(io_.get_executor()), thread_([this] { io_.run(); }) {}
+  ~Impl() {
+    asio::post(io_, [this] { stop(); });
+    thread_.join();
+  }
+
+  void read(LoadRequest request, Callback done) {
+    auto reading = std::make_shared<Reading>(Reading{std::move(request), std::move(done), {}, 0});
+    asio::post(io_, [this, reading] { begin(reading); });
+  }
+
+ private:
+  class Fetch;
+  void begin(const std::shared_ptr<Reading>& reading);
+  void stop();
+  void ended(Fetch& fetch);
+
+  const LoadReaderOptions options_;
+  asio::io_context io_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work_;
+  std::unordered_map<Fetch*, std::shared_ptr<Fetch>> connected_;  // at most max_connections
+  std::deque<std::shared_ptr<Fetch>> waiting_;                    // at most max_waiting
+  bool stopping_ = false;
+  std::thread thread_;  // last: it uses all of the above
+};
+
+// One port's answer on its way: waits for its turn, connects, asks, reads. finish() is the only way out,
+// once.
+class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
+ public:
+  Fetch(Impl& owner, std::shared_ptr<Reading> reading, std::size_t port)
+      : owner_(owner),
+        reading_(std::move(reading)),
+        port_(port),
+        endpoint_(asio::ip::make_address(reading_->request.ip),
+                  static_cast<std::uint16_t>(reading_->request.ports[port])),
+        socket_(owner.io_),
+        timer_(owner.io_),
+        text_(reading_->request.metrics) {}
+
+  void arm() {
+    timer_.expires_after(reading_->request.deadline);
+    timer_.async_wait([self = shared_from_this()](const error_code& error) {
+      if (!error) {
+        self->on_deadline();
+      }
+    });
+  }
+  void connect();
+  void cancel() { fail("was not read: the reader is being stopped"); }
+
+ private:
+  void on_deadline() {
+    fail(fmt::format(
+        "{} within {} ms",
+        piece_.empty() ? "had to wait for too many others and was not asked" : "gave no complete answer",
+        reading_->request.deadline.count()));
+  }
+  void ask();
+  void read_head();
+  void on_head();
+  void read_piece();
+  void on_piece(error_code error);
+  std::string address() const {
+    const auto ip = endpoint_.address();
+    return fmt::format(fmt::runtime(ip.is_v6() ? "[{}]:{}" : "{}:{}"), ip.to_string(), endpoint_.port());
+  }
+  std::string url() const { return fmt::format("http://{}{}", address(), reading_->request.path); }
+  void fail(const std::string& what) { finish(tl::unexpected(fmt::format("{} {}", url(), what))); }
+  void finish(Answer answer);
+  // A step of the exchange: `next` is called when it went well, and never after finish().
+  template <class Next>
+  auto then(Next next) {
+    return [self = shared_from_this(), next](const error_code& error, auto&&...) {
+      if (self->finished_) {
+        return;
+      }
+      if (error) {
+        return self->fail(told(error, self->owner_.options_.max_bytes));
+      }
+      next(*self);
+    };
+  }
+
+  Impl& owner_;
+  const std::shared_ptr<Reading> reading_;
+  const std::size_t port_;
+  const tcp::endpoint endpoint_;
+  tcp::socket socket_;
+  asio::steady_timer timer_;
+  http::request<http::empty_body> request_;
+  boost::beast::flat_buffer buffer_{kMaxHead + kPiece};
+  http::response_parser<http::buffer_body> parser_;
+  std::vector<char> piece_;  // empty until it is its turn
+  LoadText text_;
+  bool finished_ = false;
+};
+
+void LoadReader::Impl::Fetch::connect() {
+  piece_.resize(kPiece);
+  socket_.async_connect(endpoint_, then([](Fetch& fetch) { fetch.ask(); }));
+}
+
+void LoadReader::Impl::Fetch::ask() {
+  request_.version(kPlainHttp);
+  request_.method(http::verb::get);
+  request_.target(reading_->request.path);
+  request_.set(http::field::host, address());
+  request_.set(http::field::user_agent, std::string(kube::user_agent()));
+  request_.set(http::field::accept, "text/plain;version=0.0.4");
+  request_.set(http::field::connection, "close");
+  http::async_write(socket_, request_, then([](Fetch& fetch) { fetch.read_head(); }));
+}
+
+void LoadReader::Impl::Fetch::read_head() {
+  parser_.header_limit(kMaxHead);
+  parser_.body_limit(owner_.options_.max_bytes);
+  http::async_read_header(socket_, buffer_, parser_, then([](Fetch& fetch) { fetch.on_head(); }));
+}
+
+void LoadReader::Impl::Fetch::on_head() {
+  const unsigned status = parser_.get().result_int();
+  if (status == 200) {
+    return read_piece();
+  }
+  if (status >= 300 && status < 400) {
+    return fail(fmt::format("answered {}, a redirect, which is not followed", status));
+  }
+  const std::string& hint = reading_->request.metrics.hint;
+  fail(fmt::format("answered {}{}", status, status == 404 && !hint.empty() ? " (" + hint + ")" : ""));
+}
+
+void LoadReader::Impl::Fetch::read_piece() {
+  parser_.get().body() = {piece_.data(), piece_.size(), true};
+  http::async_read(
+      socket_, buffer_, parser_,
+      [self = shared_from_this()](const error_code& error, std::size_t) { self->on_piece(error); });
+}
+
+void LoadReader::Impl::Fetch::on_piece(error_code error) {
+  if (finished_) {
+    return;
+  }
+  if (error && error != http::error::need_buffer) {  // which only says that the piece is full
+    return fail(told(error, owner_.options_.max_bytes));
+  }
+  text_.feed({piece_.data(), piece_.size() - parser_.get().body().size});
+  if (!parser_.is_done()) {
+    return read_piece();
+  }
+  auto load = text_.finish();
+  if (!load) {
+    return finish(tl::unexpected(fmt::format("{}: {}", url(), load.error())));
+  }
+  finish(*load);
+}
+
+void LoadReader::Impl::Fetch::finish(Answer answer) {
+  if (finished_) {
+    return;
+  }
+  finished_ = true;
+  const auto self = shared_from_this();
+  timer_.cancel();
+  error_code ignored;
+  socket_.close(ignored);
+  owner_.ended(*this);
+  reading_->answer(port_, std::move(answer));
+}
+
+void LoadReader::Impl::begin(const std::shared_ptr<Reading>& reading) {
+  const auto refuse = [&](std::string why) { reading->done(tl::unexpected(std::move(why))); };
+  if (stopping_) {
+    return refuse("was not read: the reader is being stopped");
+  }
+  if (auto wrong = problem(reading->request)) {
+    return refuse(std::move(*wrong));
+  }
+  const std::size_t ports = reading->request.ports.size();
+  const std::size_t room =
+      options_.max_connections - connected_.size() + options_.max_waiting - waiting_.size();
+  if (ports > room) {
+    return refuse("the metrics were not read: too many engines are being read at once");
+  }
+  reading->answers.resize(ports);
+  reading->missing = ports;
+  for (std::size_t port = 0; port < ports; ++port) {
+    const auto fetch = std::make_shared<Fetch>(*this, reading, port);
+    fetch->arm();
+    if (connected_.size() < options_.max_connections) {
+      connected_.emplace(fetch.get(), fetch);
+      fetch->connect();
+    } else {
+      waiting_.push_back(fetch);
+    }
+  }
+}
+
+void LoadReader::Impl::ended(Fetch& fetch) {
+  if (connected_.erase(&fetch) == 0) {
+    std::erase_if(waiting_, [&](const auto& waiting) { return waiting.get() == &fetch; });
+  } else if (!waiting_.empty() && !stopping_) {
+    const auto next = std::move(waiting_.front());
+    waiting_.pop_front();
+    connected_.emplace(next.get(), next);
+    next->connect();
+  }
+}
+
+void LoadReader::Impl::stop() {
+  stopping_ = true;
+  std::vector<std::shared_ptr<Fetch>> live(waiting_.begin(), waiting_.end());
+  for (const auto& [key, fetch] : connected_) {
+    live.push_back(fetch);
+  }
+  for (const auto& fetch : live) {
+    fetch->cancel();
+  }
+  work_.reset();
+}
+
+LoadReader::LoadReader(LoadReaderOptions options) : impl_(std::make_unique<Impl>(options)) {}
+LoadReader::~LoadReader() = default;
+
+void LoadReader::read(LoadRequest request, Callback done) {
+  impl_->read(std::move(request), std::move(done));
+}
+
+}  // namespace poolwarden::engine

@@ -1,0 +1,64 @@
+// Asks the engines of a pod, over HTTP, how busy they are.
+//
+// A pod is asked at all its ports at once; its load is theirs together, and unknown as soon as one of them
+// cannot be read, with the address and the reason in words for a person. Whatever a pod does (refuse,
+// redirect, never answer, dribble, send gigabytes, send nonsense), a read ends by its deadline, and holds a
+// few KiB for each port: answers are read as they arrive (load.h), and nothing is believed that was not
+// complete.
+//
+// Each read makes connections of its own and closes them: a pod is asked about once a second and only while
+// it drains, and an engine that is told to stop should not have to wait for our idle connections. Boost.Beast
+// and not kube::Transport, because that trusts its server with the size of heads and chunks
+// (cpprest_transport.h) and cannot speak to IPv6 addresses.
+//
+// Threads: read() may be called from any and never blocks. Callbacks are made on the reader's one thread, one
+// after the other; they must be short and must not throw. Destroying the reader cancels what is under way and
+// returns when every callback has been made: do that on a thread of your own, never in a callback.
+#pragma once
+
+#include "engine/load.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+namespace poolwarden::engine {
+
+struct LoadRequest {
+  std::string ip;                   // v4 or v6, as in the pod's status
+  std::vector<std::int32_t> ports;  // all of them are asked
+  std::string path = "/metrics";
+  EngineMetrics metrics;
+  std::chrono::milliseconds deadline{2'000};  // of the whole read, its wait for a connection included
+};
+
+struct LoadReaderOptions {
+  std::size_t max_connections = 256;  // at once; further ports wait their turn
+  std::size_t max_waiting = 8'192;    // ports that wait; a read that would need more fails at once
+  std::size_t max_bytes = 4u << 20;   // of one answer
+};
+
+class LoadReader {
+ public:
+  using Callback = std::function<void(tl::expected<Load, std::string>)>;
+
+  explicit LoadReader(LoadReaderOptions options = {});
+  ~LoadReader();
+  LoadReader(const LoadReader&) = delete;
+  LoadReader& operator=(const LoadReader&) = delete;
+
+  // Exactly one callback, also for a request that makes no sense and after the destructor has begun.
+  void read(LoadRequest request, Callback done);
+
+ private:
+  class Impl;
+  const std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace poolwarden::engine

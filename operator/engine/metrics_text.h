@@ -1,0 +1,48 @@
+// Reads the Prometheus text exposition format, version 0.0.4, as it arrives: what an inference engine says of
+// itself at /metrics. Also takes what OpenMetrics adds to it (timestamps in seconds, exemplars, "# EOF").
+// https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+//
+// One line that is no metric spoils the whole document, as it does for Prometheus: the sample it should have
+// been may be the very one that was asked for. A last line without its newline has been cut off and spoils it
+// too. Comments, and with them types and help, are skipped unread; labels are skipped, but must be well
+// formed.
+//
+// The text is an untrusted pod's: whatever comes, nothing is thrown, and no more is held than one line.
+// Owned and used by one thread.
+#pragma once
+
+#include "kube/line_splitter.h"
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <tl/expected.hpp>
+
+namespace poolwarden::engine {
+
+class MetricsText {
+ public:
+  static constexpr std::size_t kMaxLine = 256u << 10;
+  // Called for each sample, in the order of the text, also for those before a line that spoils it. The name
+  // is valid for the call. The value may be anything that a double holds: NaN, infinite, negative.
+  using OnSample = std::function<void(std::string_view name, double value)>;
+
+  explicit MetricsText(OnSample on_sample);
+
+  // The pieces of the text in order, cut anywhere.
+  void feed(std::string_view piece);
+  // After the last piece: nothing, or what is wrong with the text, for a person.
+  tl::expected<void, std::string> finish() const;
+
+ private:
+  void take(std::string_view line);
+
+  const OnSample on_sample_;
+  kube::LineSplitter lines_{kMaxLine};
+  std::size_t lines_read_ = 0;  // that were not empty
+  std::string wrong_;           // with the first line that is no metric; empty as long as all are
+};
+
+}  // namespace poolwarden::engine
