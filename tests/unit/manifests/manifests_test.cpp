@@ -1,5 +1,7 @@
 // What users install says the same everywhere: manifests, chart, docs. (That it works, and that kustomize and
 // Helm render the same, is shown on a real Kubernetes: tests/e2e.)
+#include "api/names.h"
+
 #include <fstream>
 #include <map>
 #include <regex>
@@ -83,9 +85,12 @@ TEST(Rbac, EveryRuleIsDocumented) {
   EXPECT_EQ(granted, documented());
 }
 
-TEST(Rbac, OneNamespaceNeedsTheSameButNodes) {
+TEST(Rbac, OneNamespaceNeedsTheSameButWhatIsNoNamespaces) {
   Grants expected = granted_by("manifests/cluster/rbac.yaml");
-  EXPECT_EQ(expected.erase("core nodes list") + expected.erase("core nodes watch"), 2U);
+  for (const std::string what : {"core nodes", "admissionregistration.k8s.io validatingadmissionpolicies",
+                                 "admissionregistration.k8s.io validatingadmissionpolicybindings"}) {
+    EXPECT_EQ(expected.erase(what + " list") + expected.erase(what + " watch"), 2U) << what;
+  }
   EXPECT_EQ(granted_by("manifests/overlays/single-namespace/rbac.yaml"), expected);
 }
 
@@ -95,6 +100,31 @@ TEST(Rbac, ReadsNoSecretsAndDeletesNothing) {
     EXPECT_EQ(grant.find("secrets"), std::string::npos) << grant;
     EXPECT_EQ(grant.find('*'), std::string::npos) << grant;
   }
+}
+
+// The operator goes by these, and by nothing else, when it tells whether the gate stands.
+TEST(Gate, HasTheNamesThatTheOperatorKnows) {
+  const std::vector<YAML::Node> gate = YAML::LoadAll(read("manifests/gate/drain_gate.yaml"));
+  ASSERT_EQ(gate.size(), 2U);
+  EXPECT_EQ(gate[0]["kind"].as<std::string>(), "ValidatingAdmissionPolicy");
+  EXPECT_EQ(gate[1]["kind"].as<std::string>(), "ValidatingAdmissionPolicyBinding");
+  EXPECT_EQ(gate[0]["metadata"]["name"].as<std::string>(), api::kGateName);
+  EXPECT_EQ(gate[1]["metadata"]["name"].as<std::string>(), api::kGateName);
+  EXPECT_EQ(gate[1]["spec"]["policyName"].as<std::string>(), api::kGateName);
+  const YAML::Node label = gate[0]["spec"]["matchConstraints"]["objectSelector"]["matchExpressions"][0];
+  EXPECT_EQ(label["key"].as<std::string>(), api::kServingLabel);
+  EXPECT_THAT(label["values"].as<std::vector<std::string>>(),
+              testing::ElementsAre(api::serving::kTrue, api::serving::kDraining));
+  const auto message = gate[0]["spec"]["validations"][0]["messageExpression"].as<std::string>();
+  EXPECT_THAT(message, testing::HasSubstr(std::string{api::kDrainStartedAnnotation}));
+  EXPECT_THAT(message, testing::HasSubstr(std::string{api::kDrainReasonAnnotation}));
+}
+
+// `kubectl delete -k` goes from the top: nothing may be held that nobody is left to let go.
+TEST(Gate, GoesBeforeAllElse) {
+  const YAML::Node parts = YAML::Load(read("manifests/cluster/kustomization.yaml"));
+  EXPECT_EQ(parts["sortOptions"]["order"].as<std::string>(), "fifo");
+  EXPECT_EQ(parts["resources"][0].as<std::string>(), "../gate");
 }
 
 // name -> (expr, for)
