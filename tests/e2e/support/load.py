@@ -7,14 +7,16 @@
 An error is whatever a client would see as one: connection refused or cut, a status other than 200, an answer
 that is not complete (no finish_reason, no [DONE], fewer tokens than asked for), or silence for longer than
 the timeout. Nothing is tried again here: that is the gateway's part. stop() lets requests in flight end, and
-counts them.
+counts them; abandon() hangs up on them, and does not.
 """
 import dataclasses
 import http.client
 import json
+import socket
 import threading
 import time
 import urllib.parse
+from typing import Callable
 
 PROMPT = "The future of AI is"
 MODEL = "facebook/opt-125m"
@@ -70,11 +72,12 @@ def read_streamed(response: http.client.HTTPResponse, tokens: int) -> str:
 
 
 def complete(url: str, number: int = 1, prompt: str = PROMPT, tokens: int = 5, streamed: bool = False,
-             timeout: float = 120) -> Answer:
-    """One completion on a connection of its own."""
+             timeout: float = 120, opened: Callable[[http.client.HTTPConnection], None] = lambda _: None) -> Answer:
+    """One completion on a connection of its own, which opened() is told of."""
     address = urllib.parse.urlsplit(url)
     began, text, pod, error = time.monotonic(), "", "", ""
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=timeout)
+    opened(connection)
     try:
         body = json.dumps({"model": MODEL, "prompt": prompt, "max_tokens": tokens, "stream": streamed})
         connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
@@ -90,6 +93,14 @@ def complete(url: str, number: int = 1, prompt: str = PROMPT, tokens: int = 5, s
     return Answer(number, began, time.monotonic(), error, text, pod)
 
 
+def hang_up(connection: http.client.HTTPConnection) -> None:
+    try:
+        if connection.sock:
+            connection.sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # it has ended already
+
+
 class Load:
     """What NumberedStream and Clients share: answers as they come, counted under a lock."""
 
@@ -97,8 +108,9 @@ class Load:
         self.url, self.request = url, request
         self.answers: list[Answer] = []
         self.started = 0
-        self.lock, self.stopping = threading.Lock(), threading.Event()
+        self.lock, self.stopping, self.hung_up = threading.Lock(), threading.Event(), threading.Event()
         self.threads: list[threading.Thread] = []
+        self.in_flight: dict[int, tuple[float, http.client.HTTPConnection]] = {}  # since when
 
     def next_number(self) -> int:
         with self.lock:
@@ -106,8 +118,16 @@ class Load:
             return self.started
 
     def one(self) -> Answer:
-        answer = complete(self.url, self.next_number(), **self.request)
+        number = self.next_number()
+
+        def opened(connection: http.client.HTTPConnection) -> None:
+            with self.lock:
+                self.in_flight[number] = time.monotonic(), connection
+        answer = complete(self.url, number, opened=opened, **self.request)
         with self.lock:
+            del self.in_flight[number]
+            if self.hung_up.is_set():
+                return answer
             self.answers.append(answer)
         self.show(answer)
         return answer
@@ -120,6 +140,24 @@ class Load:
         self.stopping.set()
         for thread in list(self.threads):
             thread.join()
+
+    def abandon(self) -> None:
+        """Begins no more requests and hangs up on those in flight, as a client that has lost its patience."""
+        self.stopping.set()
+        with self.lock:
+            self.hung_up.set()
+        while any(thread.is_alive() for thread in self.threads):
+            with self.lock:
+                connections = [connection for _since, connection in self.in_flight.values()]
+            for connection in connections:
+                hang_up(connection)
+            for thread in list(self.threads):
+                thread.join(0.02)
+
+    def waiting_since(self, moment: float) -> int:
+        """How many requests that began before that moment have not ended."""
+        with self.lock:
+            return sum(1 for since, _connection in self.in_flight.values() if since < moment)
 
     @property
     def errors(self) -> list[Answer]:
