@@ -7,7 +7,7 @@ from support import cluster, operator
 from support.kube import POOLS, ROOT
 
 FOLDER = os.path.join(ROOT, "build-e2e", "failures")
-KINDS = f"{POOLS},configmaps,services,deployments,replicasets,pods,horizontalpodautoscalers,leases"
+KINDS = f"{POOLS},configmaps,services,deployments,replicasets,pods,horizontalpodautoscalers,leases,poddisruptionbudgets"
 
 
 def save(path: str, *words: str) -> None:
