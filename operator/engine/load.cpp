@@ -97,7 +97,7 @@ void LoadText::add(std::string_view name, double value) {
   }
 }
 
-tl::expected<Load, std::string> LoadText::finish() const {
+tl::expected<Load, std::string> LoadText::finish() {
   if (auto whole = text_.finish(); !whole) {
     return tl::unexpected(std::move(whole.error()));
   }

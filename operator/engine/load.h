@@ -47,7 +47,7 @@ class LoadText {
   LoadText& operator=(const LoadText&) = delete;
 
   void feed(std::string_view piece) { text_.feed(piece); }
-  tl::expected<Load, std::string> finish() const;
+  tl::expected<Load, std::string> finish();  // after the last piece, once
 
  private:
   // Of the samples of one name.

@@ -183,17 +183,13 @@ std::string quoted(std::string_view line) {
   return fmt::format("\"{}{}\"", text, line.size() > kQuotedLength ? "..." : "");
 }
 
-std::string complaint(std::size_t number, std::string_view line) {
+// What a document is whose first line this is, if it is something else than metrics.
+std::string foreign(std::string_view line) {
   const auto first = std::find_if_not(line.begin(), line.end(), is_blank);
-  if (number == 1 && first != line.end()) {
-    if (*first == '<') {
-      return "the answer is HTML and not metrics: " + quoted(line);
-    }
-    if (*first == '[' || *first == '{') {
-      return "the answer is JSON and not metrics: " + quoted(line);
-    }
+  if (first == line.end() || (*first != '<' && *first != '[' && *first != '{')) {
+    return {};
   }
-  return fmt::format("line {} is no metric: {}", number, quoted(line));
+  return fmt::format("the answer is {} and not metrics: {}", *first == '<' ? "HTML" : "JSON", quoted(line));
 }
 
 }  // namespace
@@ -220,18 +216,24 @@ void MetricsText::take(std::string_view line) {
     return;
   }
   if (const auto sample = parse_sample(cursor)) {
-    on_sample_(sample->name, sample->value);
-  } else {
-    wrong_ = complaint(lines_read_, line);
+    return on_sample_(sample->name, sample->value);
+  }
+  wrong_ = lines_read_ == 1 ? foreign(line) : std::string();
+  if (wrong_.empty()) {
+    wrong_ = fmt::format("line {} is no metric: {}", lines_read_, quoted(line));
   }
 }
 
-tl::expected<void, std::string> MetricsText::finish() const {
+tl::expected<void, std::string> MetricsText::finish() {
+  if (wrong_.empty() && lines_.pending() > 0) {
+    static_cast<void>(lines_.feed(
+        "\n", [this](std::string_view cut) { wrong_ = lines_read_ == 0 ? foreign(cut) : std::string(); }));
+    if (wrong_.empty()) {
+      wrong_ = "the metrics end in the middle of a line";
+    }
+  }
   if (!wrong_.empty()) {
     return tl::unexpected(wrong_);
-  }
-  if (lines_.pending() > 0) {
-    return tl::unexpected(std::string("the metrics end in the middle of a line"));
   }
   return {};
 }

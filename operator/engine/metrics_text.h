@@ -34,7 +34,7 @@ class MetricsText {
   // The pieces of the text in order, cut anywhere.
   void feed(std::string_view piece);
   // After the last piece: nothing, or what is wrong with the text, for a person.
-  tl::expected<void, std::string> finish() const;
+  tl::expected<void, std::string> finish();
 
  private:
   void take(std::string_view line);

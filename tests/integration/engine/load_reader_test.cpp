@@ -1,0 +1,390 @@
+// The reader against servers that misbehave in every way that a pod may.
+#include "engine/load_reader.h"
+
+#include "integration/engine/load_reader_fixture.h"
+#include "integration/transport/https_server.h"
+
+#include <arpa/inet.h>
+#include <atomic>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+namespace poolwarden::engine {
+namespace {
+
+using namespace std::chrono_literals;
+using test::HttpsServer;
+using test::ServerConnection;
+using test::ServerRequest;
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr std::string_view kMetrics =
+    "vllm:num_requests_running{engine=\"0\"} 2\nvllm:num_requests_waiting{engine=\"0\"} 1\n"
+    "vllm:kv_cache_usage_perc{engine=\"0\"} 0.5\n";
+
+HttpsServer::Options plain() {
+  HttpsServer::Options options;
+  options.tls = false;
+  return options;
+}
+
+LoadRequest request_to(std::vector<std::int32_t> ports, std::chrono::milliseconds deadline = kLong) {
+  return {"127.0.0.1", std::move(ports), "/metrics", metrics_of({}), deadline};
+}
+
+// A port of this machine on which nobody listens.
+std::int32_t closed_port() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
+  EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  ::close(fd);
+  return ntohs(address.sin_port);
+}
+
+std::string with_length(std::string_view body, std::size_t length, std::string_view status = "200 OK") {
+  return fmt::format("HTTP/1.1 {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{}", status,
+                     length, body);
+}
+
+struct Behaviour {
+  const char* name;
+  std::function<void(ServerConnection&)> answer;
+  std::string told;  // part of it; empty: the load is read
+  std::chrono::milliseconds deadline = kLong;
+};
+
+void PrintTo(const Behaviour& behaviour, std::ostream* out) {
+  *out << behaviour.name;
+}
+
+class OneServer : public testing::TestWithParam<Behaviour> {};
+
+TEST_P(OneServer, IsReadOrUnknown) {
+  const Behaviour& behaviour = GetParam();
+  SCOPED_TRACE(behaviour.name);
+  HttpsServer server(plain(), [&](ServerConnection& connection, const ServerRequest&) {
+    connection.close();
+    behaviour.answer(connection);
+  });
+  LoadReader reader;
+  const Answer answer = read_now(reader, request_to({server.port()}, behaviour.deadline));
+  if (behaviour.told.empty()) {
+    ASSERT_TRUE(answer) << answer.error();
+    EXPECT_EQ(*answer, (Load{3, 0.5}));
+    return;
+  }
+  ASSERT_FALSE(answer) << answer->in_flight;
+  EXPECT_THAT(answer.error(), AllOf(HasSubstr(fmt::format("http://127.0.0.1:{}/metrics", server.port())),
+                                    HasSubstr(behaviour.told)));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Answers, OneServer,
+    testing::Values(Behaviour{"with a length",
+                              [](auto& c) { c.send(with_length(kMetrics, kMetrics.size())); }, ""},
+                    Behaviour{"with a length, and stays connected",
+                              [](auto& c) {
+                                c.send(with_length(kMetrics, kMetrics.size()));
+                                c.client_gone(kLong);
+                              },
+                              ""},
+                    Behaviour{"in chunks, cut anywhere",
+                              [](auto& c) {
+                                c.begin_chunked();
+                                for (const char byte : kMetrics) c.chunk({&byte, 1});
+                                c.end_chunks();
+                              },
+                              ""},
+                    Behaviour{"until it closes",
+                              [](auto& c) { c.send("HTTP/1.0 200 OK\r\n\r\n" + std::string(kMetrics)); }, ""},
+                    Behaviour{"more than one piece",
+                              [](auto& c) {
+                                std::string body(kMetrics);
+                                for (int i = 0; i < 20'000; ++i)
+                                  body += fmt::format("other{{label=\"{}\"}} 1\n", i);
+                                c.send(with_length(body, body.size()));
+                              },
+                              ""}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Refusals, OneServer,
+    testing::Values(
+        Behaviour{"404", [](auto& c) { c.reply(404, "{\"detail\":\"Not Found\"}"); },
+                  "answered 404 (vLLM has them unless it runs with --disable-log-stats)"},
+        Behaviour{"503", [](auto& c) { c.reply(503, ""); }, "answered 503"},
+        Behaviour{"204", [](auto& c) { c.send("HTTP/1.1 204 No Content\r\n\r\n"); }, "answered 204"},
+        Behaviour{"a redirect", [](auto& c) { c.reply(302, "", "Location: http://127.0.0.1:1/\r\n"); },
+                  "answered 302, a redirect, which is not followed"},
+        Behaviour{"HTML with 200", [](auto& c) { c.send(with_length("<html></html>", 13)); },
+                  "the answer is HTML and not metrics"},
+        Behaviour{"metrics of another program", [](auto& c) { c.send(with_length("up 1\n", 5)); },
+                  "vllm:num_requests_running is not among the metrics"},
+        Behaviour{"nothing", [](auto& c) { c.send(with_length("", 0)); }, "is not among the metrics"},
+        Behaviour{"no HTTP", [](auto& c) { c.send("SSH-2.0-OpenSSH_9.2\r\n"); }, "did not answer in HTTP"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Cuts, OneServer,
+    testing::Values(
+        Behaviour{"closes at once", [](auto&) {}, "ended the connection before its answer was complete"},
+        Behaviour{"closes in the head", [](auto& c) { c.send("HTTP/1.1 200 OK\r\nContent-"); },
+                  "ended the connection before"},
+        Behaviour{"closes half way, at the end of a line that leaves nothing out",
+                  [](auto& c) { c.send(with_length(kMetrics, kMetrics.size() + 100)); },
+                  "ended the connection before"},
+        Behaviour{"closes between chunks",
+                  [](auto& c) {
+                    c.begin_chunked();
+                    c.chunk(kMetrics);
+                  },
+                  "ended the connection before"},
+        Behaviour{"half a line, and no length to tell",
+                  [](auto& c) { c.send("HTTP/1.0 200 OK\r\n\r\n" + std::string(kMetrics) + "vllm:num_req"); },
+                  "end in the middle of a line"},
+        Behaviour{"never answers", [](auto& c) { c.client_gone(kLong); },
+                  "gave no complete answer within 200 ms", 200ms},
+        Behaviour{"one byte at a time, slowly",
+                  [](auto& c) {
+                    for (const char byte : with_length(kMetrics, kMetrics.size())) {
+                      if (!c.send({&byte, 1}) || !c.pause(50ms)) return;
+                    }
+                  },
+                  "gave no complete answer within 300 ms", 300ms}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Floods, OneServer,
+    testing::Values(Behaviour{"10 MB, announced",
+                              [](auto& c) { c.send(with_length(std::string(10u << 20, 'a'), 10u << 20)); },
+                              "answered with more than 4194304 bytes"},
+                    Behaviour{"10 MB, of lines, in chunks",
+                              [](auto& c) {
+                                c.begin_chunked();
+                                const std::string chunk(1u << 20, '\n');
+                                for (int i = 0; i < 10 && c.chunk(chunk); ++i) {
+                                }
+                                c.end_chunks();
+                              },
+                              "answered with more than 4194304 bytes"},
+                    Behaviour{"one chunk of 1 TiB",
+                              [](auto& c) {
+                                c.begin_chunked();
+                                c.send("10000000000\r\n");
+                                while (c.send(kMetrics)) {
+                                }
+                              },
+                              "answered with more than 4194304 bytes"},
+                    Behaviour{"without an end, and without a length",
+                              [](auto& c) {
+                                c.send("HTTP/1.0 200 OK\r\n\r\n");
+                                while (c.send(kMetrics)) {
+                                }
+                              },
+                              "answered with more than 4194304 bytes"},
+                    Behaviour{"a head without an end",
+                              [](auto& c) {
+                                c.send("HTTP/1.1 200 OK\r\n");
+                                while (c.send("X-More: and more\r\n")) {
+                                }
+                              },
+                              "did not answer in HTTP that can be read"}));
+
+TEST(LoadReader, AsksAsAScraperDoes) {
+  ServerRequest seen;
+  HttpsServer server(plain(), [&](ServerConnection& connection, const ServerRequest& request) {
+    seen = request;
+    connection.send(with_length(kMetrics, kMetrics.size()));
+  });
+  LoadReader reader;
+  LoadRequest request = request_to({server.port()});
+  request.path = "/prometheus/metrics?a=b";
+  ASSERT_TRUE(read_now(reader, request));
+  EXPECT_EQ(seen.method, "GET");
+  EXPECT_EQ(seen.target, "/prometheus/metrics?a=b");
+  EXPECT_EQ(seen.headers["host"], fmt::format("127.0.0.1:{}", server.port()));
+  EXPECT_EQ(seen.headers["accept"], "text/plain;version=0.0.4");
+  EXPECT_EQ(seen.headers["connection"], "close");
+  EXPECT_THAT(seen.headers["user-agent"], HasSubstr("poolwarden/"));
+}
+
+TEST(LoadReader, AddsUpAllPorts) {
+  HttpsServer first(plain(), [](ServerConnection& connection, const ServerRequest&) {
+    connection.send(with_length(kMetrics, kMetrics.size()));
+  });
+  HttpsServer second(plain(), [](ServerConnection& connection, const ServerRequest&) {
+    const std::string body =
+        "vllm:num_requests_running 4\nvllm:num_requests_waiting 0\nvllm:kv_cache_usage_perc 1\n";
+    connection.send(with_length(body, body.size()));
+  });
+  LoadReader reader;
+  const Answer answer = read_now(reader, request_to({first.port(), second.port()}));
+  ASSERT_TRUE(answer) << answer.error();
+  EXPECT_EQ(*answer, (Load{7, 0.75}));
+}
+
+TEST(LoadReader, KnowsNothingWhenOnePortOfSeveralCannotBeRead) {
+  HttpsServer server(plain(), [](ServerConnection& connection, const ServerRequest&) {
+    connection.send(with_length(kMetrics, kMetrics.size()));
+  });
+  LoadReader reader;
+  const std::int32_t closed = closed_port();
+  const Answer answer = read_now(reader, request_to({server.port(), closed, server.port()}));
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error(), fmt::format("http://127.0.0.1:{}/metrics refused the connection", closed));
+}
+
+TEST(LoadReader, SpeaksIpv6) {
+  const int fd = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    GTEST_SKIP() << "this kernel has no IPv6";
+  }
+  ::close(fd);
+  std::string host;
+  HttpsServer server(plain(), [&](ServerConnection& connection, const ServerRequest& request) {
+    host = request.headers.at("host");
+    connection.send(with_length(kMetrics, kMetrics.size()));
+  });
+  LoadReader reader;
+  LoadRequest request = request_to({server.port()});
+  request.ip = "::ffff:127.0.0.1";
+  const Answer answer = read_now(reader, request);
+  ASSERT_TRUE(answer) << answer.error();
+  EXPECT_EQ(host, fmt::format("[::ffff:127.0.0.1]:{}", server.port()));
+}
+
+TEST(LoadReader, RefusesRequestsThatMakeNoSense) {
+  LoadReader reader;
+  const auto told = [&](auto spoil) {
+    LoadRequest request = request_to({8000});
+    spoil(request);
+    const Answer answer = read_now(reader, request);
+    return answer ? std::string("read") : answer.error();
+  };
+  EXPECT_THAT(told([](auto& r) { r.ip = ""; }), HasSubstr("\"\" is no IP address"));
+  EXPECT_THAT(told([](auto& r) { r.ip = "vllm.default.svc"; }), HasSubstr("is no IP address"));
+  EXPECT_THAT(told([](auto& r) { r.ports = {}; }), HasSubstr("no port to ask"));
+  EXPECT_THAT(told([](auto& r) { r.ports = {8000, 0}; }), HasSubstr("0 is no port"));
+  EXPECT_THAT(told([](auto& r) { r.ports = {65'536}; }), HasSubstr("65536 is no port"));
+  EXPECT_THAT(told([](auto& r) { r.path = "metrics"; }),
+              HasSubstr("spec.engine.metricsPath must begin with /"));
+  EXPECT_THAT(told([](auto& r) { r.path = "/a HTTP/1.1\r\nX: y"; }), HasSubstr("spec.engine.metricsPath"));
+  EXPECT_THAT(told([](auto& r) { r.path = "/" + std::string(10'000, 'a'); }),
+              HasSubstr("spec.engine.metricsPath"));
+}
+
+TEST(LoadReader, LetsFurtherPortsWaitTheirTurn) {
+  std::atomic<int> answered{0};
+  HttpsServer server(plain(), [&](ServerConnection& connection, const ServerRequest&) {
+    ++answered;
+    connection.send(with_length(kMetrics, kMetrics.size()));
+  });
+  LoadReaderOptions options;
+  options.max_connections = 2;
+  LoadReader reader(options);
+  std::vector<std::future<Answer>> reads;
+  for (int i = 0; i < 50; ++i) {
+    reads.push_back(begin_read(reader, request_to({server.port(), server.port()})));
+  }
+  for (auto& read : reads) {
+    const Answer answer = result_of(std::move(read));
+    ASSERT_TRUE(answer) << answer.error();
+    EXPECT_EQ(answer->in_flight, 6);
+  }
+  EXPECT_EQ(answered, 100);
+}
+
+TEST(LoadReader, CountsTheWaitForAConnectionAmongTheDeadline) {
+  HttpsServer server(
+      plain(), [](ServerConnection& connection, const ServerRequest&) { connection.client_gone(kLong); });
+  LoadReaderOptions options;
+  options.max_connections = 1;
+  LoadReader reader(options);
+  auto first = begin_read(reader, request_to({server.port()}));
+  const Answer second = read_now(reader, request_to({server.port()}, 100ms));
+  ASSERT_FALSE(second);
+  EXPECT_THAT(second.error(), HasSubstr("had to wait for too many others and was not asked within 100 ms"));
+}
+
+TEST(LoadReader, RefusesMoreThanItMayHold) {
+  HttpsServer server(
+      plain(), [](ServerConnection& connection, const ServerRequest&) { connection.client_gone(kLong); });
+  LoadReaderOptions options;
+  options.max_connections = 1;
+  options.max_waiting = 1;
+  LoadReader reader(options);
+  auto first = begin_read(reader, request_to({server.port()}));
+  const Answer two_more = read_now(reader, request_to({server.port(), server.port()}));
+  ASSERT_FALSE(two_more);
+  EXPECT_THAT(two_more.error(), HasSubstr("too many engines are being read at once"));
+  auto one_more = begin_read(reader, request_to({server.port()}, 100ms));
+  EXPECT_THAT(result_of(std::move(one_more)).error(), HasSubstr("had to wait"));
+}
+
+TEST(LoadReader, CallsBackForEveryReadWhenItIsDestroyed) {
+  HttpsServer server(
+      plain(), [](ServerConnection& connection, const ServerRequest&) { connection.client_gone(kLong); });
+  LoadReaderOptions options;
+  options.max_connections = 3;
+  std::vector<std::future<Answer>> reads;
+  {
+    LoadReader reader(options);
+    for (int i = 0; i < 10; ++i) {
+      reads.push_back(begin_read(reader, request_to({server.port(), server.port()})));
+    }
+  }
+  for (auto& read : reads) {
+    ASSERT_EQ(read.wait_for(0s), std::future_status::ready);
+    EXPECT_THAT(read.get().error(), HasSubstr("the reader is being stopped"));
+  }
+}
+
+TEST(LoadReader, TakesReadsFromManyThreadsAndCallsBackOnOne) {
+  HttpsServer server(plain(), [](ServerConnection& connection, const ServerRequest&) {
+    connection.send(with_length(kMetrics, kMetrics.size()));
+  });
+  constexpr int kThreads = 4;
+  constexpr int kReads = 25;
+  int called = 0;  // no lock: only one thread counts
+  {
+    LoadReader reader;
+    std::vector<std::thread> threads;
+    std::atomic<int> left{kThreads * kReads};
+    std::promise<void> all;
+    for (int i = 0; i < kThreads; ++i) {
+      threads.emplace_back([&] {
+        for (int j = 0; j < kReads; ++j) {
+          reader.read(request_to({server.port()}), [&](const Answer& answer) {
+            called += answer ? 1 : 0;
+            if (--left == 0) all.set_value();
+          });
+        }
+      });
+    }
+    for (auto& thread : threads) thread.join();
+    ASSERT_EQ(all.get_future().wait_for(kLong), std::future_status::ready);
+  }
+  EXPECT_EQ(called, kThreads * kReads);
+}
+
+TEST(LoadReader, MayBeAskedAgainFromACallback) {
+  HttpsServer server(plain(), [](ServerConnection& connection, const ServerRequest&) {
+    connection.send(with_length(kMetrics, kMetrics.size()));
+  });
+  LoadReader reader;
+  std::promise<Answer> second;
+  reader.read(request_to({server.port()}), [&](const Answer&) {
+    reader.read(request_to({server.port()}), [&](Answer answer) { second.set_value(std::move(answer)); });
+  });
+  EXPECT_TRUE(result_of(second.get_future()));
+}
+
+}  // namespace
+}  // namespace poolwarden::engine

@@ -1,0 +1,54 @@
+// The reader against vllm-sim: what it says while it is idle, busy, and idle again.
+#include "integration/engine/load_reader_fixture.h"
+#include "support/cluster/running_program.h"
+
+#include <thread>
+
+#include <httplib.h>
+
+namespace poolwarden::engine {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(VllmSimLoad, FollowsARequest) {
+  auto started =
+      cluster::RunningProgram::start({{VLLM_SIM, "--host", "127.0.0.1", "--port", "0", "--data-parallel-size",
+                                       "2", "--max-num-seqs", "1", "--time-per-output-token", "20"},
+                                      {}});
+  ASSERT_TRUE(started) << started.error();
+  const auto line = (*started)->wait_for_line("running on http://127.0.0.1:", kLong);
+  ASSERT_TRUE(line) << (*started)->output();
+  const int port = std::stoi(line->substr(line->find("127.0.0.1:") + 10));
+
+  LoadReader reader;
+  const auto load_becomes = [&](Load wanted) {
+    const auto until = std::chrono::steady_clock::now() + kLong;
+    Answer answer;
+    do {
+      answer = read_now(reader, {"127.0.0.1", {port}, "/metrics", metrics_of({}), kLong});
+      if (answer == wanted) return testing::AssertionSuccess();
+      std::this_thread::sleep_for(10ms);
+    } while (std::chrono::steady_clock::now() < until);
+    return testing::AssertionFailure() << (answer ? std::to_string(answer->in_flight) : answer.error());
+  };
+  EXPECT_TRUE(load_becomes({0, 0}));
+  {
+    std::vector<std::jthread> clients;  // two that run, one for each rank, and one that waits
+    for (int i = 0; i < 3; ++i) {
+      clients.emplace_back([port] {
+        httplib::Client client("127.0.0.1", port);
+        client.set_read_timeout(kLong);
+        const auto result = client.Post("/v1/completions",
+                                        R"({"model": "facebook/opt-125m", "prompt": "a", "max_tokens": 50})",
+                                        "application/json");
+        EXPECT_TRUE(result && result->status == 200);
+      });
+    }
+    EXPECT_TRUE(load_becomes({3, 1}));
+  }
+  EXPECT_TRUE(load_becomes({0, 0}));
+}
+
+}  // namespace
+}  // namespace poolwarden::engine
