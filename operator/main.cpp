@@ -1,4 +1,5 @@
 // The subcommands, nothing else.
+#include "commands/command_line.h"
 #include "control/operator_command.h"
 #include "gateway/gateway_sync_main.h"
 #include "telemetry/build_info.h"
@@ -67,7 +68,8 @@ void add_operator(CLI::App& app, OperatorOptions& options) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Poolwarden: on Kubernetes, no LLM request fails because a replica went away.", "poolwarden");
+  CLI::App app("Poolwarden: on Kubernetes, no LLM request fails because a replica went away.",
+               poolwarden::commands::program_name(argc > 0 ? argv[0] : ""));
   app.set_version_flag("--version", version_text());
   app.require_subcommand(1);
   app.option_defaults()->take_last();  // a flag given again overrides: wrappers append theirs
@@ -75,6 +77,7 @@ int run(int argc, char** argv) {
   add_operator(app, operator_options);
   int exit_code = 0;
   poolwarden::gateway::add_gateway_sync_command(app, exit_code);
+  poolwarden::commands::add_people_commands(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {

@@ -1,0 +1,163 @@
+#include "commands/fact_finder.h"
+
+#include "api/json_read.h"
+#include "api/names.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace poolwarden::commands {
+namespace {
+
+using nlohmann::json;
+
+constexpr kube::ResourceType kReplicaSets{"apps", "v1", "replicasets", "ReplicaSet"};
+constexpr kube::ResourceType kBudgets{"policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"};
+constexpr kube::ResourceType kGateBindings{"admissionregistration.k8s.io", "v1",
+                                           "validatingadmissionpolicybindings",
+                                           "ValidatingAdmissionPolicyBinding", false};
+constexpr const char* kLeaseName = "poolwarden";
+constexpr const char* kSystemNamespace = "poolwarden-system";
+
+kube::Call list_call(const kube::ResourceType& type, const std::string& ns) {
+  kube::Call call;
+  call.verb = kube::Verb::kList;
+  call.type = type;
+  call.ns = ns;
+  return call;
+}
+
+template <class View, class Read>
+kube::Result<View> read_as(kube::Result<json> answer, Read read) {
+  if (!answer) return tl::unexpected(std::move(answer.error()));
+  return read(*answer);
+}
+
+}  // namespace
+
+template <class T, class Read>
+Fact<T> FactFinder::fact(const kube::Call& call, Read read) {
+  auto answer = session_.call(call);
+  if (answer) return {.value = read(*answer), .problem = {}};
+  if (answer.error().is_not_found()) return {};
+  return {.value = {}, .problem = std::move(answer.error().message)};
+}
+
+kube::Result<std::vector<PoolView>> FactFinder::pools(const std::string& ns) {
+  auto items = session_.list(list_call(kPools, ns));
+  if (!items) return tl::unexpected(std::move(items.error()));
+  std::vector<PoolView> out;
+  for (const json& item : *items) out.push_back(PoolViewCodec::from_json(item));
+  return out;
+}
+
+kube::Result<std::vector<SelectingPool>> FactFinder::selecting_pools(const std::string& ns) {
+  auto found = pools(ns);
+  if (!found) return tl::unexpected(std::move(found.error()));
+  std::vector<SelectingPool> out;
+  for (PoolView& pool : *found) {
+    SelectingPool each{.pool = std::move(pool), .selector = {}};
+    each.selector = selector_of(each.pool);
+    out.push_back(std::move(each));
+  }
+  return out;
+}
+
+Fact<api::LabelSelector> FactFinder::selector_of(const PoolView& pool) {
+  if (pool.selector) return {.value = pool.selector, .problem = {}};
+  if (!pool.target || pool.target->kind != "Deployment") return {};
+  return fact<api::LabelSelector>(
+      kube::get(kube::kDeployments, pool.ns, pool.target->name), [](const json& object) {
+        return api::read_selector(api::member(api::member(object, "spec"), "selector"));
+      });
+}
+
+kube::Result<std::vector<PodView>> FactFinder::pods_on(const std::string& node) {
+  kube::Call call = list_call(kube::kPods, {});
+  call.field_selector = "spec.nodeName=" + node;
+  auto items = session_.list(std::move(call));
+  if (!items) return tl::unexpected(std::move(items.error()));
+  std::vector<PodView> out;
+  for (const json& item : *items) out.push_back(read_pod(item));
+  return out;
+}
+
+kube::Result<PoolView> FactFinder::pool(const std::string& ns, const std::string& name) {
+  return read_as<PoolView>(session_.call(kube::get(kPools, ns, name)), PoolViewCodec::from_json);
+}
+
+kube::Result<PodView> FactFinder::pod(const std::string& ns, const std::string& name) {
+  return read_as<PodView>(session_.call(kube::get(kube::kPods, ns, name)), read_pod);
+}
+
+kube::Result<NodeView> FactFinder::node(const std::string& name) {
+  return read_as<NodeView>(session_.call(kube::get(kube::kNodes, {}, name)), read_node);
+}
+
+Fact<api::EndpointSet> FactFinder::list_of(const PoolView& pool) {
+  auto answer = session_.call(kube::get(kube::kConfigMaps, pool.ns, pool.config_map));
+  if (!answer) {
+    if (answer.error().is_not_found()) return {};
+    return {.value = {}, .problem = std::move(answer.error().message)};
+  }
+  std::string problem;
+  auto set =
+      api::parse_endpoint_set(api::string_at(api::member(*answer, "data"), api::kEndpointsJsonKey), &problem);
+  if (set) return {.value = std::move(*set), .problem = {}};
+  return {.value = {},
+          .problem = fmt::format("ConfigMap {}/{} is no list of Poolwarden's: {}", pool.ns, pool.config_map,
+                                 printable(problem))};
+}
+
+Fact<NodeView> FactFinder::node_fact(const std::string& name) {
+  return fact<NodeView>(kube::get(kube::kNodes, {}, name), read_node);
+}
+
+Fact<ReplicaSetView> FactFinder::replica_set_of(const PodView& pod) {
+  const api::OwnerReference* owner = pod.controller();
+  if (owner == nullptr || owner->kind != "ReplicaSet") return {};
+  return fact<ReplicaSetView>(kube::get(kReplicaSets, pod.ns, owner->name), read_replica_set);
+}
+
+Fact<std::vector<BudgetView>> FactFinder::budgets(const std::string& ns) {
+  auto items = session_.list(list_call(kBudgets, ns));
+  if (!items) return {.value = {}, .problem = std::move(items.error().message)};
+  std::vector<BudgetView> out;
+  for (const json& item : *items) out.push_back(read_budget(item));
+  return {.value = std::move(out), .problem = {}};
+}
+
+Fact<std::vector<EventView>> FactFinder::events_of(const PodView& pod) {
+  kube::Call call = list_call(kube::kEvents, pod.ns);
+  call.field_selector = fmt::format("regarding.kind=Pod,regarding.name={}", pod.name);
+  auto items = session_.list(std::move(call));
+  if (!items) return {.value = {}, .problem = std::move(items.error().message)};
+  std::vector<EventView> out;
+  for (const json& item : *items) {
+    // Those of a namesake that is gone would mislead.
+    const std::string uid = api::string_at(api::member(item, "regarding"), "uid");
+    if (uid.empty() || uid == pod.uid) out.push_back(read_event(item));
+  }
+  std::stable_sort(out.begin(), out.end(),
+                   [](const EventView& a, const EventView& b) { return a.when > b.when; });
+  return {.value = std::move(out), .problem = {}};
+}
+
+Fact<bool> FactFinder::gate() {
+  auto found =
+      fact<bool>(kube::get(kGateBindings, {}, std::string(api::kGateName)), [](const json&) { return true; });
+  if (found.is_absent()) found.value = false;
+  return found;
+}
+
+Fact<LeaseView> FactFinder::lease(const std::string& ns) {
+  auto found = fact<LeaseView>(kube::get(kube::kLeases, kSystemNamespace, kLeaseName), read_lease);
+  if (found.value) return found;
+  auto beside = fact<LeaseView>(kube::get(kube::kLeases, ns, kLeaseName), read_lease);
+  return beside.value ? beside : found;
+}
+
+}  // namespace poolwarden::commands

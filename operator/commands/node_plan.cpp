@@ -1,0 +1,57 @@
+#include "commands/node_plan.h"
+
+#include "commands/membership.h"
+#include "commands/status_report.h"
+
+#include <fmt/format.h>
+
+namespace poolwarden::commands {
+namespace {
+
+// https://kubernetes.io/docs/tasks/configure-pod-container/static-pod/
+constexpr std::string_view kMirrorAnnotation = "kubernetes.io/config.mirror";
+
+std::string stays(const PodView& pod) {
+  const api::OwnerReference* owner = pod.controller();
+  if (owner != nullptr && owner->kind == "DaemonSet")
+    return fmt::format("DaemonSet {} would put it back", owner->name);
+  if (pod.annotations.contains(kMirrorAnnotation)) return "it is a static pod of the node's kubelet";
+  return {};
+}
+
+}  // namespace
+
+NodePlan plan_node(const std::vector<NodePod>& pods, api::Timestamp now) {
+  NodePlan out;
+  for (const NodePod& each : pods) {
+    const std::string name = fmt::format("{}/{}", each.pod.ns, each.pod.name);
+    if (const std::string why = stays(each.pod); !why.empty()) {
+      out.staying.push_back(fmt::format("{}: {}", name, why));
+      continue;
+    }
+    if (each.pod.ends) {
+      out.lines.push_back({name, "terminating", "terminating"});
+      continue;
+    }
+    switch (hold_of(each.pod)) {
+      case Hold::kReleased:
+        out.evict.push_back(&each);
+        out.lines.push_back({name, "drained", "drained"});
+        break;
+      case Hold::kServing:
+        out.lines.push_back({name, "serving, not drained yet", "serving"});
+        break;
+      case Hold::kDraining: {
+        ++out.draining;
+        EndpointView drain = each.endpoint.value_or(EndpointView{});
+        drain.state = "draining";
+        const std::string count = drain.in_flight ? std::to_string(*drain.in_flight) : "?";
+        out.lines.push_back({name, state_sentence(drain, now), "draining " + count});
+        break;
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace poolwarden::commands

@@ -1,0 +1,24 @@
+// Why a pod cannot be an endpoint, in a person's words, from the pod itself. Pure.
+#pragma once
+
+#include "commands/fact.h"
+#include "commands/view.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace poolwarden::commands {
+
+struct PodReason {
+  std::string reason;  // as in status.endpoints[].reason (docs/contract.md)
+  std::string words;   // "it has no node yet: 0/3 nodes are available: ..."
+  std::string fix;     // may be empty
+};
+
+// Nothing if the pod is fit. The order is the operator's: the most certain reason first. `events`: the pod's,
+// newest first.
+std::optional<PodReason> reason_against(const PodView& pod, const Fact<NodeView>& node,
+                                        const std::vector<EventView>& events, api::Timestamp now);
+
+}  // namespace poolwarden::commands

@@ -1,0 +1,134 @@
+// What the commands show of Kubernetes' objects, read from their JSON: more fields than the operator keeps,
+// and of few objects.
+//
+// Reading never fails: what is missing or of another type reads as empty. Texts have no control characters
+// left, so that nothing written into an object can move a terminal's cursor. Values only.
+#pragma once
+
+#include "api/inference_pool.h"
+#include "api/meta.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace poolwarden::commands {
+
+struct EndpointView {
+  std::string pod;
+  std::string ip;
+  std::string node;   // from the published list; empty if not known
+  std::string state;  // ready, draining, drained, withdrawn
+  std::string reason;
+  std::string message;
+  std::optional<api::Timestamp> since;
+  std::optional<std::int32_t> in_flight;  // nothing: unknown
+  std::optional<api::Timestamp> deadline;
+};
+
+struct PoolView : api::Identity {
+  std::int64_t generation = 0;
+  std::optional<api::Timestamp> created;
+  bool deleting = false;
+  std::optional<std::int32_t> wanted;  // spec.replicas
+  std::optional<api::ScaleTargetRef> target;
+  std::optional<api::LabelSelector> selector;
+  std::string config_map;
+  std::int32_t drain_timeout_seconds = 300;
+
+  std::int64_t observed_generation = 0;
+  std::int32_t replicas = 0;
+  std::int32_t ready = 0;
+  std::int32_t serving = 0;
+  std::int32_t draining = 0;
+  std::int64_t revision = 0;
+  std::int32_t omitted = 0;
+  std::vector<EndpointView> endpoints;
+  std::vector<api::Condition> conditions;
+
+  const EndpointView* endpoint(std::string_view pod) const;
+  const api::Condition* condition(std::string_view type) const;
+};
+
+struct PoolViewCodec {
+  using Object = PoolView;
+  static PoolView from_json(const nlohmann::json& object);
+};
+
+struct ContainerView {
+  std::string name;
+  bool init = false;
+  bool ready = false;
+  std::string state;  // waiting, running, terminated or empty
+  std::string reason;
+  std::string message;
+  std::int32_t restarts = 0;
+};
+
+struct PodView : api::Identity {
+  api::LabelMap labels;
+  api::LabelMap annotations;
+  std::vector<api::OwnerReference> owners;
+  std::vector<std::string> finalizers;
+  std::string node;
+  std::string ip;
+  std::string phase;
+  std::string status_reason;
+  std::string status_message;
+  std::vector<std::string> readiness_gates;
+  std::vector<api::Condition> conditions;
+  std::vector<ContainerView> containers;
+  std::optional<api::Timestamp> ends;  // metadata.deletionTimestamp: when its grace period is over
+
+  const api::Condition* condition(std::string_view type) const;
+  bool ready() const;
+  std::string serving() const;  // the label, or empty
+  std::string annotation(std::string_view key) const;
+  const api::OwnerReference* controller() const;
+};
+
+struct NodeView : api::Identity {
+  bool cordoned = false;
+  std::string ready;  // condition Ready's status, or empty
+  std::string ready_message;
+  std::vector<std::string> taints;  // keys
+};
+
+struct ReplicaSetView : api::Identity {
+  std::int32_t wanted = 1;
+  std::int32_t pods = 0;
+};
+
+struct BudgetView : api::Identity {
+  api::LabelSelector selector;
+  std::int32_t disruptions_allowed = 0;
+};
+
+struct EventView {
+  std::string reason;
+  std::string note;
+  bool warning = false;
+  std::optional<api::Timestamp> when;
+};
+
+struct LeaseView : api::Identity {
+  std::string holder;
+  std::optional<api::Timestamp> renewed;
+  std::int32_t duration_seconds = 0;
+};
+
+PodView read_pod(const nlohmann::json& object);
+NodeView read_node(const nlohmann::json& object);
+ReplicaSetView read_replica_set(const nlohmann::json& object);
+BudgetView read_budget(const nlohmann::json& object);
+EventView read_event(const nlohmann::json& object);
+LeaseView read_lease(const nlohmann::json& object);
+
+// Control characters become spaces; at most `longest` bytes are left, and never half a character.
+std::string printable(std::string text, std::size_t longest = 2048);
+
+}  // namespace poolwarden::commands

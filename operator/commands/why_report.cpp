@@ -1,0 +1,386 @@
+#include "commands/why_report.h"
+
+#include "api/names.h"
+#include "commands/durations.h"
+#include "commands/operator_life.h"
+#include "commands/pod_reason.h"
+#include "commands/status_report.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+namespace poolwarden::commands {
+namespace {
+
+constexpr std::size_t kMaxEvents = 10;
+
+const api::Endpoint* listed(const PoolFacts& facts, const PodView& pod) {
+  if (!facts.list.value) return nullptr;
+  for (const api::Endpoint& each : facts.list.value->endpoints) {
+    if (each.uid == pod.uid) return &each;
+  }
+  return nullptr;
+}
+
+// The status's word on the pod, or what its marks tell where status has no room for it or lags behind.
+EndpointView endpoint_of(const PoolFacts& facts, const PodView& pod, std::string_view state) {
+  EndpointView out;
+  if (const EndpointView* found = facts.pool.endpoint(pod.name); found && found->state == state) {
+    out = *found;
+  }
+  out.state = state;
+  if (out.reason.empty()) out.reason = pod.annotation(api::kDrainReasonAnnotation);
+  if (!out.since) out.since = api::parse_rfc3339(pod.annotation(api::kDrainStartedAnnotation));
+  return out;
+}
+
+bool is_requested(const PodView& pod) {
+  return !pod.annotation(api::kDrainRequestAnnotation).empty();
+}
+
+std::string in_brackets(const std::string& text) {
+  return text.empty() ? text : fmt::format(" ({})", text);
+}
+
+// A command to copy.
+std::string command(const WhyFacts& all, std::string_view verb, std::string_view flags = {}) {
+  return fmt::format("{} {} {} -n {}{}", all.program, verb, all.pod_name, all.ns, flags);
+}
+
+PoolVerdict draining(const PoolFacts& facts, const PodView& pod, const WhyFacts& all, api::Timestamp now) {
+  const EndpointView seen = endpoint_of(facts, pod, "draining");
+  PoolVerdict out{facts.pool.name, Verdict::kDraining, seen.reason, "", ""};
+  out.words =
+      fmt::format("gets no new requests: it is {}{}", state_sentence(seen, now), in_brackets(seen.reason));
+  if (!seen.message.empty()) out.words += "; " + seen.message;
+  if (is_requested(pod)) out.fix = "take it back with: " + command(all, "drain", " --undo");
+  return out;
+}
+
+PoolVerdict drained(const PoolFacts& facts, const PodView& pod, const WhyFacts& all, api::Timestamp now) {
+  const Fact<ReplicaSetView>& set = all.replica_set;
+  const EndpointView seen = endpoint_of(facts, pod, "drained");
+  PoolVerdict out{facts.pool.name, Verdict::kDrained, seen.reason, "", ""};
+  out.words = fmt::format("is off the list: it is {}{}", state_sentence(seen, now), in_brackets(seen.reason));
+  if (!seen.message.empty()) out.words += "; " + seen.message;
+  if (is_requested(pod)) {
+    out.words += "; a person asked for it, so it stays so until it is deleted";
+    out.fix = fmt::format("delete it: {}; or take it back: {}", command(all, "delete"),
+                          command(all, "drain", " --undo"));
+  } else if (set.value && set.value->pods > set.value->wanted) {
+    out.words += fmt::format("; ReplicaSet {} is about to delete it", set.value->name);
+  }
+  return out;
+}
+
+PoolVerdict on_the_list(const PoolFacts& facts, const PodView& pod, const std::optional<PodReason>& against,
+                        api::Timestamp now) {
+  PoolVerdict out{facts.pool.name, Verdict::kListed, "", "is on the list and gets requests", ""};
+  const EndpointView* seen = facts.pool.endpoint(pod.name);
+  if (seen != nullptr && seen->state == "ready" && seen->since)
+    out.words += fmt::format(", for {}", in_words(since(*seen->since, now)));
+  if (against) {
+    out.reason = against->reason;
+    out.words += fmt::format("; but {}, and the list has not followed", against->words);
+    out.fix = "look whether the operator runs";
+  } else if (is_requested(pod)) {
+    out.words += "; its drain was asked for, and the operator has not begun it";
+  }
+  return out;
+}
+
+// Nothing speaks against the pod, and still it is not on the list.
+PoolVerdict not_yet(const PoolFacts& facts, const PodView& pod) {
+  PoolVerdict out{facts.pool.name, Verdict::kNotYet, "", "", ""};
+  const api::Condition* published = facts.pool.condition(api::condition::kEndpointsPublished);
+  if (const EndpointView* seen = facts.pool.endpoint(pod.name); seen && seen->state == "withdrawn") {
+    out.reason = seen->reason;
+    out.words =
+        fmt::format("is fit, but was withdrawn{} and is not back on the list yet", in_brackets(seen->reason));
+  } else if (published != nullptr && published->status != "True") {
+    out.reason = published->reason;
+    out.words = fmt::format("is fit, but not on the list: {}", published->message);
+  } else if (!facts.list.problem.empty()) {
+    out.words = fmt::format("is fit; whether it is on the list cannot be told: {}", facts.list.problem);
+  } else if (facts.list.is_absent()) {
+    out.words =
+        fmt::format("is fit, but there is no list: ConfigMap {} does not exist", facts.pool.config_map);
+  } else {
+    out.words = "is fit, but not on the list yet";
+  }
+  out.fix = "if this lasts for more than a second or two, look whether the operator runs";
+  return out;
+}
+
+PoolVerdict judge(const PoolFacts& facts, const PodView& pod, const WhyFacts& all, api::Timestamp now) {
+  const std::vector<EventView> none;
+  const auto against = reason_against(pod, all.node, all.events.value ? *all.events.value : none, now);
+  const api::Endpoint* entry = listed(facts, pod);
+  if (pod.ends) {
+    const std::string where =
+        entry == nullptr ? "is off the list: " : "is still on the list, which has not followed: ";
+    return {facts.pool.name, Verdict::kTerminating, "Terminating", where + against->words, ""};
+  }
+  const std::string serving = pod.serving();
+  if (serving == api::serving::kDraining ||
+      (entry != nullptr && entry->state == api::EndpointState::kDraining))
+    return draining(facts, pod, all, now);
+  if (serving == api::serving::kDrained) return drained(facts, pod, all, now);
+  if (entry != nullptr) return on_the_list(facts, pod, against, now);
+  if (!facts.list.value && serving == api::serving::kTrue && !against) {
+    PoolVerdict out = on_the_list(facts, pod, against, now);
+    out.words += fmt::format(" (so its label says; the list itself cannot be read{})",
+                             facts.list.problem.empty() ? "" : ": " + facts.list.problem);
+    return out;
+  }
+  if (against)
+    return {facts.pool.name, Verdict::kWithdrawn, against->reason, "is off the list: " + against->words,
+            against->fix};
+  return not_yet(facts, pod);
+}
+
+PoolVerdict judge_gone(const PoolFacts& facts) {
+  return {facts.pool.name, Verdict::kGone, "Deleted",
+          "does not exist any more, but the list or the status still names it: the operator has not followed",
+          "look whether the operator runs"};
+}
+
+void add_pool_facts(const WhyFacts& all, WhyReport& out) {
+  for (const PoolFacts& facts : all.pools) {
+    std::string text = fmt::format("{}: {} of {} serving", facts.pool.name, facts.pool.serving,
+                                   plural(facts.pool.replicas, "pod"));
+    if (facts.pool.draining > 0) text += fmt::format(", {} draining", facts.pool.draining);
+    if (facts.list.value)
+      text += fmt::format("; list in ConfigMap {}, revision {}", facts.pool.config_map,
+                          facts.list.value->revision);
+    out.facts.emplace_back("Pool", std::move(text));
+    if (!facts.list.problem.empty()) out.unread.push_back(facts.list.problem);
+  }
+  if (all.pools.size() > 1)
+    out.facts.emplace_back("Overlap",
+                           "several pools select this pod, and each publishes it: give each pool "
+                           "pods of its own");
+}
+
+void add_pod_facts(const WhyFacts& all, WhyReport& out) {
+  const PodView& pod = *all.pod;
+  std::string text = pod.phase.empty() ? "no phase yet" : pod.phase;
+  text += pod.ready() ? ", ready" : ", not ready";
+  text += pod.serving().empty() ? ", not labelled"
+                                : fmt::format(", {}={}", api::kServingLabel, printable(pod.serving()));
+  if (is_requested(pod))
+    text +=
+        fmt::format(", {}={}", api::kDrainRequestAnnotation, pod.annotation(api::kDrainRequestAnnotation));
+  out.facts.emplace_back("Pod", std::move(text));
+  if (all.replica_set.value) {
+    const ReplicaSetView& set = *all.replica_set.value;
+    text = fmt::format("{} wants {} of the {} it has", set.name, set.wanted, plural(set.pods, "pod"));
+    if (set.pods > set.wanted) text += fmt::format(": {} too many", set.pods - set.wanted);
+    out.facts.emplace_back("ReplicaSet", std::move(text));
+  } else if (const api::OwnerReference* owner = pod.controller(); owner != nullptr) {
+    out.facts.emplace_back("Owner", fmt::format("{} {}", owner->kind, owner->name));
+  }
+  if (pod.node.empty()) return;
+  text = pod.node;
+  if (all.node.is_absent()) text += ", which is gone";
+  if (all.node.value) {
+    const NodeView& node = *all.node.value;
+    if (node.cordoned) text += ", cordoned";
+    if (!node.ready.empty() && node.ready != "True") text += ", not ready";
+    if (!node.taints.empty()) text += fmt::format(", taints {}", fmt::join(node.taints, ", "));
+  }
+  out.facts.emplace_back("Node", std::move(text));
+}
+
+void add_terminating_hold(const PodView& pod, api::Timestamp now, WhyReport& out) {
+  if (*pod.ends > now)
+    out.holds.push_back(fmt::format("its grace period: it has {} to finish, until {}",
+                                    in_words(since(now, *pod.ends)), api::to_rfc3339(*pod.ends)));
+  if (!pod.finalizers.empty()) {
+    out.holds.push_back(fmt::format("finalizers: {}", fmt::join(pod.finalizers, ", ")));
+    out.let_go.push_back("whoever set the finalizers takes them off when done");
+  }
+  if (out.holds.empty())
+    out.holds.push_back(
+        fmt::format("nothing but the kubelet of node {}, which must say that its containers "
+                    "have ended",
+                    pod.node.empty() ? "-" : pod.node));
+}
+
+void add_holds(const WhyFacts& all, api::Timestamp now, WhyReport& out) {
+  const PodView& pod = *all.pod;
+  if (pod.ends) return add_terminating_hold(pod, now, out);
+  const Hold hold = hold_of(pod);
+  const std::string serving = pod.serving();
+  const bool gated = serving == api::serving::kTrue || serving == api::serving::kDraining;
+  if (gated && all.gate.value && *all.gate.value)
+    out.holds.push_back(
+        fmt::format("the drain gate: its ReplicaSet may not delete it while it is labelled "
+                    "{}={}",
+                    api::kServingLabel, serving));
+  if (all.budgets.value) {
+    for (const BudgetView& budget : *all.budgets.value) {
+      if (budget.disruptions_allowed > 0 || !budget.selector.matches(pod.labels)) continue;
+      out.holds.push_back(
+          fmt::format("PodDisruptionBudget {}: it allows no eviction now, so kubectl drain "
+                      "waits",
+                      budget.name));
+    }
+  }
+  if (out.holds.empty()) return;
+  if (hold == Hold::kDraining) {
+    out.let_go.push_back(
+        "wait: it is let go as soon as it is idle, and at the latest when the pool's "
+        "spec.drain.timeoutSeconds are over");
+  } else {
+    out.let_go.push_back("drain it, then delete it: " + command(all, "delete"));
+  }
+  out.let_go.push_back(
+      fmt::format("at once, and cutting what it is doing: kubectl -n {} delete pod {}", pod.ns, pod.name));
+  if (auto problem = operator_problem(all.lease, now))
+    out.let_go.push_back(
+        fmt::format("{}; without one, kubectl delete validatingadmissionpolicybinding {} "
+                    "takes the gate away",
+                    *problem, api::kGateName));
+}
+
+template <class T>
+void note_unread(const Fact<T>& fact, WhyReport& out) {
+  if (!fact.problem.empty()) out.unread.push_back(fact.problem);
+}
+
+Style style_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kListed:
+      return Style::kGood;
+    case Verdict::kDraining:
+    case Verdict::kDrained:
+    case Verdict::kNotYet:
+    case Verdict::kTerminating:
+      return Style::kCare;
+    case Verdict::kWithdrawn:
+    case Verdict::kGone:
+    case Verdict::kNoPool:
+      return Style::kBad;
+  }
+  return Style::kPlain;
+}
+
+void append_lines(std::string& out, const char* heading, const std::vector<std::string>& lines,
+                  const Paint& paint) {
+  if (lines.empty()) return;
+  out += "\n" + paint(Style::kHeading, heading) + "\n";
+  for (const std::string& line : lines) out += "  " + line + "\n";
+}
+
+}  // namespace
+
+std::string_view to_string(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kListed:
+      return "Listed";
+    case Verdict::kDraining:
+      return "Draining";
+    case Verdict::kDrained:
+      return "Drained";
+    case Verdict::kWithdrawn:
+      return "Withdrawn";
+    case Verdict::kTerminating:
+      return "Terminating";
+    case Verdict::kNotYet:
+      return "NotYetListed";
+    case Verdict::kGone:
+      return "Gone";
+    case Verdict::kNoPool:
+      return "NoPool";
+  }
+  return "";
+}
+
+WhyReport why(const WhyFacts& facts, api::Timestamp now) {
+  WhyReport out;
+  out.ns = facts.ns;
+  out.pod = facts.pod_name;
+  for (const PoolFacts& each : facts.pools)
+    out.verdicts.push_back(facts.pod ? judge(each, *facts.pod, facts, now) : judge_gone(each));
+  if (out.verdicts.empty() && facts.pod)
+    out.verdicts.push_back({"", Verdict::kNoPool, "", "is on no list: " + facts.no_pool, ""});
+  if (out.verdicts.empty()) out.verdicts.push_back({"", Verdict::kGone, "", "does not exist", ""});
+  add_pool_facts(facts, out);
+  if (facts.pod) {
+    add_pod_facts(facts, out);
+    add_holds(facts, now, out);
+  }
+  const bool waits_for_operator =
+      std::any_of(out.verdicts.begin(), out.verdicts.end(), [](const PoolVerdict& each) {
+        return each.verdict == Verdict::kNotYet || each.verdict == Verdict::kGone ||
+               (each.verdict == Verdict::kListed && !each.reason.empty());
+      });
+  if (auto problem = operator_problem(facts.lease, now); problem && waits_for_operator)
+    out.facts.emplace_back("Operator", *problem);
+  note_unread(facts.replica_set, out);
+  note_unread(facts.node, out);
+  note_unread(facts.budgets, out);
+  note_unread(facts.gate, out);
+  note_unread(facts.events, out);
+  if (facts.events.value) out.events = *facts.events.value;
+  if (out.events.size() > kMaxEvents) out.events.resize(kMaxEvents);
+  return out;
+}
+
+std::string why_text(const WhyReport& report, api::Timestamp now, const Paint& paint) {
+  std::string out;
+  for (const PoolVerdict& each : report.verdicts) {
+    const std::string pool = each.pool.empty() ? "" : fmt::format(" of pool {}", each.pool);
+    out += fmt::format("Pod {}/{}{} {}.\n", report.ns, report.pod, pool,
+                       paint(style_of(each.verdict), each.words));
+    if (!each.fix.empty()) out += fmt::format("  -> {}\n", each.fix);
+  }
+  if (!report.facts.empty()) out += "\n";
+  for (const auto& [name, text] : report.facts) out += fmt::format("{:<12}{}\n", name, text);
+  append_lines(out, "What holds its deletion", report.holds, paint);
+  append_lines(out, "To let it go", report.let_go, paint);
+  if (!report.events.empty()) out += "\n" + paint(Style::kHeading, "Events") + "\n";
+  for (const EventView& event : report.events) {
+    out += fmt::format("  {:>6}  {}  {}\n", age(event.when, now),
+                       paint(event.warning ? Style::kCare : Style::kPlain, event.reason), event.note);
+  }
+  append_lines(out, "Could not be read", report.unread, paint);
+  return out;
+}
+
+nlohmann::json why_json(const WhyReport& report) {
+  using nlohmann::json;
+  json verdicts = json::array();
+  for (const PoolVerdict& each : report.verdicts) {
+    verdicts.push_back({{"pool", each.pool.empty() ? json(nullptr) : json(each.pool)},
+                        {"verdict", to_string(each.verdict)},
+                        {"reason", each.reason},
+                        {"text", each.words},
+                        {"fix", each.fix}});
+  }
+  json facts = json::array();
+  for (const auto& [name, text] : report.facts) facts.push_back({{"about", name}, {"text", text}});
+  json events = json::array();
+  for (const EventView& event : report.events) {
+    events.push_back({{"reason", event.reason},
+                      {"note", event.note},
+                      {"type", event.warning ? "Warning" : "Normal"},
+                      {"time", event.when ? json(api::to_rfc3339(*event.when)) : json(nullptr)}});
+  }
+  return {{"apiVersion", kReportVersion},
+          {"kind", "PodReport"},
+          {"namespace", report.ns},
+          {"pod", report.pod},
+          {"verdicts", verdicts},
+          {"facts", facts},
+          {"holds", report.holds},
+          {"letGo", report.let_go},
+          {"events", events},
+          {"unread", report.unread}};
+}
+
+}  // namespace poolwarden::commands
