@@ -105,7 +105,7 @@ struct DrainFlags {
 };
 
 void add_drain_flags(CLI::App& command, DrainFlags& flags, const std::string& otherwise) {
-  command.add_flag("--wait", "Wait until it is done; the default");
+  command.add_flag("--wait", flags.drain.wait, "Wait until it is done; the default");
   command.add_flag("--no-wait", flags.no_wait, "Do not wait")->excludes("--wait");
   command.add_option("--timeout", flags.timeout,
                      "How long to wait, as 90s, 5m or 1h; 0: without limit (default: " + otherwise + ")");
