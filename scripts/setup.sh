@@ -14,7 +14,7 @@ build=(
   "ninja-build|runs the build"
   "pkg-config|finds cpp-httplib for the build"
   "libcpprest-dev|HTTP to the API server"
-  "libboost-system-dev|cpprestsdk's sockets"
+  "libboost-system-dev|cpprestsdk's sockets, and HTTP to the engines"
   "libssl-dev|TLS and client certificates"
   "nlohmann-json3-dev|JSON"
   "libfmt-dev|text formatting"

@@ -21,7 +21,10 @@ EngineMetrics vllm() {
 // SGLang, srt/observability/metrics_collector.py and
 // https://docs.sglang.io/references/production_metrics.html. A request that waits for its grammar, or in a
 // queue of disaggregated serving, is in none of the two that all versions have; the prefill's first queue has
-// had two names.
+// had two names. All are brought up to date when a batch is prefilled, without counting that batch, then each
+// --decode-log-interval steps (40), and when idle (scheduler_metrics_mixin.py): a request is in none of them
+// for the first of these steps, which two readings a second apart may miss. Before sgl-project/sglang#31517
+// they may also lag 30 s behind an engine gone idle.
 EngineMetrics sglang() {
   return {{"sglang:num_running_reqs", "sglang:num_queue_reqs"},
           {"sglang:num_grammar_queue_reqs", "sglang:num_prefill_prealloc_queue_reqs",

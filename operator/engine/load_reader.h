@@ -2,9 +2,9 @@
 //
 // A pod is asked at all its ports at once; its load is theirs together, and unknown as soon as one of them
 // cannot be read, with the address and the reason in words for a person. Whatever a pod does (refuse,
-// redirect, never answer, dribble, send gigabytes, send nonsense), a read ends by its deadline, and holds a
-// few KiB for each port: answers are read as they arrive (load.h), and nothing is believed that was not
-// complete.
+// redirect, never answer, dribble, send gigabytes, send nonsense), a read ends by its deadline, and holds no
+// more than some 100 KiB for each port: answers are read as they arrive (load.h), and nothing is believed
+// that was not complete.
 //
 // Each read makes connections of its own and closes them: a pod is asked about once a second and only while
 // it drains, and an engine that is told to stop should not have to wait for our idle connections. Boost.Beast
@@ -53,7 +53,7 @@ class LoadReader {
   LoadReader(const LoadReader&) = delete;
   LoadReader& operator=(const LoadReader&) = delete;
 
-  // Exactly one callback, also for a request that makes no sense and after the destructor has begun.
+  // Exactly one callback, also for a request that makes no sense, and for one that the destructor cuts short.
   void read(LoadRequest request, Callback done);
 
  private:

@@ -24,7 +24,7 @@ namespace poolwarden::engine {
 
 class MetricsText {
  public:
-  static constexpr std::size_t kMaxLine = 256u << 10;
+  static constexpr std::size_t kMaxLine = 64u << 10;
   // Called for each sample, in the order of the text, also for those before a line that spoils it. The name
   // is valid for the call. The value may be anything that a double holds: NaN, infinite, negative.
   using OnSample = std::function<void(std::string_view name, double value)>;

@@ -11,7 +11,6 @@ namespace {
 
 using api::EngineSpec;
 using api::EngineType;
-using testing::AllOf;
 using testing::HasSubstr;
 
 // As curl shows it, of a vLLM with two data-parallel ranks.

@@ -171,7 +171,7 @@ TEST(MetricsText, TakesALineOfTheLongestLengthAndNoneBeyond) {
 
   const Samples beyond = read({"a 1\n", longest, "x", "\na 2\n"});
   EXPECT_EQ(beyond.all.size(), 1U);
-  EXPECT_THAT(beyond.wrong, HasSubstr("longer than 262144 bytes"));
+  EXPECT_THAT(beyond.wrong, HasSubstr("longer than 65536 bytes"));
 }
 
 TEST(MetricsText, SaysWhatWasWrongFirst) {
