@@ -3,6 +3,8 @@
 #
 #   component.sh stop|kill|start|pid etcd|apiserver|controller-manager|scheduler|containerd|kubelet|proxy
 #
+# containerd and kubelet are node0's; node1's are containerd1 and kubelet1.
+#
 # "stop" ends it and waits until it is gone, "kill" does so with SIGKILL. "start" returns once the process
 # runs, which is before it answers. "pid" prints its process id, or fails if it does not run.
 set -euo pipefail

@@ -5,9 +5,24 @@
 
 # All that `up` starts, in that order. component.sh knows the same names.
 # shellcheck disable=SC2034 # for those that source this
-components=(etcd apiserver controller-manager scheduler containerd kubelet proxy)
+components=(etcd apiserver controller-manager scheduler containerd containerd1 kubelet kubelet1 proxy)
 
 sandbox_image=registry.k8s.io/pause:poolwarden-e2e # as build.sh calls it
+
+# of_node NUMBER: what is this node's own. All nodes are in one network namespace, so pods reach each other over the
+# same routes, one kube-proxy serves all, and nodes differ in their addresses only. Each has a containerd, because a
+# kubelet takes away every container there that it does not know.
+# shellcheck disable=SC2034 # for those that source this
+of_node() {
+  local suffix=${1#0}
+  node=node$1
+  address=10.250.0.$((1 + $1))
+  pods=10.244.$1.0/24
+  kubelet=kubelet$suffix
+  containerd=containerd$suffix
+  socket=$state/$containerd.sock
+  cni=cni$suffix
+}
 
 start_etcd() {
   launch etcd "$bin/etcd" --data-dir "$state/etcd" --log-level warn --unsafe-no-fsync \
@@ -59,15 +74,19 @@ start_scheduler() {
 # restrict_oom_score_adj: where CAP_SYS_RESOURCE is missing, runc dies of the score that pods are given
 # ("can't get final child's PID from pipe"). netns_mounts_under_state_dir: so that all there is to undo is
 # under the state folder.
-start_containerd() {
+start_containerd() { containerd_of 0; }
+start_containerd1() { containerd_of 1; }
+containerd_of() {
+  of_node "$1"
   local config=$state/config
-  cat >"$config/containerd.toml" <<EOC
+  mkdir -p "$config/$cni"
+  cat >"$config/$containerd.toml" <<EOC
 version = 3
-root = "$state/containerd/root"
-state = "$state/containerd/state"
+root = "$state/$containerd/root"
+state = "$state/$containerd/state"
 disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
 [grpc]
-  address = "$state/containerd.sock"
+  address = "$socket"
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "$sandbox_image"
 [plugins."io.containerd.cri.v1.runtime"]
@@ -75,31 +94,36 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
   netns_mounts_under_state_dir = true
 [plugins."io.containerd.cri.v1.runtime".cni]
   bin_dirs = ["/usr/lib/cni"]
-  conf_dir = "$config/cni"
+  conf_dir = "$config/$cni"
 EOC
   # ptp, not bridge: what goes from a pod to a Service and back then always passes the node's own rules, also
   # on kernels that do not show bridged packets to iptables.
-  cat >"$config/cni/10-pods.conflist" <<EOC
+  cat >"$config/$cni/10-pods.conflist" <<EOC
 {"cniVersion": "1.0.0", "name": "$name", "plugins": [{"type": "ptp", "ipMasq": false, "ipam": {
-  "type": "host-local", "dataDir": "$state/cni", "ranges": [[{"subnet": "10.244.0.0/24"}]],
+  "type": "host-local", "dataDir": "$state/$cni", "ranges": [[{"subnet": "$pods"}]],
   "routes": [{"dst": "0.0.0.0/0"}]}}]}
 EOC
-  PATH=$bin:$PATH launch containerd "$bin/containerd" --config "$config/containerd.toml"
+  PATH=$bin:$PATH launch "$containerd" "$bin/containerd" --config "$config/$containerd.toml"
 }
 
 # oomScoreAdj and failCgroupV1: for machines without CAP_SYS_RESOURCE, and with version 1 of cgroups.
 # clusterDNS names nobody: there is no DNS in this cluster, and nothing here needs it.
-start_kubelet() {
-  cat >"$state/config/kubelet.yaml" <<EOC
+start_kubelet() { kubelet_of 0; }
+start_kubelet1() { kubelet_of 1; }
+kubelet_of() {
+  of_node "$1"
+  cat >"$state/config/$kubelet.yaml" <<EOC
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
+address: $address
+healthzPort: 0
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: $state/pki/ca.crt}}
 authorization: {mode: Webhook}
-tlsCertFile: $state/pki/kubelet.crt
-tlsPrivateKeyFile: $state/pki/kubelet.key
-containerRuntimeEndpoint: unix://$state/containerd.sock
-podLogsDir: $state/pod-logs
-volumePluginDir: $state/kubelet/plugins
+tlsCertFile: $state/pki/$kubelet.crt
+tlsPrivateKeyFile: $state/pki/$kubelet.key
+containerRuntimeEndpoint: unix://$socket
+podLogsDir: $state/pod-logs/$node
+volumePluginDir: $state/$kubelet/plugins
 clusterDNS: [10.96.0.10]
 resolvConf: ""
 cgroupDriver: cgroupfs
@@ -116,8 +140,8 @@ maxPods: 200
 # Probes and status are what the tests wait for.
 serializeImagePulls: false
 EOC
-  launch kubelet "$bin/kubelet" --kubeconfig="$state/config/kubelet.kubeconfig" --config="$state/config/kubelet.yaml" \
-    --root-dir="$state/kubelet" --hostname-override=node0 --node-ip="$node_ip"
+  launch "$kubelet" "$bin/kubelet" --kubeconfig="$state/config/$kubelet.kubeconfig" \
+    --config="$state/config/$kubelet.yaml" --root-dir="$state/$kubelet" --hostname-override="$node" --node-ip="$address"
 }
 
 # The limits on connection tracking are the machine's, not this namespace's to set.

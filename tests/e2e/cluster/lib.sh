@@ -10,6 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(cd "$here/../../.." && pwd)
 name=${E2E_NAME:-pw-$(printf '%s' "$repository" | sha256sum | cut -c1-8)}
 state=${E2E_STATE_ROOT:-/var/tmp/poolwarden-e2e}/$name
+# The control plane's address, and the first node's.
 # shellcheck disable=SC2034 # for those that source this
 node_ip=10.250.0.1
 

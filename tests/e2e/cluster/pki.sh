@@ -43,10 +43,14 @@ make_pki() {
   certificate ca admin /O=system:masters/CN=kubernetes-admin
   certificate ca controller-manager /CN=system:kube-controller-manager
   certificate ca scheduler /CN=system:kube-scheduler
-  certificate ca kubelet /O=system:nodes/CN=system:node:node0 "DNS:node0,IP:$node_ip,IP:127.0.0.1"
+  local i
+  for i in 0 1; do
+    of_node $i
+    certificate ca "$kubelet" "/O=system:nodes/CN=system:node:$node" "DNS:$node,IP:$address"
+  done
   certificate ca proxy /CN=system:kube-proxy
   local user
-  for user in controller-manager scheduler kubelet proxy; do kubeconfig "$user" "$state/config/$user.kubeconfig"; done
+  for user in controller-manager scheduler kubelet kubelet1 proxy; do kubeconfig "$user" "$state/config/$user.kubeconfig"; done
   kubeconfig admin "$state/admin.kubeconfig"
   cd - >/dev/null || return
 }

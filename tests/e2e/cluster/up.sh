@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Brings up a Kubernetes cluster of one node, from what build.sh built, in a network namespace of its own:
+# Brings up a Kubernetes cluster of two nodes, from what build.sh built, in a network namespace of its own:
 # nothing it or its pods send can leave the machine. Takes about 15 seconds. Does nothing if the cluster is up
 # already; clears what a dead one left.
 #
 #   up.sh [--owner PID]    with an owner, the cluster goes down by itself when that process is gone, however it ended
 #
 # E2E_NAME tells clusters apart (default: one for each checkout). There is no DNS and no network policy in it.
-# etcd, API server, controller manager, scheduler, containerd, kubelet and kube-proxy are processes of this
-# machine; component.sh stops and starts one of them.
+# etcd, API server, controller manager, scheduler, kube-proxy and each node's containerd and kubelet are processes
+# of this machine; component.sh stops and starts one of them.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -33,12 +33,16 @@ is_up() {
   in_cluster_kubectl get --raw /readyz >/dev/null 2>&1
 }
 
-# The node's address is on a bridge, as a link that every kernel has: "dummy" is missing in some.
+# The nodes' addresses are on a bridge, as a link that every kernel has: "dummy" is missing in some.
 make_network() {
   ip netns add "$name"
   ip -n "$name" link set lo up
   ip -n "$name" link add node0 type bridge
-  ip -n "$name" address add "$node_ip/24" dev node0
+  local i
+  for i in 0 1; do
+    of_node $i
+    ip -n "$name" address add "$address/24" dev node0
+  done
   ip -n "$name" link set node0 up
   ip -n "$name" route add default dev node0
   inside sysctl -qw net.ipv4.ip_forward=1
@@ -51,24 +55,26 @@ watch_owner() {
   record watch-owner $!
 }
 
-import_image() { # TAR
-  "$bin/ctr" --address "$state/containerd.sock" --namespace k8s.io images import "$1" >/dev/null
-}
-
 # The admission of pods needs their namespace's service account, which the controller manager makes.
 start_all() {
   start_etcd
   start_containerd
+  start_containerd1
   start_apiserver
   until_true 60 "the API server" in_cluster_kubectl get --raw /readyz
   start_controller-manager
   start_scheduler
-  until_true 30 "containerd" "$bin/ctr" --address "$state/containerd.sock" version
-  import_image "$(<"$state/build")/pause.tar"
+  local i
+  for i in 0 1; do
+    of_node $i
+    until_true 30 "$containerd" "$bin/ctr" --address "$socket" version
+  done
+  "$here/import.sh" "$(<"$state/build")/pause.tar"
   start_kubelet
+  start_kubelet1
   start_proxy
-  until_true 60 "the node" in_cluster_kubectl get node node0
-  until_true 60 "the node's readiness" in_cluster_kubectl wait --for=condition=Ready node/node0 --timeout=5s
+  until_true 60 "the nodes" in_cluster_kubectl get node node0 node1
+  until_true 60 "the nodes' readiness" in_cluster_kubectl wait --for=condition=Ready node/node0 node/node1 --timeout=5s
   until_true 30 "the default service account" in_cluster_kubectl get serviceaccount default
 }
 
@@ -81,7 +87,7 @@ if is_up; then
 fi
 "$here/down.sh"
 started=$SECONDS
-mkdir -p "$state"/{pki,log,pids,config/cni,etcd,kubelet,cni}
+mkdir -p "$state"/{pki,log,pids,config,etcd,kubelet,kubelet1,cni,cni1}
 chmod 700 "$state/pki" # the folder above must be open to the users that pods run as
 echo "$build" >"$state/build"
 [[ -z $owner ]] || watch_owner

@@ -23,9 +23,22 @@ def needs_own_cluster(why: str) -> Callable:
     return unittest.skipUnless(OWNED, f"{why}, which only the tests' own cluster allows")
 
 
+def kubelet(node: str) -> str:
+    """The component that is this node's kubelet, and the name of its folder."""
+    return "kubelet" if node == "node0" else f"kubelet{node.removeprefix('node')}"
+
+
+def import_image(tar: str) -> None:
+    """On all nodes, under the names it has."""
+    done = subprocess.run([os.path.join(SCRIPTS, "import.sh"), tar], capture_output=True, text=True, timeout=120,
+                          check=False)
+    if done.returncode:
+        raise AssertionError(f"import.sh {tar}: {done.stdout}{done.stderr}")
+
+
 def component(action: str, name: str) -> str:
-    """stop, kill, start or pid of etcd, apiserver, controller-manager, scheduler, containerd, kubelet or
-    proxy."""
+    """stop, kill, start or pid of etcd, apiserver, controller-manager, scheduler, proxy, and of each node: containerd
+    and kubelet are node0's, containerd1 and kubelet1 node1's."""
     done = subprocess.run([os.path.join(SCRIPTS, "component.sh"), action, name], capture_output=True, text=True,
                           timeout=60, check=False)
     if done.returncode:

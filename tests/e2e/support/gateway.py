@@ -52,7 +52,8 @@ class Haproxy:
     def __init__(self, kube: Kube):
         pod = wait_for(lambda: kube.ready_pods(SELECTOR), "a ready pod of the gateway")[0]
         self.pod = name_of(pod)
-        self.volume = os.path.join(cluster.STATE, "kubelet", "pods", pod["metadata"]["uid"], "volumes",
+        kubelet = cluster.kubelet(pod["spec"]["nodeName"])
+        self.volume = os.path.join(cluster.STATE, kubelet, "pods", pod["metadata"]["uid"], "volumes",
                                    "kubernetes.io~empty-dir", "haproxy-run")
 
     def ask(self, command: str) -> str:
