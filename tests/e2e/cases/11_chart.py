@@ -80,6 +80,13 @@ class Chart(unittest.TestCase):
         self.assertEqual(args.pop(), "--namespace=default")
         self.same(chart, manifests)
 
+    def test_the_gate_can_be_left_out(self) -> None:
+        def gates(namespace: str, *values: str) -> int:
+            return len([kind for kind, _, _ in self.rendered(namespace, *values) if "AdmissionPolicy" in kind])
+        self.assertEqual(2, gates("ops"))
+        self.assertEqual(0, gates("ops", "drainGate.enabled=false"))
+        self.assertEqual(0, gates("ops", "watchNamespace=models"), "it is no namespace's")
+
     def test_its_other_values_render(self) -> None:
         chart = self.rendered("ops", "replicas=3", "image.tag=x", "priorityClassName=system-cluster-critical",
                               "networkPolicy.enabled=false", "extraArgs={--log-level=debug}", "nodeSelector.a=b",
