@@ -14,6 +14,7 @@
 
 namespace {
 
+using poolwarden::control::DrainGate;
 using poolwarden::control::OperatorOptions;
 using poolwarden::telemetry::Level;
 using poolwarden::telemetry::LogFormat;
@@ -48,6 +49,26 @@ void add_operator(CLI::App& app, OperatorOptions& options) {
   command
       ->add_option("--health-probe-bind-address", options.probe_bind_address,
                    "Serves /healthz and /readyz; 0 switches it off")
+      ->capture_default_str();
+  command
+      ->add_option("--drain-gate", options.drain_gate,
+                   "Whether the gate holds deletes: auto looks in the cluster, on and off take it as given")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, DrainGate>{{"auto", DrainGate::kAuto},
+                                                                           {"on", DrainGate::kOn},
+                                                                           {"off", DrainGate::kOff}})
+                      .description(""))
+      ->default_str("auto");
+  command
+      ->add_option("--drain-on-taints", options.drain_taints,
+                   "Keys of node taints that announce that pods must go: they are drained")
+      ->delimiter(',')
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->capture_default_str();
+  command
+      ->add_option("--withdraw-on-taints", options.withdraw_taints,
+                   "Keys of node taints with which pods are as good as gone: they are withdrawn at once")
+      ->delimiter(',')
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->capture_default_str();
   command
       ->add_option("--uninstall-hold-bind-address", options.uninstall_hold_bind_address,

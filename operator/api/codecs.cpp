@@ -48,6 +48,19 @@ void read_containers(const json& containers, Deployment& out) {
   }
 }
 
+// An int-or-string, as text.
+std::optional<std::string> text_of(const json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_integer()) return std::to_string(value.get<std::int64_t>());
+  return std::nullopt;
+}
+
+std::string controller_of(const std::vector<OwnerReference>& owners) {
+  const auto found = std::find_if(owners.begin(), owners.end(),
+                                  [](const OwnerReference& owner) { return owner.controller; });
+  return found == owners.end() ? std::string{} : found->uid;
+}
+
 std::string target_port(const json& port, std::int32_t number) {
   const json& target = member(port, "targetPort");
   if (target.is_string()) return target.get<std::string>();
@@ -60,6 +73,44 @@ Node NodeCodec::from_json(const json& object) {
   Node out;
   read_identity(object, out);
   out.zone = string_at(member(member(object, "metadata"), "labels"), kZoneLabel);
+  const json& spec = member(object, "spec");
+  out.unschedulable = bool_at(spec, "unschedulable", false);
+  for (const json& taint : array_at(spec, "taints")) out.taints.push_back(string_at(taint, "key"));
+  std::sort(out.taints.begin(), out.taints.end());
+  for (const json& condition : array_at(member(object, "status"), "conditions")) {
+    if (string_at(condition, "type") != "Ready") continue;
+    const std::string status = string_at(condition, "status");
+    out.ready = status == "True"    ? Tristate::kTrue
+                : status == "False" ? Tristate::kFalse
+                                    : Tristate::kUnknown;
+  }
+  return out;
+}
+
+ReplicaSet ReplicaSetCodec::from_json(const json& object) {
+  ReplicaSet out;
+  read_identity(object, out);
+  const json& metadata = member(object, "metadata");
+  out.deleting = is_deleting(metadata);
+  out.controller = controller_of(read_owners(metadata));
+  out.replicas = integer_at<std::int32_t>(member(object, "spec"), "replicas").value_or(1);
+  out.status_replicas = integer_at<std::int32_t>(member(object, "status"), "replicas").value_or(0);
+  const std::string revision = string_at(member(metadata, "annotations"), kDeploymentRevisionAnnotation);
+  std::from_chars(revision.data(), revision.data() + revision.size(), out.revision);
+  return out;
+}
+
+DisruptionBudget DisruptionBudgetCodec::from_json(const json& object) {
+  DisruptionBudget out;
+  read_identity(object, out);
+  const json& metadata = member(object, "metadata");
+  out.deleting = is_deleting(metadata);
+  out.owners = read_owners(metadata);
+  const json& spec = member(object, "spec");
+  out.selector = read_selector(member(spec, "selector"));
+  out.max_unavailable = text_of(member(spec, "maxUnavailable"));
+  out.min_available = text_of(member(spec, "minAvailable"));
+  out.unhealthy_pods = string_at(spec, "unhealthyPodEvictionPolicy");
   return out;
 }
 

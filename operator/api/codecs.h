@@ -23,6 +23,22 @@ struct NodeCodec {
   using Object = Node;
   static Node from_json(const nlohmann::json& object);
 };
+struct ReplicaSetCodec {
+  using Object = ReplicaSet;
+  static ReplicaSet from_json(const nlohmann::json& object);
+};
+struct DisruptionBudgetCodec {
+  using Object = DisruptionBudget;
+  static DisruptionBudget from_json(const nlohmann::json& object);
+};
+struct GatePolicyCodec {
+  using Object = GatePart;
+  static GatePart from_json(const nlohmann::json& object);
+};
+struct GateBindingCodec {
+  using Object = GatePart;
+  static GatePart from_json(const nlohmann::json& object);
+};
 struct AutoscalerCodec {
   using Object = Autoscaler;
   static Autoscaler from_json(const nlohmann::json& object);

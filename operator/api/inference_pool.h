@@ -4,6 +4,7 @@
 #include "api/endpoint_set.h"
 #include "api/meta.h"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -40,12 +41,30 @@ struct EngineSpec {
   bool operator==(const EngineSpec&) const = default;
 };
 
+struct DrainSpec {
+  std::chrono::seconds timeout{300};
+  std::int32_t quiet_reads = 2;  // readings of zero in a row before a pod counts as idle
+  std::chrono::seconds poll{1};
+
+  bool operator==(const DrainSpec&) const = default;
+};
+
+struct DisruptionSpec {
+  bool hold_evictions = true;
+  bool replace_first = false;  // a pod on a cordoned node drains only once another is ready in its place
+
+  bool operator==(const DisruptionSpec&) const = default;
+};
+
 struct EndpointStatus {
   std::string pod;
   std::string ip;
-  std::string state;   // "ready" or "withdrawn" ("draining" once drains exist)
+  std::string state;   // "ready", "draining", "drained" or "withdrawn"
   std::string reason;  // empty while ready
   Timestamp since{};
+  std::optional<std::int32_t> in_flight = {};  // while it drains; nothing: unknown
+  std::optional<Timestamp> deadline = {};      // when it is released at the latest
+  std::string message = {};                    // what a person should know besides
 
   bool operator==(const EndpointStatus&) const = default;
 };
@@ -80,6 +99,8 @@ struct InferencePool : Identity {
   std::optional<LabelSelector> selector;
   std::vector<EndpointPort> target_ports;
   PublishSpec publish;
+  DrainSpec drain;
+  DisruptionSpec disruption;
   EngineSpec engine;
 
   PoolStatus status;

@@ -37,6 +37,8 @@ struct OwnerReference {
   bool operator==(const OwnerReference&) const = default;
 };
 
+enum class Tristate : std::uint8_t { kAbsent, kTrue, kFalse, kUnknown };  // a condition's status
+
 struct Condition {
   std::string type;
   std::string status;  // "True", "False", "Unknown"

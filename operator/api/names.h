@@ -29,6 +29,8 @@ inline constexpr std::string_view kSavedCostAnnotation = "poolwarden.io/saved-de
 // https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#pod-deletion-cost
 inline constexpr std::string_view kDeletionCostAnnotation = "controller.kubernetes.io/pod-deletion-cost";
 inline constexpr std::string_view kLowestDeletionCost = "-2147483648";
+// https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
+inline constexpr std::string_view kDeploymentRevisionAnnotation = "deployment.kubernetes.io/revision";
 // Of the ValidatingAdmissionPolicy and of its binding.
 inline constexpr std::string_view kGateName = "poolwarden-drain-gate";
 

@@ -57,6 +57,43 @@ struct ConfigMap : Identity {
 
 struct Node : Identity {
   std::string zone;
+  bool unschedulable = false;        // cordoned
+  Tristate ready = Tristate::kTrue;  // condition Ready; one that is not there counts as True
+  std::vector<std::string> taints;   // their keys; taken in by classify()
+  std::string withdraw_taint;        // the first of those that end a pod's service at once
+  std::string drain_taint;           // the first of those that announce its end
+
+  bool operator==(const Node&) const = default;
+};
+
+struct ReplicaSet : Identity {
+  std::int32_t replicas = 1;  // spec.replicas; the API server defaults it to 1
+  std::string controller;     // UID of the Deployment it belongs to, or empty
+  std::int64_t revision = 0;  // of the Deployment; the newest template has the highest
+  std::int32_t status_replicas = 0;
+  bool deleting = false;
+
+  bool operator==(const ReplicaSet&) const = default;
+};
+
+struct DisruptionBudget : Identity {
+  LabelSelector selector;
+  std::vector<OwnerReference> owners;
+  std::optional<std::string> max_unavailable;  // as text: a number or a percentage
+  std::optional<std::string> min_available;
+  std::string unhealthy_pods;  // spec.unhealthyPodEvictionPolicy
+  bool deleting = false;
+
+  bool operator==(const DisruptionBudget&) const = default;
+};
+
+// A half of the gate that holds deletes until a pod is drained: the ValidatingAdmissionPolicy and its
+// binding.
+struct GatePart : Identity {
+  std::string difference;  // in what way it does not do what it should, for a person; empty when it does
+  bool deleting = false;
+
+  bool operator==(const GatePart&) const = default;
 };
 
 // A HorizontalPodAutoscaler: only whom it scales. KEDA's ScaledObjects show as these too.

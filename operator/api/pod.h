@@ -12,13 +12,27 @@
 namespace poolwarden::api {
 
 enum class PodPhase : std::uint8_t { kPending, kRunning, kSucceeded, kFailed, kUnknown };
-enum class Tristate : std::uint8_t { kAbsent, kTrue, kFalse, kUnknown };  // a condition's status
+
+// A pod's annotations that have to do with draining it (names.h), as they are on the wire.
+struct DrainMarks {
+  std::optional<std::string> started;
+  std::optional<std::string> reason;
+  std::optional<std::string> request;
+  std::optional<std::string> saved_cost;
+  std::optional<std::string> deletion_cost;
+
+  bool operator==(const DrainMarks&) const = default;
+};
 
 struct Pod : Identity {
   std::shared_ptr<const LabelMap> labels;   // without kServingLabel; never null after decoding
   std::optional<std::string> serving;       // kServingLabel's value
   std::shared_ptr<const std::string> node;  // never null; empty while unscheduled
-  std::vector<std::string> ips;             // status.podIPs, primary first
+  std::shared_ptr<const std::string>
+      controller;                           // UID of the owner that controls it; never null, may be empty
+  std::shared_ptr<const DrainMarks> marks;  // null when it has none, as nearly all
+  Timestamp created{};
+  std::vector<std::string> ips;  // status.podIPs, primary first
   PodPhase phase = PodPhase::kUnknown;
   Tristate ready = Tristate::kAbsent;  // condition Ready
   Tristate containers_ready = Tristate::kAbsent;
@@ -30,6 +44,8 @@ struct Pod : Identity {
   std::optional<Timestamp> deletion_timestamp;
   std::int64_t deletion_grace_seconds = 0;
   bool has_readiness_probe = false;  // any container
+
+  const DrainMarks& drain_marks() const;  // empty ones when it has none
 };
 
 }  // namespace poolwarden::api

@@ -24,6 +24,11 @@ Tristate to_tristate(std::string_view text) {
 
 }  // namespace
 
+const DrainMarks& Pod::drain_marks() const {
+  static const DrainMarks kNone;
+  return marks == nullptr ? kNone : *marks;
+}
+
 PodSax::Field PodSax::field_in(Place place, std::string_view name) {
   switch (place) {
     case Place::kRoot:
@@ -37,11 +42,20 @@ PodSax::Field PodSax::field_in(Place place, std::string_view name) {
       if (name == "uid") return Field::kUid;
       if (name == "resourceVersion") return Field::kResourceVersion;
       if (name == "labels") return Field::kLabels;
+      if (name == "annotations") return Field::kAnnotations;
+      if (name == "ownerReferences") return Field::kOwnerReferences;
+      if (name == "creationTimestamp") return Field::kCreation;
       if (name == "deletionTimestamp") return Field::kDeletionTimestamp;
       if (name == "deletionGracePeriodSeconds") return Field::kDeletionGrace;
       break;
     case Place::kLabels:
       return Field::kLabel;
+    case Place::kAnnotations:
+      return Field::kAnnotation;
+    case Place::kOwner:
+      if (name == "uid") return Field::kOwnerUid;
+      if (name == "controller") return Field::kOwnerController;
+      break;
     case Place::kSpec:
       if (name == "nodeName") return Field::kNodeName;
       if (name == "readinessGates") return Field::kReadinessGates;
@@ -85,7 +99,10 @@ PodSax::Place PodSax::object_below(Place place, Field field) {
       if (field == Field::kStatus) return Place::kStatus;
       return Place::kOutside;
     case Place::kMetadata:
-      return field == Field::kLabels ? Place::kLabels : Place::kOutside;
+      if (field == Field::kLabels) return Place::kLabels;
+      return field == Field::kAnnotations ? Place::kAnnotations : Place::kOutside;
+    case Place::kOwners:
+      return Place::kOwner;
     case Place::kGates:
       return Place::kGate;
     case Place::kContainers:
@@ -100,6 +117,7 @@ PodSax::Place PodSax::object_below(Place place, Field field) {
 }
 
 PodSax::Place PodSax::array_below(Place place, Field field) {
+  if (place == Place::kMetadata && field == Field::kOwnerReferences) return Place::kOwners;
   if (place == Place::kSpec && field == Field::kReadinessGates) return Place::kGates;
   if (place == Place::kSpec && field == Field::kContainers) return Place::kContainers;
   if (place == Place::kStatus && field == Field::kPodIps) return Place::kIps;
@@ -115,6 +133,10 @@ void PodSax::enter(Place place) {
   path_[depth_++] = place;
   field_ = Field::kOther;
   if (place == Place::kCondition) conditions_.emplace_back();
+  if (place == Place::kOwner) {
+    owner_uid_.clear();
+    owner_controls_ = false;
+  }
 }
 
 void PodSax::leave() {
@@ -122,6 +144,7 @@ void PodSax::leave() {
     --skipped_;
   } else if (depth_ > 0) {
     --depth_;
+    if (path_[depth_] == Place::kOwner && owner_controls_) controller_ = std::move(owner_uid_);
   }
   field_ = Field::kOther;
 }
@@ -159,7 +182,7 @@ void PodSax::end_array() {
 void PodSax::key(std::string& name) {
   if (skipped_ > 0 || depth_ == 0) return;
   field_ = field_in(path_[depth_ - 1], name);
-  if (field_ == Field::kLabel) label_ = std::move(name);
+  if (field_ == Field::kLabel || field_ == Field::kAnnotation) label_ = std::move(name);
 }
 
 void PodSax::string_in_metadata(std::string& value) {
@@ -180,8 +203,25 @@ void PodSax::string_in_metadata(std::string& value) {
       // One that cannot be read still means that the pod is going.
       pod_.deletion_timestamp = parse_rfc3339(value).value_or(Timestamp{});
       break;
+    case Field::kCreation:
+      pod_.created = parse_rfc3339(value).value_or(Timestamp{});
+      break;
     default:
       break;
+  }
+}
+
+void PodSax::string_in_annotations(std::string& value) {
+  if (label_ == kDrainStartedAnnotation) {
+    marks_.started = std::move(value);
+  } else if (label_ == kDrainReasonAnnotation) {
+    marks_.reason = std::move(value);
+  } else if (label_ == kDrainRequestAnnotation) {
+    marks_.request = std::move(value);
+  } else if (label_ == kSavedCostAnnotation) {
+    marks_.saved_cost = std::move(value);
+  } else if (label_ == kDeletionCostAnnotation) {
+    marks_.deletion_cost = std::move(value);
   }
 }
 
@@ -231,6 +271,12 @@ void PodSax::string(std::string& value) {
       labels_.insert_or_assign(std::move(label_), std::move(value));
       label_.clear();
       break;
+    case Place::kAnnotations:
+      string_in_annotations(value);
+      break;
+    case Place::kOwner:
+      if (field_ == Field::kOwnerUid) owner_uid_ = std::move(value);
+      break;
     case Place::kSpec:
       if (field_ == Field::kNodeName) node_ = std::move(value);
       break;
@@ -259,8 +305,10 @@ void PodSax::integer(std::int64_t value) {
   field_ = Field::kOther;
 }
 
-void PodSax::boolean(bool) {
-  if (skipped_ == 0) field_ = Field::kOther;
+void PodSax::boolean(bool value) {
+  if (skipped_ > 0 || depth_ == 0) return;
+  if (path_[depth_ - 1] == Place::kOwner && field_ == Field::kOwnerController) owner_controls_ = value;
+  field_ = Field::kOther;
 }
 
 void PodSax::null() {
@@ -300,6 +348,8 @@ Pod PodSax::take() {
   if (pod_.ips.empty() && !primary_ip_.empty()) pod_.ips.push_back(std::move(primary_ip_));
   pod_.labels = std::make_shared<const LabelMap>(std::move(labels_));
   pod_.node = std::make_shared<const std::string>(std::move(node_));
+  pod_.controller = std::make_shared<const std::string>(std::move(controller_));
+  if (marks_ != DrainMarks{}) pod_.marks = std::make_shared<const DrainMarks>(std::move(marks_));
   Pod out = std::move(pod_);
   *this = PodSax{};
   return out;

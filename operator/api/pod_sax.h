@@ -38,6 +38,9 @@ class PodSax {
     kRoot,
     kMetadata,
     kLabels,
+    kAnnotations,
+    kOwners,  // metadata.ownerReferences[]
+    kOwner,
     kSpec,
     kGates,       // spec.readinessGates[]
     kGate,        // one of them
@@ -63,6 +66,12 @@ class PodSax {
     kDeletionGrace,
     kLabels,
     kLabel,
+    kAnnotations,
+    kAnnotation,
+    kCreation,
+    kOwnerReferences,
+    kOwnerUid,
+    kOwnerController,
     kNodeName,
     kReadinessGates,
     kConditionType,
@@ -93,6 +102,7 @@ class PodSax {
   void enter(Place place);
   void leave();
   void string_in_metadata(std::string& value);
+  void string_in_annotations(std::string& value);
   void string_in_status(std::string& value);
   void string_in_condition(std::string& value);
   void finish_conditions();
@@ -102,7 +112,11 @@ class PodSax {
   LabelMap labels_;
   std::string node_;
   std::string primary_ip_;
-  std::string label_;  // the label whose value comes next
+  std::string label_;  // the label or annotation whose value comes next
+  DrainMarks marks_;
+  std::string owner_uid_;  // of the owner that is being read
+  bool owner_controls_ = false;
+  std::string controller_;
   std::vector<std::string> gates_;
   std::vector<ConditionView> conditions_;
   std::array<Place, kMaxDepth> path_{};

@@ -1,6 +1,9 @@
 #include "api/codecs.h"
 #include "api/json_read.h"
 
+#include <algorithm>
+#include <utility>
+
 #include <nlohmann/json.hpp>
 
 namespace poolwarden::api {
@@ -29,6 +32,38 @@ void read_publish(const json& spec, InferencePool& out) {
   out.publish.create_service = bool_at(service, "create", true);
 }
 
+EngineType engine_type(const std::string& name) {
+  if (name == "sglang") return EngineType::kSglang;
+  if (name == "trtllm") return EngineType::kTrtllm;
+  if (name == "custom") return EngineType::kCustom;
+  return EngineType::kVllm;
+}
+
+void read_engine(const json& engine, EngineSpec& out) {
+  out.type = engine_type(string_at(engine, "type"));
+  out.metrics_port = integer_at<std::int32_t>(engine, "metricsPort");
+  if (auto path = string_at(engine, "metricsPath"); !path.empty()) out.metrics_path = std::move(path);
+  for (const json& name : array_at(engine, "inFlightMetrics")) {
+    if (name.is_string()) out.in_flight_metrics.push_back(name.get<std::string>());
+  }
+  out.cache_usage_metric = string_at(engine, "cacheUsageMetric");
+}
+
+void read_drain(const json& spec, InferencePool& out) {
+  const json& drain = member(spec, "drain");
+  // The schema's limits, for a definition that came without them.
+  const auto within = [&drain](const char* key, std::int32_t otherwise, std::int32_t least,
+                               std::int32_t most) {
+    return std::clamp(integer_at<std::int32_t>(drain, key).value_or(otherwise), least, most);
+  };
+  out.drain.timeout = std::chrono::seconds(within("timeoutSeconds", 300, 0, 86'400));
+  out.drain.quiet_reads = within("quietReads", 2, 1, 100);
+  out.drain.poll = std::chrono::seconds(within("pollSeconds", 1, 1, 60));
+  const json& disruption = member(spec, "disruption");
+  out.disruption.hold_evictions = bool_at(disruption, "holdEvictions", true);
+  out.disruption.replace_first = bool_at(disruption, "replaceFirst", false);
+}
+
 void read_spec(const json& spec, InferencePool& out) {
   out.replicas = integer_at<std::int32_t>(spec, "replicas");
   if (const json& target = member(spec, "scaleTargetRef"); target.is_object()) {
@@ -44,6 +79,12 @@ void read_spec(const json& spec, InferencePool& out) {
   }
   read_ports(spec, out);
   read_publish(spec, out);
+  read_engine(member(spec, "engine"), out.engine);
+  read_drain(spec, out);
+}
+
+std::optional<Timestamp> optional_time_at(const json& object, std::string_view key) {
+  return parse_rfc3339(string_at(object, key));
 }
 
 PoolStatus read_status(const json& status) {
@@ -61,7 +102,10 @@ PoolStatus read_status(const json& status) {
                              .ip = string_at(endpoint, "ip"),
                              .state = string_at(endpoint, "state"),
                              .reason = string_at(endpoint, "reason"),
-                             .since = time_at(endpoint, "since")});
+                             .since = time_at(endpoint, "since"),
+                             .in_flight = integer_at<std::int32_t>(endpoint, "inFlight"),
+                             .deadline = optional_time_at(endpoint, "deadline"),
+                             .message = string_at(endpoint, "message")});
   }
   out.endpoints_omitted = integer_at<std::int32_t>(status, "endpointsOmitted").value_or(0);
   for (const json& condition : array_at(status, "conditions")) {

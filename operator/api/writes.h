@@ -7,6 +7,8 @@
 #include "api/objects.h"
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,6 +37,15 @@ struct PodLabelWrite {
   std::string uid;
   std::string resource_version;
   std::optional<std::string> serving;  // nothing: take the label off
+  // Others stay as they are; no value: take it off.
+  std::map<std::string, std::optional<std::string>, std::less<>> annotations = {};
+};
+
+struct BudgetWrite {
+  bool create = false;  // else change the existing one
+  std::string name;
+  std::string resource_version;
+  LabelSelector selector;
 };
 
 struct ScaleWrite {

@@ -96,8 +96,9 @@ void OperatorCore::answered(CallAnswered answer, api::Now now, Effects& out) {
     events_.finished(event->id, text_of(std::move(answer.answer)), now.mono);
     return;
   }
-  if (std::holds_alternative<PodLabelWrite>(pending.purpose)) {
+  if (const auto* label = std::get_if<PodLabelWrite>(&pending.purpose)) {
     --labels_in_flight_;
+    labels_under_way_.erase(label->what.uid);
     for (const kube::ObjectKey& waiter : std::exchange(label_waiters_, {})) queue_.add(waiter, now.mono);
   }
   if (std::holds_alternative<ScaleTargetWrite>(pending.purpose) ||
@@ -145,6 +146,8 @@ void OperatorCore::succeeded(Pending& pending, Answer answer, api::Now now, Effe
                           {{"pool", record->key.to_string()}, {"replicas", std::to_string(adopt->what.to)}}});
     } else if (auto* service = std::get_if<ServiceWrite>(&pending.purpose)) {
       if (service->event) note(*record, *service->event, now);
+    } else if (auto* label = std::get_if<PodLabelWrite>(&pending.purpose)) {
+      labelled(*record, *label, now, out);
     } else if (auto* status = std::get_if<StatusWrite>(&pending.purpose)) {
       if (const auto* stored = std::get_if<api::InferencePool>(&answer)) {
         tell_of_degradation(*record, status->before, stored->status, now);
@@ -160,6 +163,8 @@ void OperatorCore::succeeded(Pending& pending, Answer answer, api::Now now, Effe
     observe(config_maps_, std::move(*config_map), now);
   } else if (auto* of_service = std::get_if<api::Service>(&answer)) {
     observe(services_, std::move(*of_service), now);
+  } else if (auto* budget = std::get_if<api::DisruptionBudget>(&answer)) {
+    observe(budgets_, std::move(*budget), now);
   } else if (auto* of_pool = std::get_if<api::InferencePool>(&answer)) {
     observe(pools_, std::move(*of_pool), now);
   }
@@ -193,6 +198,7 @@ void OperatorCore::acknowledged(PoolRecord& record, const pool::PublishEndpoints
                          {"reason", reason},
                          {"detail", change.detail},
                          {"latency_ms", fmt::format("{:.2f}", milliseconds(latency))}}});
+    if (change.reason == pool::Withdrawal::kDraining) continue;  // told by its label, as DrainStarted
     note_change(
         record, change,
         {std::string(api::event::kWithdrawn), false,
@@ -308,6 +314,9 @@ void OperatorCore::remember_error(PoolRecord& record, const Pending& pending, st
       break;
     case Written::kTarget:
       record.scale_error = std::move(text);
+      break;
+    case Written::kBudget:
+      record.budget_error = std::move(text);
       break;
     case Written::kPod:
       record.labels_error = std::move(text);

@@ -16,7 +16,8 @@ bool same_for_pools(const api::Pod& a, const api::Pod& b) {
          a.containers_ready == b.containers_ready && a.ready_reason == b.ready_reason &&
          a.disruption_target == b.disruption_target && a.unmet_gate == b.unmet_gate &&
          a.status_reason == b.status_reason && a.deletion_timestamp == b.deletion_timestamp &&
-         a.has_readiness_probe == b.has_readiness_probe;
+         a.has_readiness_probe == b.has_readiness_probe && a.controller == b.controller &&
+         a.drain_marks() == b.drain_marks();
 }
 
 // A change that takes an endpoint away goes first. Which ones do is decide()'s to say; this is only about
@@ -56,6 +57,10 @@ bool is_answer(const CallAnswered& call) {
   return call.answer || call.answer.error().http_status != 0;
 }
 
+bool is_answer(const LoadArrived&) {
+  return false;
+}
+
 bool is_answer(const StopRequested&) {
   return false;
 }
@@ -89,6 +94,19 @@ void OperatorCore::take(Input input, api::Now now, Effects& out) {
     void operator()(kube::InformerInput<api::Autoscaler>& in) {
       core.feed(core.autoscalers_, Feed::kAutoscalers, std::move(in), now, out);
     }
+    void operator()(kube::InformerInput<api::ReplicaSet>& in) {
+      core.feed(core.replica_sets_, Feed::kReplicaSets, std::move(in), now, out);
+    }
+    void operator()(kube::InformerInput<api::DisruptionBudget>& in) {
+      core.feed(core.budgets_, Feed::kBudgets, std::move(in), now, out);
+    }
+    void operator()(GatePolicyInput& in) {
+      core.feed(core.gate_policies_, Feed::kGatePolicies, std::move(in), now, out);
+    }
+    void operator()(GateBindingInput& in) {
+      core.feed(core.gate_bindings_, Feed::kGateBindings, std::move(in), now, out);
+    }
+    void operator()(LoadArrived& in) { core.arrived(std::move(in), now); }
     void operator()(CallAnswered& in) { core.answered(std::move(in), now, out); }
     void operator()(StopRequested&) { core.stop(Exit{false, "asked to stop"}, now, out); }
   };
@@ -108,8 +126,7 @@ void OperatorCore::feed(kube::Informer<Codec>& informer, Feed which,
   // Deltas that came before another cache had synced were decided without it: look at everything again.
   const bool synced_now = informer.synced() && !was_synced;
   reindex_pods_ |= synced_now;
-  if (synced_now || was_refused != is_refused(informer.last_error()))
-    table_.for_each([&](const PoolRecord& record) { mark(record, now); });
+  if (synced_now || was_refused != is_refused(informer.last_error())) mark_all(now);
 }
 
 template <class Codec>
@@ -130,6 +147,8 @@ template void OperatorCore::observe(kube::Informer<api::ConfigMapCodec>&, api::C
 template void OperatorCore::observe(kube::Informer<api::PodCodec>&, api::Pod, api::Now);
 template void OperatorCore::observe(kube::Informer<api::DeploymentCodec>&, api::Deployment, api::Now);
 template void OperatorCore::observe(kube::Informer<api::ServiceCodec>&, api::Service, api::Now);
+template void OperatorCore::observe(kube::Informer<api::DisruptionBudgetCodec>&, api::DisruptionBudget,
+                                    api::Now);
 
 // Each feed waits by itself, up to half a minute; the first of all requests to be answered after an outage
 // tells the others. No more often than the gap, so that a server which answers some and cuts others is not
@@ -137,23 +156,11 @@ template void OperatorCore::observe(kube::Informer<api::ServiceCodec>&, api::Ser
 void OperatorCore::heard_from_server(kube::TimePoint now) {
   constexpr kube::Duration kOutage = std::chrono::seconds(5);
   if (now - std::exchange(heard_, now) < kOutage) return;
-  pools_.server_is_back(now);
-  config_maps_.server_is_back(now);
-  pods_.server_is_back(now);
-  deployments_.server_is_back(now);
-  services_.server_is_back(now);
-  nodes_.server_is_back(now);
-  autoscalers_.server_is_back(now);
+  each_feed(*this, [now](auto& informer, Feed) { informer.server_is_back(now); });
 }
 
 void OperatorCore::tick_feeds(api::Now now, Effects& out) {
-  tick_feed(pools_, Feed::kPools, now, out);
-  tick_feed(config_maps_, Feed::kConfigMaps, now, out);
-  tick_feed(pods_, Feed::kPods, now, out);
-  tick_feed(deployments_, Feed::kDeployments, now, out);
-  tick_feed(services_, Feed::kServices, now, out);
-  tick_feed(nodes_, Feed::kNodes, now, out);
-  tick_feed(autoscalers_, Feed::kAutoscalers, now, out);
+  each_feed(*this, [&](auto& informer, Feed which) { tick_feed(informer, which, now, out); });
 }
 
 // Once when it begins or changes, once when it is over: a server that is away for an hour is one line.
@@ -193,6 +200,10 @@ void OperatorCore::mark_namespace(const std::string& ns, api::Now now) {
   for (const PoolRecord* record : table_.in_namespace(ns, [](const PoolRecord&) { return true; })) {
     mark(*record, now);
   }
+}
+
+void OperatorCore::mark_all(api::Now now) {
+  table_.for_each([&](const PoolRecord& record) { mark(record, now); });
 }
 
 void OperatorCore::changed(const kube::Delta<api::InferencePool>& delta, api::Now now) {
@@ -248,6 +259,7 @@ void OperatorCore::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
     ledger_.changed({Written::kPod, {delta.after->ns, delta.after->name}});
     return;
   }
+  count_lost_drain(delta, now);
   const auto& object = delta.after ? delta.after : delta.before;
   ledger_.changed({Written::kPod, {object->ns, object->name}});
   const auto concerns = [&](PoolRecord& record) {
@@ -307,10 +319,8 @@ void OperatorCore::changed(const kube::Delta<api::Service>& delta, api::Now now)
 }
 
 void OperatorCore::changed(const kube::Delta<api::Node>& delta, api::Now now) {
-  if (delta.before && delta.after && delta.before->uid == delta.after->uid &&
-      delta.before->zone == delta.after->zone) {
-    return;  // heartbeats and the like
-  }
+  if (delta.before && delta.after && same_but_for_version(*delta.before, *delta.after))
+    return;                // heartbeats and the like
   if (!settled()) return;  // the first list; everything is marked when it is in
   const auto& object = delta.after ? delta.after : delta.before;
   std::set<kube::ObjectKey> touched;
@@ -323,6 +333,29 @@ void OperatorCore::changed(const kube::Delta<api::Node>& delta, api::Now now) {
     for (PoolRecord* record : table_.matching(*pod)) concerns(*record);
     for (PoolRecord* record : publishers_without_selector(*pod)) concerns(*record);
   });
+}
+
+void OperatorCore::changed(const kube::Delta<api::ReplicaSet>& delta, api::Now now) {
+  if (delta.before && delta.after && same_but_for_version(*delta.before, *delta.after)) return;
+  const auto& object = delta.after ? delta.after : delta.before;
+  std::set<kube::ObjectKey> marked;
+  for (const auto& pod : pods_.store().by_index(pods_by_controller_, object->uid)) {
+    for (const PoolRecord* record : table_.matching(*pod)) {
+      if (marked.insert(record->key).second) mark(*record, now);
+    }
+  }
+}
+
+void OperatorCore::changed(const kube::Delta<api::DisruptionBudget>& delta, api::Now now) {
+  const auto& object = delta.after ? delta.after : delta.before;
+  ledger_.changed({Written::kBudget, {object->ns, object->name}});
+  if (delta.before && delta.after && same_but_for_version(*delta.before, *delta.after)) return;
+  mark_namespace(object->ns, now);
+}
+
+void OperatorCore::changed(const kube::Delta<api::GatePart>& delta, api::Now now) {
+  if (delta.before && delta.after && same_but_for_version(*delta.before, *delta.after)) return;
+  mark_all(now);
 }
 
 void OperatorCore::changed(const kube::Delta<api::Autoscaler>& delta, api::Now now) {

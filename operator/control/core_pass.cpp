@@ -2,6 +2,7 @@
 #include "api/names.h"
 #include "control/operator_core.h"
 #include "pool/decide.h"
+#include "pool/pod_labels.h"
 #include "publish/calls.h"
 
 #include <algorithm>
@@ -63,8 +64,20 @@ std::size_t content_of(const api::ServiceWrite& write) {
   return content.value();
 }
 
+std::size_t content_of(const api::BudgetWrite& write) {
+  Content content;
+  for (const api::SelectorRequirement& one : write.selector.match_expressions) {
+    content << one.key << one.op;
+    for (const std::string& value : one.values) content << value;
+  }
+  return content.value();
+}
+
 std::size_t content_of(const api::PodLabelWrite& write) {
-  return (Content{} << write.uid << write.serving.value_or(std::string())).value();
+  Content content;
+  content << write.uid << write.serving.value_or(std::string());
+  for (const auto& [key, value] : write.annotations) content << key << value.value_or(std::string());
+  return content.value();
 }
 
 // Stands for a node that is not in a cache which may no longer be kept up to date.
@@ -93,8 +106,9 @@ void OperatorCore::index_pods() {
 }
 
 bool OperatorCore::settled() const {
-  return pools_.synced() && is_settled(config_maps_) && is_settled(pods_) && is_settled(deployments_) &&
-         is_settled(services_) && is_settled(nodes_) && is_settled(autoscalers_);
+  bool all = pools_.synced();
+  each_feed(*this, [&all](const auto& informer, Feed) { all = all && is_settled(informer); });
+  return all;
 }
 
 bool OperatorCore::may_act(kube::TimePoint now) const {
@@ -119,10 +133,11 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
     if (record != nullptr && object) {
       const pool::Snapshot seen = snapshot(*record, *object, now);
       pool::Plan plan = pool::decide(seen, now);
-      count_endpoints(*record, seen.pods.size());
+      count_endpoints(*record, seen, plan);
       publish(*record, *object, plan, now, out);
+      read_loads(*record, *object, plan, now, out);
+      come_back(*record, plan.look_again, now);
       rest.emplace_back(*key, std::move(plan));
-      come_back(*record, now);
     }
     queue_.done(*key, now.mono);
   }
@@ -134,21 +149,29 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
   unlabel_strays(now, out);
 }
 
-void OperatorCore::count_endpoints(const PoolRecord& record, std::size_t pods) {
+void OperatorCore::count_endpoints(const PoolRecord& record, const pool::Snapshot& seen,
+                                   const pool::Plan& plan) {
   Meters::EndpointCounts counts;
   counts.ready = record.published.size();
-  counts.withdrawn = pods - std::min(pods, counts.ready);
+  counts.draining =
+      static_cast<std::size_t>(std::count_if(seen.pods.begin(), seen.pods.end(), [](const auto* pod) {
+        return pod->serving == api::serving::kDraining || pod->serving == api::serving::kDrained;
+      }));
+  counts.withdrawn = seen.pods.size() - std::min(seen.pods.size(), counts.ready + counts.draining);
   meters_.endpoints(record.key.ns, record.key.name, counts);
+  meters_.oldest_drain(record.key.ns, record.key.name, plan.oldest_drain.value_or(std::chrono::seconds{0}));
 }
 
 // A key has one wait, and the earliest wins: so each pass names again whatever it still waits for (here and
 // in send() and write_pool()), and a wait that was cut short by another is not lost.
-void OperatorCore::come_back(const PoolRecord& record, api::Now now) {
+void OperatorCore::come_back(const PoolRecord& record, std::optional<kube::Duration> look_again,
+                             api::Now now) {
   const double spread = 0.9 + 0.2 * random_();
   queue_.add_after(record.key, std::chrono::duration_cast<kube::Duration>(options_.resync * spread),
                    now.mono);
   if (record.unlabelled) queue_.add_after(record.key, record.unlabelled_until - now.mono, now.mono);
   if (record.behind_since) queue_.add_after(record.key, kBehindRetry, now.mono);
+  if (look_again) queue_.add_after(record.key, *look_again, now.mono);
 }
 
 pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePool& pool, api::Now now) {
@@ -178,6 +201,7 @@ pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePo
     };
   }
   see_autoscalers(record, seen);
+  see_drains(record, seen);
   see_blindness(seen);
   seen.synced_replicas = record.synced_replicas;
   seen.replicas_unsettled = record.replicas_in_flight;
@@ -186,6 +210,7 @@ pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePo
   seen.config_map_error = record.config_map_error;
   seen.config_map_error_reason = record.config_map_error_reason;
   seen.service_error = record.service_error;
+  seen.budget_error = record.budget_error;
   seen.scale_error = record.scale_error;
   seen.labels_error = record.labels_error;
   seen.dropped_fields = record.dropped_fields;
@@ -215,6 +240,7 @@ void OperatorCore::see_pods(PoolRecord& record, pool::Snapshot& seen) {
     for (const PoolRecord* other : table_.matching(*pod)) {
       if (other == &record) continue;
       seen.pods_of_others.insert(pod->uid);
+      if (other->key < record.key) seen.led_by_others.insert(pod->uid);
       if (!record.deleting && selects(record, *pod)) overlapping.insert(other->key.name);
     }
   }
@@ -261,9 +287,11 @@ void OperatorCore::see_blindness(pool::Snapshot& seen) const {
   look(config_maps_);
   seen.can_see = pods_.synced() && config_maps_.synced();
   look(deployments_);
+  look(replica_sets_);
   look(services_);
   look(nodes_);
   look(autoscalers_);
+  look(budgets_);
 }
 
 void OperatorCore::publish(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
@@ -296,8 +324,13 @@ void OperatorCore::write_rest(PoolRecord& record, const api::InferencePool& pool
     send(ServiceWrite{std::move(plan.service_event)}, {Written::kService, {pool.ns, record.service}}, record,
          publish::service(pool, *plan.service), Expect::kService, now, out, content_of(*plan.service));
   }
+  if (plan.budget) {
+    auto call = publish::disruption_budget(pool, *plan.budget);
+    send(BudgetWrite{}, {Written::kBudget, {pool.ns, plan.budget->name}}, record, std::move(call),
+         Expect::kBudget, now, out, content_of(*plan.budget));
+  }
   forget_needless_errors(record, plan, now);
-  label_pods(record, plan.pod_labels, now, out);
+  label_pods(record, plan, now, out);
   write_pool(record, pool, plan, now, out);
 }
 
@@ -310,6 +343,7 @@ void OperatorCore::forget_needless_errors(PoolRecord& record, const pool::Plan& 
   };
   forget(plan.scale_target.has_value(), record.scale_error);
   forget(plan.service.has_value(), record.service_error);
+  forget(plan.budget.has_value(), record.budget_error);
   forget(!plan.pod_labels.empty(), record.labels_error);
 }
 
@@ -339,15 +373,16 @@ void OperatorCore::write_pool(PoolRecord& record, const api::InferencePool& pool
   }
 }
 
-void OperatorCore::label_pods(const PoolRecord& record, const std::vector<api::PodLabelWrite>& labels,
-                              api::Now now, Effects& out) {
-  for (const api::PodLabelWrite& label : labels) {
+void OperatorCore::label_pods(const PoolRecord& record, const pool::Plan& plan, api::Now now, Effects& out) {
+  for (const api::PodLabelWrite& label : plan.pod_labels) {
     if (labels_in_flight_ >= options_.label_writes_in_flight) {
       label_waiters_.insert(record.key);
       return;
     }
-    send(PodLabelWrite{}, {Written::kPod, {record.key.ns, label.name}}, record,
-         publish::pod_label(record.key.ns, label), Expect::kPod, now, out, content_of(label));
+    const auto note = plan.drain_notes.find(label.uid);
+    send(PodLabelWrite{label, note == plan.drain_notes.end() ? std::nullopt : std::optional{note->second}},
+         {Written::kPod, {record.key.ns, label.name}}, record, publish::pod_label(record.key.ns, label),
+         Expect::kPod, now, out, content_of(label));
   }
 }
 
@@ -360,9 +395,9 @@ void OperatorCore::unlabel_strays(api::Now now, Effects& out) {
     if (!unsure.empty() || labels_in_flight_ >= options_.label_writes_in_flight) continue;
     PoolRecord nobody;
     nobody.key = {pod->ns, ""};
-    const api::PodLabelWrite off{pod->name, pod->uid, pod->resource_version, std::nullopt};
-    send(PodLabelWrite{}, {Written::kPod, {pod->ns, pod->name}}, nobody, publish::pod_label(pod->ns, off),
-         Expect::kPod, now, out, content_of(off));
+    const api::PodLabelWrite off = pool::take_off(*pod);
+    send(PodLabelWrite{off, std::nullopt}, {Written::kPod, {pod->ns, pod->name}}, nobody,
+         publish::pod_label(pod->ns, off), Expect::kPod, now, out, content_of(off));
   }
 }
 
@@ -376,7 +411,10 @@ bool OperatorCore::send(Purpose purpose, WrittenObject object, const PoolRecord&
     return false;
   }
   ledger_.sent(object, content);
-  if (std::holds_alternative<PodLabelWrite>(purpose)) ++labels_in_flight_;
+  if (const auto* label = std::get_if<PodLabelWrite>(&purpose)) {
+    ++labels_in_flight_;
+    labels_under_way_.insert_or_assign(label->what.uid, label->what.serving.value_or(std::string()));
+  }
   send_unguarded(std::move(purpose), std::move(object), record, std::move(call), expect, now, out);
   return true;
 }

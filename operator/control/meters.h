@@ -31,6 +31,12 @@ class Meters : public kube::WorkQueueMetrics {
     std::size_t withdrawn = 0;
   };
   virtual void endpoints(std::string_view /*ns*/, std::string_view /*pool*/, EndpointCounts) {}
+  // How long the oldest drain under way has taken so far; 0 without one.
+  virtual void oldest_drain(std::string_view /*ns*/, std::string_view /*pool*/, kube::Duration) {}
+  // One that ended: "completed", "timed_out", "cancelled", "lost".
+  virtual void drained(std::string_view /*result*/, kube::Duration) {}
+  // "present", "missing", "edited", "unknown".
+  virtual void drain_gate(std::string_view /*state*/) {}
   virtual void pool_gone(std::string_view /*ns*/, std::string_view /*pool*/) {}
   virtual void watch_restarted(std::string_view /*resource*/, std::string_view /*reason*/) {}
   virtual void last_byte(std::string_view /*resource*/, kube::TimePoint) {}

@@ -5,6 +5,7 @@
 #include "control/prometheus_meters.h"
 #include "control/shell.h"
 #include "control/uninstall_hold.h"
+#include "engine/load_reader.h"
 #include "kube/cpprest_transport.h"
 #include "kube/kubeconfig.h"
 #include "telemetry/build_info.h"
@@ -64,9 +65,10 @@ std::optional<std::string> feed_problem(const Loop& loop, Feed which) {
   const auto health = loop.health();
   if (!health) return "not started yet";
   const FeedHealth& feed = health->core.feeds[static_cast<std::size_t>(which)];
-  // Nodes only add zones and the reason NodeGone, autoscalers a warning; an operator for one namespace may
-  // not be allowed to read them.
-  const bool optional = which == Feed::kNodes || which == Feed::kAutoscalers;
+  // Nodes only add zones and what becomes of them, autoscalers a warning, the gate whether deletes are held;
+  // an operator for one namespace may not be allowed to read them.
+  const bool optional = which == Feed::kNodes || which == Feed::kAutoscalers || which == Feed::kBudgets ||
+                        which == Feed::kGatePolicies || which == Feed::kGateBindings;
   if (optional && !feed.synced && !feed.problem.empty()) return std::nullopt;
   if (!feed.synced) return feed.problem.empty() ? "the first list is not complete" : feed.problem;
   const auto now = std::chrono::steady_clock::now();
@@ -100,6 +102,9 @@ CoreOptions core_options(const OperatorOptions& options, const kube::ClusterAcce
   core.lease.identity = fmt::format("{}_{:016x}", core.instance, core.seed);
   core.lease.ns = options.leader_elect_namespace.empty() ? access.ns : options.leader_elect_namespace;
   core.lease.name = options.leader_elect_name;
+  core.drain_gate = options.drain_gate;
+  core.drain_taints = options.drain_taints;
+  core.withdraw_taints = options.withdraw_taints;
   return core;
 }
 
@@ -138,9 +143,13 @@ int run(const OperatorOptions& options, const kube::ClusterAccess& access, telem
   signals.on_stop([&loop] { loop.request_stop(); });
   Exit exit;
   {
+    engine::LoadReader loads;
     Shell shell(
         **transport, options.ns, [] { return std::chrono::steady_clock::now(); },
-        [&loop](Input input) { loop.post(std::move(input)); });
+        [&loop](Input input) { loop.post(std::move(input)); },
+        [&loads](engine::LoadRequest request, engine::LoadReader::Callback done) {
+          loads.read(std::move(request), std::move(done));
+        });
     exit = loop.run(shell);
   }
   signals.on_stop({});

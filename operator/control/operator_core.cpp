@@ -37,6 +37,14 @@ std::string_view to_string(Feed feed) {
       return "nodes";
     case Feed::kAutoscalers:
       return "horizontalpodautoscalers";
+    case Feed::kReplicaSets:
+      return "replicasets";
+    case Feed::kBudgets:
+      return "poddisruptionbudgets";
+    case Feed::kGatePolicies:
+      return "validatingadmissionpolicies";
+    case Feed::kGateBindings:
+      return "validatingadmissionpolicybindings";
   }
   return "?";
 }
@@ -49,28 +57,29 @@ OperatorCore::OperatorCore(CoreOptions options, Meters& meters)
       config_maps_(options_.reflector, random_),
       pods_(options_.reflector, random_),
       deployments_(options_.reflector, random_),
+      replica_sets_(options_.reflector, random_),
       services_(options_.reflector, random_),
       nodes_(options_.reflector, random_),
       autoscalers_(options_.reflector, random_),
+      budgets_(options_.reflector, random_),
+      gate_policies_(options_.reflector, random_),
+      gate_bindings_(options_.reflector, random_),
       queue_(kube::WorkQueueOptions{}, &meters_),
       events_(options_.instance) {
   pods_.set_transform([this](api::Pod& pod) {
     pod.labels = label_sets_.intern(std::move(pod.labels));
     pod.node = node_names_.intern(std::move(pod.node));
+    pod.controller = controllers_.intern(std::move(pod.controller));
   });
+  nodes_.set_transform([this](api::Node& node) { classify(node); });
   index_pods();
+  index_replica_sets();
   if (options_.leader_elect) elector_.emplace(options_.lease, random_);
 }
 
 Effects OperatorCore::start(api::Now now) {
   Effects out;
-  emit(Feed::kPools, pools_.start(now.mono), out);
-  emit(Feed::kConfigMaps, config_maps_.start(now.mono), out);
-  emit(Feed::kPods, pods_.start(now.mono), out);
-  emit(Feed::kDeployments, deployments_.start(now.mono), out);
-  emit(Feed::kServices, services_.start(now.mono), out);
-  emit(Feed::kNodes, nodes_.start(now.mono), out);
-  emit(Feed::kAutoscalers, autoscalers_.start(now.mono), out);
+  each_feed(*this, [&](auto& informer, Feed which) { emit(which, informer.start(now.mono), out); });
   next_sweep_ = now.mono + kSweepPeriod;
   if (!elector_) meters_.leading(true);
   run_lease(now, out);
@@ -93,13 +102,7 @@ Effects OperatorCore::step(std::vector<Input>& inputs, api::Now now) {
 
 std::optional<kube::TimePoint> OperatorCore::next_deadline() const {
   std::optional<kube::TimePoint> earliest = next_sweep_;
-  sooner(earliest, pools_.next_deadline());
-  sooner(earliest, config_maps_.next_deadline());
-  sooner(earliest, pods_.next_deadline());
-  sooner(earliest, deployments_.next_deadline());
-  sooner(earliest, services_.next_deadline());
-  sooner(earliest, nodes_.next_deadline());
-  sooner(earliest, autoscalers_.next_deadline());
+  each_feed(*this, [&](const auto& informer, Feed) { sooner(earliest, informer.next_deadline()); });
   if (elector_) sooner(earliest, elector_->next_deadline());
   if (const auto* stopping = std::get_if<Stopping>(&state_)) {
     sooner(earliest, stopping->deadline);
@@ -116,9 +119,9 @@ std::optional<kube::TimePoint> OperatorCore::next_deadline() const {
 
 CoreHealth OperatorCore::health() const {
   CoreHealth health;
-  health.feeds = {health_of(pools_),       health_of(config_maps_), health_of(pods_),
-                  health_of(deployments_), health_of(services_),    health_of(nodes_),
-                  health_of(autoscalers_)};
+  each_feed(*this, [&health](const auto& informer, Feed which) {
+    health.feeds[static_cast<std::size_t>(which)] = health_of(informer);
+  });
   health.leading = led_ || !elector_;
   health.stopping = std::holds_alternative<Stopping>(state_);
   return health;
@@ -190,6 +193,8 @@ void OperatorCore::sweep(api::Now now) {
   table_.for_each([&](PoolRecord& record) { forget_departed(record); });
   label_sets_.sweep();
   node_names_.sweep();
+  controllers_.sweep();
+  loads_.sweep(now.mono);
 }
 
 // A pod that was relabelled out of the pool takes its leave from the pool's memory when it goes; but that

@@ -28,6 +28,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -37,6 +38,9 @@
 #include <vector>
 
 namespace poolwarden::control {
+
+// Whether deletes are held by the gate: looked up in the cluster, or as told.
+enum class DrainGate : std::uint8_t { kAuto, kOn, kOff };
 
 struct CoreOptions {
   bool leader_elect = false;
@@ -48,7 +52,13 @@ struct CoreOptions {
   kube::Duration stop_patience = std::chrono::seconds(5);  // for writes in flight, then for the lease
   std::size_t passes_per_step = 256;                       // so that a burst cannot keep inputs waiting
   std::size_t label_writes_in_flight = 64;  // so that labels cannot crowd out withdrawals on the wire
-  std::uint64_t seed = 1;                   // of all jitter
+  std::size_t load_reads_in_flight = 64;
+  DrainGate drain_gate = DrainGate::kAuto;
+  // Keys of taints by which a node announces that its pods must go, and of those by which they are as good as
+  // gone.
+  std::vector<std::string> drain_taints;
+  std::vector<std::string> withdraw_taints;
+  std::uint64_t seed = 1;  // of all jitter
 };
 
 // What a probe may know: a copy is handed out after each step.
@@ -94,7 +104,11 @@ class OperatorCore {
   struct ServiceWrite {
     std::optional<pool::EventNote> event;
   };
-  struct PodLabelWrite {};
+  struct PodLabelWrite {
+    api::PodLabelWrite what;
+    std::optional<pool::DrainNote> note;
+  };
+  struct BudgetWrite {};
   struct StatusWrite {
     api::PoolStatus what;
     std::vector<api::Condition> before;
@@ -106,8 +120,9 @@ class OperatorCore {
   struct LeaseCall {
     std::uint64_t attempt = 0;
   };
-  using Purpose = std::variant<PublishWrite, ScaleTargetWrite, AdoptReplicasWrite, ServiceWrite,
-                               PodLabelWrite, StatusWrite, ConfigMapLookup, EventWrite, LeaseCall>;
+  using Purpose =
+      std::variant<PublishWrite, ScaleTargetWrite, AdoptReplicasWrite, ServiceWrite, PodLabelWrite,
+                   BudgetWrite, StatusWrite, ConfigMapLookup, EventWrite, LeaseCall>;
   struct Pending {
     Purpose purpose;
     WrittenObject object;  // meaningless for events and the lease
@@ -127,6 +142,21 @@ class OperatorCore {
     Stage stage = Stage::kFinishing;
     bool released = false;
   };
+
+  template <class Self, class Visit>
+  static void each_feed(Self& self, Visit visit) {
+    visit(self.pools_, Feed::kPools);
+    visit(self.config_maps_, Feed::kConfigMaps);
+    visit(self.pods_, Feed::kPods);
+    visit(self.deployments_, Feed::kDeployments);
+    visit(self.replica_sets_, Feed::kReplicaSets);
+    visit(self.services_, Feed::kServices);
+    visit(self.nodes_, Feed::kNodes);
+    visit(self.autoscalers_, Feed::kAutoscalers);
+    visit(self.budgets_, Feed::kBudgets);
+    visit(self.gate_policies_, Feed::kGatePolicies);
+    visit(self.gate_bindings_, Feed::kGateBindings);
+  }
 
   // --- core_feeds.cpp: what arrives, and which pools it concerns
   void take(Input input, api::Now now, Effects& out);
@@ -148,6 +178,10 @@ class OperatorCore {
   void changed(const kube::Delta<api::Service>& delta, api::Now now);
   void changed(const kube::Delta<api::Node>& delta, api::Now now);
   void changed(const kube::Delta<api::Autoscaler>& delta, api::Now now);
+  void changed(const kube::Delta<api::ReplicaSet>& delta, api::Now now);
+  void changed(const kube::Delta<api::DisruptionBudget>& delta, api::Now now);
+  void changed(const kube::Delta<api::GatePart>& delta, api::Now now);
+  void mark_all(api::Now now);
   void mark(const PoolRecord& record, api::Now now, kube::Lane lane = kube::Lane::kNormal);
   void mark_namespace(const std::string& ns, api::Now now);
   void mark_deleting(const std::string& ns, api::Now now);
@@ -159,8 +193,8 @@ class OperatorCore {
   bool may_act(kube::TimePoint now) const;
   bool settled() const;
   void index_pods();
-  void come_back(const PoolRecord& record, api::Now now);
-  void count_endpoints(const PoolRecord& record, std::size_t pods);
+  void come_back(const PoolRecord& record, std::optional<kube::Duration> look_again, api::Now now);
+  void count_endpoints(const PoolRecord& record, const pool::Snapshot& seen, const pool::Plan& plan);
   pool::Snapshot snapshot(PoolRecord& record, const api::InferencePool& pool, api::Now now);
   void see_pods(PoolRecord& record, pool::Snapshot& snapshot);
   void see_pods_version(PoolRecord& record, pool::Snapshot& snapshot, kube::TimePoint now) const;
@@ -173,8 +207,7 @@ class OperatorCore {
   void forget_needless_errors(PoolRecord& record, const pool::Plan& plan, api::Now now);
   void write_pool(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
                   Effects& out);
-  void label_pods(const PoolRecord& record, const std::vector<api::PodLabelWrite>& labels, api::Now now,
-                  Effects& out);
+  void label_pods(const PoolRecord& record, const pool::Plan& plan, api::Now now, Effects& out);
   void unlabel_strays(api::Now now, Effects& out);
   bool selects(const PoolRecord& record, const api::Pod& pod);
   // True if it was sent; otherwise the pool comes back when the object is free again.
@@ -182,6 +215,20 @@ class OperatorCore {
             api::Now now, Effects& out, std::optional<std::size_t> content = {});
   void send_unguarded(Purpose purpose, WrittenObject object, const PoolRecord& record, kube::Call call,
                       Expect expect, api::Now now, Effects& out);
+
+  // --- core_drains.cpp: what draining needs to see, and to ask
+  void index_replica_sets();
+  void classify(api::Node& node) const;
+  void see_drains(PoolRecord& record, pool::Snapshot& snapshot);
+  void see_replica_sets(pool::Snapshot& snapshot) const;
+  void see_gate(pool::Snapshot& snapshot);
+  void look_at_gate(pool::Snapshot& snapshot) const;
+  void see_budgets(const PoolRecord& record, pool::Snapshot& snapshot) const;
+  void read_loads(const PoolRecord& record, const api::InferencePool& pool, const pool::Plan& plan,
+                  api::Now now, Effects& out);
+  void arrived(LoadArrived load, api::Now now);
+  void count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now now);
+  void labelled(PoolRecord& record, const PodLabelWrite& label, api::Now now, Effects& out);
 
   // --- core_answers.cpp: what became of the writes
   void answered(CallAnswered answer, api::Now now, Effects& out);
@@ -223,12 +270,20 @@ class OperatorCore {
   kube::Informer<api::ConfigMapCodec> config_maps_;
   kube::Informer<api::PodCodec> pods_;
   kube::Informer<api::DeploymentCodec> deployments_;
+  kube::Informer<api::ReplicaSetCodec> replica_sets_;
   kube::Informer<api::ServiceCodec> services_;
   kube::Informer<api::NodeCodec> nodes_;
   kube::Informer<api::AutoscalerCodec> autoscalers_;
+  kube::Informer<api::DisruptionBudgetCodec> budgets_;
+  kube::Informer<api::GatePolicyCodec> gate_policies_;
+  kube::Informer<api::GateBindingCodec> gate_bindings_;
   api::Interner<api::LabelMap> label_sets_;
   api::Interner<std::string> node_names_;
+  api::Interner<std::string> controllers_;
   kube::IndexId pods_by_pool_{};
+  kube::IndexId pods_by_controller_{};
+  kube::IndexId sets_by_uid_{};
+  kube::IndexId sets_by_controller_{};
   bool reindex_pods_ = false;
 
   PoolTable table_;
@@ -237,6 +292,9 @@ class OperatorCore {
   std::unordered_map<std::uint64_t, Pending> pending_;
   std::uint64_t last_id_ = 0;
   std::size_t labels_in_flight_ = 0;
+  std::map<std::string, std::string> labels_under_way_;  // pod UID -> serving label that is being written
+  pool::LoadBook loads_;
+  std::size_t load_reads_in_flight_ = 0;
   std::set<kube::ObjectKey> label_waiters_;  // pools that found no place among those
   kube::EventRecorder events_;
   bool event_in_flight_ = false;

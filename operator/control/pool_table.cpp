@@ -19,7 +19,7 @@ std::optional<api::LabelSelector> effective_selector(const api::InferencePool& p
 void PoolRecord::take_published(const api::EndpointSet& set) {
   published.clear();
   for (const api::Endpoint& endpoint : set.endpoints) {
-    published.emplace(endpoint.uid, endpoint.pod);
+    if (endpoint.state == api::EndpointState::kReady) published.emplace(endpoint.uid, endpoint.pod);
     once_published.insert(endpoint.uid);
   }
   last_revision = std::max(last_revision, set.revision);

@@ -39,7 +39,8 @@ struct PoolRecord {
   std::optional<std::int32_t> synced_replicas;
   bool replicas_in_flight = false;  // a scale or adopt write of ours is under way
   std::int64_t last_revision = 0;
-  std::map<std::string, std::string> published;  // uid -> pod name, of the list as last read or written
+  std::map<std::string, std::string> published;  // uid -> pod name, of the list's ready endpoints, as last
+                                                 // read or written
   std::string published_from;                    // resourceVersion of the ConfigMap it was read from
   std::set<std::string> once_published;          // uids of living pods that were ever in the list
   std::optional<kube::TimePoint> behind_since;   // its list was made from newer pods than we know
@@ -48,6 +49,7 @@ struct PoolRecord {
   std::string config_map_error;
   std::string config_map_error_reason;
   std::string service_error;
+  std::string budget_error;
   std::string scale_error;
   std::string labels_error;
 

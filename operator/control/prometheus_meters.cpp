@@ -8,8 +8,9 @@
 namespace poolwarden::control {
 namespace {
 
-constexpr std::array kFeeds = {Feed::kPools,    Feed::kConfigMaps, Feed::kPods,       Feed::kDeployments,
-                               Feed::kServices, Feed::kNodes,      Feed::kAutoscalers};
+constexpr std::array kFeeds = {Feed::kPools,    Feed::kConfigMaps,   Feed::kPods,        Feed::kDeployments,
+                               Feed::kServices, Feed::kNodes,        Feed::kAutoscalers, Feed::kReplicaSets,
+                               Feed::kBudgets,  Feed::kGatePolicies, Feed::kGateBindings};
 
 }  // namespace
 
@@ -19,7 +20,8 @@ PrometheusMeters::PrometheusMeters(telemetry::Metrics& metrics)
     metrics_.declare_watch(to_string(feed),
                            {"closed", "short", "expired", "failed", "forbidden", "stale", "lost"});
   }
-  for (const char* kind : {"ConfigMap", "Service", "Pod", "Scale", "InferencePool", "Event"}) {
+  for (const char* kind :
+       {"ConfigMap", "Service", "Pod", "Scale", "InferencePool", "PodDisruptionBudget", "Event"}) {
     metrics_.declare_write(kind, {"success", "conflict", "forbidden", "retry", "terminal"});
   }
 }

@@ -23,6 +23,13 @@ class PrometheusMeters final : public Meters {
   void endpoints(std::string_view ns, std::string_view pool, EndpointCounts counts) override {
     metrics_.set_endpoints(ns, pool, counts.ready, counts.draining, counts.withdrawn);
   }
+  void oldest_drain(std::string_view ns, std::string_view pool, kube::Duration age) override {
+    metrics_.set_oldest_drain(ns, pool, age);
+  }
+  void drained(std::string_view result, kube::Duration took) override {
+    metrics_.observe_drain(result, took);
+  }
+  void drain_gate(std::string_view state) override { metrics_.set_drain_gate(state); }
   void pool_gone(std::string_view ns, std::string_view pool) override { metrics_.remove_pool(ns, pool); }
   void watch_restarted(std::string_view resource, std::string_view reason) override {
     metrics_.watch_restarted(resource, reason);

@@ -28,29 +28,56 @@ kube::Result<Answer> decode(Expect expect, std::string body) {
       return decode<api::ServiceCodec>(body);
     case Expect::kPool:
       return decode<api::PoolCodec>(body);
+    case Expect::kBudget:
+      return decode<api::DisruptionBudgetCodec>(body);
     case Expect::kText:
       break;
   }
   return Answer(std::move(body));
 }
 
+kube::WatchScope gate_scope() {
+  return {"", "", fmt::format("metadata.name={}", api::kGateName)};
+}
+
 }  // namespace
 
-Shell::Shell(kube::Transport& transport, const std::string& ns, Clock now, Post post)
+Shell::Shell(kube::Transport& transport, const std::string& ns, Clock now, Post post, ReadLoad read_load)
     : client_(transport),
       post_(std::move(post)),
+      read_load_(std::move(read_load)),
       pools_(client_, publish::kInferencePools, {ns, "", ""}, now, post_),
       config_maps_(client_, kube::kConfigMaps,
                    {ns, fmt::format("{}={}", api::kManagedByLabel, api::kManagedByValue), ""}, now, post_),
       pods_(client_, kube::kPods, {ns, "", ""}, now, post_),
       deployments_(client_, kube::kDeployments, {ns, "", ""}, now, post_),
+      replica_sets_(client_, kube::kReplicaSets, {ns, "", ""}, now, post_),
       services_(client_, kube::kServices, {ns, "", ""}, now, post_),
       nodes_(client_, kube::kNodes, {}, now, post_),
-      autoscalers_(client_, kube::kHorizontalPodAutoscalers, {ns, "", ""}, now, post_) {}
+      autoscalers_(client_, kube::kHorizontalPodAutoscalers, {ns, "", ""}, now, post_),
+      budgets_(client_, kube::kPodDisruptionBudgets, {ns, "", ""}, now, post_),
+      gate_policies_(client_, kube::kValidatingAdmissionPolicies, gate_scope(), now,
+                     [post = post_](auto input) { post(GatePolicyInput{std::move(input)}); }),
+      gate_bindings_(client_, kube::kValidatingAdmissionPolicyBindings, gate_scope(), now,
+                     [post = post_](auto input) { post(GateBindingInput{std::move(input)}); }) {}
 
 void Shell::perform(const Effects& effects) {
   for (const Send& send : effects.sends) perform(send);
   for (const WatchWork& work : effects.watches) perform(work);
+  for (const LoadRead& read : effects.load_reads) perform(read);
+}
+
+void Shell::perform(const LoadRead& read) {
+  read_load_(read.request, [post = post_, uid = read.pod_uid,
+                            pool = read.pool](tl::expected<engine::Load, std::string> load) {
+    LoadArrived arrived{uid, pool, std::nullopt, {}};
+    if (load) {
+      arrived.load = pool::Load{load->in_flight, load->cache_usage};
+    } else {
+      arrived.problem = std::move(load.error());
+    }
+    post(std::move(arrived));
+  });
 }
 
 void Shell::perform(const Send& send) {
@@ -79,8 +106,16 @@ void Shell::perform(const WatchWork& work) {
       return services_.run({work.action});
     case Feed::kNodes:
       return nodes_.run({work.action});
+    case Feed::kReplicaSets:
+      return replica_sets_.run({work.action});
     case Feed::kAutoscalers:
       return autoscalers_.run({work.action});
+    case Feed::kBudgets:
+      return budgets_.run({work.action});
+    case Feed::kGatePolicies:
+      return gate_policies_.run({work.action});
+    case Feed::kGateBindings:
+      return gate_bindings_.run({work.action});
   }
 }
 

@@ -19,24 +19,34 @@ class Shell {
   using Post = std::function<void(Input)>;
   using Clock = std::function<kube::TimePoint()>;
 
+  // Asks an engine for its load; calls back once, from any thread, also after the shell is gone.
+  using ReadLoad =
+      std::function<void(engine::LoadRequest, std::function<void(tl::expected<engine::Load, std::string>)>)>;
+
   // `ns`: the one namespace to look after, or empty for all. The transport must outlive the shell.
-  Shell(kube::Transport& transport, const std::string& ns, Clock now, Post post);
+  Shell(kube::Transport& transport, const std::string& ns, Clock now, Post post, ReadLoad read_load);
 
   void perform(const Effects& effects);
 
  private:
   void perform(const WatchWork& work);
   void perform(const Send& send);
+  void perform(const LoadRead& read);
 
   kube::Client client_;
   Post post_;
+  ReadLoad read_load_;
   kube::InformerRunner<api::PoolCodec> pools_;
   kube::InformerRunner<api::ConfigMapCodec> config_maps_;
   kube::InformerRunner<api::PodCodec> pods_;
   kube::InformerRunner<api::DeploymentCodec> deployments_;
+  kube::InformerRunner<api::ReplicaSetCodec> replica_sets_;
   kube::InformerRunner<api::ServiceCodec> services_;
   kube::InformerRunner<api::NodeCodec> nodes_;
   kube::InformerRunner<api::AutoscalerCodec> autoscalers_;
+  kube::InformerRunner<api::DisruptionBudgetCodec> budgets_;
+  kube::InformerRunner<api::GatePolicyCodec> gate_policies_;
+  kube::InformerRunner<api::GateBindingCodec> gate_bindings_;
 };
 
 }  // namespace poolwarden::control

@@ -52,6 +52,8 @@ std::string_view to_string(Written kind) {
       return "Scale";
     case Written::kPool:
       return "InferencePool";
+    case Written::kBudget:
+      return "PodDisruptionBudget";
   }
   return "?";
 }

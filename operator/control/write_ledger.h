@@ -28,7 +28,7 @@
 
 namespace poolwarden::control {
 
-enum class Written : std::uint8_t { kConfigMap, kService, kPod, kTarget, kPool };
+enum class Written : std::uint8_t { kConfigMap, kService, kPod, kTarget, kPool, kBudget };
 std::string_view to_string(Written kind);
 
 struct WrittenObject {

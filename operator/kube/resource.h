@@ -24,6 +24,14 @@ inline constexpr ResourceType kNodes{"", "v1", "nodes", "Node", false};
 inline constexpr ResourceType kServices{"", "v1", "services", "Service"};
 inline constexpr ResourceType kConfigMaps{"", "v1", "configmaps", "ConfigMap"};
 inline constexpr ResourceType kDeployments{"apps", "v1", "deployments", "Deployment"};
+inline constexpr ResourceType kReplicaSets{"apps", "v1", "replicasets", "ReplicaSet"};
+inline constexpr ResourceType kPodDisruptionBudgets{"policy", "v1", "poddisruptionbudgets",
+                                                    "PodDisruptionBudget"};
+inline constexpr ResourceType kValidatingAdmissionPolicies{
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", false};
+inline constexpr ResourceType kValidatingAdmissionPolicyBindings{"admissionregistration.k8s.io", "v1",
+                                                                 "validatingadmissionpolicybindings",
+                                                                 "ValidatingAdmissionPolicyBinding", false};
 inline constexpr ResourceType kHorizontalPodAutoscalers{"autoscaling", "v2", "horizontalpodautoscalers",
                                                         "HorizontalPodAutoscaler"};
 inline constexpr ResourceType kLeases{"coordination.k8s.io", "v1", "leases", "Lease"};

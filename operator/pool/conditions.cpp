@@ -1,6 +1,7 @@
 #include "pool/conditions.h"
 
 #include "api/names.h"
+#include "pool/budget.h"
 #include "pool/replica_sync.h"
 
 #include <algorithm>
@@ -129,6 +130,12 @@ Finding available(const Observation& seen, const PublishedList& list) {
   return is_false("NoPods", fmt::format("No pod matches the selector {}", seen.selector->to_string()));
 }
 
+std::int64_t drains_under_way(const Observation& seen) {
+  return std::count_if(seen.members.begin(), seen.members.end(), [](const PodVerdict& member) {
+    return !std::holds_alternative<NotDraining>(member.drain);
+  });
+}
+
 Finding progressing(const Observation& seen) {
   if (seen.target == TargetState::kNotConfigured)
     return is_false("NoScaleTarget", "The pool only publishes: it has no spec.scaleTargetRef");
@@ -138,6 +145,9 @@ Finding progressing(const Observation& seen) {
   if (target.replicas != wanted)
     return is_true("Scaling", fmt::format("{} has {} replicas, {} are wanted", target_name(seen),
                                           target.replicas, wanted));
+  if (const auto draining = drains_under_way(seen); draining > 0)
+    return is_true("Draining", fmt::format("{} of {} pods finish what they have in flight and go", draining,
+                                           target.status_replicas));
   if (target.status_replicas != wanted)
     return is_true("Scaling", fmt::format("{} of {} pods exist", target.status_replicas, wanted));
   if (target.updated_replicas != wanted)
@@ -260,7 +270,58 @@ Finding disruption_safe_by_pods(const Observation& seen) {
   return is_unknown("NoTemplate", "There is no scale target whose pod template could be checked");
 }
 
+constexpr std::string_view kGateFix = "kubectl apply -k manifests/gate";
+
+// What stands in the way of holding deletes and evictions; nothing if they are held.
+std::optional<Finding> hold_problem(const Observation& seen) {
+  const Snapshot& snapshot = *seen.snapshot;
+  switch (snapshot.gate) {
+    case Gate::kMissing:
+      return is_false(
+          "DrainGateMissing",
+          fmt::format("Deletes are not held: a scale-down or rollout removes pods at once, with what "
+                      "they have in flight. Install the gate, ValidatingAdmissionPolicy {} and its "
+                      "binding: {}",
+                      api::kGateName, kGateFix));
+    case Gate::kEdited:
+      return is_false(
+          "DrainGateEdited",
+          fmt::format("The gate does not do what it should ({}), so scale-downs are not drained. Put "
+                      "it back: {}",
+                      snapshot.gate_difference, kGateFix));
+    case Gate::kUnseen:
+      return is_unknown(
+          "DrainGateUnseen",
+          "Whether deletes are held cannot be told, so scale-downs are not drained: let the operator "
+          "list and watch validatingadmissionpolicies and their bindings, or start it with "
+          "--drain-gate=on");
+    case Gate::kPresent:
+      break;
+  }
+  if (!seen.pool().disruption.hold_evictions) return std::nullopt;
+  if (snapshot.budget_sight == Sight::kBlind)
+    return is_false("EvictionsNotHeld",
+                    "Evictions are not held: grant the operator list, watch, create and patch on "
+                    "poddisruptionbudgets, or set spec.disruption.holdEvictions to false");
+  if (snapshot.budget != nullptr && !is_ours(seen.pool(), *snapshot.budget))
+    return is_false(
+        "BudgetNameTaken",
+        fmt::format("Evictions are not held: PodDisruptionBudget {} is not the pool's; delete it, or "
+                    "set spec.disruption.holdEvictions to false",
+                    snapshot.budget->name));
+  if (!snapshot.budget_error.empty()) return is_false("BudgetFailed", snapshot.budget_error);
+  if (!snapshot.other_budgets.empty())
+    return is_false(
+        "OtherDisruptionBudget",
+        fmt::format("PodDisruptionBudget {} selects pods of the pool too, and a pod in two of them "
+                    "cannot be evicted at all: delete it, or set spec.disruption.holdEvictions to "
+                    "false",
+                    fmt::join(snapshot.other_budgets, ", ")));
+  return std::nullopt;
+}
+
 Finding disruption_safe(const Observation& seen) {
+  if (auto problem = hold_problem(seen)) return *problem;
   if (seen.target != TargetState::kFound) return disruption_safe_by_pods(seen);
   const api::Deployment& target = *seen.snapshot->target;
   const std::string name = target_name(seen);
@@ -283,15 +344,17 @@ Finding disruption_safe(const Observation& seen) {
                     "engine is killed before it can stop; set it above {}",
                     name, target.termination_grace_seconds, target.pre_stop_sleep_seconds,
                     target.pre_stop_sleep_seconds));
-  const std::string left = target.pre_stop_sleep_seconds > 0
-                               ? fmt::format("requests still on it have the preStop sleep of {} s to finish",
-                                             target.pre_stop_sleep_seconds)
-                               : std::string{"requests still on it have as long as its preStop hook takes"};
-  return is_false(
-      "NoDrainGate",
-      fmt::format("This release does not hold deletes: a scale-down or rollout removes pods at once. A "
-                  "deleted pod leaves the list on its watch event, and {}",
-                  left));
+  const auto drain = seen.pool().drain.timeout.count();
+  if (target.termination_grace_seconds < drain)
+    return is_false(
+        "GracePeriodTooShort",
+        fmt::format(
+            "{}: a pod that a person deletes has terminationGracePeriodSeconds, {} s, to finish, less "
+            "than spec.drain.timeoutSeconds, {} s; set it to that, or lower the latter",
+            name, target.termination_grace_seconds, drain));
+  return is_true("Held", "A pod is deleted or evicted once it has nothing in flight, after " +
+                             fmt::format("{} s at most", drain) +
+                             (seen.pool().disruption.hold_evictions ? "" : "; evictions are not held"));
 }
 
 // Messages carry what others wrote (pool names, API errors): status must stay small whatever they say.

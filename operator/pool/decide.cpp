@@ -1,5 +1,7 @@
 #include "pool/decide.h"
 
+#include "pool/budget.h"
+#include "pool/drains.h"
 #include "pool/endpoints.h"
 #include "pool/observation.h"
 #include "pool/pod_labels.h"
@@ -10,19 +12,21 @@
 namespace poolwarden::pool {
 
 Plan decide(const Snapshot& snapshot, api::Now now) {
-  const Observation seen = observe(snapshot);
+  Observation seen = observe(snapshot);
   Plan plan;
   if (snapshot.pool->deleting) {
     // What it owns goes with it. Until then the list stays as it is: gateways keep the last list when the
     // ConfigMap disappears, and an empty one published just before would send them nowhere.
-    label_pods(seen, plan);
+    label_pods(seen, plan, now);
     return plan;
   }
+  decide_drains(seen, plan, now);
   const PublishedList list = publish_endpoints(seen, plan);
   if (seen.hold == Hold::kBehind) return plan;  // for a moment: what status says of it would be out of date
   sync_replicas(seen, plan);
   const std::string service_note = keep_service(seen, plan);
-  label_pods(seen, plan);
+  label_pods(seen, plan, now);
+  keep_budget(seen, plan);
   auto status = wanted_status(seen, plan, list, service_note, now.wall);
   if (status != snapshot.pool->status) plan.status = std::move(status);
   return plan;

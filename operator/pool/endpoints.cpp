@@ -30,8 +30,10 @@ std::int64_t sane(std::int64_t revision) {
 api::EndpointSet wanted_set(const Observation& seen) {
   api::EndpointSet out{.ns = seen.pool().ns, .pool = seen.pool().name, .revision = 0, .endpoints = {}};
   for (const PodVerdict& member : seen.members) {
-    if (member.reason != Withdrawal::kNone) continue;
+    const bool drains = member.reason == Withdrawal::kDraining;
+    if (member.reason != Withdrawal::kNone && !drains) continue;
     const api::Pod& pod = *member.pod;
+    if (pod.ips.empty()) continue;
     const api::Node* node = seen.snapshot->node ? seen.snapshot->node(*pod.node) : nullptr;
     out.endpoints.push_back({.pod = pod.name,
                              .uid = pod.uid,
@@ -39,7 +41,7 @@ api::EndpointSet wanted_set(const Observation& seen) {
                              .ports = seen.pool().target_ports,
                              .node = *pod.node,
                              .zone = node != nullptr ? node->zone : std::string{},
-                             .state = api::EndpointState::kReady});
+                             .state = drains ? api::EndpointState::kDraining : api::EndpointState::kReady});
   }
   api::sort_canonically(out);
   return out;
@@ -163,18 +165,26 @@ PodVerdict judge_listed(const Observation& seen, const api::Endpoint& endpoint) 
   const api::Pod* pod = seen.pod(endpoint.pod);
   const bool unknown = pod == nullptr || pod->uid != endpoint.uid;
   if (unknown && seen.snapshot->pods_behind) return {};  // not there yet, for all we know
-  if (unknown) return {.pod = nullptr, .reason = Withdrawal::kDeleted, .detail = "it is no longer there"};
+  PodVerdict out;
+  out.pod = unknown ? nullptr : pod;
+  if (unknown) {
+    out.reason = Withdrawal::kDeleted;
+    out.detail = "it is no longer there";
+    return out;
+  }
   const bool selectable = seen.hold == Hold::kNone;
   if (selectable && !seen.selector->matches(*pod->labels)) {
-    return {.pod = pod,
-            .reason = Withdrawal::kRelabelled,
-            .detail = "its labels no longer match the pool's selector"};
+    out.reason = Withdrawal::kRelabelled;
+    out.detail = "its labels no longer match the pool's selector";
+    return out;
   }
   return judge(*pod, seen.snapshot->node);
 }
 
 EndpointChange withdrawn(const Observation& seen, const api::Endpoint& endpoint) {
   PodVerdict verdict = judge_listed(seen, endpoint);
+  if (const PodVerdict* member = seen.member(endpoint.uid); member != nullptr && verdict.fit)
+    verdict = *member;
   if (verdict.reason == Withdrawal::kNone) {
     verdict.reason = Withdrawal::kListFull;
     verdict.detail = "the list has grown too large for a ConfigMap";
@@ -190,18 +200,22 @@ EndpointChange withdrawn(const Observation& seen, const api::Endpoint& endpoint)
 std::vector<EndpointChange> changes_between(const Observation& seen, const api::EndpointSet& before,
                                             const api::EndpointSet& after) {
   std::vector<EndpointChange> out;
-  const auto has = [](const api::EndpointSet& set) {
+  const auto ready = [](const api::EndpointSet& set) {
     std::set<std::string_view> uids;
-    for (const api::Endpoint& endpoint : set.endpoints) uids.insert(endpoint.uid);
+    for (const api::Endpoint& endpoint : set.endpoints) {
+      if (endpoint.state == api::EndpointState::kReady) uids.insert(endpoint.uid);
+    }
     return uids;
   };
-  const auto uids_before = has(before);
-  const auto uids_after = has(after);
+  const auto uids_before = ready(before);
+  const auto uids_after = ready(after);
+  // One that drained was withdrawn before: that it leaves the list is no news.
   for (const api::Endpoint& endpoint : before.endpoints) {
-    if (!uids_after.contains(endpoint.uid)) out.push_back(withdrawn(seen, endpoint));
+    if (uids_before.contains(endpoint.uid) && !uids_after.contains(endpoint.uid))
+      out.push_back(withdrawn(seen, endpoint));
   }
   for (const api::Endpoint& endpoint : after.endpoints) {
-    if (uids_before.contains(endpoint.uid)) continue;
+    if (uids_before.contains(endpoint.uid) || !uids_after.contains(endpoint.uid)) continue;
     out.push_back({.pod = endpoint.pod,
                    .uid = endpoint.uid,
                    .ip = endpoint.ip,

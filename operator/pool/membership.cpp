@@ -26,6 +26,9 @@ constexpr std::array kNames{
     std::pair{Withdrawal::kNotScheduled, std::string_view{"NotScheduled"}},
     std::pair{Withdrawal::kRelabelled, std::string_view{"Relabelled"}},
     std::pair{Withdrawal::kListFull, std::string_view{"ListFull"}},
+    std::pair{Withdrawal::kNodeNotReady, std::string_view{"NodeNotReady"}},
+    std::pair{Withdrawal::kNodeTaint, std::string_view{"NodeTaint"}},
+    std::pair{Withdrawal::kDraining, std::string_view{"Draining"}},
 };
 
 std::string with_reason(std::string text, const std::string& reason) {
@@ -48,13 +51,17 @@ bool judge_ending(const api::Pod& pod, PodVerdict& out) {
   return out.reason != Withdrawal::kNone;
 }
 
-bool judge_node(const api::Pod& pod, const NodeLookup& node, PodVerdict& out) {
+bool judge_node(const api::Pod& pod, const NodeLookup& nodes, PodVerdict& out) {
+  const api::Node* node = nodes ? nodes(*pod.node) : nullptr;
   if (pod.node->empty()) {
     out.reason = Withdrawal::kNotScheduled;
     out.detail = "it has no node yet";
-  } else if (node && node(*pod.node) == nullptr) {
+  } else if (nodes && node == nullptr) {
     out.reason = Withdrawal::kNodeGone;
     out.detail = fmt::format("its node {} is gone", *pod.node);
+  } else if (node != nullptr && !node->withdraw_taint.empty()) {
+    out.reason = Withdrawal::kNodeTaint;
+    out.detail = fmt::format("its node {} is tainted {}", *pod.node, node->withdraw_taint);
   } else if (pod.disruption_target) {
     // Set before the pod gets its deletionTimestamp: by preemption, taints, eviction.
     // https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
@@ -62,6 +69,14 @@ bool judge_node(const api::Pod& pod, const NodeLookup& node, PodVerdict& out) {
     out.detail = with_reason("it is about to be disrupted", *pod.disruption_target);
   }
   return out.reason != Withdrawal::kNone;
+}
+
+// Sooner than the pods themselves: the node controller marks those one by one, after the node.
+void judge_node_readiness(const api::Pod& pod, const NodeLookup& nodes, PodVerdict& out) {
+  const api::Node* node = nodes ? nodes(*pod.node) : nullptr;
+  if (node == nullptr || node->ready == api::Tristate::kTrue) return;
+  out.reason = Withdrawal::kNodeNotReady;
+  out.detail = fmt::format("its node {} is not ready", *pod.node);
 }
 
 void judge_readiness(const api::Pod& pod, PodVerdict& out) {
@@ -96,8 +111,13 @@ std::string_view to_string(Withdrawal reason) {
 }
 
 PodVerdict judge(const api::Pod& pod, const NodeLookup& node) {
-  PodVerdict out{.pod = &pod, .reason = Withdrawal::kNone, .detail = {}};
-  if (!judge_ending(pod, out) && !judge_node(pod, node, out)) judge_readiness(pod, out);
+  PodVerdict out;
+  out.pod = &pod;
+  if (!judge_ending(pod, out) && !judge_node(pod, node, out)) {
+    judge_readiness(pod, out);
+    if (out.reason == Withdrawal::kNone) judge_node_readiness(pod, node, out);
+  }
+  out.fit = out.reason == Withdrawal::kNone;
   return out;
 }
 

@@ -42,6 +42,12 @@ const api::Pod* Observation::pod(std::string_view name) const {
   return found == pods.end() || (*found)->name != name ? nullptr : *found;
 }
 
+const PodVerdict* Observation::member(std::string_view uid) const {
+  const auto found = std::find_if(members.begin(), members.end(),
+                                  [uid](const PodVerdict& one) { return one.pod->uid == uid; });
+  return found == members.end() ? nullptr : &*found;
+}
+
 std::int32_t Observation::active() const {
   return static_cast<std::int32_t>(std::count_if(
       members.begin(), members.end(), [](const PodVerdict& member) { return is_active(*member.pod); }));

@@ -8,9 +8,13 @@
 #include "api/objects.h"
 #include "api/pod.h"
 #include "api/writes.h"
+#include "pool/drain.h"
+#include "pool/load_book.h"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -19,11 +23,35 @@
 
 namespace poolwarden::pool {
 
+template <class T>
+const T* nothing() {
+  static const T kNothing{};
+  return &kNothing;
+}
+
 // How sure we are about an object that is not in its cache.
 enum class Sight : std::uint8_t {
   kPresent,  // the pointer beside it is set
   kAbsent,   // the cache has synced and it is not there
   kBlind,    // we may not read this kind (RBAC), or its cache has not synced: absence means nothing
+};
+
+// A ReplicaSet that has pods in the pool.
+struct ReplicaSetView {
+  const api::ReplicaSet* set = nullptr;
+  bool superseded = false;  // its Deployment has a newer one, which wants pods
+  // Its active pods that are not in the pool: all that count for it, and those it would take before any
+  // other.
+  std::int32_t strangers = 0;
+  std::int32_t unready_strangers = 0;
+};
+
+// The policy by which the API server holds deletes of serving pods.
+enum class Gate : std::uint8_t {
+  kMissing,
+  kEdited,  // it is there, and does not do what it should
+  kUnseen,  // we may not look
+  kPresent,
 };
 
 struct Snapshot {
@@ -50,6 +78,19 @@ struct Snapshot {
   // HorizontalPodAutoscalers of the namespace that scale the pool, and those that scale its target.
   std::vector<std::string> pool_autoscalers;
   std::vector<std::string> target_autoscalers;
+  Gate gate = Gate::kMissing;
+  std::string gate_difference;               // kEdited: in which way
+  std::vector<ReplicaSetView> replica_sets;  // sorted by UID
+  Sight budget_sight = Sight::kAbsent;
+  const api::DisruptionBudget* budget = nullptr;  // of the name the pool's budget has, whoever owns it
+  std::vector<std::string> other_budgets;         // names of others that select a pod of the pool
+  const LoadBook* loads = nothing<LoadBook>();    // never null, and so below
+  // Serving labels that are being written, by UID.
+  const std::map<std::string, std::string>* labels_under_way = nothing<std::map<std::string, std::string>>();
+  // UIDs of the ready endpoints of the list as it was last acknowledged.
+  const std::map<std::string, std::string>* listed = nothing<std::map<std::string, std::string>>();
+  std::set<std::string>
+      led_by_others;  // UIDs of pods whose drains another pool decides, which selects them too
   std::vector<std::string> overlapping_pools;  // names of pools of the namespace that share a pod with it
   std::set<std::string> pods_of_others;        // uids of pods here that another live pool selects too
 
@@ -65,6 +106,7 @@ struct Snapshot {
   std::string config_map_error;         // last failed write of the ConfigMap
   std::string config_map_error_reason;  // "NameTaken", "Forbidden", "WriteFailed"
   std::string service_error;
+  std::string budget_error;
   std::string scale_error;
   std::string labels_error;
   // Kinds that were read once and may not be any more, as the API server worded it.
@@ -89,6 +131,9 @@ enum class Withdrawal : std::uint8_t {
   kNotScheduled,
   kRelabelled,
   kListFull,
+  kNodeNotReady,
+  kNodeTaint,
+  kDraining,
 };
 
 std::string_view to_string(Withdrawal reason);  // "Terminating", as status and events show it
@@ -97,6 +142,11 @@ struct PodVerdict {
   const api::Pod* pod = nullptr;
   Withdrawal reason = Withdrawal::kNone;  // kNone: it is an endpoint
   std::string detail;                     // "readiness gate example.com/lb is not True"
+  bool fit = false;                       // but for its drain it would be an endpoint
+  DrainState before;                      // as its label and annotations have it
+  DrainState drain;                       // as it should be now
+  DrainResult step = DrainResult::kNone;  // what leads from the one to the other
+  std::string why;                        // kStarted: why this one
 };
 
 // A change of the published list, for logs, events and the latency metric, once the write is acknowledged.
@@ -122,6 +172,21 @@ struct PublishEndpoints {
   std::optional<EventNote> event;  // OverwriteUndone, with what had been changed; set with `undo`
 };
 
+// A pod's engine that should be asked for its load.
+struct WantedReading {
+  std::string uid;
+  std::string name;
+  std::string ip;
+  bool withdrawn = false;  // see LoadBook
+};
+
+// A step of a drain, to tell of once its label is written.
+struct DrainNote {
+  DrainResult step = DrainResult::kNone;
+  EventNote event;
+  std::chrono::seconds took{0};
+};
+
 struct Plan {
   std::optional<PublishEndpoints> publish;
   std::optional<api::ScaleWrite> scale_target;    // pool -> target
@@ -131,13 +196,20 @@ struct Plan {
   std::optional<api::ServiceWrite> service;
   std::optional<EventNote> service_event;  // OverwriteUndone: a hand edit of our Service was put back
   std::vector<api::PodLabelWrite> pod_labels;
+  std::map<std::string, DrainNote> drain_notes;  // by UID, of pods in pod_labels
+  std::optional<api::BudgetWrite> budget;
+  std::vector<WantedReading> readings;
+  std::optional<std::chrono::seconds> oldest_drain;  // of those under way
+  // When to look again at the latest, whatever happens.
+  std::optional<std::chrono::nanoseconds> look_again;
   std::optional<api::PoolStatus> status;  // set only when it differs from the pool's
   // Replicas on which both sides agree now; to remember until status says so too. A scale or adopt write
   // still to come is not agreed yet: remember its `to` when it is acknowledged.
   std::optional<std::int32_t> synced_replicas;
 
   bool empty() const {
-    return !publish && !scale_target && !adopt_replicas && !service && pod_labels.empty() && !status;
+    return !publish && !scale_target && !adopt_replicas && !service && pod_labels.empty() && !budget &&
+           !status;
   }
 };
 

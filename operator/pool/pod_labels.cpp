@@ -3,14 +3,138 @@
 #include "api/names.h"
 #include "pool/membership.h"
 
+#include <utility>
+
+#include <fmt/format.h>
+
 namespace poolwarden::pool {
 namespace {
 
-api::PodLabelWrite write_to(const api::Pod& pod, std::optional<std::string> serving) {
-  return {.name = pod.name,
-          .uid = pod.uid,
-          .resource_version = pod.resource_version,
-          .serving = std::move(serving)};
+using Annotations = std::map<std::string, std::optional<std::string>, std::less<>>;
+
+const std::optional<std::string>& mark(const api::DrainMarks& marks, std::string_view annotation) {
+  static const std::optional<std::string> kNone;
+  if (annotation == api::kDrainStartedAnnotation) return marks.started;
+  if (annotation == api::kDrainReasonAnnotation) return marks.reason;
+  if (annotation == api::kSavedCostAnnotation) return marks.saved_cost;
+  if (annotation == api::kDeletionCostAnnotation) return marks.deletion_cost;
+  return kNone;
+}
+
+void put(Annotations& out, std::string_view annotation, std::optional<std::string> value) {
+  out.insert_or_assign(std::string{annotation}, std::move(value));
+}
+
+std::optional<std::string> value_unless_empty(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional{text};
+}
+
+Annotations marks_of(const NotDraining&, const api::DrainMarks& marks) {
+  Annotations out;
+  put(out, api::kDrainStartedAnnotation, std::nullopt);
+  put(out, api::kDrainReasonAnnotation, std::nullopt);
+  if (!marks.saved_cost) return out;
+  put(out, api::kSavedCostAnnotation, std::nullopt);
+  // A cost that someone has set since is theirs, and stays.
+  if (marks.deletion_cost == api::kLowestDeletionCost)
+    put(out, api::kDeletionCostAnnotation, value_unless_empty(*marks.saved_cost));
+  return out;
+}
+
+Annotations marks_of(const Draining& state, const api::DrainMarks&) {
+  Annotations out;
+  put(out, api::kDrainStartedAnnotation, api::to_rfc3339(state.started));
+  put(out, api::kDrainReasonAnnotation, std::string{to_string(state.reason)});
+  return out;
+}
+
+// The cost makes its ReplicaSet take this pod and none of its equals.
+Annotations marks_of(const Drained&, const api::DrainMarks& marks) {
+  Annotations out;
+  put(out, api::kDeletionCostAnnotation, std::string{api::kLowestDeletionCost});
+  if (!marks.saved_cost) put(out, api::kSavedCostAnnotation, marks.deletion_cost.value_or(std::string{}));
+  return out;
+}
+
+Annotations differing(Annotations wanted, const api::DrainMarks& marks) {
+  std::erase_if(wanted, [&](const auto& item) { return mark(marks, item.first) == item.second; });
+  return wanted;
+}
+
+std::string_view serving_of(const PodVerdict& member) {
+  if (std::holds_alternative<Draining>(member.drain)) return api::serving::kDraining;
+  if (std::holds_alternative<Drained>(member.drain)) return api::serving::kDrained;
+  return member.fit ? api::serving::kTrue : api::serving::kFalse;
+}
+
+bool is_going(std::string_view serving) {
+  return serving == api::serving::kDraining || serving == api::serving::kDrained;
+}
+
+std::string in_flight_now(const Observation& seen, const api::Pod& pod) {
+  const PodLoad* load = seen.snapshot->loads->find(pod.uid);
+  if (load != nullptr && load->load) return fmt::format("with {:.0f} in flight", load->load->in_flight);
+  return fmt::format("and how many requests are in flight is unknown{}{}",
+                     load == nullptr || load->problem.empty() ? "" : ": ",
+                     load == nullptr ? "" : load->problem);
+}
+
+api::Timestamp started(const DrainState& state) {
+  if (const auto* draining = std::get_if<Draining>(&state)) return draining->started;
+  if (const auto* drained = std::get_if<Drained>(&state)) return drained->started;
+  return {};
+}
+
+EventNote started_event(const Observation& seen, const PodVerdict& member, const Draining& drain) {
+  const auto timeout = seen.pool().drain.timeout.count();
+  return {
+      .reason = std::string{api::event::kDrainStarted},
+      .warning = false,
+      .message = fmt::format("{} drains ({}){}{}: it is sent nothing new and released {}", member.pod->name,
+                             to_string(drain.reason), member.why.empty() ? "" : ", ", member.why,
+                             timeout == 0 ? std::string{"at once, as spec.drain.timeoutSeconds is 0"}
+                                          : fmt::format("when it is idle, after {} s at most", timeout))};
+}
+
+// What a step of its drain means, to a person.
+std::optional<DrainNote> note_of(const Observation& seen, const PodVerdict& member, api::Now now) {
+  const api::Pod& pod = *member.pod;
+  DrainNote out{.step = member.step, .event = {}, .took = elapsed(started(member.before), now.wall)};
+  switch (member.step) {
+    case DrainResult::kStarted:
+      out.event = started_event(seen, member, std::get<Draining>(member.drain));
+      break;
+    case DrainResult::kCompleted:
+      out.event = {.reason = std::string{api::event::kDrainCompleted},
+                   .warning = false,
+                   .message = fmt::format("{} has nothing in flight after {} s, and is released", pod.name,
+                                          out.took.count())};
+      break;
+    case DrainResult::kTimedOut:
+      out.event = {
+          .reason = std::string{api::event::kDrainTimedOut},
+          .warning = true,
+          .message = fmt::format("{} is released after {} s, the limit of spec.drain.timeoutSeconds, {}",
+                                 pod.name, out.took.count(), in_flight_now(seen, pod))};
+      break;
+    case DrainResult::kCancelled:
+      out.event = {.reason = std::string{api::event::kDrainCancelled},
+                   .warning = false,
+                   .message = fmt::format("{} is wanted again after {} s{}", pod.name, out.took.count(),
+                                          member.fit ? ", and back in the list" : ", but it is not ready")};
+      break;
+    case DrainResult::kNone:
+      // Said by a label that we did not write.
+      if (!is_going(pod.serving.value_or(std::string{})) || is_going(serving_of(member))) return std::nullopt;
+      out.event = {
+          .reason = std::string{api::event::kOverwriteUndone},
+          .warning = true,
+          .message = fmt::format("{}: label {} was set to {} by someone else; put back. To drain a pod: "
+                                 "kubectl poolwarden drain {}",
+                                 pod.name, api::kServingLabel, *pod.serving, pod.name)};
+      break;
+  }
+  return out;
 }
 
 // A label only this pool has a say in, on a pod that will still be there to show it.
@@ -18,34 +142,57 @@ bool is_ours_to_remove(const api::Pod& pod, const Snapshot& snapshot) {
   return pod.serving && !pod.deletion_timestamp && !snapshot.pods_of_others.contains(pod.uid);
 }
 
-void take_labels_off(const Observation& seen, Plan& plan) {
-  for (const api::Pod* pod : seen.snapshot->pods) {
-    if (is_ours_to_remove(*pod, *seen.snapshot)) plan.pod_labels.push_back(write_to(*pod, std::nullopt));
+void take_labels_off(const Observation& seen, const std::vector<const api::Pod*>& pods, Plan& plan) {
+  for (const api::Pod* pod : pods) {
+    if (is_ours_to_remove(*pod, *seen.snapshot)) plan.pod_labels.push_back(take_off(*pod));
   }
 }
 
-void label_members(const Observation& seen, Plan& plan) {
-  for (const PodVerdict& member : seen.members) {
-    const api::Pod& pod = *member.pod;
-    const bool serves = member.reason == Withdrawal::kNone;
-    if (pod.deletion_timestamp || (!pod.serving && !serves)) continue;
-    const std::string_view wanted = serves ? api::serving::kTrue : api::serving::kFalse;
-    if (pod.serving != wanted) plan.pod_labels.push_back(write_to(pod, std::string{wanted}));
+void label_member(const Observation& seen, const PodVerdict& member, Plan& plan, api::Now now) {
+  const api::Pod& pod = *member.pod;
+  const Snapshot& snapshot = *seen.snapshot;
+  if (pod.deletion_timestamp || snapshot.labels_under_way->contains(pod.uid)) return;
+  const bool led_here = !snapshot.led_by_others.contains(pod.uid);
+  const bool drains = !std::holds_alternative<NotDraining>(member.drain);
+  if (drains && !led_here) return;
+  const std::string_view wanted = serving_of(member);
+  Annotations annotations;
+  if (led_here) {
+    const api::DrainMarks& marks = pod.drain_marks();
+    annotations =
+        differing(std::visit([&](const auto& state) { return marks_of(state, marks); }, member.drain), marks);
   }
-  for (const api::Pod* pod : seen.strays) {
-    if (is_ours_to_remove(*pod, *seen.snapshot)) plan.pod_labels.push_back(write_to(*pod, std::nullopt));
-  }
+  const bool never_served = !pod.serving && wanted == api::serving::kFalse;
+  const bool same = pod.serving == wanted || never_served;
+  if (same && annotations.empty()) return;
+  api::PodLabelWrite write{.name = pod.name,
+                           .uid = pod.uid,
+                           .resource_version = pod.resource_version,
+                           .serving = never_served ? std::nullopt : std::optional{std::string{wanted}},
+                           .annotations = std::move(annotations)};
+  if (auto note = note_of(seen, member, now)) plan.drain_notes.insert_or_assign(pod.uid, std::move(*note));
+  plan.pod_labels.push_back(std::move(write));
 }
 
 }  // namespace
 
-void label_pods(const Observation& seen, Plan& plan) {
+api::PodLabelWrite take_off(const api::Pod& pod) {
+  const api::DrainMarks& marks = pod.drain_marks();
+  return {.name = pod.name,
+          .uid = pod.uid,
+          .resource_version = pod.resource_version,
+          .serving = std::nullopt,
+          .annotations = differing(marks_of(NotDraining{}, marks), marks)};
+}
+
+void label_pods(const Observation& seen, Plan& plan, api::Now now) {
   if (seen.pool().deleting) {
-    take_labels_off(seen, plan);
+    take_labels_off(seen, seen.snapshot->pods, plan);
     return;
   }
   if (seen.hold != Hold::kNone) return;
-  label_members(seen, plan);
+  for (const PodVerdict& member : seen.members) label_member(seen, member, plan, now);
+  take_labels_off(seen, seen.strays, plan);
 }
 
 }  // namespace poolwarden::pool

@@ -1,4 +1,5 @@
-// The label that tells each pod's state to Services and people.
+// The label that tells each pod's state to Services, to the gate and to people, and the annotations of its
+// drain.
 //
 // A pod gets its first label when it becomes an endpoint: until then there is nothing to tell, and a pod that
 // never starts costs no write. The label goes when no pool selects the pod any more; for pools that are gone
@@ -11,7 +12,10 @@
 
 namespace poolwarden::pool {
 
-// Fills in the plan's pod_labels.
-void label_pods(const Observation& seen, Plan& plan);
+// Fills in the plan's pod_labels and drain_notes.
+void label_pods(const Observation& seen, Plan& plan, api::Now now);
+
+// Takes everything of ours off a pod, and puts back the deletion cost it had.
+api::PodLabelWrite take_off(const api::Pod& pod);
 
 }  // namespace poolwarden::pool

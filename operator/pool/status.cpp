@@ -14,14 +14,58 @@ namespace {
 constexpr std::string_view kReady = "ready";
 constexpr std::string_view kWithdrawn = "withdrawn";
 
-api::EndpointStatus endpoint_status(const PodVerdict& member, const api::PoolStatus& before,
-                                    api::Timestamp now) {
+api::EndpointStatus plain_status(const PodVerdict& member, api::Timestamp now) {
   const api::Pod& pod = *member.pod;
-  api::EndpointStatus out{.pod = pod.name,
-                          .ip = pod.ips.empty() ? std::string{} : pod.ips.front(),
-                          .state = std::string{member.reason == Withdrawal::kNone ? kReady : kWithdrawn},
-                          .reason = std::string{to_string(member.reason)},
-                          .since = now};
+  return {.pod = pod.name,
+          .ip = pod.ips.empty() ? std::string{} : pod.ips.front(),
+          .state = std::string{member.reason == Withdrawal::kNone ? kReady : kWithdrawn},
+          .reason = std::string{to_string(member.reason)},
+          .since = now,
+          .in_flight = std::nullopt,
+          .deadline = std::nullopt,
+          .message = {}};
+}
+
+std::string waits_for(DrainReason reason) {
+  switch (reason) {
+    case DrainReason::kScaleDown:
+    case DrainReason::kRollout:
+      return "released: its ReplicaSet deletes it";
+    case DrainReason::kRequested:
+      return "released, as a person asked: delete it, or take it back with kubectl poolwarden drain --undo";
+    case DrainReason::kNodeCordoned:
+    case DrainReason::kNodeTaint:
+      break;
+  }
+  return "released: it waits to be evicted from its node";
+}
+
+api::EndpointStatus drain_status(const Observation& seen, const PodVerdict& member, const Draining& drain,
+                                 api::EndpointStatus out) {
+  out.state = api::serving::kDraining;
+  out.reason = to_string(drain.reason);
+  out.since = drain.started;
+  out.deadline = drain.started + seen.pool().drain.timeout;
+  const PodLoad* load = seen.snapshot->loads->find(member.pod->uid);
+  if (load != nullptr && load->load) {
+    constexpr double kMost = 1e9;
+    out.in_flight = static_cast<std::int32_t>(std::min(load->load->in_flight, kMost));
+  } else if (load != nullptr) {
+    out.message = load->problem;
+  }
+  return out;
+}
+
+api::EndpointStatus endpoint_status(const Observation& seen, const PodVerdict& member, api::Timestamp now) {
+  const api::PoolStatus& before = seen.pool().status;
+  api::EndpointStatus out = plain_status(member, now);
+  if (const auto* draining = std::get_if<Draining>(&member.drain))
+    return drain_status(seen, member, *draining, std::move(out));
+  if (const auto* drained = std::get_if<Drained>(&member.drain)) {
+    out.state = api::serving::kDrained;
+    out.reason = to_string(drained->reason);
+    out.message = waits_for(drained->reason);
+  }
   const auto same = std::find_if(before.endpoints.begin(), before.endpoints.end(), [&](const auto& endpoint) {
     return endpoint.pod == out.pod && endpoint.state == out.state && endpoint.reason == out.reason;
   });
@@ -43,7 +87,7 @@ void update_listed(const Observation& seen, api::Timestamp now, api::PoolStatus&
   for (const api::EndpointStatus& endpoint : before) {
     const api::Pod* pod = seen.pod(endpoint.pod);
     if (pod != nullptr) {
-      out.endpoints.push_back(endpoint_status(judge(*pod, seen.snapshot->node), seen.pool().status, now));
+      out.endpoints.push_back(endpoint_status(seen, judge(*pod, seen.snapshot->node), now));
     } else if (endpoint.state != kReady) {
       out.endpoints.push_back(endpoint);
     }
@@ -51,7 +95,6 @@ void update_listed(const Observation& seen, api::Timestamp now, api::PoolStatus&
 }
 
 void count_pods(const Observation& seen, api::Timestamp now, api::PoolStatus& out) {
-  const api::PoolStatus& before = seen.pool().status;
   out.selector = scale_selector(*seen.selector);
   out.replicas = seen.target == TargetState::kFound ? seen.snapshot->target->status_replicas : seen.active();
   out.ready_replicas = static_cast<std::int32_t>(
@@ -61,9 +104,12 @@ void count_pods(const Observation& seen, api::Timestamp now, api::PoolStatus& ou
   out.endpoints.clear();
   const std::size_t listed = std::min(seen.members.size(), api::kMaxStatusEndpoints);
   for (std::size_t i = 0; i < listed; ++i) {
-    out.endpoints.push_back(endpoint_status(seen.members[i], before, now));
+    out.endpoints.push_back(endpoint_status(seen, seen.members[i], now));
   }
   out.endpoints_omitted = static_cast<std::int32_t>(seen.members.size() - listed);
+  out.draining_replicas = static_cast<std::int32_t>(std::count_if(
+      seen.members.begin(), seen.members.end(),
+      [](const PodVerdict& member) { return !std::holds_alternative<NotDraining>(member.drain); }));
 }
 
 }  // namespace

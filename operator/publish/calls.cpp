@@ -62,6 +62,9 @@ json endpoint_json(const api::EndpointStatus& endpoint) {
   json out = {{"pod", endpoint.pod}, {"state", endpoint.state}, {"since", api::to_rfc3339(endpoint.since)}};
   if (!endpoint.ip.empty()) out["ip"] = endpoint.ip;
   if (!endpoint.reason.empty()) out["reason"] = endpoint.reason;
+  if (endpoint.in_flight) out["inFlight"] = *endpoint.in_flight;
+  if (endpoint.deadline) out["deadline"] = api::to_rfc3339(*endpoint.deadline);
+  if (!endpoint.message.empty()) out["message"] = endpoint.message;
   return out;
 }
 
@@ -141,7 +144,34 @@ kube::Call pod_label(const std::string& ns, const api::PodLabelWrite& wanted) {
   metadata["uid"] = wanted.uid;
   metadata["labels"][std::string{api::kServingLabel}] =
       wanted.serving ? json(*wanted.serving) : json(nullptr);
+  for (const auto& [key, value] : wanted.annotations)
+    metadata["annotations"][key] = value ? json(*value) : json(nullptr);
   return kube::merge_patch(kube::kPods, ns, wanted.name, to_body({{"metadata", std::move(metadata)}}));
+}
+
+kube::Call disruption_budget(const api::InferencePool& pool, const api::BudgetWrite& wanted) {
+  json expressions = json::array();
+  for (const auto& one : wanted.selector.match_expressions) {
+    json expression = {{"key", one.key}, {"operator", one.op}};
+    if (!one.values.empty()) expression["values"] = one.values;
+    expressions.push_back(std::move(expression));
+  }
+  json body;
+  body["metadata"]["labels"] = {{api::kPoolLabel, pool.name}, {api::kManagedByLabel, api::kManagedByValue}};
+  body["metadata"]["ownerReferences"] = json::array({api::to_json(owner(pool))});
+  body["spec"] = {{"maxUnavailable", 0},
+                  {"unhealthyPodEvictionPolicy", "AlwaysAllow"},
+                  {"selector", {{"matchExpressions", std::move(expressions)}}}};
+  if (wanted.create) {
+    body["apiVersion"] = kube::kPodDisruptionBudgets.api_version();
+    body["kind"] = kube::kPodDisruptionBudgets.kind;
+    body["metadata"]["name"] = wanted.name;
+    return kube::create(kube::kPodDisruptionBudgets, pool.ns, to_body(body));
+  }
+  body["metadata"]["resourceVersion"] = wanted.resource_version;
+  body["spec"]["minAvailable"] = nullptr;
+  body["spec"]["selector"]["matchLabels"] = nullptr;
+  return kube::merge_patch(kube::kPodDisruptionBudgets, pool.ns, wanted.name, to_body(body));
 }
 
 kube::Call scale_target(const api::InferencePool& pool, const api::ScaleWrite& wanted) {

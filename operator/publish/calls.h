@@ -20,6 +20,7 @@ kube::Call config_map(const api::InferencePool& pool, const api::ConfigMapWrite&
                       api::Timestamp trigger);
 kube::Call service(const api::InferencePool& pool, const api::ServiceWrite& wanted);
 kube::Call pod_label(const std::string& ns, const api::PodLabelWrite& wanted);
+kube::Call disruption_budget(const api::InferencePool& pool, const api::BudgetWrite& wanted);
 kube::Call scale_target(const api::InferencePool& pool, const api::ScaleWrite& wanted);
 kube::Call adopt_replicas(const api::InferencePool& pool, const api::AdoptWrite& wanted);
 kube::Call status(const api::InferencePool& pool, const api::PoolStatus& wanted);

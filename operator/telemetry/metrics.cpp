@@ -32,6 +32,15 @@ const Buckets& latency_buckets() {
   return kBuckets;
 }
 
+// Generations take seconds to minutes; spec.drain.timeoutSeconds is 300 by default.
+const Buckets& drain_buckets() {
+  static const Buckets kBuckets{1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600, 1800, 3600};
+  return kBuckets;
+}
+
+constexpr std::array kDrainResults = {"completed", "timed_out", "cancelled", "lost"};
+constexpr std::array kGateStates = {"present", "missing", "edited", "unknown"};
+
 // client-go: prometheus.ExponentialBuckets(10e-9, 10, 12)
 // https://github.com/kubernetes/component-base/blob/master/metrics/prometheus/workqueue/metrics.go
 const Buckets& work_queue_buckets() {
@@ -158,6 +167,15 @@ struct Metrics::Impl final : prometheus::Collectable {
           .Add({}, latency_buckets());
   Family<Gauge>& endpoints =
       gauges(r, "poolwarden_endpoints", "Pods of a pool by what the published list says of them.");
+  Histogram& drains = histograms(r, "poolwarden_drain_seconds",
+                                 "From a pod's withdrawal to the end of its drain, however it ended.")
+                          .Add({}, drain_buckets());
+  Family<Counter>& drain_results =
+      counters(r, "poolwarden_drains_total", "Drains that ended, by how they did.");
+  Family<Gauge>& oldest_drain =
+      gauges(r, "poolwarden_drain_oldest_seconds", "How long the oldest drain of a pool has been under way.");
+  Family<Gauge>& gate = gauges(r, "poolwarden_drain_gate",
+                               "1 for the state that the gate is in which holds deletes of serving pods.");
   Family<Gauge>& last_byte_age =
       gauges(r, "poolwarden_watch_last_byte_age_seconds", "Time since a watch last brought anything.");
   Family<Counter>& watch_restarts =
@@ -178,6 +196,7 @@ struct Metrics::Impl final : prometheus::Collectable {
   mutable std::mutex mutex;  // guards what follows
   std::map<std::string, std::chrono::steady_clock::time_point, std::less<>> last_bytes;
   std::map<std::pair<std::string, std::string>, std::array<Gauge*, 3>> pools;  // ready, draining, withdrawn
+  std::map<std::pair<std::string, std::string>, Gauge*> oldest_drains;
   std::function<std::uint64_t()> dropped_logs;
 };
 
@@ -187,6 +206,8 @@ Metrics::Metrics(const BuildInfo& build, Clock clock) : impl_(std::make_shared<I
             {"commit", std::string(build.commit)},
             {"compiler", std::string(build.compiler)}})
       .Set(1);
+  for (const char* result : kDrainResults) impl_->drain_results.Add({{"result", result}});
+  for (const char* state : kGateStates) impl_->gate.Add({{"state", state}});
 }
 
 Metrics::~Metrics() = default;
@@ -218,6 +239,25 @@ void Metrics::remove_pool(std::string_view ns, std::string_view pool) {
   if (found == impl_->pools.end()) return;
   for (Gauge* gauge : found->second) impl_->endpoints.Remove(gauge);
   impl_->pools.erase(found);
+  if (const auto drain = impl_->oldest_drains.extract({std::string(ns), std::string(pool)}))
+    impl_->oldest_drain.Remove(drain.mapped());
+}
+
+void Metrics::observe_drain(std::string_view result, Seconds took) {
+  impl_->drains.Observe(took.count());
+  impl_->drain_results.Add({{"result", std::string(result)}}).Increment();
+}
+
+void Metrics::set_oldest_drain(std::string_view ns, std::string_view pool, Seconds age) {
+  const std::lock_guard lock(impl_->mutex);
+  auto [entry, is_new] = impl_->oldest_drains.try_emplace({std::string(ns), std::string(pool)});
+  if (is_new)
+    entry->second = &impl_->oldest_drain.Add({{"namespace", std::string(ns)}, {"pool", std::string(pool)}});
+  entry->second->Set(age.count());
+}
+
+void Metrics::set_drain_gate(std::string_view state) {
+  for (const char* one : kGateStates) impl_->gate.Add({{"state", one}}).Set(state == one ? 1 : 0);
 }
 
 void Metrics::set_last_byte(std::string_view resource, std::chrono::steady_clock::time_point when) {

@@ -72,6 +72,13 @@ class Metrics {
                      std::size_t withdrawn);
   void remove_pool(std::string_view ns, std::string_view pool);
 
+  // One drain that ended: "completed", "timed_out", "cancelled" or "lost".
+  void observe_drain(std::string_view result, Seconds took);
+  // How long the pool's oldest drain has been under way; 0 without one. Goes with set_endpoints()' series.
+  void set_oldest_drain(std::string_view ns, std::string_view pool, Seconds age);
+  // "present", "missing", "edited" or "unknown".
+  void set_drain_gate(std::string_view state);
+
   // Resource is a plural ("pods"). The age is computed at each scrape; nothing is shown before the first
   // byte.
   void set_last_byte(std::string_view resource, std::chrono::steady_clock::time_point when);

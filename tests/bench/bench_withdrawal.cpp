@@ -133,7 +133,8 @@ class World {
   MemoryApi api_;
   Meters meters_;
   OperatorCore core_{CoreOptions{}, meters_};
-  Shell shell_{api_, "", &Clock::now, [this](Input input) { inputs_.push_back(std::move(input)); }};
+  Shell shell_{api_, "", &Clock::now, [this](Input input) { inputs_.push_back(std::move(input)); },
+               [](const poolwarden::engine::LoadRequest&, auto) {}};
 };
 
 double quantile(std::vector<double>& samples, double q) {

@@ -119,6 +119,15 @@ Registry::Registry() {
                                  "PodDisruptionBudget", {"pdb"}, true, true);
   budgets.has_generation = true;
   add(budgets);
+  ResourceInfo policies = builtin("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies",
+                                  "validatingadmissionpolicy", "ValidatingAdmissionPolicy", {}, false, true);
+  policies.has_generation = true;
+  add(policies);
+  ResourceInfo bindings =
+      builtin("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings",
+              "validatingadmissionpolicybinding", "ValidatingAdmissionPolicyBinding", {}, false, false);
+  bindings.has_generation = true;
+  add(bindings);
   ResourceInfo crds =
       builtin("apiextensions.k8s.io", "v1", "customresourcedefinitions", "customresourcedefinition",
               "CustomResourceDefinition", {"crd", "crds"}, false, true);

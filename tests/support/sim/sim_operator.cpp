@@ -29,6 +29,9 @@ struct SimOperator::Process {
             [this, &owner](control::Input input) {
               inbox.push_back(std::move(input));
               if (!std::exchange(step_due, true)) owner.wake(*this);
+            },
+            [this, &owner](const engine::LoadRequest& request, auto done) {
+              owner.read_load(alive, request, std::move(done));
             }) {}
 
   RecordingMeters meters;
@@ -100,6 +103,18 @@ void SimOperator::perform(Process& process, control::Effects effects) {
     if (!*alive || process.timer != when) return;
     process.timer = kube::TimePoint::max();
     if (!process.step_due) step(process);
+  });
+}
+
+void SimOperator::read_load(const std::shared_ptr<bool>& alive, const engine::LoadRequest& request,
+                            std::function<void(tl::expected<engine::Load, std::string>)> done) {
+  EngineAnswer answer{engine::Load{}};
+  if (options_.engines) answer = options_.engines(request);
+  if (answer.after >= request.deadline) {
+    answer = {tl::unexpected(std::string("no answer in time")), request.deadline};
+  }
+  time_.after(answer.after, [alive, answer, done = std::move(done)] {
+    if (*alive) done(answer.load);
   });
 }
 

@@ -11,6 +11,7 @@
 #include "support/sim/virtual_time.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +26,14 @@ struct SimRecord {
   std::uint64_t steps = 0;
 };
 
+// What engines answer, when asked for their load. `after`: how long they take; longer than the request's
+// deadline is no answer.
+struct EngineAnswer {
+  tl::expected<engine::Load, std::string> load;
+  kube::Duration after = std::chrono::milliseconds(1);
+};
+using Engines = std::function<EngineAnswer(const engine::LoadRequest&)>;  // none: all are idle
+
 class SimOperator {
  public:
   struct Options {
@@ -32,6 +41,7 @@ class SimOperator {
     std::string user = "poolwarden";
     std::uint64_t seed = 1;
     bool leader_elect = false;
+    Engines engines = {};
   };
 
   SimOperator(VirtualTime& time, apiserver::Model& model, Options options);
@@ -55,6 +65,8 @@ class SimOperator {
 
   void step(Process& process);
   void perform(Process& process, control::Effects effects);
+  void read_load(const std::shared_ptr<bool>& alive, const engine::LoadRequest& request,
+                 std::function<void(tl::expected<engine::Load, std::string>)> done);
   void wake(Process& process);
 
   VirtualTime& time_;

@@ -16,6 +16,7 @@ api::Pod ready_pod(const std::string& name, const std::string& ip) {
   out.resource_version = "1";
   out.labels = std::make_shared<const api::LabelMap>(api::LabelMap{{"app", "vllm"}});
   out.node = std::make_shared<const std::string>("node-1");
+  out.controller = std::make_shared<const std::string>();
   out.ips = {ip};
   out.phase = api::PodPhase::kRunning;
   out.ready = api::Tristate::kTrue;
@@ -98,6 +99,24 @@ Plan World::decide(std::int64_t second) const {
   snapshot.labels_error = labels_error;
   snapshot.stale = stale;
   snapshot.dropped_fields = dropped_fields;
+  snapshot.budget_error = budget_error;
+  snapshot.gate = gate;
+  for (const api::ReplicaSet& set : replica_sets)
+    snapshot.replica_sets.push_back({.set = &set, .superseded = superseded.contains(set.uid)});
+  snapshot.budget = budget ? &*budget : nullptr;
+  snapshot.budget_sight = budget ? Sight::kPresent : budget_sight;
+  snapshot.other_budgets = other_budgets;
+  snapshot.loads = &loads;
+  snapshot.labels_under_way = &labels_under_way;
+  snapshot.led_by_others = led_by_others;
+  std::map<std::string, std::string> listed;
+  if (const auto set =
+          config_map ? api::parse_endpoint_set(config_map->endpoints_json, nullptr) : std::nullopt) {
+    for (const auto& endpoint : set->endpoints) {
+      if (endpoint.state == api::EndpointState::kReady) listed.emplace(endpoint.uid, endpoint.pod);
+    }
+  }
+  snapshot.listed = &listed;
   return pool::decide(snapshot, at_second(second));
 }
 
@@ -148,6 +167,43 @@ void World::apply_service(const api::ServiceWrite& write) {
   if (!write.ports.empty()) service->ports = write.ports;
 }
 
+void World::apply_label(const api::PodLabelWrite& write) {
+  api::Pod& labelled = pod(write.name);
+  ASSERT_EQ(labelled.uid, write.uid);
+  ASSERT_EQ(labelled.resource_version, write.resource_version);
+  ASSERT_FALSE(labelled.deletion_timestamp) << "a terminating pod is never written";
+  api::DrainMarks marks = labelled.drain_marks();
+  for (const auto& [annotation, value] : write.annotations) {
+    auto& mark = annotation == api::kDrainStartedAnnotation  ? marks.started
+                 : annotation == api::kDrainReasonAnnotation ? marks.reason
+                 : annotation == api::kSavedCostAnnotation   ? marks.saved_cost
+                                                             : marks.deletion_cost;
+    ASSERT_NE(mark, value) << "an annotation that is there already";
+    mark = value;
+  }
+  ASSERT_TRUE(labelled.serving != write.serving || !write.annotations.empty())
+      << "a write that changes nothing";
+  labelled.serving = write.serving;
+  labelled.marks =
+      marks == api::DrainMarks{} ? nullptr : std::make_shared<const api::DrainMarks>(std::move(marks));
+  labelled.resource_version = next_version();
+}
+
+void World::apply_budget(const api::BudgetWrite& write) {
+  ASSERT_EQ(write.create, !budget.has_value());
+  if (!budget) {
+    budget.emplace();
+    budget->name = write.name;
+    budget->owners = {
+        {.api_version = {}, .kind = {}, .name = pool.name, .uid = pool.uid, .controller = true}};
+  }
+  budget->selector = write.selector;
+  budget->max_unavailable = "0";
+  budget->min_available.reset();
+  budget->unhealthy_pods = "AlwaysAllow";
+  budget->resource_version = next_version();
+}
+
 void World::apply(const Plan& plan) {
   if (plan.publish) apply_publish(*plan.publish);
   if (plan.scale_target) {
@@ -163,15 +219,8 @@ void World::apply(const Plan& plan) {
   }
   if (plan.synced_replicas) synced_replicas = plan.synced_replicas;
   if (plan.service) apply_service(*plan.service);
-  for (const auto& write : plan.pod_labels) {
-    api::Pod& labelled = pod(write.name);
-    ASSERT_EQ(labelled.uid, write.uid);
-    ASSERT_EQ(labelled.resource_version, write.resource_version);
-    ASSERT_NE(labelled.serving, write.serving) << "a write that changes nothing";
-    ASSERT_FALSE(labelled.deletion_timestamp) << "a terminating pod is never written";
-    labelled.serving = write.serving;
-    labelled.resource_version = next_version();
-  }
+  for (const auto& write : plan.pod_labels) apply_label(write);
+  if (plan.budget) apply_budget(*plan.budget);
   if (plan.status) pool.status = *plan.status;
 }
 

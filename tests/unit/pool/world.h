@@ -40,13 +40,22 @@ struct World {
   std::vector<std::string> target_autoscalers;
   std::vector<std::string> overlapping_pools;
   std::set<std::string> pods_of_others;
+  Gate gate = Gate::kPresent;
+  std::vector<api::ReplicaSet> replica_sets;
+  std::set<std::string> superseded;  // UIDs of those with a newer one
+  std::optional<api::DisruptionBudget> budget;
+  Sight budget_sight = Sight::kAbsent;  // when there is none
+  std::vector<std::string> other_budgets;
+  LoadBook loads;
+  std::map<std::string, std::string> labels_under_way;
+  std::set<std::string> led_by_others;
   std::optional<std::int32_t> synced_replicas;
   bool replicas_unsettled = false;
   std::int64_t last_revision = 0;
   std::set<std::string> once_published;
   std::vector<std::string> stale, dropped_fields;
   std::string config_map_error, config_map_error_reason;
-  std::string service_error, scale_error, labels_error;
+  std::string service_error, scale_error, labels_error, budget_error;
 
   api::Pod& pod(const std::string& name);
   Plan decide(std::int64_t second = 0) const;
@@ -57,6 +66,8 @@ struct World {
  private:
   void apply_publish(const PublishEndpoints& publish);
   void apply_service(const api::ServiceWrite& write);
+  void apply_label(const api::PodLabelWrite& write);
+  void apply_budget(const api::BudgetWrite& write);
   std::string next_version() { return std::to_string(++version_); }
   int version_ = 100;
 };

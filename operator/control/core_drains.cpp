@@ -1,0 +1,213 @@
+// What draining needs to see of the cluster, whom it asks for their load, and what is told of it.
+#include "api/names.h"
+#include "control/operator_core.h"
+#include "pool/budget.h"
+#include "pool/membership.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace poolwarden::control {
+namespace {
+
+// Before pods are chosen among, their engines are asked about this often.
+constexpr kube::Duration kSoundingPoll = std::chrono::seconds(1);
+constexpr kube::Duration kReadsInFlightElsewhere = std::chrono::milliseconds(100);
+// What an engine's refusal may take in status.
+constexpr std::size_t kMaxProblem = 256;
+
+std::string first_of(const std::vector<std::string>& wanted, const std::vector<std::string>& there) {
+  const auto found = std::find_if(there.begin(), there.end(), [&wanted](const std::string& key) {
+    return std::find(wanted.begin(), wanted.end(), key) != wanted.end();
+  });
+  return found == there.end() ? std::string() : *found;
+}
+
+std::string bounded(std::string text) {
+  if (text.size() <= kMaxProblem) return text;
+  std::size_t end = kMaxProblem;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  text.resize(end);
+  return text + " ...";
+}
+
+engine::LoadRequest load_request(const api::InferencePool& pool, const std::string& ip) {
+  engine::LoadRequest out;
+  out.ip = ip;
+  if (pool.engine.metrics_port) {
+    out.ports = {*pool.engine.metrics_port};
+  } else {
+    for (const api::EndpointPort& port : pool.target_ports) out.ports.push_back(port.number);
+  }
+  out.path = pool.engine.metrics_path;
+  out.metrics = engine::metrics_of(pool.engine);
+  return out;
+}
+
+std::string_view to_string(pool::Gate gate) {
+  switch (gate) {
+    case pool::Gate::kMissing:
+      return "missing";
+    case pool::Gate::kEdited:
+      return "edited";
+    case pool::Gate::kUnseen:
+      return "unknown";
+    case pool::Gate::kPresent:
+      break;
+  }
+  return "present";
+}
+
+}  // namespace
+
+void OperatorCore::index_replica_sets() {
+  pods_by_controller_ = pods_.add_index([](const api::Pod& pod, std::vector<std::string>& keys) {
+    if (!pod.controller->empty()) keys.push_back(*pod.controller);
+  });
+  sets_by_uid_ = replica_sets_.add_index(
+      [](const api::ReplicaSet& set, std::vector<std::string>& keys) { keys.push_back(set.uid); });
+  sets_by_controller_ =
+      replica_sets_.add_index([](const api::ReplicaSet& set, std::vector<std::string>& keys) {
+        if (!set.controller.empty()) keys.push_back(set.controller);
+      });
+}
+
+void OperatorCore::classify(api::Node& node) const {
+  node.withdraw_taint = first_of(options_.withdraw_taints, node.taints);
+  node.drain_taint = first_of(options_.drain_taints, node.taints);
+  node.taints.clear();
+}
+
+void OperatorCore::see_drains(PoolRecord& record, pool::Snapshot& seen) {
+  seen.loads = &loads_;
+  seen.labels_under_way = &labels_under_way_;
+  seen.listed = &record.published;
+  see_gate(seen);
+  see_replica_sets(seen);
+  see_budgets(record, seen);
+}
+
+void OperatorCore::see_replica_sets(pool::Snapshot& seen) const {
+  std::map<std::string_view, std::set<std::string_view>> pods_of;  // by the UID of their controller
+  for (const api::Pod* pod : seen.pods) {
+    if (!pod->controller->empty()) pods_of[*pod->controller].insert(pod->uid);
+  }
+  for (const auto& [uid, pods] : pods_of) {
+    const auto& sets = replica_sets_.store().by_index(sets_by_uid_, std::string(uid));
+    if (sets.empty()) continue;
+    pool::ReplicaSetView view;
+    view.set = sets.begin()->get();
+    for (const auto& other : replica_sets_.store().by_index(sets_by_controller_, view.set->controller)) {
+      view.superseded |= other->revision > view.set->revision && other->replicas > 0;
+    }
+    for (const auto& pod : pods_.store().by_index(pods_by_controller_, view.set->uid)) {
+      if (pods.contains(pod->uid) || !pool::is_active(*pod)) continue;
+      ++view.strangers;
+      if (pod->ready != api::Tristate::kTrue) ++view.unready_strangers;
+    }
+    seen.replica_sets.push_back(view);
+  }
+}
+
+void OperatorCore::see_gate(pool::Snapshot& seen) {
+  look_at_gate(seen);
+  meters_.drain_gate(to_string(seen.gate));
+}
+
+void OperatorCore::look_at_gate(pool::Snapshot& seen) const {
+  switch (options_.drain_gate) {
+    case DrainGate::kOn:
+      seen.gate = pool::Gate::kPresent;
+      return;
+    case DrainGate::kOff:
+      seen.gate = pool::Gate::kMissing;
+      return;
+    case DrainGate::kAuto:
+      break;
+  }
+  if (!gate_policies_.synced() || !gate_bindings_.synced()) {
+    seen.gate = pool::Gate::kUnseen;
+    return;
+  }
+  const auto policy = gate_policies_.store().find({"", std::string(api::kGateName)});
+  const auto binding = gate_bindings_.store().find({"", std::string(api::kGateName)});
+  if (!policy || !binding || policy->deleting || binding->deleting) {
+    seen.gate = pool::Gate::kMissing;
+  } else if (!policy->difference.empty() || !binding->difference.empty()) {
+    seen.gate = pool::Gate::kEdited;
+    seen.gate_difference = policy->difference.empty() ? binding->difference : policy->difference;
+  } else {
+    seen.gate = pool::Gate::kPresent;
+  }
+}
+
+void OperatorCore::see_budgets(const PoolRecord& record, pool::Snapshot& seen) const {
+  const std::string name = pool::budget_name(*seen.pool);
+  seen.budget = budgets_.store().find({record.key.ns, name}).get();
+  seen.budget_sight = seen.budget != nullptr ? pool::Sight::kPresent
+                      : budgets_.synced()    ? pool::Sight::kAbsent
+                                             : pool::Sight::kBlind;
+  budgets_.store().for_each_in(
+      record.key.ns, [&](const std::shared_ptr<const api::DisruptionBudget>& budget) {
+        if (budget->name == name || budget->deleting) return;
+        // An empty one selects every pod. https://kubernetes.io/docs/tasks/run-application/configure-pdb/
+        const bool selects = std::any_of(seen.pods.begin(), seen.pods.end(), [&budget](const api::Pod* pod) {
+          return budget->selector.empty() || budget->selector.matches(*pod->labels);
+        });
+        if (selects) seen.other_budgets.push_back(budget->name);
+      });
+}
+
+void OperatorCore::read_loads(const PoolRecord& record, const api::InferencePool& pool,
+                              const pool::Plan& plan, api::Now now, Effects& out) {
+  for (const pool::WantedReading& wanted : plan.readings) {
+    const kube::Duration poll = wanted.withdrawn ? kube::Duration(pool.drain.poll) : kSoundingPoll;
+    const bool due = loads_.want(wanted.uid, wanted.withdrawn, poll, now.mono);
+    if (due && load_reads_in_flight_ >= options_.load_reads_in_flight) {
+      queue_.add_after(record.key, kReadsInFlightElsewhere, now.mono);
+    } else if (due) {
+      ++load_reads_in_flight_;
+      loads_.began(wanted.uid, now.mono);
+      out.load_reads.push_back(LoadRead{wanted.uid, record.key, load_request(pool, wanted.ip)});
+    } else if (const auto next = loads_.due(wanted.uid)) {
+      queue_.add_after(record.key, *next - now.mono, now.mono);
+    }
+  }
+}
+
+void OperatorCore::arrived(LoadArrived load, api::Now now) {
+  --load_reads_in_flight_;
+  loads_.took(load.pod_uid, load.load, bounded(std::move(load.problem)), now.mono);
+  if (const PoolRecord* record = table_.find(load.pool)) mark(*record, now);
+}
+
+// It went while it drained: deleted by a person, evicted without asking, or its node is gone.
+void OperatorCore::count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now now) {
+  if (!delta.before || delta.before->deletion_timestamp) return;
+  const bool goes = !delta.after || delta.after->uid != delta.before->uid || delta.after->deletion_timestamp;
+  const auto state = pool::drain_state(delta.before->serving, delta.before->drain_marks());
+  const auto* draining = std::get_if<pool::Draining>(&state);
+  if (goes && draining != nullptr && can_decide_)
+    meters_.drained("lost", pool::elapsed(draining->started, now.wall));
+}
+
+void OperatorCore::labelled(PoolRecord& record, const PodLabelWrite& label, api::Now now, Effects& out) {
+  if (!label.note) return;
+  const pool::DrainNote& note = *label.note;
+  const bool ended = note.step != pool::DrainResult::kNone && note.step != pool::DrainResult::kStarted;
+  if (ended) meters_.drained(pool::to_string(note.step), note.took);
+  out.logs.push_back({note.event.warning ? Severity::kWarn : Severity::kInfo,
+                      note.event.message,
+                      {{"pod", record.key.ns + "/" + label.what.name}, {"pool", record.key.to_string()}}});
+  const pool::EndpointChange whom{.pod = label.what.name,
+                                  .uid = label.what.uid,
+                                  .ip = {},
+                                  .reason = pool::Withdrawal::kNone,
+                                  .detail = {},
+                                  .again = false};
+  note_change(record, whom, note.event, now);
+}
+
+}  // namespace poolwarden::control

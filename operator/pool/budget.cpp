@@ -1,0 +1,68 @@
+#include "pool/budget.h"
+
+#include "api/names.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace poolwarden::pool {
+namespace {
+
+constexpr std::string_view kAlwaysAllow = "AlwaysAllow";
+
+// A pod whose label changes leaves the budget by that. Without holdEvictions it stays, and selects nobody:
+// making and unmaking it would need the right to delete budgets.
+api::LabelSelector wanted_selector(const Observation& seen) {
+  // As requirements only: of those a patch replaces all, of matchLabels it would leave what someone added.
+  api::LabelSelector out{.match_labels = {}, .match_expressions = seen.selector->match_expressions};
+  for (const auto& [key, value] : seen.selector->match_labels)
+    out.match_expressions.push_back({.key = key, .op = "In", .values = {value}});
+  std::vector<std::string> held;
+  if (seen.pool().disruption.hold_evictions) {
+    held = {std::string{api::serving::kDraining}, std::string{api::serving::kTrue}};
+  } else {
+    held = {"nobody"};
+  }
+  out.match_expressions.push_back(
+      {.key = std::string{api::kServingLabel}, .op = "In", .values = std::move(held)});
+  return out;
+}
+
+bool says(const api::DisruptionBudget& budget, const api::LabelSelector& selector) {
+  return budget.selector == selector && budget.max_unavailable == "0" && !budget.min_available &&
+         budget.unhealthy_pods == kAlwaysAllow;
+}
+
+}  // namespace
+
+std::string budget_name(const api::InferencePool& pool) {
+  return pool.name + "-serving";
+}
+
+bool is_ours(const api::InferencePool& pool, const api::DisruptionBudget& budget) {
+  return std::any_of(budget.owners.begin(), budget.owners.end(),
+                     [&](const api::OwnerReference& owner) { return owner.uid == pool.uid; });
+}
+
+void keep_budget(const Observation& seen, Plan& plan) {
+  if (seen.hold != Hold::kNone || seen.snapshot->budget_sight == Sight::kBlind) return;
+  const api::DisruptionBudget* budget = seen.snapshot->budget;
+  if (budget == nullptr) {
+    if (!seen.pool().disruption.hold_evictions) return;
+    plan.budget = api::BudgetWrite{.create = true,
+                                   .name = budget_name(seen.pool()),
+                                   .resource_version = {},
+                                   .selector = wanted_selector(seen)};
+    return;
+  }
+  if (budget->deleting || !is_ours(seen.pool(), *budget)) return;
+  api::LabelSelector selector = wanted_selector(seen);
+  if (says(*budget, selector)) return;
+  plan.budget = api::BudgetWrite{.create = false,
+                                 .name = budget->name,
+                                 .resource_version = budget->resource_version,
+                                 .selector = std::move(selector)};
+}
+
+}  // namespace poolwarden::pool

@@ -1,0 +1,96 @@
+#include "pool/drain.h"
+
+#include "api/names.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace poolwarden::pool {
+namespace {
+
+using std::chrono::seconds;
+
+// The list cannot be written, but a pod whose time is up must not stay for ever for that.
+constexpr seconds kUnpublishedLimit{30};
+
+constexpr std::array kReasons{
+    std::pair{DrainReason::kScaleDown, std::string_view{"ScaleDown"}},
+    std::pair{DrainReason::kRollout, std::string_view{"Rollout"}},
+    std::pair{DrainReason::kRequested, std::string_view{"Requested"}},
+    std::pair{DrainReason::kNodeCordoned, std::string_view{"NodeCordoned"}},
+    std::pair{DrainReason::kNodeTaint, std::string_view{"NodeTaint"}},
+};
+
+DrainStep step(const NotDraining& state, const DrainInput& input) {
+  if (!input.cause) return {state, DrainResult::kNone};
+  return {Draining{*input.cause, std::chrono::floor<seconds>(input.now)}, DrainResult::kStarted};
+}
+
+DrainStep step(const Draining& state, const DrainInput& input) {
+  if (!input.cause) return {NotDraining{}, DrainResult::kCancelled};
+  const Drained drained{state.reason, state.started};
+  if (input.withdrawn && input.idle) return {drained, DrainResult::kCompleted};
+  const seconds so_far = elapsed(state.started, input.now);
+  const bool time_is_up =
+      so_far >= input.timeout && (input.withdrawn || so_far >= input.timeout + kUnpublishedLimit);
+  if (time_is_up) return {drained, DrainResult::kTimedOut};
+  return {state, DrainResult::kNone};
+}
+
+DrainStep step(const Drained& state, const DrainInput& input) {
+  if (!input.cause) return {NotDraining{}, DrainResult::kCancelled};
+  return {state, DrainResult::kNone};
+}
+
+}  // namespace
+
+std::string_view to_string(DrainReason reason) {
+  for (const auto& [value, name] : kReasons) {
+    if (value == reason) return name;
+  }
+  return {};
+}
+
+std::optional<DrainReason> drain_reason(std::string_view text) {
+  for (const auto& [value, name] : kReasons) {
+    if (name == text) return value;
+  }
+  return std::nullopt;
+}
+
+std::string_view to_string(DrainResult result) {
+  switch (result) {
+    case DrainResult::kCompleted:
+      return "completed";
+    case DrainResult::kTimedOut:
+      return "timed_out";
+    case DrainResult::kCancelled:
+      return "cancelled";
+    case DrainResult::kNone:
+    case DrainResult::kStarted:
+      break;
+  }
+  return {};
+}
+
+DrainStep next(const DrainState& state, const DrainInput& input) {
+  return std::visit([&input](const auto& now) { return step(now, input); }, state);
+}
+
+seconds elapsed(api::Timestamp started, api::Timestamp now) {
+  return std::max(seconds{0}, std::chrono::floor<seconds>(now - started));
+}
+
+DrainState drain_state(const std::optional<std::string>& serving, const api::DrainMarks& marks) {
+  if (serving != api::serving::kDraining && serving != api::serving::kDrained) return NotDraining{};
+  const auto started = api::parse_rfc3339(marks.started.value_or(std::string{}));
+  if (!started) return NotDraining{};
+  const auto reason = drain_reason(marks.reason.value_or(std::string{})).value_or(DrainReason::kScaleDown);
+  if (serving == api::serving::kDraining) return Draining{reason, *started};
+  // Both are written with one patch: without the other, a person changed the label of a pod that drains.
+  if (!marks.saved_cost) return Draining{reason, *started};
+  return Drained{reason, *started};
+}
+
+}  // namespace poolwarden::pool

@@ -1,0 +1,263 @@
+#include "pool/drains.h"
+
+#include "api/names.h"
+#include "pool/membership.h"
+#include "pool/victims.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace poolwarden::pool {
+namespace {
+
+using std::chrono::seconds;
+
+// While a choice waits for the engines' answers.
+constexpr std::chrono::nanoseconds kSoundingWait = std::chrono::milliseconds(500);
+
+bool drains(const DrainState& state) {
+  return !std::holds_alternative<NotDraining>(state);
+}
+
+// One pass's view of a pool's drains.
+class Drains {
+ public:
+  Drains(Observation& seen, Plan& plan, api::Now now) : seen_(seen), plan_(plan), now_(now) {
+    causes_.resize(seen.members.size());
+    for (PodVerdict& member : seen.members) member.before = state_of(*member.pod);
+  }
+
+  void run() {
+    for (std::size_t i = 0; i < causes_.size(); ++i) causes_[i] = own_cause(seen_.members[i]);
+    for (const ReplicaSetView& set : seen_.snapshot->replica_sets) drain_surplus(set);
+    empty_nodes();
+    for (std::size_t i = 0; i < causes_.size(); ++i) advance(seen_.members[i], causes_[i]);
+  }
+
+ private:
+  bool is_led_here(const api::Pod& pod) const { return !seen_.snapshot->led_by_others.contains(pod.uid); }
+
+  DrainState state_of(const api::Pod& pod) const {
+    if (!is_active(pod)) return NotDraining{};
+    const auto under_way = seen_.snapshot->labels_under_way->find(pod.uid);
+    if (under_way == seen_.snapshot->labels_under_way->end())
+      return drain_state(pod.serving, pod.drain_marks());
+    // What is being written is decided already: deciding again would take another pod each time.
+    if (under_way->second == api::serving::kDraining)
+      return Draining{DrainReason::kScaleDown, std::chrono::floor<seconds>(now_.wall)};
+    if (under_way->second == api::serving::kDrained) return drain_state(pod.serving, pod.drain_marks());
+    return NotDraining{};
+  }
+
+  bool is_written(const api::Pod& pod) const { return !seen_.snapshot->labels_under_way->contains(pod.uid); }
+
+  // What does not depend on other pods.
+  std::optional<DrainReason> own_cause(const PodVerdict& member) const {
+    if (!is_active(*member.pod) || !member.pod->drain_marks().request) return std::nullopt;
+    return member.fit || drains(member.before) ? std::optional{DrainReason::kRequested} : std::nullopt;
+  }
+
+  bool node_is_emptied(const api::Pod& pod) const { return emptying(pod).has_value(); }
+
+  std::optional<DrainReason> emptying(const api::Pod& pod) const {
+    const api::Node* node = seen_.snapshot->node ? seen_.snapshot->node(*pod.node) : nullptr;
+    if (node == nullptr) return std::nullopt;
+    if (node->unschedulable) return DrainReason::kNodeCordoned;
+    if (!node->drain_taint.empty()) return DrainReason::kNodeTaint;
+    return std::nullopt;
+  }
+
+  Candidate candidate(const PodVerdict& member) const {
+    return {.pod = member.pod,
+            .serves = member.fit,
+            .node_is_emptied = node_is_emptied(*member.pod),
+            .load = seen_.snapshot->loads->find(member.pod->uid)};
+  }
+
+  void read(const PodVerdict& member, bool withdrawn) {
+    if (member.pod->ips.empty()) return;
+    plan_.readings.push_back({.uid = member.pod->uid,
+                              .name = member.pod->name,
+                              .ip = member.pod->ips.front(),
+                              .withdrawn = withdrawn});
+  }
+
+  void look_again_in(std::chrono::nanoseconds wait) {
+    plan_.look_again = plan_.look_again ? std::min(*plan_.look_again, wait) : wait;
+  }
+
+  // A choice is made with fresh readings, or without those that do not come in time.
+  bool sounded(const std::vector<std::size_t>& members) {
+    bool all = true;
+    for (const std::size_t i : members) {
+      if (!seen_.members[i].fit) continue;
+      read(seen_.members[i], false);
+      all = all && seen_.snapshot->loads->sounded(seen_.members[i].pod->uid, now_.mono);
+    }
+    if (!all) look_again_in(kSoundingWait);
+    return all;
+  }
+
+  // Takes `wanted` of the members, the cheapest first, or none while their loads are not known.
+  void take_cheapest(const std::vector<std::size_t>& members, std::int32_t wanted, std::string_view prefix,
+                     const std::function<DrainReason(const api::Pod&)>& reason) {
+    if (wanted <= 0 || members.empty() || !sounded(members)) return;
+    std::vector<Candidate> ranked;
+    std::map<const api::Pod*, std::size_t> place;
+    for (const std::size_t i : members) {
+      ranked.push_back(candidate(seen_.members[i]));
+      place.emplace(seen_.members[i].pod, i);
+    }
+    rank(ranked);
+    for (; wanted > 0 && !ranked.empty(); --wanted) {
+      const std::size_t i = place.at(ranked.front().pod);
+      causes_[i] = reason(*ranked.front().pod);
+      seen_.members[i].why = fmt::format("{}; {}", prefix, explain(ranked));
+      ranked.erase(ranked.begin());
+    }
+  }
+
+  void drain_surplus(const ReplicaSetView& set);
+  void empty_nodes();
+  void advance(PodVerdict& member, std::optional<DrainReason> cause);
+
+  Observation& seen_;
+  Plan& plan_;
+  api::Now now_;
+  std::vector<std::optional<DrainReason>> causes_;  // as seen_.members
+};
+
+bool belongs_to(const PodVerdict& member, const ReplicaSetView& set) {
+  return *member.pod->controller == set.set->uid && is_active(*member.pod);
+}
+
+// The controller takes those first, whatever they cost.
+// https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#scaling-a-replicaset
+bool is_taken_first(const PodVerdict& member) {
+  if (drains(member.before)) return false;
+  // The pods of a node that is away are about to be marked as not ready.
+  return member.pod->ready != api::Tristate::kTrue || member.reason == Withdrawal::kNodeNotReady ||
+         member.reason == Withdrawal::kNodeGone;
+}
+
+void Drains::drain_surplus(const ReplicaSetView& set) {
+  if (seen_.snapshot->gate != Gate::kPresent || set.set->deleting) return;
+  std::int32_t wanted = surplus(seen_, set);
+  if (wanted == 0) return;
+  const DrainReason reason = set.superseded ? DrainReason::kRollout : DrainReason::kScaleDown;
+  std::vector<std::size_t> draining;
+  std::vector<std::size_t> others;
+  for (std::size_t i = 0; i < seen_.members.size(); ++i) {
+    const PodVerdict& member = seen_.members[i];
+    if (!belongs_to(member, set) || !is_led_here(*member.pod)) continue;
+    // One that is asked to go is one less to choose.
+    if (drains(member.before) || causes_[i]) {
+      draining.push_back(i);
+    } else if (!is_taken_first(member) && is_written(*member.pod)) {
+      others.push_back(i);
+    }
+  }
+  // Those that would go anyway, then the released, then who began first: the last to begin is the first to
+  // return.
+  const auto order = [&](std::size_t i) {
+    const PodVerdict& member = seen_.members[i];
+    api::Timestamp started = api::Timestamp::max();
+    if (const auto* now = std::get_if<Draining>(&member.before)) started = now->started;
+    if (const auto* done = std::get_if<Drained>(&member.before)) started = done->started;
+    return std::tuple{!causes_[i].has_value(), !std::holds_alternative<Drained>(member.before), started,
+                      member.pod->name};
+  };
+  std::sort(draining.begin(), draining.end(), [&](auto a, auto b) { return order(a) < order(b); });
+  for (const std::size_t i : draining) {
+    if (wanted == 0) break;
+    if (!causes_[i]) causes_[i] = reason;
+    --wanted;
+  }
+  const std::string prefix = fmt::format("ReplicaSet {} wants {} pods", set.set->name, set.set->replicas);
+  take_cheapest(others, wanted, prefix, [reason](const api::Pod&) { return reason; });
+}
+
+// One by one where the pool would serve with fewer than it should: the next goes when another has come. A pod
+// that has no room elsewhere so holds up the rest of its node, as any disruption budget would.
+void Drains::empty_nodes() {
+  std::int32_t serving = 0;
+  std::vector<std::size_t> leaving;
+  for (std::size_t i = 0; i < seen_.members.size(); ++i) {
+    PodVerdict& member = seen_.members[i];
+    if (!is_active(*member.pod) || !is_led_here(*member.pod)) continue;
+    const auto reason = emptying(*member.pod);
+    if (drains(member.before) || causes_[i]) {
+      if (!causes_[i] && reason) causes_[i] = reason;
+    } else if (member.fit) {
+      ++serving;
+      if (reason && is_written(*member.pod)) leaving.push_back(i);
+    }
+  }
+  if (leaving.empty()) return;
+  const std::int32_t asked = seen_.target == TargetState::kFound
+                                 ? seen_.snapshot->target->replicas
+                                 : seen_.pool().replicas.value_or(seen_.active());
+  const std::int32_t spare = serving - asked;
+  const bool replace_first = seen_.pool().disruption.replace_first;
+  std::int32_t may_go = std::max(spare, 0);
+  if (!replace_first && spare >= 0) may_go = std::max(may_go, 1);
+  take_cheapest(leaving, std::min(may_go, static_cast<std::int32_t>(leaving.size())),
+                "its node is being emptied",
+                [this](const api::Pod& pod) { return emptying(pod).value_or(DrainReason::kNodeCordoned); });
+}
+
+void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
+  const Snapshot& snapshot = *seen_.snapshot;
+  const api::Pod& pod = *member.pod;
+  const bool listed = snapshot.listed->contains(pod.uid);
+  if (!is_led_here(pod)) {
+    member.drain = member.before;  // another pool's decision, which this one follows
+  } else if (!is_written(pod)) {
+    member.drain = member.before;
+  } else {
+    const PodLoad* load = snapshot.loads->find(pod.uid);
+    const api::DrainSpec& drain = seen_.pool().drain;
+    const DrainStep step = next(member.before, {.cause = cause,
+                                                .withdrawn = !listed,
+                                                .idle = load != nullptr && load->quiet >= drain.quiet_reads,
+                                                .timeout = drain.timeout,
+                                                .now = now_.wall});
+    member.drain = step.next;
+    member.step = step.result;
+  }
+  if (!drains(member.drain)) return;
+  member.reason = Withdrawal::kDraining;
+  member.detail = "it finishes what it has in flight and is sent nothing new";
+  const auto* draining = std::get_if<Draining>(&member.drain);
+  if (draining == nullptr || !is_led_here(pod)) return;
+  read(member, std::holds_alternative<Draining>(member.before) && is_written(pod) && !listed);
+  const seconds so_far = elapsed(draining->started, now_.wall);
+  plan_.oldest_drain = std::max(plan_.oldest_drain.value_or(seconds{0}), so_far);
+  const seconds left = seen_.pool().drain.timeout - so_far;
+  look_again_in(std::max(left, seconds{1}));
+}
+
+}  // namespace
+
+std::int32_t surplus(const Observation& seen, const ReplicaSetView& set) {
+  std::int32_t active = set.strangers;
+  std::int32_t taken_first = set.unready_strangers;
+  for (const PodVerdict& member : seen.members) {
+    if (!belongs_to(member, set)) continue;
+    ++active;
+    if (is_taken_first(member)) ++taken_first;
+  }
+  return std::max(active - set.set->replicas - taken_first, 0);
+}
+
+void decide_drains(Observation& seen, Plan& plan, api::Now now) {
+  if (seen.hold != Hold::kNone) return;
+  Drains(seen, plan, now).run();
+}
+
+}  // namespace poolwarden::pool

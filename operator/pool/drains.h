@@ -1,0 +1,19 @@
+// Which of the pool's pods should go, whoever wants it, and the next step of each drain.
+//
+// What makes a pod go (DrainReason): its ReplicaSet wants fewer than it has, and the gate holds them; a
+// person asked for it; its node is being emptied. How many of a ReplicaSet: as many as it has too many, less
+// those that serve nobody and that its controller takes first anyway.
+#pragma once
+
+#include "pool/observation.h"
+
+namespace poolwarden::pool {
+
+// Fills in the members' drains, and the plan's readings, oldest_drain and look_again. Members that drain have
+// the reason kDraining from then on.
+void decide_drains(Observation& seen, Plan& plan, api::Now now);
+
+// Of a ReplicaSet's pods, those that are too many. Never negative.
+std::int32_t surplus(const Observation& seen, const ReplicaSetView& set);
+
+}  // namespace poolwarden::pool

@@ -1,0 +1,72 @@
+#include "pool/load_book.h"
+
+#include <utility>
+
+namespace poolwarden::pool {
+
+bool LoadBook::want(const std::string& uid, bool withdrawn, Duration poll, TimePoint now) {
+  auto [found, fresh] = entries_.try_emplace(uid);
+  Entry& entry = found->second;
+  if (fresh || now - entry.last_wanted > kFresh) entry.first_wanted = now;
+  entry.last_wanted = now;
+  entry.poll = poll;
+  if (!withdrawn) {
+    entry.counts_from.reset();
+    entry.known.quiet = 0;
+  } else if (!entry.counts_from) {
+    entry.counts_from = now + kSettle;
+  }
+  const auto next = due(uid);
+  return next && now >= *next;
+}
+
+void LoadBook::began(const std::string& uid, TimePoint now) {
+  Entry& entry = entries_[uid];
+  entry.under_way = true;
+  entry.began_at = now;
+}
+
+void LoadBook::took(const std::string& uid, std::optional<Load> load, std::string problem, TimePoint now) {
+  const auto found = entries_.find(uid);
+  if (found == entries_.end()) return;
+  Entry& entry = found->second;
+  entry.under_way = false;
+  entry.answered_at = now;
+  entry.known.answered = true;
+  const bool quiet = load && load->in_flight == 0;
+  if (!quiet) {
+    entry.known.quiet = 0;
+  } else if (entry.counts_from && entry.began_at >= *entry.counts_from) {
+    ++entry.known.quiet;
+  }
+  entry.known.load = load;
+  entry.known.problem = std::move(problem);
+}
+
+std::optional<LoadBook::TimePoint> LoadBook::due(const std::string& uid) const {
+  const auto found = entries_.find(uid);
+  if (found == entries_.end() || found->second.under_way) return std::nullopt;
+  const Entry& entry = found->second;
+  return entry.known.answered ? entry.answered_at + entry.poll : entry.first_wanted;
+}
+
+const PodLoad* LoadBook::find(const std::string& uid) const {
+  const auto found = entries_.find(uid);
+  return found == entries_.end() ? nullptr : &found->second.known;
+}
+
+bool LoadBook::sounded(const std::string& uid, TimePoint now) const {
+  const auto found = entries_.find(uid);
+  if (found == entries_.end()) return false;
+  const Entry& entry = found->second;
+  const bool fresh = entry.known.answered && now - entry.answered_at <= kFresh;
+  return fresh || now - entry.first_wanted >= kPatience;
+}
+
+void LoadBook::sweep(TimePoint now) {
+  std::erase_if(entries_, [now](const auto& item) {
+    return !item.second.under_way && now - item.second.last_wanted > kMemory;
+  });
+}
+
+}  // namespace poolwarden::pool

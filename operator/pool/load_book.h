@@ -1,0 +1,74 @@
+// What the engines last said of their load: the memory behind choosing a victim and behind calling it idle.
+//
+// A reading is wanted anew in each pass; one that nobody wants any more is forgotten by sweep(). Zero
+// readings count towards idleness only if they began after the pod had been out of every list for a while: an
+// earlier one may have been taken while a request was still on its way to it.
+//
+// Pure: time is an argument. Owned by the loop.
+#pragma once
+
+#include "api/time.h"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+namespace poolwarden::pool {
+
+struct Load {
+  double in_flight = 0;
+  std::optional<double> cache_usage;  // 0 to 1
+};
+
+struct PodLoad {
+  std::optional<Load> load;  // of the newest reading; nothing: unknown, and `problem` says why
+  std::string problem;
+  bool answered = false;   // at least one reading has come to an end, however
+  std::int32_t quiet = 0;  // readings of zero in a row that count
+};
+
+class LoadBook {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  using Duration = std::chrono::steady_clock::duration;
+
+  // After the list and the label say so, until gateways have acted on it.
+  static constexpr Duration kSettle = std::chrono::seconds(1);
+  // A choice among pods waits this long for their first reading.
+  static constexpr Duration kPatience = std::chrono::seconds(3);
+  // And takes none that is older.
+  static constexpr Duration kFresh = std::chrono::seconds(5);
+  static constexpr Duration kMemory = std::chrono::minutes(3);
+
+  // `withdrawn`: nobody is told any more to send requests to it. True if a reading should begin now.
+  bool want(const std::string& uid, bool withdrawn, Duration poll, TimePoint now);
+  void began(const std::string& uid, TimePoint now);
+  // The outcome of the reading that began last: a load, or why there is none.
+  void took(const std::string& uid, std::optional<Load> load, std::string problem, TimePoint now);
+  // When the next reading is due; nothing while one is under way, or none is wanted.
+  std::optional<TimePoint> due(const std::string& uid) const;
+
+  // Null if nothing is known about it.
+  const PodLoad* find(const std::string& uid) const;
+  // It has answered, or has been given the time to.
+  bool sounded(const std::string& uid, TimePoint now) const;
+  void sweep(TimePoint now);
+  std::size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    PodLoad known;
+    TimePoint first_wanted{};
+    TimePoint last_wanted{};
+    TimePoint began_at{};
+    TimePoint answered_at{};
+    Duration poll{};
+    std::optional<TimePoint> counts_from;
+    bool under_way = false;
+  };
+  std::unordered_map<std::string, Entry> entries_;
+};
+
+}  // namespace poolwarden::pool

@@ -1,0 +1,103 @@
+#include "pool/victims.h"
+
+#include <algorithm>
+#include <charconv>
+#include <compare>
+#include <limits>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace poolwarden::pool {
+namespace {
+
+constexpr double kUnknown = std::numeric_limits<double>::infinity();
+
+double in_flight(const Candidate& candidate) {
+  const bool known = candidate.load != nullptr && candidate.load->load;
+  return known ? candidate.load->load->in_flight : kUnknown;
+}
+
+double cache_usage(const Candidate& candidate) {
+  const bool known = candidate.load != nullptr && candidate.load->load && candidate.load->load->cache_usage;
+  return known ? *candidate.load->load->cache_usage : kUnknown;
+}
+
+// What two candidates differ in first.
+enum class Difference : std::uint8_t { kServes, kCost, kInFlight, kCache, kNode, kAge, kName };
+
+struct Comparison {
+  Difference by;
+  bool first_goes;
+};
+
+Comparison compare(const Candidate& a, const Candidate& b) {
+  const auto differ = [](Difference by, auto x, auto y) { return Comparison{by, x < y}; };
+  if (a.serves != b.serves) return differ(Difference::kServes, a.serves, b.serves);
+  const auto cost_a = deletion_cost(*a.pod);
+  const auto cost_b = deletion_cost(*b.pod);
+  if (cost_a != cost_b) return differ(Difference::kCost, cost_a, cost_b);
+  if (in_flight(a) != in_flight(b)) return differ(Difference::kInFlight, in_flight(a), in_flight(b));
+  if (cache_usage(a) != cache_usage(b)) return differ(Difference::kCache, cache_usage(a), cache_usage(b));
+  if (a.node_is_emptied != b.node_is_emptied)
+    return differ(Difference::kNode, b.node_is_emptied, a.node_is_emptied);
+  if (a.pod->created != b.pod->created) return differ(Difference::kAge, b.pod->created, a.pod->created);
+  return differ(Difference::kName, a.pod->name, b.pod->name);
+}
+
+std::string count(double value) {
+  return value == kUnknown ? "unknown" : fmt::format("{:.0f}", value);
+}
+
+std::string percent(double value) {
+  return value == kUnknown ? "unknown" : fmt::format("{:.0f} %", value * 100);
+}
+
+template <class Value, class Text>
+std::string beside(const std::vector<Candidate>& ranked, Value value, Text text) {
+  constexpr std::size_t kNamed = 4;
+  std::vector<std::string> others;
+  for (std::size_t i = 1; i < ranked.size() && i <= kNamed; ++i) others.push_back(text(value(ranked[i])));
+  if (ranked.size() > kNamed + 1) others.emplace_back("...");
+  return fmt::format("{} (the others: {})", text(value(ranked[0])), fmt::join(others, ", "));
+}
+
+}  // namespace
+
+std::int32_t deletion_cost(const api::Pod& pod) {
+  const std::string text = pod.drain_marks().deletion_cost.value_or(std::string{});
+  // "+5" and "007" are malformed to Kubernetes.
+  const bool leading_zero = text.size() > 1 && text[0] == '0';
+  std::int32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return leading_zero || error != std::errc{} || end != text.data() + text.size() ? 0 : value;
+}
+
+void rank(std::vector<Candidate>& candidates) {
+  std::sort(candidates.begin(), candidates.end(),
+            [](const Candidate& a, const Candidate& b) { return compare(a, b).first_goes; });
+}
+
+std::string explain(const std::vector<Candidate>& ranked) {
+  if (ranked.size() < 2) return "no other could go";
+  switch (compare(ranked[0], ranked[1]).by) {
+    case Difference::kServes:
+      return "it was not serving any more";
+    case Difference::kCost:
+      return fmt::format("it has the lowest deletion cost, {}", deletion_cost(*ranked[0].pod));
+    case Difference::kInFlight:
+      return "it had the fewest requests in flight, " + beside(ranked, in_flight, count);
+    case Difference::kCache:
+      return "as many requests are in flight on others, but its cache was the coldest, " +
+             beside(ranked, cache_usage, percent);
+    case Difference::kNode:
+      return "it is no busier than others, and its node is being emptied";
+    case Difference::kAge:
+      return "it is no busier than others, and the youngest";
+    case Difference::kName:
+      break;
+  }
+  return "it is no busier than others, and the first by name";
+}
+
+}  // namespace poolwarden::pool

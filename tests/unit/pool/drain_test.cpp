@@ -1,0 +1,125 @@
+// The state machine of one drain: every state with every input.
+#include "pool/drain.h"
+
+#include "api/names.h"
+
+#include <gtest/gtest.h>
+
+namespace poolwarden::pool {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr auto kScale = DrainReason::kScaleDown;
+const api::Timestamp kStart{seconds{1'700'000'000}};
+
+DrainInput input(std::optional<DrainReason> cause, bool withdrawn, bool idle, int after) {
+  return {.cause = cause,
+          .withdrawn = withdrawn,
+          .idle = idle,
+          .timeout = seconds{300},
+          .now = kStart + seconds{after}};
+}
+
+struct Row {
+  const char* situation;
+  DrainState before;
+  DrainInput given;
+  DrainState after;
+  DrainResult result;
+};
+
+std::vector<Row> rows() {
+  const NotDraining serves{};
+  const Draining draining{kScale, kStart};
+  const Drained drained{kScale, kStart};
+  return {
+      {"serves, wanted", serves, input({}, false, false, 0), serves, DrainResult::kNone},
+      {"serves, wanted, idle", serves, input({}, true, true, 900), serves, DrainResult::kNone},
+      {"serves, to go", serves, input(kScale, false, false, 0), draining, DrainResult::kStarted},
+      {"serves, to go, idle already", serves, input(kScale, true, true, 0), draining, DrainResult::kStarted},
+      {"drains, busy", draining, input(kScale, true, false, 299), draining, DrainResult::kNone},
+      {"drains, idle", draining, input(kScale, true, true, 2), drained, DrainResult::kCompleted},
+      {"drains, idle, still on the list", draining, input(kScale, false, true, 2), draining,
+       DrainResult::kNone},
+      {"drains, time is up", draining, input(kScale, true, false, 300), drained, DrainResult::kTimedOut},
+      {"drains, idle as time is up", draining, input(kScale, true, true, 300), drained,
+       DrainResult::kCompleted},
+      {"drains, time is up, still on the list", draining, input(kScale, false, false, 329), draining,
+       DrainResult::kNone},
+      {"drains, time is up, the list cannot be written", draining, input(kScale, false, false, 330), drained,
+       DrainResult::kTimedOut},
+      {"drains, wanted again", draining, input({}, true, false, 5), serves, DrainResult::kCancelled},
+      {"drains, wanted again as it is idle", draining, input({}, true, true, 5), serves,
+       DrainResult::kCancelled},
+      {"drains, for another reason by now", draining, input(DrainReason::kNodeCordoned, true, false, 5),
+       draining, DrainResult::kNone},
+      {"drains, by a clock that is ahead", draining, input(kScale, true, false, -60), draining,
+       DrainResult::kNone},
+      {"drained, not taken yet", drained, input(kScale, true, true, 900), drained, DrainResult::kNone},
+      {"drained, busy after all", drained, input(kScale, true, false, 900), drained, DrainResult::kNone},
+      {"drained, on the list by an edit", drained, input(kScale, false, false, 900), drained,
+       DrainResult::kNone},
+      {"drained, wanted again", drained, input({}, true, true, 900), serves, DrainResult::kCancelled},
+  };
+}
+
+TEST(Drain, EveryStateWithEveryInput) {
+  for (const Row& row : rows()) {
+    const DrainStep step = next(row.before, row.given);
+    EXPECT_EQ(step.next, row.after) << row.situation;
+    EXPECT_EQ(step.result, row.result) << row.situation;
+  }
+}
+
+TEST(Drain, WithoutTimeItIsReleasedAsSoonAsItIsOffTheList) {
+  DrainInput given = input(kScale, true, false, 0);
+  given.timeout = seconds{0};
+  EXPECT_EQ(next(Draining{kScale, kStart}, given).result, DrainResult::kTimedOut);
+  given.withdrawn = false;
+  EXPECT_EQ(next(Draining{kScale, kStart}, given).result, DrainResult::kNone);
+}
+
+TEST(Drain, StateIsWhatLabelAndAnnotationsSayTogether) {
+  const api::DrainMarks none;
+  api::DrainMarks started;
+  started.started = api::to_rfc3339(kStart);
+  started.reason = "Rollout";
+  api::DrainMarks released = started;
+  released.saved_cost = "";
+  released.deletion_cost = std::string{api::kLowestDeletionCost};
+  api::DrainMarks foreign_cost = released;
+  foreign_cost.deletion_cost = "7";
+  api::DrainMarks garbage = started;
+  garbage.started = "yesterday";
+  api::DrainMarks strange_reason = started;
+  strange_reason.reason = "Whim";
+
+  const DrainState serves = NotDraining{};
+  const DrainState draining = Draining{DrainReason::kRollout, kStart};
+  const DrainState drained = Drained{DrainReason::kRollout, kStart};
+  struct {
+    const char* situation;
+    std::optional<std::string> label;
+    api::DrainMarks marks;
+    DrainState state;
+  } const rows[] = {
+      {"no label", std::nullopt, none, serves},
+      {"serving", "true", none, serves},
+      {"withdrawn", "false", none, serves},
+      {"serving, with marks left over", "true", released, serves},
+      {"draining", "draining", started, draining},
+      {"drained", "drained", released, drained},
+      {"drained, its cost written by another", "drained", foreign_cost, drained},
+      {"draining, by a person", "draining", none, serves},
+      {"drained, by a person", "drained", none, serves},
+      {"one that drains, called drained by a person", "drained", started, draining},
+      {"a time that is none", "draining", garbage, serves},
+      {"a reason of a later release", "draining", strange_reason, Draining{DrainReason::kScaleDown, kStart}},
+      {"nonsense", "maybe", released, serves},
+  };
+  for (const auto& row : rows) EXPECT_EQ(drain_state(row.label, row.marks), row.state) << row.situation;
+}
+
+}  // namespace
+}  // namespace poolwarden::pool

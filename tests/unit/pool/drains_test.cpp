@@ -1,0 +1,414 @@
+// Whom a pool drains, and when it lets go: a ReplicaSet of a few pods, seconds that pass, engines that
+// answer.
+#include "api/names.h"
+#include "world.h"
+
+#include <algorithm>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::pool {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+std::string serving(const api::Pod& pod) {
+  return pod.serving.value_or("");
+}
+
+// Pods a, b, c ... of one ReplicaSet, all serving, each with as many requests in flight as `busy` says.
+class Fleet : public testing::Test {
+ protected:
+  void make(const std::vector<double>& busy) {
+    world.pods.clear();
+    world.replica_sets.clear();
+    add_set("set", "old", busy, static_cast<std::int32_t>(busy.size()));
+    world.target->replicas = world.target->status_replicas = static_cast<std::int32_t>(busy.size());
+    world.pool.replicas = world.target->replicas;
+    settle(0);
+  }
+  void add_set(const std::string& name, const std::string& prefix, const std::vector<double>& busy,
+               std::int32_t replicas) {
+    api::ReplicaSet set;
+    set.name = name;
+    set.uid = name + "-uid";
+    set.replicas = replicas;
+    world.replica_sets.push_back(set);
+    for (std::size_t i = 0; i < busy.size(); ++i) {
+      const std::string pod_name = prefix + "-" + std::string(1, static_cast<char>('a' + i));
+      api::Pod pod = ready_pod(pod_name, "10.0.1." + std::to_string(world.pods.size()));
+      pod.controller = std::make_shared<const std::string>(set.uid);
+      load[pod.uid] = busy[i];
+      world.pods.push_back(pod);
+    }
+  }
+  void want(std::int32_t replicas) { world.replica_sets[0].replicas = replicas; }
+
+  // As many passes at one moment as lead to something, engines answering at once.
+  void settle(int second) {
+    for (int passes = 0; passes < 12; ++passes) {
+      const Plan plan = world.decide(second);
+      bool asked = false;
+      for (const WantedReading& reading : plan.readings) {
+        const auto now = at_second(second).mono;
+        if (!world.loads.want(reading.uid, reading.withdrawn, std::chrono::seconds{1}, now)) continue;
+        asked = true;
+        world.loads.began(reading.uid, now);
+        const auto known = load.find(reading.uid);
+        if (known == load.end()) {
+          world.loads.took(reading.uid, std::nullopt, "connection refused", now);
+        } else {
+          world.loads.took(reading.uid, Load{known->second, {}}, "", now);
+        }
+      }
+      for (const auto& [uid, note] : plan.drain_notes) notes.push_back(note);
+      if (plan.empty() && !asked) return;
+      world.apply(plan);
+      if (HasFatalFailure()) return;
+    }
+    FAIL() << "still something to do";
+  }
+  void pass_seconds(int from, int to) {
+    for (int second = from; second <= to; ++second) settle(second);
+  }
+  std::vector<std::string> in_state(std::string_view state) const {
+    std::vector<std::string> out;
+    for (const api::Pod& pod : world.pods) {
+      if (serving(pod) == state && !pod.deletion_timestamp) out.push_back(pod.name);
+    }
+    return out;
+  }
+  std::vector<std::string> draining() const { return in_state("draining"); }
+  std::vector<std::string> drained() const { return in_state("drained"); }
+  std::vector<std::string> served() const {
+    std::vector<std::string> out;
+    const auto set = api::parse_endpoint_set(world.config_map->endpoints_json, nullptr);
+    for (const auto& endpoint : set->endpoints) {
+      if (endpoint.state == api::EndpointState::kReady) out.push_back(endpoint.pod);
+    }
+    return out;
+  }
+  std::vector<DrainResult> steps() const {
+    std::vector<DrainResult> out;
+    for (const DrainNote& note : notes) out.push_back(note.step);
+    return out;
+  }
+  // The ReplicaSet's controller, once it is let: takes what it may.
+  void take_released() {
+    for (api::Pod& pod : world.pods) {
+      if (serving(pod) == "drained") pod.deletion_timestamp = api::Timestamp{};
+    }
+  }
+
+  World world;
+  std::map<std::string, double> load;
+  std::vector<DrainNote> notes;
+};
+
+TEST_F(Fleet, TheLeastBusyGoWhenTheirReplicaSetWantsFewer) {
+  make({3, 0, 7});
+  want(1);
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("old-a", "old-b"));
+  EXPECT_THAT(served(), ElementsAre("old-c"));
+  ASSERT_EQ(notes.size(), 2U);
+  EXPECT_EQ(notes[0].event.reason, "DrainStarted");
+  EXPECT_THAT(notes[1].event.message,
+              HasSubstr("ReplicaSet set wants 1 pods; it had the fewest requests in flight, 0 "
+                        "(the others: 3, 7)"));
+  const auto& status = world.pool.status;
+  EXPECT_EQ(status.draining_replicas, 2);
+  EXPECT_EQ(status.serving_replicas, 1);
+  EXPECT_EQ(status.replicas, 3) << "what an autoscaler divides by";
+  EXPECT_EQ(status.endpoints[0].state, "draining");
+  EXPECT_EQ(status.endpoints[0].reason, "ScaleDown");
+  EXPECT_EQ(status.endpoints[0].in_flight, 3);
+  EXPECT_EQ(status.endpoints[0].deadline, status.endpoints[0].since + std::chrono::seconds{300});
+}
+
+TEST_F(Fleet, EachIsReleasedAsSoonAsItIsIdle) {
+  make({3, 0, 7});
+  want(1);
+  pass_seconds(10, 12);
+  EXPECT_THAT(drained(), ElementsAre("old-b"));
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  EXPECT_EQ(world.pod("old-b").drain_marks().deletion_cost, api::kLowestDeletionCost);
+  load["old-a-uid"] = 0;
+  pass_seconds(13, 14);
+  EXPECT_THAT(drained(), ElementsAre("old-a", "old-b"));
+  EXPECT_THAT(steps(), ElementsAre(DrainResult::kStarted, DrainResult::kStarted, DrainResult::kCompleted,
+                                   DrainResult::kCompleted));
+}
+
+TEST_F(Fleet, OneThatIsNeverIdleGoesWhenItsTimeIsUp) {
+  make({1, 1});
+  want(1);
+  pass_seconds(10, 309);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  settle(310);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+  EXPECT_EQ(notes.back().event.reason, "DrainTimedOut");
+  EXPECT_THAT(notes.back().event.message, HasSubstr("with 1 in flight"));
+}
+
+TEST_F(Fleet, WhatCannotBeReadIsNotIdle) {
+  make({1, 1});
+  load.clear();
+  want(1);
+  pass_seconds(10, 309);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  EXPECT_FALSE(world.pool.status.endpoints[0].in_flight);
+  EXPECT_EQ(world.pool.status.endpoints[0].message, "connection refused");
+  settle(310);
+  EXPECT_THAT(notes.back().event.message, HasSubstr("unknown: connection refused"));
+}
+
+TEST_F(Fleet, WithoutTimeItIsReleasedAtOnceAndSoItIsSaid) {
+  make({5, 5});
+  world.pool.drain.timeout = std::chrono::seconds{0};
+  want(1);
+  settle(10);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+  EXPECT_THAT(notes[0].event.message, HasSubstr("spec.drain.timeoutSeconds is 0"));
+}
+
+TEST_F(Fleet, RaisingReplicasTakesTheLastToGoBackFirst) {
+  make({1, 2, 3, 4});
+  want(3);
+  settle(10);
+  want(1);
+  settle(20);
+  ASSERT_THAT(draining(), ElementsAre("old-a", "old-b", "old-c"));
+  want(3);
+  settle(30);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  want(4);
+  settle(40);
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-b", "old-c", "old-d"));
+  for (const api::Pod& pod : world.pods) {
+    EXPECT_EQ(serving(pod), "true");
+    EXPECT_EQ(pod.marks, nullptr) << "no mark outlives its reason: " << pod.name;
+  }
+}
+
+TEST_F(Fleet, ACostThatWasThereIsRespectedAndPutBack) {
+  make({0, 9});
+  world.pod("old-b").marks = std::make_shared<const api::DrainMarks>(
+      api::DrainMarks{.started = {}, .reason = {}, .request = {}, .saved_cost = {}, .deletion_cost = "-3"});
+  want(1);
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("old-b")) << "someone would rather lose it";
+  load["old-b-uid"] = 0;
+  pass_seconds(11, 13);
+  ASSERT_THAT(drained(), ElementsAre("old-b"));
+  EXPECT_EQ(world.pod("old-b").drain_marks().saved_cost, "-3");
+  want(2);
+  settle(14);
+  EXPECT_EQ(world.pod("old-b").drain_marks().deletion_cost, "-3");
+  EXPECT_FALSE(world.pod("old-b").drain_marks().saved_cost);
+}
+
+TEST_F(Fleet, APodThatServesNobodyIsTakenInstead) {
+  make({1, 2, 3});
+  world.pod("old-c").ready = api::Tristate::kFalse;
+  want(2);
+  settle(10);
+  EXPECT_THAT(draining(), IsEmpty());
+  want(1);
+  settle(11);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+}
+
+TEST_F(Fleet, ASiblingThatFailsMeanwhileSavesTheVictim) {
+  make({1, 2, 3});
+  want(2);
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("old-a"));
+  world.pod("old-c").ready = api::Tristate::kFalse;
+  settle(11);
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-b"));
+  EXPECT_EQ(notes.back().step, DrainResult::kCancelled);
+}
+
+TEST_F(Fleet, AVictimThatTurnsUnreadyGoesOnDraining) {
+  make({1, 2});
+  want(1);
+  settle(10);
+  world.pod("old-a").ready = api::Tristate::kFalse;
+  settle(11);
+  EXPECT_THAT(draining(), ElementsAre("old-a")) << "its requests may be answered yet";
+  load["old-a-uid"] = 0;
+  pass_seconds(12, 14);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+}
+
+TEST_F(Fleet, AVictimThatIsGoneIsMadeUpForByNobody) {
+  make({1, 2, 3});
+  want(2);
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("old-a"));
+  world.pod("old-a").deletion_timestamp = api::Timestamp{};
+  settle(11);
+  EXPECT_THAT(draining(), IsEmpty());
+  EXPECT_THAT(served(), ElementsAre("old-b", "old-c"));
+}
+
+TEST_F(Fleet, AVictimThatIsRelabelledIsNoLongerOurs) {
+  make({1, 2});
+  want(1);
+  settle(10);
+  world.pod("old-a") = with_labels(world.pod("old-a"), {{"app", "other"}});
+  settle(11);
+  EXPECT_EQ(world.pod("old-a").serving, std::nullopt);
+  EXPECT_EQ(world.pod("old-a").marks, nullptr);
+}
+
+TEST_F(Fleet, TwoReplicaSetsOfARolloutDrainTheirOwn) {
+  make({5, 5, 5});
+  add_set("new", "new", {0, 0}, 2);
+  world.superseded = {"set-uid"};
+  settle(5);
+  want(1);
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("old-a", "old-b")) << "and no idle pod of the new one";
+  EXPECT_EQ(world.pod("old-a").drain_marks().reason, "Rollout");
+}
+
+TEST_F(Fleet, WithoutTheGateScalingDownIsPlain) {
+  for (const Gate gate : {Gate::kMissing, Gate::kEdited, Gate::kUnseen}) {
+    make({1, 2});
+    world.gate = gate;
+    want(1);
+    settle(10);
+    EXPECT_THAT(draining(), IsEmpty());
+    world.gate = Gate::kPresent;
+  }
+}
+
+TEST_F(Fleet, AGateThatGoesEndsWhatItHeld) {
+  make({1, 2});
+  want(1);
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("old-a"));
+  world.gate = Gate::kMissing;
+  settle(11);
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-b"));
+}
+
+TEST_F(Fleet, ACordonedNodeIsEmptiedOneByOne) {
+  make({2, 1, 3});
+  world.nodes["node-2"].name = "node-2";
+  world.pod("old-c").node = std::make_shared<const std::string>("node-2");
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("old-b"));
+  EXPECT_EQ(world.pod("old-b").drain_marks().reason, "NodeCordoned");
+  load["old-b-uid"] = 0;
+  pass_seconds(11, 20);
+  EXPECT_THAT(drained(), ElementsAre("old-b"));
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-c")) << "nothing has come in its place yet";
+  take_released();
+  add_set("more", "new", {0}, 1);
+  world.pods.back().node = std::make_shared<const std::string>("node-2");
+  settle(21);
+  settle(22);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+}
+
+TEST_F(Fleet, UncordoningTakesItBack) {
+  make({2, 1});
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("old-b"));
+  world.nodes["node-1"].unschedulable = false;
+  settle(11);
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-b"));
+}
+
+TEST_F(Fleet, ATaintThatAnnouncesTheEndDrainsAndOneThatIsTheEndWithdraws) {
+  make({2, 1});
+  world.nodes["node-1"].drain_taint = "karpenter.sh/disrupted";
+  settle(10);
+  EXPECT_EQ(world.pod("old-b").drain_marks().reason, "NodeTaint");
+  world.nodes["node-1"].withdraw_taint = "node.kubernetes.io/out-of-service";
+  settle(11);
+  EXPECT_THAT(served(), IsEmpty());
+}
+
+TEST_F(Fleet, APersonsRequestIsHeededUntilItIsTakenBack) {
+  make({2, 1});
+  const auto request = [this](std::optional<std::string> text) {
+    api::DrainMarks marks = world.pod("old-a").drain_marks();
+    marks.request = std::move(text);
+    world.pod("old-a").marks = std::make_shared<const api::DrainMarks>(marks);
+  };
+  request("requested");
+  load["old-a-uid"] = 0;
+  pass_seconds(10, 13);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+  EXPECT_EQ(world.pod("old-a").drain_marks().reason, "Requested");
+  request(std::nullopt);
+  settle(14);
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-b"));
+}
+
+TEST_F(Fleet, ALabelThatAPersonSetIsPutBackAndSaid) {
+  for (const char* label : {"drained", "draining"}) {
+    make({2, 1});
+    world.pod("old-a").serving = label;
+    settle(10);
+    EXPECT_EQ(serving(world.pod("old-a")), "true");
+    EXPECT_EQ(notes.back().event.reason, "OverwriteUndone");
+  }
+}
+
+TEST_F(Fleet, WhileALabelIsBeingWrittenNobodyElseIsChosen) {
+  make({1, 2, 3});
+  want(2);
+  world.labels_under_way["old-c-uid"] = "draining";
+  settle(10);
+  EXPECT_THAT(draining(), IsEmpty());
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-b"));
+}
+
+TEST_F(Fleet, AnotherPoolsDrainIsFollowedAndNotTouched) {
+  make({1, 2});
+  world.led_by_others = {"old-a-uid"};
+  world.pod("old-a").serving = "draining";
+  world.pod("old-a").marks =
+      std::make_shared<const api::DrainMarks>(api::DrainMarks{.started = "2023-11-14T22:13:20Z",
+                                                              .reason = "ScaleDown",
+                                                              .request = {},
+                                                              .saved_cost = {},
+                                                              .deletion_cost = {}});
+  settle(10);
+  EXPECT_THAT(served(), ElementsAre("old-b"));
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+}
+
+TEST_F(Fleet, ScaledToZeroAllOfThemDrain) {
+  make({0, 0});
+  want(0);
+  world.target->replicas = 0;
+  world.pool.replicas = 0;
+  pass_seconds(10, 13);
+  EXPECT_THAT(drained(), UnorderedElementsAre("old-a", "old-b"));
+}
+
+TEST_F(Fleet, AnOperatorThatRestartsCarriesOn) {
+  make({1, 2});
+  want(1);
+  settle(10);
+  world.loads = LoadBook{};
+  load["old-a-uid"] = 0;
+  pass_seconds(200, 202);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+  EXPECT_EQ(notes.back().took, std::chrono::seconds{192});
+}
+
+}  // namespace
+}  // namespace poolwarden::pool

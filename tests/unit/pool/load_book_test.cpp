@@ -1,0 +1,97 @@
+#include "pool/load_book.h"
+
+#include <gtest/gtest.h>
+
+namespace poolwarden::pool {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds kPoll{1};
+
+LoadBook::TimePoint at(int second) {
+  return LoadBook::TimePoint{seconds{second}};
+}
+
+// One reading, from when it was wanted to its answer.
+void read(LoadBook& book, int second, std::optional<Load> load, bool withdrawn = true) {
+  EXPECT_TRUE(book.want("pod", withdrawn, kPoll, at(second)));
+  book.began("pod", at(second));
+  book.took("pod", load, load ? "" : "refused", at(second));
+}
+
+TEST(LoadBook, OnlyReadingsThatBeganAfterTheWithdrawalSettledCount) {
+  LoadBook book;
+  read(book, 0, Load{0, {}}, false);
+  EXPECT_EQ(book.find("pod")->quiet, 0) << "it is still on the list";
+  read(book, 10, Load{0, {}});
+  EXPECT_EQ(book.find("pod")->quiet, 0) << "gateways may not have heard yet";
+  read(book, 11, Load{0, {}});
+  EXPECT_EQ(book.find("pod")->quiet, 1);
+  read(book, 12, Load{0, {}});
+  EXPECT_EQ(book.find("pod")->quiet, 2);
+}
+
+TEST(LoadBook, AnyOtherAnswerBeginsTheCountAnew) {
+  const std::pair<const char*, std::optional<Load>> rows[] = {
+      {"busy", Load{1, {}}}, {"half a request", Load{0.5, {}}}, {"unknown", std::nullopt}};
+  for (const auto& [situation, answer] : rows) {
+    LoadBook book;
+    read(book, 0, Load{0, {}});
+    read(book, 1, Load{0, {}});
+    ASSERT_EQ(book.find("pod")->quiet, 1);
+    read(book, 2, answer);
+    EXPECT_EQ(book.find("pod")->quiet, 0) << situation;
+  }
+}
+
+TEST(LoadBook, APodThatIsReadmittedStartsAfreshWhenItDrainsAgain) {
+  LoadBook book;
+  read(book, 0, Load{0, {}});
+  read(book, 1, Load{0, {}});
+  EXPECT_EQ(book.find("pod")->quiet, 1);
+  read(book, 2, Load{0, {}}, false);
+  EXPECT_EQ(book.find("pod")->quiet, 0);
+  read(book, 3, Load{0, {}});
+  EXPECT_EQ(book.find("pod")->quiet, 0);
+}
+
+TEST(LoadBook, AsksOncePerPollAndOneAtATime) {
+  LoadBook book;
+  EXPECT_TRUE(book.want("pod", true, seconds{5}, at(0)));
+  book.began("pod", at(0));
+  EXPECT_FALSE(book.want("pod", true, seconds{5}, at(4))) << "one is under way";
+  EXPECT_FALSE(book.due("pod"));
+  book.took("pod", Load{0, {}}, "", at(4));
+  EXPECT_FALSE(book.want("pod", true, seconds{5}, at(8)));
+  EXPECT_EQ(book.due("pod"), at(9));
+  EXPECT_TRUE(book.want("pod", true, seconds{5}, at(9)));
+}
+
+TEST(LoadBook, AChoiceWaitsForFreshAnswersButNotForEver) {
+  LoadBook book;
+  EXPECT_FALSE(book.sounded("pod", at(0)));
+  book.want("pod", false, kPoll, at(0));
+  EXPECT_FALSE(book.sounded("pod", at(2))) << "it has not answered";
+  EXPECT_TRUE(book.sounded("pod", at(3))) << "and will not";
+  book.began("pod", at(3));
+  book.took("pod", Load{2, 0.5}, "", at(3));
+  EXPECT_TRUE(book.sounded("pod", at(4)));
+  book.want("pod", false, kPoll, at(60));
+  EXPECT_FALSE(book.sounded("pod", at(60))) << "what it said a minute ago decides nothing";
+}
+
+TEST(LoadBook, ForgetsWhomNobodyAsksAbout) {
+  LoadBook book;
+  read(book, 0, Load{0, {}});
+  book.sweep(at(100));
+  EXPECT_EQ(book.size(), 1U);
+  book.sweep(at(200));
+  EXPECT_EQ(book.size(), 0U);
+  EXPECT_EQ(book.find("pod"), nullptr);
+  book.took("pod", Load{0, {}}, "", at(201));
+  EXPECT_EQ(book.size(), 0U) << "an answer nobody waits for";
+}
+
+}  // namespace
+}  // namespace poolwarden::pool
