@@ -7,12 +7,13 @@ import time
 from support import operator
 from support.case import Case, main
 from support.cluster import needs_own_cluster
-from support.kube import POOLS, ROOT, SERVING, Kube, KubectlError, wait_for
+from support.kube import POOLS, ROOT, SERVING, Kube, KubectlError, stays, wait_for
 
 MANIFESTS = os.path.join(ROOT, "manifests")
 SINGLE = os.path.join(MANIFESTS, "overlays", "single-namespace")
 EXAMPLE = os.path.join(ROOT, "examples", "vllm-sim")
 PODS = "app=vllm"
+OWNED = (("configmap", "vllm-endpoints"), ("service", "vllm"), ("pdb", "vllm-serving"))
 
 
 def install() -> None:
@@ -33,6 +34,10 @@ def identities(kube: Kube) -> list[tuple[str, int]]:
     """Which pods there are, and how often their containers were restarted."""
     return sorted((pod["metadata"]["uid"], sum(each["restartCount"] for each in pod["status"]["containerStatuses"]))
                   for pod in kube.list("pods", PODS))
+
+
+def serving(kube: Kube) -> list[dict]:
+    return [pod for pod in kube.list("pods", PODS) if "deletionTimestamp" not in pod["metadata"]]
 
 
 @needs_own_cluster("takes the operator away from all its pools")
@@ -56,13 +61,15 @@ class Uninstall(Case):
         self.figure("kubectl delete -k", time.monotonic() - began, "s")
 
     def nothing_is_left(self, places: list[Kube]) -> None:
-        for kind in ("customresourcedefinitions", "namespaces", "clusterroles", "clusterrolebindings"):
+        for kind in ("customresourcedefinitions", "namespaces", "clusterroles", "clusterrolebindings",
+                     "validatingadmissionpolicies", "validatingadmissionpolicybindings",
+                     "validatingwebhookconfigurations"):
             names = Kube().run("get", kind, "-o", "name").out
             self.assertNotIn("poolwarden", names, kind)
         for place in places:
             # The garbage collector deletes what the pools owned.
-            wait_for(lambda: not place.find("configmap", "vllm-endpoints") and not place.find("service", "vllm"),
-                     f"the ConfigMap and the Service of {place.namespace} to go", 60)
+            wait_for(lambda: not any(place.find(*each) for each in OWNED),
+                     f"what the pool of {place.namespace} owned to go", 60)
 
     def test_with_pools_in_place(self) -> None:
         places = self.two_pools()
@@ -85,6 +92,19 @@ class Uninstall(Case):
         install()
         for place in places:
             wait_for(lambda: not place.list("pods", SERVING), "...and the operator does so when it is back", 30)
+
+    def test_a_scale_down_that_is_held_is_let_go(self) -> None:
+        deploy_pool(self.kube, 3)
+        operator.kube.run("scale", operator.DEPLOYMENT, "--replicas=0")
+        operator.wait_ready(0)
+        self.step("Nobody drains, so the gate holds...")
+        self.kube.run("scale", "deployment/vllm", "--replicas=1")
+        wait_for(lambda: self.kube.events("FailedDelete"), "the ReplicaSet to be refused", 30)
+        stays(lambda: len(serving(self.kube)) == 3, "all three are there", 3)
+        self.step("...until it goes, which is first of all")
+        self.delete_all()
+        # By itself the ReplicaSet controller tries again after as long as it has waited so far.
+        wait_for(lambda: len(serving(self.kube)) == 1, "Kubernetes to finish", 60)
 
     def test_an_install_for_one_namespace(self) -> None:
         self.delete_all()

@@ -240,6 +240,11 @@ class Gate(Case):
                 self.assertIn("TooManyRequests", said)
             else:
                 self.assertEqual("", said, state)
+        self.step("A second budget, of the user's own: Kubernetes evicts no pod that has two")
+        other = budget()
+        other["metadata"]["name"] = "users-own"
+        self.kube.apply(other)
+        wait_for(lambda: "more than one PodDisruptionBudget" in self.evict(names[0]), "that refusal", 30)
 
     def test_without_its_binding_nothing_is_held(self) -> None:
         self.addCleanup(self.close_gate)
