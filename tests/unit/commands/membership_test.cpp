@@ -1,0 +1,122 @@
+#include "commands/membership.h"
+
+#include "commands/operator_life.h"
+#include "commands/target.h"
+#include "examples.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::commands {
+namespace {
+
+using testing::HasSubstr;
+
+SelectingPool selecting(const char* name, api::LabelMap labels) {
+  SelectingPool out;
+  out.pool = healthy_pool();
+  out.pool.name = name;
+  api::LabelSelector selector;
+  selector.match_labels = std::move(labels);
+  out.selector.value = selector;
+  return out;
+}
+
+TEST(Membership, ByLabelsAndNamespace) {
+  auto other = selecting("other-namespace", {{"app", "vllm"}});
+  other.pool.ns = "ml";
+  const std::vector<SelectingPool> pools = {selecting("vllm", {{"app", "vllm"}}),
+                                            selecting("sglang", {{"app", "sglang"}}), other};
+  const auto found = pools_of(ready_pod(), pools);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0]->pool.name, "vllm");
+}
+
+TEST(Membership, WhyInNoPool) {
+  auto blind = selecting("blind", {});
+  blind.selector = {.value = {}, .problem = "get deployments ml/x: needs verb get"};
+  EXPECT_EQ(
+      why_in_no_pool(ready_pod(), {selecting("sglang", {{"app", "sglang"}}), blind}),
+      "pod default/vllm-a is in no pool: its labels match none of sglang (app=sglang), blind (a selector "
+      "that cannot be told: get deployments ml/x: needs verb get)");
+  EXPECT_THAT(why_in_no_pool(ready_pod(), {}),
+              HasSubstr("there is no inferencepools.poolwarden.io in namespace"));
+}
+
+struct HoldRow {
+  const char* serving;  // null: no label
+  bool ready;
+  Hold hold;
+};
+class Holds : public testing::TestWithParam<HoldRow> {};
+TEST_P(Holds, FollowTheGate) {
+  PodView pod = GetParam().ready ? ready_pod() : not_ready_pod();
+  pod.labels.erase("poolwarden.io/serving");
+  if (GetParam().serving != nullptr) label(pod, GetParam().serving);
+  EXPECT_EQ(hold_of(pod), GetParam().hold);
+}
+INSTANTIATE_TEST_SUITE_P(
+    Labels, Holds,
+    testing::Values(HoldRow{"true", true, Hold::kServing}, HoldRow{"true", false, Hold::kServing},
+                    HoldRow{"draining", true, Hold::kDraining}, HoldRow{"draining", false, Hold::kDraining},
+                    HoldRow{"drained", true, Hold::kReleased}, HoldRow{"drained", false, Hold::kReleased},
+                    HoldRow{"false", true, Hold::kServing}, HoldRow{"false", false, Hold::kReleased},
+                    HoldRow{nullptr, true, Hold::kServing}, HoldRow{nullptr, false, Hold::kReleased},
+                    HoldRow{"nonsense", false, Hold::kReleased}));
+
+Fact<LeaseView> lease(std::string holder, std::optional<api::Timestamp> renewed) {
+  LeaseView out;
+  out.ns = "poolwarden-system";
+  out.name = "poolwarden";
+  out.holder = std::move(holder);
+  out.renewed = renewed;
+  out.duration_seconds = 15;
+  return {.value = out, .problem = {}};
+}
+
+TEST(OperatorLife, AsFarAsTheLeaseTells) {
+  EXPECT_FALSE(operator_problem({}, kNow)) << "no Lease: it may run without election";
+  EXPECT_FALSE(operator_problem({.value = {}, .problem = "forbidden"}, kNow));
+  EXPECT_FALSE(operator_problem(lease("a", ago(3)), kNow));
+  EXPECT_FALSE(operator_problem(lease("a", ago(30)), kNow)) << "clocks may differ";
+  EXPECT_FALSE(operator_problem(lease("a", ahead(100)), kNow));
+  EXPECT_FALSE(operator_problem(lease("a", std::nullopt), kNow));
+  EXPECT_EQ(
+      operator_problem(lease("a", ago(31)), kNow),
+      "no operator seems to run: Lease poolwarden-system/poolwarden was last renewed 31 s ago, by a; see "
+      "kubectl -n poolwarden-system get pods");
+  EXPECT_THAT(operator_problem(lease("", ago(3)), kNow).value_or(""), HasSubstr("nobody holds Lease"));
+}
+
+struct TargetRow {
+  const char* text;
+  TargetKind kind;
+  const char* name;
+};
+class Targets : public testing::TestWithParam<TargetRow> {};
+TEST_P(Targets, AreRead) {
+  const auto target = parse_target(GetParam().text);
+  ASSERT_TRUE(target) << target.error();
+  EXPECT_EQ(target->kind, GetParam().kind);
+  EXPECT_EQ(target->name, GetParam().name);
+}
+INSTANTIATE_TEST_SUITE_P(Words, Targets,
+                         testing::Values(TargetRow{"a", TargetKind::kEither, "a"},
+                                         TargetRow{"pod/a", TargetKind::kPod, "a"},
+                                         TargetRow{"po/a", TargetKind::kPod, "a"},
+                                         TargetRow{"pods/a", TargetKind::kPod, "a"},
+                                         TargetRow{"node/n.x", TargetKind::kNode, "n.x"},
+                                         TargetRow{"no/n", TargetKind::kNode, "n"}));
+
+TEST(Target, WhatIsNoName) {
+  for (const char* text :
+       {"", "pod/", "deployment/a", "pod/a/b", "../a", "A", "a b", "a\x1b[2J", "pod/node/a"}) {
+    const auto target = parse_target(text);
+    ASSERT_FALSE(target) << text;
+    EXPECT_THAT(target.error(), testing::Not(HasSubstr("\x1b")));
+  }
+  EXPECT_FALSE(parse_target(std::string(300, 'a')));
+}
+
+}  // namespace
+}  // namespace poolwarden::commands

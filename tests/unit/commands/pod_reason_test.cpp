@@ -1,0 +1,168 @@
+#include "commands/pod_reason.h"
+
+#include "examples.h"
+
+#include <functional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::commands {
+namespace {
+
+using testing::HasSubstr;
+
+struct Row {
+  const char* situation;
+  std::function<void(PodView&)> change;
+  const char* reason;  // null: fit
+  const char* words;
+};
+void PrintTo(const Row& row, std::ostream* out) {
+  *out << row.situation;
+}
+
+NodeView node(std::string ready = "True") {
+  NodeView out;
+  out.name = "n1";
+  out.ready = std::move(ready);
+  out.ready_message = "Kubelet stopped posting node status.";
+  return out;
+}
+
+void unready(PodView& pod, const char* reason = "ContainersNotReady") {
+  pod.conditions = {condition("Ready", "False", reason), condition("ContainersReady", "False")};
+}
+ContainerView container(const char* state, const char* reason, const char* message = "", bool init = false) {
+  ContainerView out;
+  out.name = "vllm";
+  out.init = init;
+  out.state = state;
+  out.reason = reason;
+  out.message = message;
+  return out;
+}
+
+class Reasons : public testing::TestWithParam<Row> {};
+TEST_P(Reasons, AreInWords) {
+  PodView pod = ready_pod();
+  GetParam().change(pod);
+  const auto found = reason_against(pod, {.value = node(), .problem = {}}, {}, kNow);
+  ASSERT_EQ(found.has_value(), GetParam().reason != nullptr);
+  if (!found) return;
+  EXPECT_EQ(found->reason, GetParam().reason);
+  EXPECT_THAT(found->words, HasSubstr(GetParam().words));
+}
+INSTANTIATE_TEST_SUITE_P(
+    Pods, Reasons,
+    testing::Values(
+        Row{"fit", [](PodView&) {}, nullptr, ""},
+        Row{"terminating", [](PodView& p) { p.ends = ahead(30); }, "Terminating",
+            "it has 30 s left to finish"},
+        Row{"terminating for too long", [](PodView& p) { p.ends = ago(1); }, "Terminating",
+            "its grace period is over"},
+        Row{"terminating outweighs the rest",
+            [](PodView& p) {
+              p.ends = ahead(30);
+              unready(p);
+            },
+            "Terminating", "being deleted"},
+        Row{"evicted by the kubelet",
+            [](PodView& p) {
+              p.phase = "Failed";
+              p.status_reason = "Evicted";
+              p.status_message = "The node was low on resource: memory.";
+            },
+            "Evicted", "its phase is Failed: Evicted: The node was low"},
+        Row{"failed", [](PodView& p) { p.phase = "Failed"; }, "Failed", "its phase is Failed"},
+        Row{"succeeded", [](PodView& p) { p.phase = "Succeeded"; }, "Succeeded", "have ended"},
+        Row{"no GPU is free",
+            [](PodView& p) {
+              p.node.clear();
+              p.conditions = {condition("PodScheduled", "False", "Unschedulable",
+                                        "0/3 nodes: Insufficient nvidia.com/gpu")};
+            },
+            "NotScheduled", "it has no node yet: 0/3 nodes: Insufficient nvidia.com/gpu"},
+        Row{"not scheduled, and nobody has said why",
+            [](PodView& p) {
+              p.node.clear();
+              p.conditions.clear();
+            },
+            "NotScheduled", "it has no node yet"},
+        Row{"about to be preempted",
+            [](PodView& p) {
+              p.conditions.push_back(condition("DisruptionTarget", "True", "PreemptionByScheduler", "m"));
+            },
+            "DisruptionTarget", "about to be disrupted: PreemptionByScheduler: m"},
+        Row{"a disruption that was called off",
+            [](PodView& p) { p.conditions.push_back(condition("DisruptionTarget", "False")); }, nullptr, ""},
+        Row{"crash loop",
+            [](PodView& p) {
+              unready(p);
+              p.containers = {container("waiting", "CrashLoopBackOff", "back-off 5m0s")};
+              p.containers[0].restarts = 4;
+            },
+            "NotReady", "container vllm waits: CrashLoopBackOff: back-off 5m0s (restarted 4 times)"},
+        Row{"an init container loads the model",
+            [](PodView& p) {
+              unready(p, "ContainersNotInitialized");
+              p.containers = {container("running", "", "", true), container("waiting", "PodInitializing")};
+            },
+            "NotReady", "init container vllm still runs"},
+        Row{"a container has ended",
+            [](PodView& p) {
+              unready(p);
+              p.containers = {container("terminated", "OOMKilled")};
+            },
+            "NotReady", "container vllm has ended: OOMKilled"},
+        Row{"an init container that is done is no news",
+            [](PodView& p) {
+              unready(p);
+              p.containers = {container("terminated", "Completed", "", true), container("running", "")};
+            },
+            "NotReady", "its containers run, so its readinessProbe has not succeeded yet"},
+        Row{"a readiness gate that nobody has written",
+            [](PodView& p) { p.readiness_gates = {"lb/attached"}; }, "ReadinessGate",
+            "its readiness gate lb/attached is not met: nobody has written that condition"},
+        Row{"a readiness gate that is False",
+            [](PodView& p) {
+              p.readiness_gates = {"lb/attached"};
+              p.conditions.push_back(condition("lb/attached", "False", "", "target is unhealthy"));
+            },
+            "ReadinessGate", "target is unhealthy"},
+        Row{"a readiness gate that is met",
+            [](PodView& p) {
+              p.readiness_gates = {"lb/attached"};
+              p.conditions.push_back(condition("lb/attached", "True"));
+            },
+            nullptr, ""},
+        Row{"the kubelet has not spoken", [](PodView& p) { p.conditions.clear(); }, "NoReadyCondition",
+            "its kubelet"},
+        Row{"no address", [](PodView& p) { p.ip.clear(); }, "NoAddress", "no IP address"}));
+
+TEST(Reasons, TheNode) {
+  const PodView pod = ready_pod();
+  EXPECT_EQ(reason_against(pod, {}, {}, kNow)->reason, "NodeGone");
+  EXPECT_FALSE(reason_against(pod, {.value = {}, .problem = "forbidden"}, {}, kNow))
+      << "not known is not gone";
+  PodView lost = pod;
+  unready(lost, "NodeStatusUnknown");
+  EXPECT_THAT(reason_against(lost, {.value = node("Unknown"), .problem = {}}, {}, kNow)->words,
+              HasSubstr("its node n1 is not ready: Kubelet stopped posting"));
+}
+
+TEST(Reasons, TheProbeInItsOwnWords) {
+  PodView pod = ready_pod();
+  unready(pod);
+  EventView other;
+  other.reason = "Unhealthy";
+  other.note = "Liveness probe failed: x";
+  EventView event;
+  event.reason = "Unhealthy";
+  event.note = "Readiness probe failed: HTTP probe failed with statuscode: 503";
+  EXPECT_EQ(reason_against(pod, {.value = node(), .problem = {}}, {other, event}, kNow)->words,
+            "it is not ready: Readiness probe failed: HTTP probe failed with statuscode: 503");
+}
+
+}  // namespace
+}  // namespace poolwarden::commands

@@ -1,0 +1,338 @@
+// From facts to a verdict: every way for a pod to stand to its pool's list.
+#include "commands/why_report.h"
+
+#include "examples.h"
+
+#include <functional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::commands {
+namespace {
+
+using nlohmann::json;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+api::EndpointSet list_of(std::string_view uid, api::EndpointState state = api::EndpointState::kReady) {
+  api::EndpointSet out;
+  out.ns = "default";
+  out.pool = "vllm";
+  out.revision = 7;
+  if (uid.empty()) return out;
+  api::Endpoint endpoint;
+  endpoint.pod = "vllm-a";
+  endpoint.uid = uid;
+  endpoint.state = state;
+  out.endpoints.push_back(endpoint);
+  return out;
+}
+
+// A serving pod, with nothing wrong and everything readable.
+WhyFacts serving() {
+  WhyFacts out;
+  out.ns = "default";
+  out.pod_name = "vllm-a";
+  out.pod = ready_pod();
+  out.pools.push_back({.pool = healthy_pool(), .list = {.value = list_of("uid-vllm-a"), .problem = {}}});
+  ReplicaSetView set;
+  set.name = "vllm-5d9c";
+  set.wanted = set.pods = 2;
+  out.replica_set.value = set;
+  NodeView node;
+  node.name = "n1";
+  node.ready = "True";
+  out.node.value = node;
+  out.budgets.value.emplace();
+  out.gate.value = true;
+  out.events.value.emplace();
+  return out;
+}
+void drain(WhyFacts& facts) {
+  label(*facts.pod, "draining");
+  facts.pools[0].list.value = list_of("uid-vllm-a", api::EndpointState::kDraining);
+  facts.pools[0].pool.endpoints[0] = draining("vllm-a");
+  facts.replica_set.value->wanted = 1;
+}
+
+struct Row {
+  const char* situation;
+  std::function<void(WhyFacts&)> change;
+  Verdict verdict;
+  const char* reason;
+  const char* words;
+};
+void PrintTo(const Row& row, std::ostream* out) {
+  *out << row.situation;
+}
+
+class Verdicts : public testing::TestWithParam<Row> {};
+TEST_P(Verdicts, AreReached) {
+  WhyFacts facts = serving();
+  GetParam().change(facts);
+  const WhyReport report = why(facts, kNow);
+  ASSERT_EQ(report.verdicts.size(), 1U);
+  EXPECT_EQ(report.verdicts[0].verdict, GetParam().verdict) << to_string(report.verdicts[0].verdict);
+  EXPECT_EQ(report.verdicts[0].reason, GetParam().reason);
+  EXPECT_THAT(report.verdicts[0].words, HasSubstr(GetParam().words));
+}
+INSTANTIATE_TEST_SUITE_P(
+    Pods, Verdicts,
+    testing::Values(
+        Row{"it serves", [](WhyFacts&) {}, Verdict::kListed, "",
+            "is on the list and gets requests, for 60 s"},
+        Row{"it serves, and the list has not followed",
+            [](WhyFacts& f) { f.pod->conditions = {condition("Ready", "False", "x")}; }, Verdict::kListed,
+            "NotReady", "and the list has not followed"},
+        Row{"its drain was asked for and not begun",
+            [](WhyFacts& f) { annotate(*f.pod, api::kDrainRequestAnnotation, "requested"); },
+            Verdict::kListed, "", "the operator has not begun it"},
+        Row{"it drains", drain, Verdict::kDraining, "ScaleDown",
+            "it is draining for 12 s, 3 in flight, at most 288 s more (ScaleDown)"},
+        Row{"it drains, and the status has no word of it",
+            [](WhyFacts& f) {
+              drain(f);
+              f.pools[0].pool.endpoints.clear();
+              annotate(*f.pod, api::kDrainReasonAnnotation, "Rollout");
+              annotate(*f.pod, api::kDrainStartedAnnotation, "2026-11-22T11:59:00Z");
+            },
+            Verdict::kDraining, "Rollout", "draining for 60 s, in flight not known (Rollout)"},
+        Row{"its label says draining, and the list is behind", [](WhyFacts& f) { label(*f.pod, "draining"); },
+            Verdict::kDraining, "", "gets no new requests"},
+        Row{"it is drained and its ReplicaSet wants fewer",
+            [](WhyFacts& f) {
+              label(*f.pod, "drained");
+              f.pools[0].list.value = list_of("");
+              f.replica_set.value->wanted = 1;
+            },
+            Verdict::kDrained, "", "ReplicaSet vllm-5d9c is about to delete it"},
+        Row{"it is drained because a person asked",
+            [](WhyFacts& f) {
+              label(*f.pod, "drained");
+              annotate(*f.pod, api::kDrainRequestAnnotation, "requested");
+              annotate(*f.pod, api::kDrainReasonAnnotation, "Requested");
+              f.pools[0].list.value = list_of("");
+            },
+            Verdict::kDrained, "Requested", "stays so until it is deleted"},
+        Row{"it terminates",
+            [](WhyFacts& f) {
+              f.pod->ends = ahead(20);
+              f.pools[0].list.value = list_of("");
+            },
+            Verdict::kTerminating, "Terminating", "is off the list: it is being deleted; it has 20 s left"},
+        Row{"it terminates and is listed", [](WhyFacts& f) { f.pod->ends = ahead(20); },
+            Verdict::kTerminating, "Terminating", "is still on the list, which has not followed"},
+        Row{"it is not ready",
+            [](WhyFacts& f) {
+              f.pod = not_ready_pod();
+              f.pools[0].list.value = list_of("");
+            },
+            Verdict::kWithdrawn, "NotReady", "is off the list: it is not ready"},
+        Row{"its node is gone",
+            [](WhyFacts& f) {
+              f.node.value.reset();
+              f.pools[0].list.value = list_of("");
+            },
+            Verdict::kWithdrawn, "NodeGone", "its node n1 is gone"},
+        Row{"a namesake before it is on the list",
+            [](WhyFacts& f) { f.pools[0].list.value = list_of("older"); }, Verdict::kNotYet, "",
+            "not on the list yet"},
+        Row{"it is fit and the operator has not come",
+            [](WhyFacts& f) { f.pools[0].list.value = list_of(""); }, Verdict::kNotYet, "",
+            "not on the list yet"},
+        Row{"it is fit and was withdrawn a moment ago",
+            [](WhyFacts& f) {
+              f.pools[0].list.value = list_of("");
+              f.pools[0].pool.endpoints[0].state = "withdrawn";
+              f.pools[0].pool.endpoints[0].reason = "NotReady";
+            },
+            Verdict::kNotYet, "NotReady", "was withdrawn (NotReady) and is not back"},
+        Row{"the list cannot be written",
+            [](WhyFacts& f) {
+              f.pools[0].list.value = list_of("");
+              f.pools[0].pool.conditions[4] =
+                  condition("EndpointsPublished", "False", "Forbidden", "grant create");
+            },
+            Verdict::kNotYet, "Forbidden", "not on the list: grant create"},
+        Row{"there is no list",
+            [](WhyFacts& f) {
+              f.pools[0].list = {};
+              label(*f.pod, "false");
+            },
+            Verdict::kNotYet, "", "there is no list: ConfigMap vllm-endpoints does not exist"},
+        Row{"the list may not be read, its label says it serves",
+            [](WhyFacts& f) { f.pools[0].list = {.value = {}, .problem = "needs verb get on configmaps"}; },
+            Verdict::kListed, "", "so its label says; the list itself cannot be read: needs verb get"},
+        Row{"the list may not be read, and it is not labelled",
+            [](WhyFacts& f) {
+              f.pools[0].list = {.value = {}, .problem = "needs verb get on configmaps"};
+              label(*f.pod, "");
+            },
+            Verdict::kNotYet, "", "cannot be told: needs verb get"},
+        Row{"it is in no pool",
+            [](WhyFacts& f) {
+              f.pools.clear();
+              f.no_pool = "its labels match none";
+            },
+            Verdict::kNoPool, "", "is on no list: its labels match none"},
+        Row{"it is gone and still named", [](WhyFacts& f) { f.pod.reset(); }, Verdict::kGone, "Deleted",
+            "does not exist any more, but the list"}));
+
+TEST(Why, TwoPoolsAreTwoVerdicts) {
+  WhyFacts facts = serving();
+  facts.pools.push_back(facts.pools[0]);
+  facts.pools[1].pool.name = "other";
+  facts.pools[1].list.value = list_of("");
+  const WhyReport report = why(facts, kNow);
+  ASSERT_EQ(report.verdicts.size(), 2U);
+  EXPECT_EQ(report.verdicts[1].pool, "other");
+  EXPECT_EQ(report.verdicts[1].verdict, Verdict::kNotYet);
+  EXPECT_THAT(why_text(report, kNow, Paint::off()), HasSubstr("Overlap"));
+}
+
+BudgetView budget(const char* name, int allowed, api::LabelMap labels) {
+  BudgetView out;
+  out.name = name;
+  out.disruptions_allowed = allowed;
+  out.selector.match_labels = std::move(labels);
+  return out;
+}
+
+TEST(Why, WhatHoldsAServingPod) {
+  WhyFacts facts = serving();
+  *facts.budgets.value = {budget("vllm-serving", 0, {{"app", "vllm"}}), budget("roomy", 1, {{"app", "vllm"}}),
+                          budget("others", 0, {{"app", "x"}})};
+  const WhyReport report = why(facts, kNow);
+  EXPECT_THAT(report.holds,
+              ElementsAre(HasSubstr("the drain gate: its ReplicaSet may not delete it while it is labelled "
+                                    "poolwarden.io/serving=true"),
+                          HasSubstr("PodDisruptionBudget vllm-serving")));
+  EXPECT_THAT(report.let_go, ElementsAre("drain it, then delete it: poolwarden delete vllm-a -n default",
+                                         HasSubstr("kubectl -n default delete pod vllm-a")));
+}
+
+TEST(Why, NothingHoldsAPodThatIsNotGated) {
+  WhyFacts facts = serving();
+  facts.gate.value = false;
+  EXPECT_THAT(why(facts, kNow).holds, IsEmpty());
+  facts = serving();
+  label(*facts.pod, "drained");
+  EXPECT_THAT(why(facts, kNow).holds, IsEmpty());
+  EXPECT_THAT(why(facts, kNow).let_go, IsEmpty());
+}
+
+TEST(Why, ADrainIsWaitedFor) {
+  WhyFacts facts = serving();
+  drain(facts);
+  EXPECT_THAT(why(facts, kNow).let_go, Contains(HasSubstr("wait: it is let go as soon as it is idle")));
+}
+
+TEST(Why, NoOperatorToLetItGo) {
+  WhyFacts facts = serving();
+  LeaseView lease;
+  lease.ns = "poolwarden-system";
+  lease.name = "poolwarden";
+  lease.holder = "x";
+  lease.renewed = ago(3600);
+  lease.duration_seconds = 15;
+  facts.lease.value = lease;
+  EXPECT_THAT(why(facts, kNow).let_go,
+              Contains(HasSubstr("kubectl delete validatingadmissionpolicybinding poolwarden-drain-gate")));
+  facts.pools[0].list.value = list_of("");
+  EXPECT_THAT(why_text(why(facts, kNow), kNow, Paint::off()),
+              HasSubstr("Operator    no operator seems to run"));
+}
+
+TEST(Why, WhatHoldsATerminatingPod) {
+  WhyFacts facts = serving();
+  facts.pod->ends = ahead(20);
+  facts.pod->finalizers = {"example.com/hold"};
+  EXPECT_THAT(why(facts, kNow).holds, ElementsAre(HasSubstr("20 s to finish, until 2026-11-22T12:00:20Z"),
+                                                  "finalizers: example.com/hold"));
+  facts.pod->ends = ago(20);
+  facts.pod->finalizers.clear();
+  EXPECT_THAT(why(facts, kNow).holds, ElementsAre(HasSubstr("nothing but the kubelet of node n1")));
+}
+
+TEST(Why, WhatCannotBeReadIsSaid) {
+  WhyFacts facts = serving();
+  for (Fact<NodeView>* fact : {&facts.node}) *fact = {.value = {}, .problem = "needs verb get on nodes"};
+  facts.budgets = {.value = {}, .problem = "needs verb list on poddisruptionbudgets.policy"};
+  facts.gate = {.value = {}, .problem = "needs verb get on the binding"};
+  facts.events = {.value = {}, .problem = "needs verb list on events"};
+  facts.replica_set = {.value = {}, .problem = "needs verb get on replicasets"};
+  const WhyReport report = why(facts, kNow);
+  EXPECT_EQ(report.verdicts[0].verdict, Verdict::kListed);
+  EXPECT_EQ(report.unread.size(), 5U);
+  EXPECT_THAT(report.holds, IsEmpty());
+  EXPECT_THAT(why_text(report, kNow, Paint::off()),
+              HasSubstr("Could not be read\n  needs verb get on replicasets\n"));
+}
+
+TEST(WhyText, AsDocumented) {
+  WhyFacts facts = serving();
+  drain(facts);
+  facts.program = "kubectl poolwarden";
+  annotate(*facts.pod, api::kDrainRequestAnnotation, "requested");
+  facts.node.value->cordoned = true;
+  EventView event;
+  event.reason = "DrainStarted";
+  event.note = "3 in flight";
+  event.when = ago(12);
+  facts.events.value = std::vector<EventView>{event};
+  EXPECT_EQ(why_text(why(facts, kNow), kNow, Paint::off()),
+            "Pod default/vllm-a of pool vllm gets no new requests: it is draining for 12 s, 3 in flight, at "
+            "most 288 "
+            "s more (ScaleDown).\n"
+            "  -> take it back with: kubectl poolwarden drain vllm-a -n default --undo\n"
+            "\n"
+            "Pool        vllm: 2 of 2 pods serving; list in ConfigMap vllm-endpoints, revision 7\n"
+            "Pod         Running, ready, poolwarden.io/serving=draining, poolwarden.io/drain=requested\n"
+            "ReplicaSet  vllm-5d9c wants 1 of the 2 pods it has: 1 too many\n"
+            "Node        n1, cordoned\n"
+            "\n"
+            "What holds its deletion\n"
+            "  the drain gate: its ReplicaSet may not delete it while it is labelled "
+            "poolwarden.io/serving=draining\n"
+            "\n"
+            "To let it go\n"
+            "  wait: it is let go as soon as it is idle, and at the latest when the pool's "
+            "spec.drain.timeoutSeconds "
+            "are over\n"
+            "  at once, and cutting what it is doing: kubectl -n default delete pod vllm-a\n"
+            "\n"
+            "Events\n"
+            "     12s  DrainStarted  3 in flight\n");
+  EXPECT_THAT(why_text(why(facts, kNow), kNow, Paint::on()), HasSubstr("\x1b[33m"));
+}
+
+TEST(WhyJson, HasTheDocumentedFields) {
+  const json out = why_json(why(serving(), kNow));
+  EXPECT_EQ(out["apiVersion"], "commands.poolwarden.io/v1alpha1");
+  EXPECT_EQ(out["kind"], "PodReport");
+  EXPECT_EQ(out["namespace"], "default");
+  EXPECT_EQ(out["pod"], "vllm-a");
+  EXPECT_EQ(out["verdicts"], json({{{"pool", "vllm"},
+                                    {"verdict", "Listed"},
+                                    {"reason", ""},
+                                    {"text", "is on the list and gets requests, for 60 s"},
+                                    {"fix", ""}}}));
+  for (const char* key : {"facts", "holds", "letGo", "events", "unread"})
+    EXPECT_TRUE(out[key].is_array()) << key;
+  WhyFacts none = serving();
+  none.pools.clear();
+  EXPECT_TRUE(why_json(why(none, kNow))["verdicts"][0]["pool"].is_null());
+}
+
+TEST(Why, EventsAreBounded) {
+  WhyFacts facts = serving();
+  facts.events.value->resize(50);
+  EXPECT_EQ(why(facts, kNow).events.size(), 10U);
+}
+
+}  // namespace
+}  // namespace poolwarden::commands
