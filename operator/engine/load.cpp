@@ -15,7 +15,7 @@ EngineMetrics vllm() {
   return {{"vllm:num_requests_running", "vllm:num_requests_waiting"},
           {"vllm:num_requests_swapped"},
           {"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"},
-          "vLLM has them unless it runs with --disable-log-stats"};
+          "vLLM has these metrics unless it runs with --disable-log-stats"};
 }
 
 // SGLang, srt/observability/metrics_collector.py and
@@ -31,18 +31,17 @@ EngineMetrics sglang() {
            "sglang:num_prefill_bootstrap_queue_reqs", "sglang:num_prefill_inflight_queue_reqs",
            "sglang:num_decode_prealloc_queue_reqs", "sglang:num_decode_transfer_queue_reqs"},
           {"sglang:token_usage"},
-          "SGLang has them with --enable-metrics"};
+          "SGLang has these metrics with --enable-metrics"};
 }
 
 // TensorRT-LLM, tensorrt_llm/metrics/collector.py. /metrics is JSON there, and there is nothing before the
 // first request has been served.
 EngineMetrics trtllm() {
-  return {
-      {"trtllm_num_requests_running", "trtllm_num_requests_waiting"},
-      {},
-      {"trtllm_kv_cache_utilization"},
-      "trtllm-serve has them at /prometheus/metrics (spec.engine.metricsPath), with return_perf_metrics and "
-      "enable_iter_perf_stats, once it has served a request"};
+  return {{"trtllm_num_requests_running", "trtllm_num_requests_waiting"},
+          {},
+          {"trtllm_kv_cache_utilization"},
+          "trtllm-serve has these metrics at /prometheus/metrics, with return_perf_metrics and "
+          "enable_iter_perf_stats, once it has served a request"};
 }
 
 bool possible(double value) {

@@ -238,8 +238,11 @@ void LoadReader::Impl::Fetch::on_head() {
   if (status >= 300 && status < 400) {
     return fail(fmt::format("answered {}, a redirect, which is not followed", status));
   }
-  const std::string& hint = reading_->request.metrics.hint;
-  fail(fmt::format("answered {}{}", status, status == 404 && !hint.empty() ? " (" + hint + ")" : ""));
+  if (status == 404) {
+    return fail(fmt::format("answered 404; see spec.engine.metricsPort and metricsPath ({})",
+                            reading_->request.metrics.hint));
+  }
+  fail(fmt::format("answered {}", status));
 }
 
 void LoadReader::Impl::Fetch::read_piece() {

@@ -120,7 +120,7 @@ INSTANTIATE_TEST_SUITE_P(
     Refusals, OneServer,
     testing::Values(
         Behaviour{"404", [](auto& c) { c.reply(404, "{\"detail\":\"Not Found\"}"); },
-                  "answered 404 (vLLM has them unless it runs with --disable-log-stats)"},
+                  "answered 404; see spec.engine.metricsPort and metricsPath (vLLM has these metrics unless"},
         Behaviour{"503", [](auto& c) { c.reply(503, ""); }, "answered 503"},
         Behaviour{"204", [](auto& c) { c.send("HTTP/1.1 204 No Content\r\n\r\n"); }, "answered 204"},
         Behaviour{"a redirect", [](auto& c) { c.reply(302, "", "Location: http://127.0.0.1:1/\r\n"); },

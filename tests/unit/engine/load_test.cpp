@@ -156,9 +156,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         UnknownRow{"nothing at all", of_type(EngineType::kVllm), "",
                    "vllm:num_requests_running is not among"},
-        UnknownRow{"vLLM with --disable-log-stats", of_type(EngineType::kVllm), "python_info 1\n",
-                   "vllm:num_requests_running is not among the metrics (vLLM has them unless it runs with "
-                   "--disable-log-stats)"},
+        UnknownRow{
+            "vLLM with --disable-log-stats", of_type(EngineType::kVllm), "python_info 1\n",
+            "vllm:num_requests_running is not among the metrics (vLLM has these metrics unless it runs with "
+            "--disable-log-stats)"},
         UnknownRow{"only what runs", of_type(EngineType::kVllm), "vllm:num_requests_running 0\n",
                    "vllm:num_requests_waiting is not among"},
         UnknownRow{"only what waits", of_type(EngineType::kVllm), "vllm:num_requests_waiting 0\n",
@@ -169,7 +170,7 @@ INSTANTIATE_TEST_SUITE_P(
         UnknownRow{"names that only begin alike", custom({"busy"}), "busy_total 0\nbusy:x 0\nbus 0\n",
                    "busy is not among the metrics (spec.engine.inFlightMetrics asks for it)"},
         UnknownRow{"another engine's", of_type(EngineType::kSglang), std::string(kVllm),
-                   "SGLang has them with"},
+                   "SGLang has these metrics with"},
         UnknownRow{"TensorRT-LLM before its first request", of_type(EngineType::kTrtllm),
                    "# TYPE trtllm_num_requests_running gauge\n", "once it has served a request"},
         UnknownRow{"one of the custom names", custom({"busy", "queued"}), "busy 0\n", "queued is not among"},
