@@ -6,22 +6,12 @@ import time
 
 from support.case import Case, main
 from support.cluster import needs_own_cluster
-from support.external_metrics import ExternalMetrics
+from support.external_metrics import ExternalMetrics, autoscaler
 from support.kube import ROOT, condition, stays, wait_for
 
 EXAMPLE = os.path.join(ROOT, "examples", "vllm-sim")
 POOL = {"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "name": "vllm"}
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "vllm"}
-
-
-def autoscaler(name: str, scaled: dict, metric: str) -> dict:
-    """Of one replica for every ten of the metric, without the pauses that are for real traffic."""
-    at_once = {"stabilizationWindowSeconds": 0, "policies": [{"type": "Pods", "value": 10, "periodSeconds": 5}]}
-    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": {
-        "scaleTargetRef": scaled, "minReplicas": 1, "maxReplicas": 4,
-        "behavior": {"scaleUp": at_once, "scaleDown": at_once},
-        "metrics": [{"type": "External", "external": {
-            "metric": {"name": metric}, "target": {"type": "AverageValue", "averageValue": "10"}}}]}}
 
 
 @needs_own_cluster("registers an API of external metrics")

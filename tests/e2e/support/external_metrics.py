@@ -20,6 +20,16 @@ API_SERVICE = "v1beta1.external.metrics.k8s.io"
 SERVICE = "external-metrics"
 
 
+def autoscaler(name: str, scaled: dict, metric: str) -> dict:
+    """Of one replica for every ten of the metric, without the pauses that are for real traffic."""
+    at_once = {"stabilizationWindowSeconds": 0, "policies": [{"type": "Pods", "value": 10, "periodSeconds": 5}]}
+    return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name}, "spec": {
+        "scaleTargetRef": scaled, "minReplicas": 1, "maxReplicas": 4,
+        "behavior": {"scaleUp": at_once, "scaleDown": at_once},
+        "metrics": [{"type": "External", "external": {
+            "metric": {"name": metric}, "target": {"type": "AverageValue", "averageValue": "10"}}}]}}
+
+
 class ExternalMetrics:
     def __init__(self, kube: Kube):
         self.kube = kube

@@ -1,5 +1,5 @@
-"""llm-d's own stack in the cluster, as examples/llm-d/stack has it: Envoy, and the endpoint picker that it asks about each
-request, both unmodified. Neither knows of Poolwarden."""
+"""llm-d's own stack in the cluster, as examples/llm-d/stack has it: Envoy, and the endpoint picker that it asks about
+each request, both unmodified. Neither knows of Poolwarden."""
 import contextlib
 import os
 import subprocess
@@ -31,8 +31,7 @@ def provide() -> str:
     if cluster.OWNED:
         run("scripts/images.sh", IMAGES, "envoy", "epp")
         for name in ("envoy", "epp"):
-            run("ctr", "--address", f"{cluster.STATE}/containerd.sock", "--namespace", "k8s.io", "images", "import",
-                os.path.join(IMAGES, f"{name}.tar"))
+            cluster.import_image(os.path.join(IMAGES, f"{name}.tar"))
     definitions = run(BUILD, "crd")
     Kube().run("apply", "--server-side", "-k", definitions)
     Kube().run("wait", "--for=condition=Established", f"crd/{POOLS}")

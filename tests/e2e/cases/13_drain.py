@@ -1,0 +1,144 @@
+"""No answer is cut when replicas are taken away on purpose, whoever does it: by the pool, by its Deployment, by an
+autoscaler, by a rollout, by `kubectl drain` of their node, or one by one with `kubectl poolwarden delete`. Sixteen clients
+through HAProxy, answers that take 40 seconds, plain and streamed, from servers that cut them when they are told to stop.
+Beside it the same without Poolwarden's gate. And a drain that is called off gives warm replicas back at once."""
+import os
+import tempfile
+import time
+
+from support import gateway
+from support.case import main
+from support.cluster import needs_own_cluster
+from support.drain import PODS, SECONDS, Disruptions, Generations, on_node, slow_model
+from support.external_metrics import ExternalMetrics, autoscaler
+from support.kube import ROOT, SERVING, Kube, endpoints_of, is_ready, name_of, wait_for
+from support.watch import Watch
+
+POOL = {"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "name": "vllm"}
+# All new replicas at once, so that the old ones drain at the same time and not one after the other.
+AT_ONCE = {"strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}}
+
+
+class Drain(Disruptions):
+    def deploy(self, replicas: int, *patches: dict, **spec: object) -> str:
+        """Returns the gateway's address."""
+        gateway.deploy(self.kube, replicas, patches=(slow_model(**spec), *patches))
+        return self.enterContext(gateway.reach(self.kube)).url
+
+    def test_scale(self) -> None:
+        url = self.deploy(3)
+        self.disrupt(url, "kubectl scale pwp/vllm --replicas=1",
+                     lambda: self.kube.run("scale", "pwp/vllm", "--replicas=1"), gone=2)
+        self.scale_back(3)
+        self.disrupt(url, "kubectl scale deployment/vllm --replicas=1",
+                     lambda: self.kube.run("scale", "deployment/vllm", "--replicas=1"), gone=2)
+        self.scale_back(3)
+        self.call_off(url)
+        self.without_the_gate(url, "kubectl scale deployment/vllm --replicas=1",
+                              lambda: self.kube.run("scale", "deployment/vllm", "--replicas=1"), gone=2)
+
+    def call_off(self, url: str) -> None:
+        """Scaled down, and up again while it drains."""
+        self.step("kubectl scale pwp/vllm --replicas=1, and back to 3 while two drain")
+        before = self.identities()
+        lists = Watch(f"/api/v1/namespaces/{self.namespace}/configmaps", "poolwarden.io/pool=vllm")
+        with lists, Generations(url) as load:
+            self.wait_busy()
+            self.kube.run("scale", "pwp/vllm", "--replicas=1")
+            self.kube.wait_endpoints(1)
+            self.note(self.kube.run("get", "pods", "-l", PODS, "-L", SERVING).out)
+            mark, began = lists.mark(), time.monotonic()
+            self.kube.run("scale", "pwp/vllm", "--replicas=3")
+            back = lists.wait(lambda event: len(endpoints_of(event.object)) == 3, "all three on the list", after=mark)
+            self.figure("warm replicas on the list again, from the call of kubectl", back.at - began, "s")
+            wait_for(lambda: len(self.kube.list("pods", f"{PODS},{SERVING}=true")) == 3, "the label of all three", 30)
+            time.sleep(2)
+            self.assertEqual(load.errors(), [], load.summary())
+        self.assertEqual(before, self.identities(), "no pod was restarted or replaced")
+        for pod in self.kube.list("pods", PODS):
+            self.assertEqual([], [key for key in pod["metadata"].get("annotations", {})
+                                  if key.startswith("poolwarden.io/") or key.endswith("deletion-cost")], "marks left behind")
+        wait_for(lambda: self.kube.events("DrainCancelled", "vllm"), "an Event DrainCancelled on the pool", 30)
+
+    def identities(self) -> list[tuple[str, int]]:
+        return sorted((pod["metadata"]["uid"], sum(each["restartCount"] for each in pod["status"]["containerStatuses"]))
+                      for pod in self.kube.list("pods", PODS))
+
+    @needs_own_cluster("registers an API of external metrics")
+    def test_autoscaler(self) -> None:
+        url = self.deploy(3)
+        metrics = self.enterContext(ExternalMetrics(self.kube))
+        metrics.values["queued"] = 25
+        self.kube.apply(autoscaler("by-queue", POOL, "queued"))
+        wait_for(lambda: self.kube.get("hpa", "by-queue").get("status", {}).get("desiredReplicas") == 3,
+                 "the autoscaler to ask for three", 60)
+        self.disrupt(url, "an autoscaler asks for one replica", lambda: metrics.values.update(queued=5), gone=2)
+        # Idle replicas that drain did not make it ask for yet another number.
+        self.assertEqual(self.kube.pool()["spec"]["replicas"], 1)
+
+    def test_rollout(self) -> None:
+        url = self.deploy(3, **AT_ONCE)
+        self.disrupt(url, "kubectl rollout restart", lambda: self.kube.run("rollout", "restart", "deployment/vllm"), gone=3)
+        self.kube.wait_rolled_out("deployment/vllm")
+        self.kube.wait_endpoints(3)
+        self.step("pause, change, resume, undo, with a little traffic")
+        with Generations(url) as load:
+            for each in load.long:
+                each.abandon()
+            load.short.start()
+            self.rollout_commands()
+            self.assertEqual(load.errors(), [], load.summary())
+            self.step(load.summary())
+
+    def rollout_commands(self) -> None:
+        self.kube.run("rollout", "pause", "deployment/vllm")
+        before = self.pods()
+        self.kube.run("set", "env", "deployment/vllm", "CHANGED=yes")
+        time.sleep(3)
+        self.assertEqual(before, self.pods(), "paused")
+        self.kube.run("rollout", "resume", "deployment/vllm")
+        self.kube.wait_rolled_out("deployment/vllm")
+        between = self.pods()
+        self.assertEqual(set(), before & between, "all were replaced")
+        self.kube.run("rollout", "undo", "deployment/vllm")
+        self.kube.wait_rolled_out("deployment/vllm")
+        self.kube.wait_endpoints(3)
+        self.assertEqual(set(), between & self.pods(), "all were replaced")
+
+    def pods(self) -> set[str]:
+        """By uid, those that are not on their way out."""
+        return {pod["metadata"]["uid"] for pod in self.kube.list("pods", PODS)
+                if "deletionTimestamp" not in pod["metadata"]}
+
+    def test_node(self) -> None:
+        nodes = [name_of(node) for node in Kube().list("nodes") if is_ready(node) and "e2e" not in node["metadata"]["labels"]]
+        if len(nodes) < 2:
+            self.skipTest(f"the only node is {nodes[0]}: a drain of it leaves nowhere to go")
+        # One node with clients' way in, the other to be drained.
+        url = self.deploy(3, on_node("gateway", nodes[0]))
+        drained = [name_of(pod) for pod in self.kube.list("pods", PODS) if pod["spec"]["nodeName"] == nodes[1]]
+        self.note(f"on {nodes[1]}: {', '.join(drained)}")
+        self.addCleanup(Kube().run, "uncordon", nodes[1])
+        drain = ("drain", nodes[1], "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={4 * SECONDS}s")
+        self.disrupt(url, f"kubectl drain {nodes[1]}", lambda: self.note(Kube().run(*drain, timeout=4 * SECONDS + 10).out),
+                     gone=len(drained))
+        self.kube.wait_endpoints(3)
+        self.assertEqual({nodes[0]}, {pod["spec"]["nodeName"] for pod in self.kube.list("pods", PODS)})
+
+    def test_one_pod(self) -> None:
+        url = self.deploy(3)
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        os.symlink(os.path.join(ROOT, "build", "bin", "poolwarden"), os.path.join(folder, "kubectl-poolwarden"))
+        path = os.environ["PATH"]
+        os.environ["PATH"] = f"{folder}:{path}"
+        self.addCleanup(os.environ.update, {"PATH": path})
+        victim = name_of(self.kube.ready_pods(PODS)[0])
+        gone = self.disrupt(url, f"kubectl poolwarden delete {victim}", lambda: self.poolwarden("delete", victim), gone=1)
+        self.assertEqual([victim], [fate.name for fate in gone.values()])
+        self.kube.wait_replaced(victim, 3)
+
+    def poolwarden(self, *words: str) -> None:
+        self.note(Kube().run("poolwarden", *words, "--namespace", self.namespace, timeout=SECONDS + 60).out)
+
+
+main()

@@ -1,0 +1,211 @@
+"""A disruption of a pool under long generations, and what became of each pod and of each request.
+
+    class Scale(Disruptions):
+        def test_down(self):
+            gateway.deploy(self.kube, 3, patches=(slow_model(),))
+            with gateway.reach(self.kube) as address:
+                self.disrupt(address.url, "scale to one", lambda: ..., gone=2)
+
+disrupt() keeps sixteen clients busy, half of them with streamed answers, each answer E2E_GENERATION_SECONDS (40) long,
+and sends a short request twice a second besides. Then it acts, and asks of what follows: no request failed; exactly the
+pods that were said to be drained were let go; and each of them soon after the last answer that it gave.
+"""
+import contextlib
+import dataclasses
+import json
+import os
+import time
+from typing import Callable, Iterator
+
+from support import operator
+from support.case import Case
+from support.kube import SERVING, Kube, name_of, wait_for
+from support.load import Answer, Clients, NumberedStream
+from support.reach import Reach
+from support.watch import Watch
+
+SECONDS = int(os.environ.get("E2E_GENERATION_SECONDS", "40"))
+# What an idle machine needs five seconds for takes a busy one longer.
+SOON = 5 * float(os.environ.get("E2E_SLACK", "4"))
+CLIENTS = 16
+PODS = "app=vllm"
+GATE = "poolwarden-drain-gate"
+
+
+def slow_model(**spec: object) -> dict:
+    """A patch for the Deployment of the examples: a token a second, and told to stop it cuts what it generates, as vLLM
+    does by default. spec: of the Deployment's spec."""
+    container = {"name": "vllm", "lifecycle": None, "args": [
+        "--model=facebook/opt-125m", "--port=8000", "--time-to-first-token=1000", "--time-per-output-token=1000"]}
+    patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "vllm"}, "spec": {
+        **spec, "template": {"spec": {"terminationGracePeriodSeconds": 30, "containers": [container]}}}}
+    return {"patch": json.dumps(patch)}
+
+
+def on_node(deployment: str, node: str) -> dict:
+    """A patch that keeps its pods on that node."""
+    pods = {"spec": {"nodeSelector": {"kubernetes.io/hostname": node}}}
+    return {"patch": json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": deployment},
+                                 "spec": {"template": pods}})}
+
+
+class Generations:
+    """The load of a disruption. At its end clients hang up: nothing waits for generations that show nothing more."""
+
+    def __init__(self, url: str):
+        self.long = [Clients(url, CLIENTS // 2, tokens=SECONDS, streamed=streamed, timeout=SECONDS + 60)
+                     for streamed in (False, True)]
+        self.short = NumberedStream(url, period=0.5, quiet=True, tokens=1)
+        self.loads = [*self.long, self.short]
+
+    def __enter__(self) -> "Generations":
+        for load in self.long:
+            load.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for load in self.loads:
+            load.abandon()
+
+    def answers(self) -> list[Answer]:
+        return [answer for load in self.loads for answer in list(load.answers)]
+
+    def errors(self) -> list[Answer]:
+        return [answer for load in self.loads for answer in load.errors]
+
+    def summary(self) -> str:
+        failed = self.errors()
+        lines = [f"\n    {each.error} (after {each.seconds:.1f} s, pod {each.pod or '?'})" for each in failed[:20]]
+        return f"{len(failed)} errors / {sum(load.started for load in self.loads)} requests{''.join(lines)}"
+
+
+@dataclasses.dataclass
+class Fate:
+    """Of a pod, as its watch told it; each is time.monotonic(), or None for never."""
+    name: str
+    withdrawn: float | None = None
+    drained: float | None = None
+    released: float | None = None  # its deletion began
+
+
+def fates(pods: Watch, mark: int) -> dict[str, Fate]:
+    """By uid, from that place of the watch on."""
+    found: dict[str, Fate] = {}
+    for event in list(pods.events[mark:]):
+        meta = event.object["metadata"]
+        fate = found.setdefault(meta["uid"], Fate(name_of(event.object)))
+        state = meta.get("labels", {}).get(SERVING)
+        if fate.released:
+            continue
+        if state == "draining":
+            fate.withdrawn = fate.withdrawn or event.at
+        if state == "drained":
+            fate.drained = fate.drained or event.at
+        if event.kind == "DELETED" or "deletionTimestamp" in meta:
+            fate.released = event.at
+    return found
+
+
+@contextlib.contextmanager
+def open_gate() -> Iterator[None]:
+    """Without the binding of the gate, for the length of a `with`."""
+    kind = "validatingadmissionpolicybinding"
+    binding = Kube().find(kind, GATE)
+    if binding:
+        Kube().delete(kind, GATE)
+        time.sleep(3)  # the API server hears of it through a watch of its own
+    try:
+        yield
+    finally:
+        if binding:
+            put_back(binding)
+
+
+def put_back(thing: dict) -> None:
+    """An object as it was read, made anew."""
+    meta = thing["metadata"]
+    kept = {key: meta[key] for key in ("name", "namespace", "labels", "annotations") if key in meta}
+    Kube().apply({**{key: thing[key] for key in thing if key not in ("metadata", "status")}, "metadata": kept})
+
+
+class Disruptions(Case):
+    def watch_pods(self) -> Watch:
+        return Watch(f"/api/v1/namespaces/{self.namespace}/pods", PODS)
+
+    def in_flight(self) -> dict[str, int]:
+        """What the engines themselves say."""
+        found = {}
+        for pod in self.kube.ready_pods(PODS):
+            with Reach(self.namespace, f"pod/{name_of(pod)}", 8000) as address:
+                metrics = operator.Metrics(address.get("/metrics"))
+            found[name_of(pod)] = int(sum(metrics.sum(f"vllm:num_requests_{state}") for state in ("running", "waiting")))
+        return found
+
+    def wait_busy(self) -> None:
+        """Until the generations that this load asked for are under way, and those of an earlier one are over."""
+        busy = wait_for(lambda: sum(self.in_flight().values()) == CLIENTS and self.in_flight(),
+                        f"{CLIENTS} requests in flight, by the engines' metrics", 60)
+        self.note("in flight: " + ", ".join(f"{pod} {count}" for pod, count in busy.items()))
+
+    def wait_idle(self) -> None:
+        """The clients have hung up: what they asked for is no longer generated, since the gateway passes that on."""
+        wait_for(lambda: not sum(self.in_flight().values()), "no request in flight, by the engines' metrics", SOON)
+
+    def disrupt(self, url: str, what: str, act: Callable[[], object], gone: int,
+                seconds: float = SECONDS + 60) -> dict[str, Fate]:
+        """gone: how many pods are to be let go, within that time of act()'s end. Returns what became of them."""
+        self.step(what)
+        with self.watch_pods() as pods, Generations(url) as load:
+            self.wait_busy()
+            load.short.start()
+            mark, began = pods.mark(), time.monotonic()
+            act()
+
+            def released() -> dict[str, Fate]:
+                return {uid: fate for uid, fate in fates(pods, mark).items() if fate.released}
+            wait_for(lambda: load.errors() or len(released()) >= gone, f"{gone} pods to be let go", seconds)
+            time.sleep(2)  # a request that went to one of them all the same
+            self.step(load.summary())
+            self.assertEqual(load.errors(), [], load.summary())
+            self.assertEqual(pods.breaks, 0, "the watch of the pods was cut: the times are wrong")
+            self.judge(released(), fates(pods, mark), load.answers(), began)
+            self.assertEqual(len(released()), gone, "pods that were let go")
+        self.wait_idle()
+        return released()
+
+    def judge(self, released: dict[str, Fate], everybody: dict[str, Fate], answers: list[Answer], began: float) -> None:
+        drained = {uid: fate.name for uid, fate in everybody.items() if fate.drained}
+        self.assertEqual(drained, {uid: fate.name for uid, fate in released.items()}, "drained, and let go")
+        idle = []
+        for fate in released.values():
+            last = max((answer.ended for answer in answers if answer.pod == fate.name), default=None)
+            after = f"{fate.released - last:.1f} s after its last answer" if last else "without an answer"
+            idle += [fate.released - last] if last else []
+            withdrawn = f"withdrawn after {fate.withdrawn - began:.1f} s, " if fate.withdrawn else ""
+            self.note(f"{fate.name}: {withdrawn}let go after {fate.released - began:.1f} s, {after}")
+        if idle:
+            self.figure("let go after its last answer, at most", max(idle), "s")
+            self.assertLess(max(idle), SOON, "let go late after the last answer")
+        self.figure("all of it took", max(fate.released for fate in released.values()) - began, "s")
+
+    def without_the_gate(self, url: str, what: str, act: Callable[[], object], gone: int) -> None:
+        """The same with the gate's binding deleted: what there was before there was Poolwarden. It is put back. Ends as
+        soon as the pods are gone, which is at once."""
+        self.step(f"without the gate: {what}")
+        with open_gate(), self.watch_pods() as pods, Generations(url) as load:
+            self.wait_busy()
+            load.short.start()
+            mark = pods.mark()
+            act()
+            wait_for(lambda: sum(1 for fate in fates(pods, mark).values() if fate.released) >= gone,
+                     f"{gone} pods to be let go", 120)
+            wait_for(load.errors, "answers that are cut: else this shows nothing", 30)
+            time.sleep(3)
+            self.note(load.summary().splitlines()[0])
+            self.figure(f"without the gate: {what}: cut", len(load.errors()), f"of {CLIENTS} long answers and the short ones")
+        self.wait_idle()
+
+    def scale_back(self, replicas: int) -> None:
+        self.kube.run("scale", "deployment/vllm", f"--replicas={replicas}")
+        self.kube.wait_endpoints(replicas)
+        wait_for(lambda: len(self.kube.list("pods", PODS)) == replicas, f"{replicas} pods, none on its way out", 60)
