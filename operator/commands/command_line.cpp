@@ -51,11 +51,22 @@ int run(const std::string& program, const CommonFlags& flags, const std::functio
   return kNotAsAsked;
 }
 
+// kubectl takes "-n=ml" as well; here the sign would be part of the value.
+CLI::Validator without_equals_sign() {
+  CLI::Validator out;
+  out.operation([](std::string& value) {
+    if (value.starts_with('=')) value.erase(0, 1);
+    return std::string{};
+  });
+  return out;
+}
+
 void add_common_flags(CLI::App& command, CommonFlags& flags) {
   command.add_option("--kubeconfig", flags.kubeconfig,
                      "Kubeconfig file (default: $KUBECONFIG, the pod's service account, ~/.kube/config)");
   command.add_option("--context", flags.context, "Context of the kubeconfig (default: its current one)");
-  command.add_option("-n,--namespace", flags.ns, "Namespace (default: the context's)");
+  command.add_option("-n,--namespace", flags.ns, "Namespace (default: the context's)")
+      ->transform(without_equals_sign());
   command
       .add_option("--color", flags.color,
                   "auto, always or never; auto: on a terminal, unless NO_COLOR is set")
@@ -71,7 +82,8 @@ void add_format(CLI::App& command, CommonFlags& flags) {
   command
       .add_option("-o,--output", flags.format,
                   "json or yaml, for programs (docs/commands.md has the fields); default: text")
-      ->check(CLI::IsMember({"json", "yaml"}).description(""));
+      ->check(CLI::IsMember({"json", "yaml"}).description(""))
+      ->transform(without_equals_sign());
 }
 
 // "90", "90s", "5m", "1h30m", as kubectl takes them. 0: no limit.

@@ -39,13 +39,13 @@ DrainStep DrainFollow::look(const DrainLook& seen, const api::Now& now) {
   };
   if (!seen.pod) return ends(DrainEnd::kGone, "gone");
   if (seen.pod->uid != uid_) return ends(DrainEnd::kGone, "gone, and another of its name is there");
-  const Hold hold = hold_of(*seen.pod);
-  if (seen.pod->serving() == api::serving::kDrained) return ends(DrainEnd::kReleased, "drained");
+  const Hold hold = hold_of(*seen.pod, now.wall);
+  if (is_drained(*seen.pod)) return ends(DrainEnd::kReleased, "drained");
   if (seen.pod->ends) return ends(DrainEnd::kTerminating, "deleted by someone before it was drained");
   if (seen.pod->annotation(api::kDrainRequestAnnotation).empty())
     return ends(DrainEnd::kCancelled, "not to be drained any more: someone took the request off");
   if (hold == Hold::kReleased)
-    return ends(DrainEnd::kReleased, "on no list and not ready, so there is nothing to drain");
+    return ends(DrainEnd::kReleased, "on no list and not fit for one, so there is nothing to drain");
   if (hold == Hold::kDraining) {
     begun_ = true;
     const EndpointView drain = drain_of(seen);

@@ -19,7 +19,7 @@ struct DrainLook {
 
 enum class DrainEnd : std::uint8_t {
   kNone,         // it goes on
-  kReleased,     // drained; or on no list and not ready, so that there was nothing to drain
+  kReleased,     // drained; or on no list and not fit for one, so that there was nothing to drain
   kGone,         // the pod is not there any more, or another of its name is
   kTerminating,  // someone deletes it before it is drained
   kCancelled,    // the request was taken off

@@ -2,10 +2,18 @@
 
 #include "api/names.h"
 
+#include <chrono>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 namespace poolwarden::commands {
+namespace {
+
+// Longer than an operator that runs takes to label a pod that became ready.
+constexpr std::chrono::seconds kToLabel{15};
+
+}  // namespace
 
 std::vector<const SelectingPool*> pools_of(const PodView& pod, const std::vector<SelectingPool>& pools) {
   std::vector<const SelectingPool*> out;
@@ -32,13 +40,20 @@ std::string why_in_no_pool(const PodView& pod, const std::vector<SelectingPool>&
                      fmt::join(known, ", "));
 }
 
-Hold hold_of(const PodView& pod) {
+bool is_drained(const PodView& pod) {
+  return pod.serving() == api::serving::kDrained && pod.annotations.contains(api::kSavedCostAnnotation);
+}
+
+Hold hold_of(const PodView& pod, api::Timestamp now) {
+  if (is_drained(pod)) return Hold::kReleased;
   const std::string serving = pod.serving();
   if (serving == api::serving::kDraining) return Hold::kDraining;
-  if (serving == api::serving::kDrained) return Hold::kReleased;
-  // Ready, but not labelled: the operator has not come to it yet.
-  if (serving == api::serving::kTrue || pod.ready()) return Hold::kServing;
-  return Hold::kReleased;
+  if (serving == api::serving::kTrue || serving == api::serving::kDrained) return Hold::kServing;
+  const api::Condition* ready = pod.condition("Ready");
+  if (ready == nullptr || ready->status != "True") return Hold::kReleased;
+  // Ready: the operator is about to label it; or it has long decided that something else speaks against it.
+  return serving == api::serving::kFalse && now - ready->last_transition > kToLabel ? Hold::kReleased
+                                                                                    : Hold::kServing;
 }
 
 }  // namespace poolwarden::commands

@@ -21,9 +21,12 @@ std::vector<const SelectingPool*> pools_of(const PodView& pod, const std::vector
 // For a person whose pod is in none of them: which there are and what they select.
 std::string why_in_no_pool(const PodView& pod, const std::vector<SelectingPool>& pools);
 
-// Whether Kubernetes would let the pod go without cutting a request that we know of: it is drained, or was
-// never on a list and is not ready.
+// Whether the pod may go without cutting a request that we know of. Released: the operator has drained it, or
+// it is on no list and is not drained for that, as it is not fit (not ready, say, or its node is not).
 enum class Hold { kServing, kDraining, kReleased };
-Hold hold_of(const PodView& pod);
+Hold hold_of(const PodView& pod, api::Timestamp now);
+
+// A label set by hand is no drain: the operator's has its annotations, and it puts the others back.
+bool is_drained(const PodView& pod);
 
 }  // namespace poolwarden::commands

@@ -33,10 +33,10 @@ NodePlan plan_node(const std::vector<NodePod>& pods, api::Timestamp now) {
       out.lines.push_back({name, "terminating", "terminating"});
       continue;
     }
-    switch (hold_of(each.pod)) {
+    switch (hold_of(each.pod, now)) {
       case Hold::kReleased:
         out.evict.push_back(&each);
-        out.lines.push_back({name, "drained", "drained"});
+        out.lines.push_back({name, is_drained(each.pod) ? "drained" : "on no list", "released"});
         break;
       case Hold::kServing:
         out.lines.push_back({name, "serving, not drained yet", "serving"});

@@ -33,7 +33,8 @@ EndpointView endpoint_of(const PoolFacts& facts, const PodView& pod, std::string
   }
   out.state = state;
   if (out.reason.empty()) out.reason = pod.annotation(api::kDrainReasonAnnotation);
-  if (!out.since) out.since = api::parse_rfc3339(pod.annotation(api::kDrainStartedAnnotation));
+  if (!out.since && state == "draining")
+    out.since = api::parse_rfc3339(pod.annotation(api::kDrainStartedAnnotation));
   return out;
 }
 
@@ -67,10 +68,10 @@ PoolVerdict drained(const PoolFacts& facts, const PodView& pod, const WhyFacts& 
   out.words = fmt::format("is off the list: it is {}{}", state_sentence(seen, now), in_brackets(seen.reason));
   if (!seen.message.empty()) out.words += "; " + seen.message;
   if (is_requested(pod)) {
-    out.words += "; a person asked for it, so it stays so until it is deleted";
+    if (seen.message.empty()) out.words += "; a person asked for it, so it stays so until it is deleted";
     out.fix = fmt::format("delete it: {}; or take it back: {}", command(all, "delete"),
                           command(all, "drain", " --undo"));
-  } else if (set.value && set.value->pods > set.value->wanted) {
+  } else if (seen.message.empty() && set.value && set.value->pods > set.value->wanted) {
     out.words += fmt::format("; ReplicaSet {} is about to delete it", set.value->name);
   }
   return out;
@@ -125,10 +126,11 @@ PoolVerdict judge(const PoolFacts& facts, const PodView& pod, const WhyFacts& al
     return {facts.pool.name, Verdict::kTerminating, "Terminating", where + against->words, ""};
   }
   const std::string serving = pod.serving();
+  // Its entry on the list says draining until the pod is gone.
+  if (is_drained(pod)) return drained(facts, pod, all, now);
   if (serving == api::serving::kDraining ||
       (entry != nullptr && entry->state == api::EndpointState::kDraining))
     return draining(facts, pod, all, now);
-  if (serving == api::serving::kDrained) return drained(facts, pod, all, now);
   if (entry != nullptr) return on_the_list(facts, pod, against, now);
   if (!facts.list.value && serving == api::serving::kTrue && !against) {
     PoolVerdict out = on_the_list(facts, pod, against, now);
@@ -213,7 +215,7 @@ void add_terminating_hold(const PodView& pod, api::Timestamp now, WhyReport& out
 void add_holds(const WhyFacts& all, api::Timestamp now, WhyReport& out) {
   const PodView& pod = *all.pod;
   if (pod.ends) return add_terminating_hold(pod, now, out);
-  const Hold hold = hold_of(pod);
+  const Hold hold = hold_of(pod, now);
   const std::string serving = pod.serving();
   const bool gated = serving == api::serving::kTrue || serving == api::serving::kDraining;
   if (gated && all.gate.value && *all.gate.value)

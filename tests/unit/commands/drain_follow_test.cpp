@@ -24,6 +24,11 @@ PodView asked(std::string_view serving) {
   annotate(out, api::kDrainRequestAnnotation, "requested");
   return out;
 }
+PodView drained() {
+  PodView out = asked("drained");
+  drain(out);
+  return out;
+}
 template <class Change>
 PodView but(PodView out, Change change) {
   change(out);
@@ -70,9 +75,9 @@ INSTANTIATE_TEST_SUITE_P(
              {}},
             DrainEnd::kNone,
             "draining for 60 s, in flight not known"},
-        Row{"drained", {asked("drained"), {}}, DrainEnd::kReleased, "drained"},
+        Row{"drained", {drained(), {}}, DrainEnd::kReleased, "drained"},
         Row{"drained, and its ReplicaSet takes it at once",
-            {but(asked("drained"), [](auto& p) { p.ends = ahead(30); }), {}},
+            {but(drained(), [](auto& p) { p.ends = ahead(30); }), {}},
             DrainEnd::kReleased,
             "drained"},
         Row{"never served and not ready",
@@ -80,6 +85,7 @@ INSTANTIATE_TEST_SUITE_P(
              {}},
             DrainEnd::kReleased,
             "nothing to drain"},
+        Row{"labelled drained by hand", {asked("drained"), {}}, DrainEnd::kNone, "waiting for the operator"},
         Row{"gone", {{}, {}}, DrainEnd::kGone, "gone"},
         Row{"replaced by a namesake",
             {but(asked("true"), [](auto& p) { p.uid = "other"; }), {}},

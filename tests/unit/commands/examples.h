@@ -91,6 +91,11 @@ inline void label(PodView& pod, std::string_view value) {
 inline void annotate(PodView& pod, std::string_view key, std::string value) {
   pod.annotations[std::string(key)] = std::move(value);
 }
+// As the operator does it: the label comes with its annotation.
+inline void drain(PodView& pod) {
+  label(pod, "drained");
+  annotate(pod, api::kSavedCostAnnotation, "");
+}
 inline PodView not_ready_pod() {
   PodView out = ready_pod();
   label(out, "false");

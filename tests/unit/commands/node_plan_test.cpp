@@ -14,6 +14,7 @@ using testing::IsEmpty;
 NodePod pod(const char* name, std::string_view serving) {
   NodePod out{.pod = ready_pod(name), .endpoint = {}};
   label(out.pod, serving);
+  if (serving == "drained") drain(out.pod);
   return out;
 }
 
@@ -56,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"drained", pod("a", "drained"), true, "drained"},
         Row{"drained and being deleted", but(pod("a", "drained"), [](auto& p) { p.pod.ends = ahead(5); }),
             false, "terminating"},
-        Row{"never ready", NodePod{not_ready_pod(), {}}, true, "drained"},
+        Row{"never ready", NodePod{not_ready_pod(), {}}, true, "on no list"},
         Row{"a DaemonSet's", but(pod("a", "drained"), [](auto& p) { p.pod.owners[0].kind = "DaemonSet"; }),
             false, nullptr},
         Row{"a static pod",

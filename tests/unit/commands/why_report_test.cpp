@@ -52,7 +52,7 @@ WhyFacts serving() {
   out.events.value.emplace();
   return out;
 }
-void drain(WhyFacts& facts) {
+void begin_drain(WhyFacts& facts) {
   label(*facts.pod, "draining");
   facts.pools[0].list.value = list_of("uid-vllm-a", api::EndpointState::kDraining);
   facts.pools[0].pool.endpoints[0] = draining("vllm-a");
@@ -91,11 +91,11 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"its drain was asked for and not begun",
             [](WhyFacts& f) { annotate(*f.pod, api::kDrainRequestAnnotation, "requested"); },
             Verdict::kListed, "", "the operator has not begun it"},
-        Row{"it drains", drain, Verdict::kDraining, "ScaleDown",
+        Row{"it drains", begin_drain, Verdict::kDraining, "ScaleDown",
             "it is draining for 12 s, 3 in flight, at most 288 s more (ScaleDown)"},
         Row{"it drains, and the status has no word of it",
             [](WhyFacts& f) {
-              drain(f);
+              begin_drain(f);
               f.pools[0].pool.endpoints.clear();
               annotate(*f.pod, api::kDrainReasonAnnotation, "Rollout");
               annotate(*f.pod, api::kDrainStartedAnnotation, "2026-11-22T11:59:00Z");
@@ -105,14 +105,20 @@ INSTANTIATE_TEST_SUITE_P(
             Verdict::kDraining, "", "gets no new requests"},
         Row{"it is drained and its ReplicaSet wants fewer",
             [](WhyFacts& f) {
-              label(*f.pod, "drained");
+              drain(*f.pod);
               f.pools[0].list.value = list_of("");
               f.replica_set.value->wanted = 1;
             },
             Verdict::kDrained, "", "ReplicaSet vllm-5d9c is about to delete it"},
+        Row{"it is drained, and its entry on the list is still there",
+            [](WhyFacts& f) {
+              begin_drain(f);
+              drain(*f.pod);
+            },
+            Verdict::kDrained, "", "is off the list: it is drained"},
         Row{"it is drained because a person asked",
             [](WhyFacts& f) {
-              label(*f.pod, "drained");
+              drain(*f.pod);
               annotate(*f.pod, api::kDrainRequestAnnotation, "requested");
               annotate(*f.pod, api::kDrainReasonAnnotation, "Requested");
               f.pools[0].list.value = list_of("");
@@ -220,14 +226,14 @@ TEST(Why, NothingHoldsAPodThatIsNotGated) {
   facts.gate.value = false;
   EXPECT_THAT(why(facts, kNow).holds, IsEmpty());
   facts = serving();
-  label(*facts.pod, "drained");
+  drain(*facts.pod);
   EXPECT_THAT(why(facts, kNow).holds, IsEmpty());
   EXPECT_THAT(why(facts, kNow).let_go, IsEmpty());
 }
 
 TEST(Why, ADrainIsWaitedFor) {
   WhyFacts facts = serving();
-  drain(facts);
+  begin_drain(facts);
   EXPECT_THAT(why(facts, kNow).let_go, Contains(HasSubstr("wait: it is let go as soon as it is idle")));
 }
 
@@ -275,7 +281,7 @@ TEST(Why, WhatCannotBeReadIsSaid) {
 
 TEST(WhyText, AsDocumented) {
   WhyFacts facts = serving();
-  drain(facts);
+  begin_drain(facts);
   facts.program = "kubectl poolwarden";
   annotate(*facts.pod, api::kDrainRequestAnnotation, "requested");
   facts.node.value->cordoned = true;
