@@ -110,12 +110,18 @@ class Uninstall(Case):
         self.delete_all()
         Kube().run("apply", "-k", os.path.join(ROOT, "crds"))
         Kube().run("wait", "--for=condition=Established", f"crd/{POOLS}")
-        self.kube.apply_kustomization(os.path.relpath(SINGLE, ROOT))
+        self.step("An administrator closes the gate, and the operator, which may not look, is told")
+        Kube().run("apply", "-k", os.path.join(MANIFESTS, "gate"))
+        told = {"target": {"kind": "Deployment", "name": "poolwarden"},
+                "patch": '[{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--drain-gate=on"}]'}
+        self.kube.apply_kustomization(os.path.relpath(SINGLE, ROOT), [told])
         self.kube.wait_rolled_out(operator.DEPLOYMENT)
         self.step("It keeps the pools of its namespace...")
         deploy_pool(self.kube, 2)
         self.kube.run("scale", "pwp/vllm", "--replicas=1")
         self.kube.wait_endpoints(1)
+        wait_for(lambda: len(serving(self.kube)) == 1, "the pod that goes to be let go", 60)
+        self.assertTrue(self.kube.events("DrainCompleted"), "it was drained first")
         other = self.make_namespace(f"{self.namespace}-other")
         other.apply({"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "metadata": {"name": "vllm"},
                      "spec": {"selector": {"matchLabels": {"app": "vllm"}}, "targetPorts": [{"number": 8000}]}})
