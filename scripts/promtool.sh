@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Prints the path of promtool, which tests the alerts: the one in PATH, or else Debian's, of whose package only this
-# program is taken, into ~/.cache/poolwarden. (Installing the package would start a Prometheus server.) Ends with 77
-# where there is none to be had.
+# Prints the path of promtool, which tests the alerts, or of prometheus itself (promtool.sh prometheus): the one in PATH, or
+# else Debian's, of whose package only this program is taken, into ~/.cache/poolwarden. (Installing the package would
+# start a Prometheus server.) Ends with 77 where there is none to be had.
 set -euo pipefail
-if command -v promtool; then exit 0; fi
+program=${1:-promtool}
+if command -v "$program"; then exit 0; fi
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/poolwarden/promtool
-if [[ -x $cache/promtool ]]; then
-  echo "$cache/promtool"
+if [[ -x $cache/$program ]]; then
+  echo "$cache/$program"
   exit 0
 fi
 command -v apt-get >/dev/null || {
-  echo "promtool.sh: no promtool in PATH, and this is no Debian to take it from" >&2
+  echo "promtool.sh: no $program in PATH, and this is no Debian to take it from" >&2
   exit 77
 }
 
@@ -22,8 +23,8 @@ download || { apt-get update -q >"$scratch/log" 2>&1 && download; } || {
   cat "$scratch/log" >&2
   exit 77
 }
-dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool
+dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x "./usr/bin/$program"
 mkdir -p "$cache"
-mv usr/bin/promtool "$cache/promtool.$$" # renamed into place: another one may be at it
-mv "$cache/promtool.$$" "$cache/promtool"
-echo "$cache/promtool"
+mv "usr/bin/$program" "$cache/$program.$$" # renamed into place: another one may be at it
+mv "$cache/$program.$$" "$cache/$program"
+echo "$cache/$program"
