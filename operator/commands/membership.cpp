@@ -18,26 +18,29 @@ constexpr std::chrono::seconds kToLabel{15};
 std::vector<const SelectingPool*> pools_of(const PodView& pod, const std::vector<SelectingPool>& pools) {
   std::vector<const SelectingPool*> out;
   for (const SelectingPool& each : pools) {
-    if (each.pool.ns == pod.ns && each.selector.value && each.selector.value->matches(pod.labels))
-      out.push_back(&each);
+    if (each.pool.ns != pod.ns) continue;
+    const bool mine = each.selector.value ? each.selector.value->matches(pod.labels)
+                                          : each.pool.endpoint(pod.name) != nullptr;
+    if (mine) out.push_back(&each);
   }
   return out;
 }
 
-std::string why_in_no_pool(const PodView& pod, const std::vector<SelectingPool>& pools) {
+NoPool why_in_no_pool(const PodView& pod, const std::vector<SelectingPool>& pools) {
   std::vector<std::string> known;
+  std::vector<std::string> unknown;
   for (const SelectingPool& each : pools) {
     if (each.pool.ns != pod.ns) continue;
-    std::string selects = "a selector that cannot be told";
-    if (each.selector.value) selects = each.selector.value->to_string();
-    if (!each.selector.problem.empty()) selects += ": " + each.selector.problem;
-    known.push_back(fmt::format("{} ({})", each.pool.name, selects));
+    if (each.selector.value) {
+      known.push_back(fmt::format("{} ({})", each.pool.name, each.selector.value->to_string()));
+    } else {
+      const std::string why = each.selector.is_absent() ? "its target is not there" : each.selector.problem;
+      unknown.push_back(fmt::format("what pool {} selects cannot be told: {}", each.pool.name, why));
+    }
   }
-  if (known.empty())
-    return fmt::format("pod {}/{} is in no pool: there is no inferencepools.poolwarden.io in namespace {}",
-                       pod.ns, pod.name, pod.ns);
-  return fmt::format("pod {}/{} is in no pool: its labels match none of {}", pod.ns, pod.name,
-                     fmt::join(known, ", "));
+  if (!unknown.empty()) return {.certain = false, .words = fmt::format("{}", fmt::join(unknown, "; "))};
+  if (known.empty()) return {.words = "there is no inferencepools.poolwarden.io in namespace " + pod.ns};
+  return {.words = fmt::format("its labels match none of {}", fmt::join(known, ", "))};
 }
 
 bool is_drained(const PodView& pod) {

@@ -16,10 +16,15 @@ struct SelectingPool {
   Fact<api::LabelSelector> selector;
 };
 
+// Where a selector cannot be told, the pods that the pool's status names are known to be its own.
 std::vector<const SelectingPool*> pools_of(const PodView& pod, const std::vector<SelectingPool>& pools);
 
-// For a person whose pod is in none of them: which there are and what they select.
-std::string why_in_no_pool(const PodView& pod, const std::vector<SelectingPool>& pools);
+// For a person whose pod is in none of them, as far as can be told.
+struct NoPool {
+  bool certain = true;
+  std::string words;  // "its labels match none of sglang (app=sglang)"
+};
+NoPool why_in_no_pool(const PodView& pod, const std::vector<SelectingPool>& pools);
 
 // Whether the pod may go without cutting a request that we know of. Released: the operator has drained it, or
 // it is on no list and is not drained for that, as it is not fit (not ready, say, or its node is not).

@@ -160,9 +160,13 @@ tl::expected<DrainSubject, int> find_pool_of(Context& context, PodView pod) {
   if (!pools) return tl::unexpected(fail(context, pools.error()));
   const auto found = pools_of(pod, *pools);
   if (found.empty()) {
-    return tl::unexpected(fail(
-        context, fmt::format("{}, so nobody would drain it; kubectl delete pod {} -n {} deletes it at once",
-                             why_in_no_pool(pod, *pools), pod.name, pod.ns)));
+    const NoPool none = why_in_no_pool(pod, *pools);
+    if (!none.certain)
+      return tl::unexpected(
+          fail(context, fmt::format("whether {} is in a pool cannot be told: {}", name_of(pod), none.words)));
+    return tl::unexpected(fail(context, fmt::format("{} is in no pool: {}, so nobody would drain it; kubectl "
+                                                    "delete pod {} -n {} deletes it at once",
+                                                    name_of(pod), none.words, pod.name, pod.ns)));
   }
   return DrainSubject{.pod = std::move(pod), .pool = found.front()->pool};
 }

@@ -60,6 +60,9 @@ class Watch {
   }
 
  private:
+  // What was never seen, and what may not be watched, is for a person to mend.
+  bool is_final(const kube::Error& error) const { return !informer_.synced() || error.http_status == 403; }
+
   kube::TimePoint next_wake() const {
     kube::TimePoint wake = Clock::now() + kFrame;
     if (const auto deadline = informer_.next_deadline()) wake = std::min(wake, *deadline);
@@ -73,8 +76,7 @@ class Watch {
     for (Input& input : inputs) runner_.run(informer_.step(std::move(input), Clock::now(), deltas));
     if (const auto deadline = informer_.next_deadline(); deadline && Clock::now() >= *deadline)
       runner_.run(informer_.tick(Clock::now()));
-    if (const auto error = informer_.last_error(); error && !informer_.synced())
-      return fail(context_, *error);
+    if (const auto error = informer_.last_error(); error && is_final(*error)) return fail(context_, *error);
     tell_of_trouble();
     if (!informer_.synced()) return std::nullopt;
     if (const auto code = first_look()) return code;

@@ -150,6 +150,11 @@ PoolVerdict judge_gone(const PoolFacts& facts) {
           "look whether the operator runs"};
 }
 
+PoolVerdict in_no_pool(const NoPool& none) {
+  if (none.certain) return {"", Verdict::kNoPool, "", "is in no pool, and so on no list: " + none.words, ""};
+  return {"", Verdict::kUnknown, "", "may be in a pool or not: " + none.words, ""};
+}
+
 void add_pool_facts(const WhyFacts& all, WhyReport& out) {
   for (const PoolFacts& facts : all.pools) {
     std::string text = fmt::format("{}: {} of {} serving", facts.pool.name, facts.pool.serving,
@@ -241,7 +246,8 @@ void add_holds(const WhyFacts& all, api::Timestamp now, WhyReport& out) {
     out.let_go.push_back("drain it, then delete it: " + command(all, "delete"));
   }
   out.let_go.push_back(
-      fmt::format("at once, and cutting what it is doing: kubectl -n {} delete pod {}", pod.ns, pod.name));
+      fmt::format("at once, with what it is doing left to its grace period: kubectl -n {} delete pod {}",
+                  pod.ns, pod.name));
   if (auto problem = operator_problem(all.lease, now))
     out.let_go.push_back(
         fmt::format("{}; without one, kubectl delete validatingadmissionpolicybinding {} "
@@ -266,6 +272,7 @@ Style style_of(Verdict verdict) {
     case Verdict::kWithdrawn:
     case Verdict::kGone:
     case Verdict::kNoPool:
+    case Verdict::kUnknown:
       return Style::kBad;
   }
   return Style::kPlain;
@@ -298,6 +305,8 @@ std::string_view to_string(Verdict verdict) {
       return "Gone";
     case Verdict::kNoPool:
       return "NoPool";
+    case Verdict::kUnknown:
+      return "Unknown";
   }
   return "";
 }
@@ -308,8 +317,7 @@ WhyReport why(const WhyFacts& facts, api::Timestamp now) {
   out.pod = facts.pod_name;
   for (const PoolFacts& each : facts.pools)
     out.verdicts.push_back(facts.pod ? judge(each, *facts.pod, facts, now) : judge_gone(each));
-  if (out.verdicts.empty() && facts.pod)
-    out.verdicts.push_back({"", Verdict::kNoPool, "", "is on no list: " + facts.no_pool, ""});
+  if (out.verdicts.empty() && facts.pod) out.verdicts.push_back(in_no_pool(facts.no_pool));
   if (out.verdicts.empty()) out.verdicts.push_back({"", Verdict::kGone, "", "does not exist", ""});
   add_pool_facts(facts, out);
   if (facts.pod) {

@@ -30,7 +30,7 @@ struct WhyFacts {
   std::string pod_name;
   std::optional<PodView> pod;  // nothing: there is no such pod
   std::vector<PoolFacts> pools;
-  std::string no_pool;               // why_in_no_pool(), when `pools` is empty
+  NoPool no_pool;                    // why_in_no_pool(), when `pools` is empty
   Fact<ReplicaSetView> replica_set;  // absent also where the pod has none
   Fact<NodeView> node;
   Fact<std::vector<BudgetView>> budgets;  // of the namespace
@@ -48,6 +48,7 @@ enum class Verdict : std::uint8_t {
   kNotYet,       // nothing speaks against it: the operator has not come to it
   kGone,         // no such pod
   kNoPool,
+  kUnknown,  // whether it is in a pool cannot be told
 };
 std::string_view to_string(Verdict verdict);
 

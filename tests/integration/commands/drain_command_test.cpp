@@ -159,6 +159,27 @@ TEST(DrainCommand, Refused) {
   refuse({"delete", "vllm-0"}, "kubectl delete pod vllm-0 -n default deletes it at once");
 }
 
+TEST(DrainCommand, WhatAPoolSelectsMayNotBeRead) {
+  CommandBench bench;
+  bench.install_crd();
+  bench.make_pods(2);
+  bench.create_pool("vllm", {{"scaleTargetRef", {{"name", "vllm"}}}, {"targetPorts", {{{"number", 8000}}}}});
+  bench.patch(std::string(kPoolsPath) + "vllm/status", {{"status",
+                                                         {{"endpoints",
+                                                           {{{"pod", "vllm-0"},
+                                                             {"ip", "127.77.0.1"},
+                                                             {"state", "ready"},
+                                                             {"since", "2026-01-01T00:00:00Z"}}}}}}});
+  bench.deny("get", "deployments");
+  EXPECT_EQ(bench.run({"drain", "vllm-0", "--no-wait"}).code, 0) << "the status names it";
+  const Said unsure = bench.run({"drain", "vllm-1", "--no-wait"});
+  EXPECT_EQ(unsure.code, 1);
+  EXPECT_THAT(unsure.err,
+              AllOf(HasSubstr("whether pod default/vllm-1 is in a pool cannot be told"),
+                    HasSubstr("needs verb get on deployments.apps"), Not(HasSubstr("kubectl delete"))));
+  EXPECT_THAT(bench.run({"why", "vllm-1"}).out, HasSubstr("may be in a pool or not"));
+}
+
 TEST(DrainCommand, AmbiguousName) {
   CommandBench bench;
   bench.store_pool(1, json::object());

@@ -121,6 +121,10 @@ TEST(WatchCommand, WhatCannotBeWatched) {
   const Said forbidden = bench.run({"watch", "-A"});
   EXPECT_EQ(forbidden.code, 1);
   EXPECT_THAT(forbidden.err, HasSubstr("needs verb list on inferencepools.poolwarden.io in all namespaces"));
+  bench.deny("watch", "inferencepools");
+  const Said half = bench.run({"watch"});
+  EXPECT_EQ(half.code, 1);
+  EXPECT_THAT(half.err, HasSubstr("needs verb watch on inferencepools.poolwarden.io in namespace default"));
   bench.server().stop();
   EXPECT_EQ(bench.run({"watch"}).code, 1);
 }

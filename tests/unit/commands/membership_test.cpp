@@ -32,15 +32,29 @@ TEST(Membership, ByLabelsAndNamespace) {
   EXPECT_EQ(found[0]->pool.name, "vllm");
 }
 
-TEST(Membership, WhyInNoPool) {
+TEST(Membership, ByTheStatusWhereTheSelectorCannotBeTold) {
   auto blind = selecting("blind", {});
-  blind.selector = {.value = {}, .problem = "get deployments ml/x: needs verb get"};
-  EXPECT_EQ(
-      why_in_no_pool(ready_pod(), {selecting("sglang", {{"app", "sglang"}}), blind}),
-      "pod default/vllm-a is in no pool: its labels match none of sglang (app=sglang), blind (a selector "
-      "that cannot be told: get deployments ml/x: needs verb get)");
-  EXPECT_THAT(why_in_no_pool(ready_pod(), {}),
-              HasSubstr("there is no inferencepools.poolwarden.io in namespace"));
+  blind.selector = {.value = {}, .problem = "needs verb get on deployments"};
+  EXPECT_EQ(pools_of(ready_pod("vllm-a"), {blind}).size(), 1U);
+  EXPECT_TRUE(pools_of(ready_pod("stranger"), {blind}).empty());
+}
+
+TEST(Membership, WhyInNoPool) {
+  const NoPool none = why_in_no_pool(ready_pod(), {selecting("sglang", {{"app", "sglang"}})});
+  EXPECT_TRUE(none.certain);
+  EXPECT_EQ(none.words, "its labels match none of sglang (app=sglang)");
+  EXPECT_EQ(why_in_no_pool(ready_pod(), {}).words,
+            "there is no inferencepools.poolwarden.io in namespace default");
+  auto blind = selecting("blind", {});
+  blind.selector = {.value = {}, .problem = "needs verb get on deployments"};
+  auto lost = selecting("lost", {});
+  lost.selector = {};
+  const NoPool unsure =
+      why_in_no_pool(ready_pod("stranger"), {selecting("sglang", {{"app", "x"}}), blind, lost});
+  EXPECT_FALSE(unsure.certain);
+  EXPECT_EQ(unsure.words,
+            "what pool blind selects cannot be told: needs verb get on deployments; what pool lost selects "
+            "cannot be told: its target is not there");
 }
 
 struct HoldRow {

@@ -182,9 +182,15 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"it is in no pool",
             [](WhyFacts& f) {
               f.pools.clear();
-              f.no_pool = "its labels match none";
+              f.no_pool.words = "its labels match none";
             },
-            Verdict::kNoPool, "", "is on no list: its labels match none"},
+            Verdict::kNoPool, "", "is in no pool, and so on no list: its labels match none"},
+        Row{"whether it is in a pool cannot be told",
+            [](WhyFacts& f) {
+              f.pools.clear();
+              f.no_pool = {.certain = false, .words = "what pool vllm selects cannot be told"};
+            },
+            Verdict::kUnknown, "", "may be in a pool or not: what pool vllm selects"},
         Row{"it is gone and still named", [](WhyFacts& f) { f.pod.reset(); }, Verdict::kGone, "Deleted",
             "does not exist any more, but the list"}));
 
@@ -266,7 +272,7 @@ TEST(Why, WhatHoldsATerminatingPod) {
 
 TEST(Why, WhatCannotBeReadIsSaid) {
   WhyFacts facts = serving();
-  for (Fact<NodeView>* fact : {&facts.node}) *fact = {.value = {}, .problem = "needs verb get on nodes"};
+  facts.node = {.value = {}, .problem = "needs verb get on nodes"};
   facts.budgets = {.value = {}, .problem = "needs verb list on poddisruptionbudgets.policy"};
   facts.gate = {.value = {}, .problem = "needs verb get on the binding"};
   facts.events = {.value = {}, .problem = "needs verb list on events"};
@@ -290,29 +296,30 @@ TEST(WhyText, AsDocumented) {
   event.note = "3 in flight";
   event.when = ago(12);
   facts.events.value = std::vector<EventView>{event};
-  EXPECT_EQ(why_text(why(facts, kNow), kNow, Paint::off()),
-            "Pod default/vllm-a of pool vllm gets no new requests: it is draining for 12 s, 3 in flight, at "
-            "most 288 "
-            "s more (ScaleDown).\n"
-            "  -> take it back with: kubectl poolwarden drain vllm-a -n default --undo\n"
-            "\n"
-            "Pool        vllm: 2 of 2 pods serving; list in ConfigMap vllm-endpoints, revision 7\n"
-            "Pod         Running, ready, poolwarden.io/serving=draining, poolwarden.io/drain=requested\n"
-            "ReplicaSet  vllm-5d9c wants 1 of the 2 pods it has: 1 too many\n"
-            "Node        n1, cordoned\n"
-            "\n"
-            "What holds its deletion\n"
-            "  the drain gate: its ReplicaSet may not delete it while it is labelled "
-            "poolwarden.io/serving=draining\n"
-            "\n"
-            "To let it go\n"
-            "  wait: it is let go as soon as it is idle, and at the latest when the pool's "
-            "spec.drain.timeoutSeconds "
-            "are over\n"
-            "  at once, and cutting what it is doing: kubectl -n default delete pod vllm-a\n"
-            "\n"
-            "Events\n"
-            "     12s  DrainStarted  3 in flight\n");
+  EXPECT_EQ(
+      why_text(why(facts, kNow), kNow, Paint::off()),
+      "Pod default/vllm-a of pool vllm gets no new requests: it is draining for 12 s, 3 in flight, at "
+      "most 288 "
+      "s more (ScaleDown).\n"
+      "  -> take it back with: kubectl poolwarden drain vllm-a -n default --undo\n"
+      "\n"
+      "Pool        vllm: 2 of 2 pods serving; list in ConfigMap vllm-endpoints, revision 7\n"
+      "Pod         Running, ready, poolwarden.io/serving=draining, poolwarden.io/drain=requested\n"
+      "ReplicaSet  vllm-5d9c wants 1 of the 2 pods it has: 1 too many\n"
+      "Node        n1, cordoned\n"
+      "\n"
+      "What holds its deletion\n"
+      "  the drain gate: its ReplicaSet may not delete it while it is labelled "
+      "poolwarden.io/serving=draining\n"
+      "\n"
+      "To let it go\n"
+      "  wait: it is let go as soon as it is idle, and at the latest when the pool's "
+      "spec.drain.timeoutSeconds "
+      "are over\n"
+      "  at once, with what it is doing left to its grace period: kubectl -n default delete pod vllm-a\n"
+      "\n"
+      "Events\n"
+      "     12s  DrainStarted  3 in flight\n");
   EXPECT_THAT(why_text(why(facts, kNow), kNow, Paint::on()), HasSubstr("\x1b[33m"));
 }
 
