@@ -48,11 +48,13 @@ Annotations marks_of(const Draining& state, const api::DrainMarks&) {
   return out;
 }
 
-// The cost makes its ReplicaSet take this pod and none of its equals.
+// The cost makes its ReplicaSet take this pod and none of its equals. One that someone else sets meanwhile is
+// what they will want to find again.
 Annotations marks_of(const Drained&, const api::DrainMarks& marks) {
   Annotations out;
   put(out, api::kDeletionCostAnnotation, std::string{api::kLowestDeletionCost});
-  if (!marks.saved_cost) put(out, api::kSavedCostAnnotation, marks.deletion_cost.value_or(std::string{}));
+  if (!marks.saved_cost || marks.deletion_cost != api::kLowestDeletionCost)
+    put(out, api::kSavedCostAnnotation, marks.deletion_cost.value_or(std::string{}));
   return out;
 }
 

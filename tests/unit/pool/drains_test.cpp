@@ -212,6 +212,24 @@ TEST_F(Fleet, ACostThatWasThereIsRespectedAndPutBack) {
   EXPECT_FALSE(world.pod("old-b").drain_marks().saved_cost);
 }
 
+TEST_F(Fleet, ACostThatIsSetMeanwhileIsPutBackInstead) {
+  make({0, 9});
+  want(1);
+  pass_seconds(10, 13);
+  ASSERT_THAT(drained(), ElementsAre("old-a"));
+  api::DrainMarks marks = world.pod("old-a").drain_marks();
+  EXPECT_EQ(marks.saved_cost, "") << "it had none";
+  marks.deletion_cost = "36";
+  world.pod("old-a").marks = std::make_shared<const api::DrainMarks>(marks);
+  settle(14);
+  EXPECT_EQ(world.pod("old-a").drain_marks().deletion_cost, api::kLowestDeletionCost);
+  EXPECT_EQ(world.pod("old-a").drain_marks().saved_cost, "36");
+  want(2);
+  settle(15);
+  EXPECT_EQ(world.pod("old-a").drain_marks().deletion_cost, "36");
+  EXPECT_FALSE(world.pod("old-a").drain_marks().saved_cost);
+}
+
 TEST_F(Fleet, APodThatServesNobodyIsTakenInstead) {
   make({1, 2, 3});
   world.pod("old-c").ready = api::Tristate::kFalse;
