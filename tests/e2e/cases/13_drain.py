@@ -1,7 +1,7 @@
-"""No answer is cut when replicas are taken away on purpose, whoever does it: by the pool, by its Deployment, by an
-autoscaler, by a rollout, by `kubectl drain` of their node, or one by one with `kubectl poolwarden delete`. Sixteen clients
-through HAProxy, answers that take 40 seconds, plain and streamed, from servers that cut them when they are told to stop.
-Beside it the same without Poolwarden's gate. And a drain that is called off gives warm replicas back at once."""
+"""No answer is cut when replicas are taken away on purpose, whoever does it: the pool, its Deployment, an autoscaler, a
+rollout, `kubectl drain` of their node, or `kubectl poolwarden delete` of one. Sixteen clients through HAProxy, answers
+that take 40 seconds, plain and streamed, from servers that cut them when they are told to stop. Beside it the same
+without Poolwarden's gate. And a drain that is called off gives warm replicas back at once."""
 import os
 import tempfile
 import time
@@ -9,20 +9,18 @@ import time
 from support import gateway
 from support.case import main
 from support.cluster import needs_own_cluster
-from support.drain import PODS, SECONDS, Disruptions, Generations, on_node, slow_model
+from support.drain import AT_ONCE, PODS, SECONDS, Disruptions, Generations, slow_model
 from support.external_metrics import ExternalMetrics, autoscaler
-from support.kube import ROOT, SERVING, Kube, endpoints_of, is_ready, name_of, wait_for
+from support.kube import ROOT, SERVING, Kube, endpoints_of, name_of, wait_for
 from support.watch import Watch
 
 POOL = {"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "name": "vllm"}
-# All new replicas at once, so that the old ones drain at the same time and not one after the other.
-AT_ONCE = {"strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}}
 
 
 class Drain(Disruptions):
-    def deploy(self, replicas: int, *patches: dict, **spec: object) -> str:
+    def deploy(self, replicas: int, **spec: object) -> str:
         """Returns the gateway's address."""
-        gateway.deploy(self.kube, replicas, patches=(slow_model(**spec), *patches))
+        gateway.deploy(self.kube, replicas, patches=(slow_model(**spec),))
         return self.enterContext(gateway.reach(self.kube)).url
 
     def test_scale(self) -> None:
@@ -56,13 +54,10 @@ class Drain(Disruptions):
             self.assertEqual(load.errors(), [], load.summary())
         self.assertEqual(before, self.identities(), "no pod was restarted or replaced")
         for pod in self.kube.list("pods", PODS):
-            self.assertEqual([], [key for key in pod["metadata"].get("annotations", {})
-                                  if key.startswith("poolwarden.io/") or key.endswith("deletion-cost")], "marks left behind")
+            marks = [key for key in pod["metadata"].get("annotations", {})
+                     if key.startswith("poolwarden.io/") or key.endswith("deletion-cost")]
+            self.assertEqual([], marks, "left behind")
         wait_for(lambda: self.kube.events("DrainCancelled", "vllm"), "an Event DrainCancelled on the pool", 30)
-
-    def identities(self) -> list[tuple[str, int]]:
-        return sorted((pod["metadata"]["uid"], sum(each["restartCount"] for each in pod["status"]["containerStatuses"]))
-                      for pod in self.kube.list("pods", PODS))
 
     @needs_own_cluster("registers an API of external metrics")
     def test_autoscaler(self) -> None:
@@ -78,7 +73,8 @@ class Drain(Disruptions):
 
     def test_rollout(self) -> None:
         url = self.deploy(3, **AT_ONCE)
-        self.disrupt(url, "kubectl rollout restart", lambda: self.kube.run("rollout", "restart", "deployment/vllm"), gone=3)
+        self.disrupt(url, "kubectl rollout restart",
+                     lambda: self.kube.run("rollout", "restart", "deployment/vllm"), gone=3, seconds=3 * SECONDS + 60)
         self.kube.wait_rolled_out("deployment/vllm")
         self.kube.wait_endpoints(3)
         self.step("pause, change, resume, undo, with a little traffic")
@@ -110,20 +106,11 @@ class Drain(Disruptions):
         return {pod["metadata"]["uid"] for pod in self.kube.list("pods", PODS)
                 if "deletionTimestamp" not in pod["metadata"]}
 
+    @needs_own_cluster("drains a node")
     def test_node(self) -> None:
-        nodes = [name_of(node) for node in Kube().list("nodes") if is_ready(node) and "e2e" not in node["metadata"]["labels"]]
-        if len(nodes) < 2:
-            self.skipTest(f"the only node is {nodes[0]}: a drain of it leaves nowhere to go")
-        # One node with clients' way in, the other to be drained.
-        url = self.deploy(3, on_node("gateway", nodes[0]))
-        drained = [name_of(pod) for pod in self.kube.list("pods", PODS) if pod["spec"]["nodeName"] == nodes[1]]
-        self.note(f"on {nodes[1]}: {', '.join(drained)}")
-        self.addCleanup(Kube().run, "uncordon", nodes[1])
-        drain = ("drain", nodes[1], "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={4 * SECONDS}s")
-        self.disrupt(url, f"kubectl drain {nodes[1]}", lambda: self.note(Kube().run(*drain, timeout=4 * SECONDS + 10).out),
-                     gone=len(drained))
+        url = self.deploy(3)
+        self.drain_a_node(url, "gateway")
         self.kube.wait_endpoints(3)
-        self.assertEqual({nodes[0]}, {pod["spec"]["nodeName"] for pod in self.kube.list("pods", PODS)})
 
     def test_one_pod(self) -> None:
         url = self.deploy(3)
@@ -133,7 +120,8 @@ class Drain(Disruptions):
         os.environ["PATH"] = f"{folder}:{path}"
         self.addCleanup(os.environ.update, {"PATH": path})
         victim = name_of(self.kube.ready_pods(PODS)[0])
-        gone = self.disrupt(url, f"kubectl poolwarden delete {victim}", lambda: self.poolwarden("delete", victim), gone=1)
+        gone = self.disrupt(url, f"kubectl poolwarden delete {victim}",
+                            lambda: self.poolwarden("delete", victim), gone=1)
         self.assertEqual([victim], [fate.name for fate in gone.values()])
         self.kube.wait_replaced(victim, 3)
 

@@ -98,7 +98,7 @@ class DrainOperator(Disruptions):
         for pod, state in zip(pods, ("drained", "draining")):
             self.step(f"a person labels a pod {state}")
             self.kube.run("label", "--overwrite", "pod", pod, f"{SERVING}={state}")
-            wait_for(lambda: self.kube.get("pod", pod)["metadata"]["labels"][SERVING] == "true", "the label put back", 10)
+            wait_for(lambda: self.kube.get("pod", pod)["metadata"]["labels"][SERVING] == "true", "the label as it was", 10)
             self.note(wait_for(lambda: self.kube.events("OverwriteUndone", pod), "an Event", 30)[0]["note"])
         self.step("a person gives a pod a deletion cost, which stays")
         self.kube.run("annotate", "pod", pods[0], f"{COST}=7")
@@ -155,12 +155,13 @@ class DrainOperator(Disruptions):
             wait_for(lambda: sum(self.in_flight().values()) == 4, "four in flight", 30)
             mark, began = pods.mark(), time.monotonic()
             self.kube.run("scale", "pwp/vllm", "--replicas=1")
-            gone = wait_for(lambda: [fate for fate in fates(pods, mark).values() if fate.released], "one to be let go", 60)
+            gone = wait_for(lambda: [fate for fate in fates(pods, mark).values() if fate.released],
+                            "one to be let go", 60)
             self.assertEqual(1, len(gone))
             self.assertTrue(gone[0].drained, "by way of a drain")
             self.figure("let go after", gone[0].released - began, "s")
             event = wait_for(lambda: [each for each in self.kube.events(reason, "vllm") if gone[0].name in each["note"]
-                                      and all(word in each["note"] for word in words)], f"an Event {reason}", 30)
+                                      and all(text in each["note"] for text in words)], f"an Event {reason}", 30)
             self.note(event[0]["note"])
             load.abandon()
 

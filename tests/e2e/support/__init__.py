@@ -7,5 +7,11 @@
     reach     an address for a pod or a Service, on the tests' own cluster or on a user's
     operator  the operator that is installed: its pods, leader, log and metrics
     cluster   the control plane, where it is the tests' own: stop and start a component, etcd, the audit log
+    drain     a disruption of a pool under long generations: which requests failed, which pods went, and when
+    gateway   HAProxy in front of a pool, as examples/gateway has it
+    llmd      Envoy and llm-d's endpoint picker in front of a pool, as examples/llm-d/stack has them
+    external_metrics    what autoscalers read, as the case says
+    prometheus    a real one over the operator, with our alerts
+    processes the processes of a pod's containers
     dump      what is kept of a case that failed
 """

@@ -10,6 +10,7 @@ disrupt() keeps sixteen clients busy, half of them with streamed answers, each a
 and sends a short request twice a second besides. Then it acts, and asks of what follows: no request failed; exactly the
 pods that were said to be drained were let go; and each of them soon after the last answer that it gave.
 """
+import collections
 import contextlib
 import dataclasses
 import json
@@ -19,8 +20,8 @@ from typing import Callable, Iterator
 
 from support import operator
 from support.case import Case
-from support.kube import SERVING, Kube, name_of, wait_for
-from support.load import Answer, Clients, NumberedStream
+from support.kube import SERVING, Kube, is_ready, name_of, wait_for
+from support.load import Answer, Clients, NumberedStream, complete
 from support.reach import Reach
 from support.watch import Watch
 
@@ -30,6 +31,9 @@ SOON = 5 * float(os.environ.get("E2E_SLACK", "4"))
 CLIENTS = 16
 PODS = "app=vllm"
 GATE = "poolwarden-drain-gate"
+# All new replicas at once. The old ones go in steps all the same: while a ReplicaSet has more than it was last told to
+# have, the Deployment controller asks no more of it (cleanupUnhealthyReplicas in its rolling.go).
+AT_ONCE = {"strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}}
 
 
 def slow_model(**spec: object) -> dict:
@@ -40,13 +44,6 @@ def slow_model(**spec: object) -> dict:
     patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "vllm"}, "spec": {
         **spec, "template": {"spec": {"terminationGracePeriodSeconds": 30, "containers": [container]}}}}
     return {"patch": json.dumps(patch)}
-
-
-def on_node(deployment: str, node: str) -> dict:
-    """A patch that keeps its pods on that node."""
-    pods = {"spec": {"nodeSelector": {"kubernetes.io/hostname": node}}}
-    return {"patch": json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": deployment},
-                                 "spec": {"template": pods}})}
 
 
 class Generations:
@@ -141,6 +138,11 @@ class Disruptions(Case):
             found[name_of(pod)] = int(sum(metrics.sum(f"vllm:num_requests_{state}") for state in ("running", "waiting")))
         return found
 
+    def identities(self) -> list[tuple[str, int]]:
+        """Which pods there are, and how often their containers were restarted."""
+        return sorted((pod["metadata"]["uid"], sum(each["restartCount"] for each in pod["status"]["containerStatuses"]))
+                      for pod in self.kube.list("pods", PODS))
+
     def wait_busy(self) -> None:
         """Until the generations that this load asked for are under way, and those of an earlier one are over."""
         busy = wait_for(lambda: sum(self.in_flight().values()) == CLIENTS and self.in_flight(),
@@ -188,11 +190,11 @@ class Disruptions(Case):
             self.assertLess(max(idle), SOON, "let go late after the last answer")
         self.figure("all of it took", max(fate.released for fate in released.values()) - began, "s")
 
-    def without_the_gate(self, url: str, what: str, act: Callable[[], object], gone: int) -> None:
-        """The same with the gate's binding deleted: what there was before there was Poolwarden. It is put back. Ends as
-        soon as the pods are gone, which is at once."""
-        self.step(f"without the gate: {what}")
-        with open_gate(), self.watch_pods() as pods, Generations(url) as load:
+    def cut(self, url: str, what: str, act: Callable[[], object], gone: int) -> None:
+        """The same where nothing is held: what there was before there was Poolwarden. Ends as soon as the pods are gone,
+        which is at once."""
+        self.step(what)
+        with self.watch_pods() as pods, Generations(url) as load:
             self.wait_busy()
             load.short.start()
             mark = pods.mark()
@@ -202,8 +204,45 @@ class Disruptions(Case):
             wait_for(load.errors, "answers that are cut: else this shows nothing", 30)
             time.sleep(3)
             self.note(load.summary().splitlines()[0])
-            self.figure(f"without the gate: {what}: cut", len(load.errors()), f"of {CLIENTS} long answers and the short ones")
+            self.figure(f"{what}: cut", len(load.errors()), f"of {CLIENTS} long answers and the short ones")
         self.wait_idle()
+
+    def without_the_gate(self, url: str, what: str, act: Callable[[], object], gone: int) -> None:
+        """Its binding is deleted, and put back."""
+        with open_gate():
+            self.cut(url, f"without the gate: {what}", act, gone)
+
+    def drain_a_node(self, url: str, gateway: str,
+                     watched: Callable[[str, Callable[[], None], int], object] | None = None) -> None:
+        """The one with the fewest replicas, as each of them drains when the one before it has been replaced. The clients'
+        way in, that Deployment, is kept off it. watched: instead of disrupt()."""
+        replicas = collections.Counter(pod["spec"]["nodeName"] for pod in self.kube.list("pods", PODS))
+        node, count = min(replicas.items(), key=lambda item: (item[1], item[0]))
+        self.keep_off(node, gateway)
+        wait_for(lambda: not complete(url, tokens=1).error, "an answer", 30)
+        if watched:
+            watched(node, lambda: self.drain_node(node), count)
+        else:
+            self.disrupt(url, f"kubectl drain {node}, with {count} of the replicas", lambda: self.drain_node(node), count,
+                         count * SECONDS + 60)
+        self.assertNotIn(node, [pod["spec"]["nodeName"] for pod in self.kube.list("pods", PODS)])
+        Kube().run("uncordon", node)
+
+    def keep_off(self, node: str, deployment: str) -> None:
+        others = [name_of(each) for each in Kube().list("nodes") if is_ready(each) and name_of(each) != node]
+        if not others:
+            self.skipTest(f"{node} is the only node: what is on it has nowhere to go")
+        self.kube.patch("deployment", deployment, {"spec": {"template": {"spec": {
+            "nodeSelector": {"kubernetes.io/hostname": others[0]}}}}})
+        self.kube.wait_rolled_out(f"deployment/{deployment}")
+        wait_for(lambda: len(self.kube.list("pods", f"app={deployment}")) == 1, f"one pod of {deployment}", 60)
+
+    def drain_node(self, node: str) -> None:
+        """As a person does it. kubectl says each few seconds that it tries again."""
+        self.addCleanup(Kube().run, "uncordon", node)
+        done = Kube().run("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={5 * SECONDS}s",
+                          timeout=5 * SECONDS + 10)
+        self.note("\n".join(dict.fromkeys(done.out.splitlines())))
 
     def scale_back(self, replicas: int) -> None:
         self.kube.run("scale", "deployment/vllm", f"--replicas={replicas}")

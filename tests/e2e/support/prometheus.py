@@ -38,13 +38,14 @@ def targets() -> list[str]:
 def configuration(folder: str) -> dict:
     return {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": [os.path.join(folder, "rules.yaml")],
-            "scrape_configs": [{"job_name": "poolwarden", "honor_labels": True, "static_configs": [{"targets": targets()}]}]}
+            "scrape_configs": [{"job_name": "poolwarden", "honor_labels": True,
+                                "static_configs": [{"targets": targets()}]}]}
 
 
 class Prometheus:
     def __init__(self) -> None:
-        done = subprocess.run([os.path.join(ROOT, "scripts", "promtool.sh"), "prometheus"], capture_output=True, text=True,
-                              timeout=300, check=False)
+        done = subprocess.run([os.path.join(ROOT, "scripts", "promtool.sh"), "prometheus"], capture_output=True,
+                              text=True, timeout=300, check=False)
         if done.returncode:
             raise AssertionError(f"promtool.sh prometheus: {done.stderr}")
         self.program = done.stdout.strip()
