@@ -42,6 +42,18 @@ void check_ports(const InferencePool& pool, std::vector<std::string>& out) {
   }
 }
 
+void check_engine(const InferencePool& pool, std::vector<std::string>& out) {
+  const EngineSpec& engine = pool.engine;
+  if ((engine.type == EngineType::kCustom) == engine.in_flight_metrics.empty())
+    out.push_back(
+        "spec.engine.inFlightMetrics names the metrics of engine type custom: give both, or neither");
+  if (!engine.metrics_path.starts_with('/'))
+    out.push_back(fmt::format("spec.engine.metricsPath is {}: it must begin with /", engine.metrics_path));
+  if (engine.metrics_port && (*engine.metrics_port < 1 || *engine.metrics_port > 65535))
+    out.push_back(
+        fmt::format("spec.engine.metricsPort: {} is not a port number (1 to 65535)", *engine.metrics_port));
+}
+
 }  // namespace
 
 std::string published_port_name(const InferencePool& pool, const EndpointPort& port) {
@@ -60,6 +72,7 @@ std::vector<std::string> differing_fields(const PoolStatus& a, const PoolStatus&
   compare("servingReplicas", a.serving_replicas, b.serving_replicas);
   compare("drainingReplicas", a.draining_replicas, b.draining_replicas);
   compare("syncedReplicas", a.synced_replicas, b.synced_replicas);
+  compare("surgeReplicas", a.surge_replicas, b.surge_replicas);
   compare("selector", a.selector, b.selector);
   compare("endpointsRevision", a.endpoints_revision, b.endpoints_revision);
   compare("endpoints", a.endpoints, b.endpoints);
@@ -76,6 +89,7 @@ std::vector<std::string> problems(const InferencePool& pool) {
     out.push_back("spec.scaleTargetRef.name is empty: name the Deployment");
   check_selector(pool, out);
   check_ports(pool, out);
+  check_engine(pool, out);
   return out;
 }
 

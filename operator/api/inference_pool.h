@@ -76,6 +76,8 @@ struct PoolStatus {
   std::int32_t serving_replicas = 0;
   std::int32_t draining_replicas = 0;
   std::optional<std::int32_t> synced_replicas;
+  std::int32_t surge_replicas =
+      0;  // how many more the target may have meanwhile, so that replacements come first
   std::string selector;
   std::int64_t endpoints_revision = 0;
   std::vector<EndpointStatus> endpoints;  // at most kMaxStatusEndpoints

@@ -42,6 +42,8 @@ EngineType engine_type(const std::string& name) {
 void read_engine(const json& engine, EngineSpec& out) {
   out.type = engine_type(string_at(engine, "type"));
   out.metrics_port = integer_at<std::int32_t>(engine, "metricsPort");
+  // trtllm-serve answers /metrics with JSON. https://nvidia.github.io/TensorRT-LLM/commands/trtllm-serve/
+  if (out.type == EngineType::kTrtllm) out.metrics_path = "/prometheus/metrics";
   if (auto path = string_at(engine, "metricsPath"); !path.empty()) out.metrics_path = std::move(path);
   for (const json& name : array_at(engine, "inFlightMetrics")) {
     if (name.is_string()) out.in_flight_metrics.push_back(name.get<std::string>());
@@ -57,7 +59,8 @@ void read_drain(const json& spec, InferencePool& out) {
     return std::clamp(integer_at<std::int32_t>(drain, key).value_or(otherwise), least, most);
   };
   out.drain.timeout = std::chrono::seconds(within("timeoutSeconds", 300, 0, 86'400));
-  out.drain.quiet_reads = within("quietReads", 2, 1, 100);
+  // SGLang counts a request only some decode steps after it has begun, by default every 40th.
+  out.drain.quiet_reads = within("quietReads", out.engine.type == EngineType::kSglang ? 5 : 2, 1, 100);
   out.drain.poll = std::chrono::seconds(within("pollSeconds", 1, 1, 60));
   const json& disruption = member(spec, "disruption");
   out.disruption.hold_evictions = bool_at(disruption, "holdEvictions", true);
@@ -95,6 +98,7 @@ PoolStatus read_status(const json& status) {
   out.serving_replicas = integer_at<std::int32_t>(status, "servingReplicas").value_or(0);
   out.draining_replicas = integer_at<std::int32_t>(status, "drainingReplicas").value_or(0);
   out.synced_replicas = integer_at<std::int32_t>(status, "syncedReplicas");
+  out.surge_replicas = integer_at<std::int32_t>(status, "surgeReplicas").value_or(0);
   out.selector = string_at(status, "selector");
   out.endpoints_revision = integer_at<std::int64_t>(status, "endpointsRevision").value_or(0);
   for (const json& endpoint : array_at(status, "endpoints")) {

@@ -51,6 +51,8 @@ struct BudgetWrite {
 struct ScaleWrite {
   std::int32_t from = 0;
   std::int32_t to = 0;
+  std::int32_t agreed =
+      0;  // what the pool and its target agree on then: `to`, less what is only there meanwhile
   std::string resource_version;  // of the target, as read
 };
 

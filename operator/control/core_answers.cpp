@@ -213,7 +213,7 @@ void OperatorCore::acknowledged(PoolRecord& record, const pool::PublishEndpoints
 
 void OperatorCore::scaled(PoolRecord& record, const ScaleTargetWrite& write, const Answer& answer,
                           api::Now now, Effects& out) {
-  record.synced_replicas = write.what.to;
+  record.synced_replicas = write.what.agreed;
   if (write.event) note(record, *write.event, now);
   out.logs.push_back({Severity::kInfo,
                       "scaled the target",

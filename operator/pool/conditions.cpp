@@ -141,7 +141,7 @@ Finding progressing(const Observation& seen) {
     return is_false("NoScaleTarget", "The pool only publishes: it has no spec.scaleTargetRef");
   if (seen.target != TargetState::kFound) return is_unknown("NoScaleTarget", "Its target cannot be seen");
   const api::Deployment& target = *seen.snapshot->target;
-  const auto wanted = seen.pool().replicas.value_or(target.replicas);
+  const auto wanted = seen.pool().replicas.value_or(target.replicas) + seen.pool().status.surge_replicas;
   if (target.replicas != wanted)
     return is_true("Scaling", fmt::format("{} has {} replicas, {} are wanted", target_name(seen),
                                           target.replicas, wanted));

@@ -187,23 +187,30 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
 void Drains::empty_nodes() {
   std::int32_t serving = 0;
   std::vector<std::size_t> leaving;
+  bool draining = false;
+  bool released = false;
   for (std::size_t i = 0; i < seen_.members.size(); ++i) {
     PodVerdict& member = seen_.members[i];
     if (!is_active(*member.pod) || !is_led_here(*member.pod)) continue;
     const auto reason = emptying(*member.pod);
     if (drains(member.before) || causes_[i]) {
       if (!causes_[i] && reason) causes_[i] = reason;
+      draining |= reason && std::holds_alternative<Draining>(member.before);
+      released |= reason && std::holds_alternative<Drained>(member.before);
     } else if (member.fit) {
       ++serving;
       if (reason && is_written(*member.pod)) leaving.push_back(i);
     }
   }
+  const bool replace_first = seen_.pool().disruption.replace_first && seen_.target == TargetState::kFound;
+  // One more until one has drained; then none more, so that its ReplicaSet takes that one; and so on.
+  if (replace_first && !released && (draining || !leaving.empty())) plan_.surge = 1;
   if (leaving.empty()) return;
-  const std::int32_t asked = seen_.target == TargetState::kFound
-                                 ? seen_.snapshot->target->replicas
-                                 : seen_.pool().replicas.value_or(seen_.active());
+  // What the target has meanwhile is not what was asked for.
+  const std::int32_t target =
+      seen_.target == TargetState::kFound ? seen_.snapshot->target->replicas : seen_.active();
+  const std::int32_t asked = seen_.pool().replicas.value_or(target);
   const std::int32_t spare = serving - asked;
-  const bool replace_first = seen_.pool().disruption.replace_first;
   std::int32_t may_go = std::max(spare, 0);
   if (!replace_first && spare >= 0) may_go = std::max(may_go, 1);
   take_cheapest(leaving, std::min(may_go, static_cast<std::int32_t>(leaving.size())),

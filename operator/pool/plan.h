@@ -200,6 +200,8 @@ struct Plan {
   std::optional<api::BudgetWrite> budget;
   std::vector<WantedReading> readings;
   std::optional<std::chrono::seconds> oldest_drain;  // of those under way
+  // How many replicas more than the pool's its target should have, while replacements must come first.
+  std::int32_t surge = 0;
   // When to look again at the latest, whatever happens.
   std::optional<std::chrono::nanoseconds> look_again;
   std::optional<api::PoolStatus> status;  // set only when it differs from the pool's

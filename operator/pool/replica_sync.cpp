@@ -2,16 +2,22 @@
 
 #include "api/names.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace poolwarden::pool {
 namespace {
 
 EventNote scaled(const api::Deployment& target, const api::ScaleWrite& write) {
+  const std::string why = write.to > write.agreed
+                              ? fmt::format("{} as the pool says and {} to replace what is about to go",
+                                            write.agreed, write.to - write.agreed)
+                              : std::string{"as the pool says"};
   return {.reason = std::string{api::event::kScaledTarget},
           .warning = false,
-          .message = fmt::format("Scaled Deployment {} from {} to {} replicas, as the pool says", target.name,
-                                 write.from, write.to)};
+          .message = fmt::format("Scaled Deployment {} from {} to {} replicas, {}", target.name, write.from,
+                                 write.to, why)};
 }
 
 EventNote adopted(const api::Deployment& target, const api::AdoptWrite& write) {
@@ -45,14 +51,26 @@ void sync_replicas(const Observation& seen, Plan& plan) {
 
   const auto agreed_before =
       snapshot.synced_replicas ? snapshot.synced_replicas : pool.status.synced_replicas;
-  switch (direction(pool.replicas, target.replicas, agreed_before)) {
+  // What is there only until a replacement has come is in status before it is in the target: whoever comes
+  // next knows it from a count that somebody wants.
+  const std::int32_t granted = pool.status.surge_replicas;
+  const std::int32_t surge = std::min(plan.surge, granted);
+  const bool surges = granted > 0 && pool.replicas && pool.replicas == agreed_before &&
+                      target.replicas == *pool.replicas + granted;
+  const auto scale = [&](std::int32_t to) {
+    plan.scale_target = api::ScaleWrite{.from = target.replicas,
+                                        .to = to,
+                                        .agreed = *pool.replicas,
+                                        .resource_version = target.resource_version};
+    plan.scale_event = scaled(target, *plan.scale_target);
+  };
+  switch (surges ? SyncDirection::kAgreed : direction(pool.replicas, target.replicas, agreed_before)) {
     case SyncDirection::kAgreed:
-      plan.synced_replicas = target.replicas;
+      plan.synced_replicas = pool.replicas;
+      if (target.replicas != *pool.replicas + surge) scale(*pool.replicas + surge);
       break;
     case SyncDirection::kPoolToTarget:
-      plan.scale_target = api::ScaleWrite{
-          .from = target.replicas, .to = *pool.replicas, .resource_version = target.resource_version};
-      plan.scale_event = scaled(target, *plan.scale_target);
+      scale(*pool.replicas + surge);
       break;
     case SyncDirection::kTargetToPool:
       plan.adopt_replicas = api::AdoptWrite{.from = pool.replicas, .to = target.replicas};

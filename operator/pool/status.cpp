@@ -122,6 +122,10 @@ api::PoolStatus wanted_status(const Observation& seen, const Plan& plan, const P
   out.serving_replicas = list.ready;
   out.draining_replicas = 0;
   if (plan.synced_replicas) out.synced_replicas = plan.synced_replicas;
+  // Taken back only once the target is back too.
+  const bool surges = seen.target == TargetState::kFound && seen.pool().replicas &&
+                      seen.snapshot->target->replicas > *seen.pool().replicas && out.surge_replicas > 0;
+  if (!surges || plan.surge > out.surge_replicas) out.surge_replicas = plan.surge;
   out.endpoints_revision = list.revision;
   if (seen.hold == Hold::kNone) {
     count_pods(seen, second, out);

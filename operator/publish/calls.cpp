@@ -76,6 +76,7 @@ json status_json(const api::PoolStatus& status) {
       {"endpointsRevision", status.endpoints_revision},   {"endpoints", json::array()},
       {"endpointsOmitted", status.endpoints_omitted},     {"conditions", json::array()}};
   // In a merge patch null takes a field away.
+  out["surgeReplicas"] = status.surge_replicas == 0 ? json(nullptr) : json(status.surge_replicas);
   out["syncedReplicas"] = status.synced_replicas ? json(*status.synced_replicas) : json(nullptr);
   for (const auto& endpoint : status.endpoints) out["endpoints"].push_back(endpoint_json(endpoint));
   for (const auto& condition : status.conditions) out["conditions"].push_back(api::to_json(condition));

@@ -337,6 +337,42 @@ TEST_F(Fleet, ACordonedNodeIsEmptiedOneByOne) {
   EXPECT_THAT(draining(), ElementsAre("old-a"));
 }
 
+// The target has one more until the replacement serves; then the pod drains, and its ReplicaSet takes it.
+TEST_F(Fleet, AReplacementComesFirstWhereThatIsAsked) {
+  make({2});
+  world.pool.disruption.replace_first = true;
+  world.nodes["node-2"].name = "node-2";
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  EXPECT_THAT(draining(), IsEmpty());
+  EXPECT_EQ(world.target->replicas, 2);
+  EXPECT_EQ(world.pool.replicas, 1) << "it is not what anybody asked for";
+  EXPECT_EQ(world.pool.status.surge_replicas, 1);
+  add_set("more", "new", {0}, 1);
+  world.pods.back().node = std::make_shared<const std::string>("node-2");
+  pass_seconds(11, 12);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  EXPECT_THAT(served(), ElementsAre("new-a"));
+  EXPECT_EQ(world.target->replicas, 2);
+  load["old-a-uid"] = 0;
+  pass_seconds(13, 16);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+  EXPECT_EQ(world.target->replicas, 1);
+  EXPECT_EQ(world.pool.status.surge_replicas, 0);
+  EXPECT_EQ(world.pool.replicas, 1);
+}
+
+TEST_F(Fleet, ScalingTheTargetWhileAReplacementComesIsTakenOver) {
+  make({2});
+  world.pool.disruption.replace_first = true;
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  ASSERT_EQ(world.target->replicas, 2);
+  world.target->replicas = 5;
+  settle(11);
+  EXPECT_EQ(world.pool.replicas, 5);
+}
+
 TEST_F(Fleet, UncordoningTakesItBack) {
   make({2, 1});
   world.nodes["node-1"].unschedulable = true;

@@ -210,7 +210,7 @@ void World::apply(const Plan& plan) {
     ASSERT_EQ(plan.scale_target->resource_version, target->resource_version);
     target->replicas = plan.scale_target->to;
     target->resource_version = next_version();
-    synced_replicas = plan.scale_target->to;
+    synced_replicas = plan.scale_target->agreed;
   }
   if (plan.adopt_replicas) {
     pool.replicas = plan.adopt_replicas->to;
