@@ -39,6 +39,9 @@ REFUSED_BY_RULE = [
      pool(scaleTargetRef=TARGET, targetPorts=[{"number": 1, "name": "a"}, {"number": 2, "name": "a"}])),
     ("a port without a name is called port-<number>",
      pool(scaleTargetRef=TARGET, targetPorts=[{"number": 8000}, {"number": 2, "name": "port-8000"}])),
+    ("inFlightMetrics names the metrics of engine type custom", pool(scaleTargetRef=TARGET, engine={"type": "custom"})),
+    ("inFlightMetrics names the metrics of engine type custom",
+     pool(scaleTargetRef=TARGET, engine={"type": "vllm", "inFlightMetrics": ["requests_running"]})),
 ]
 # And what the schema by itself refuses.
 REFUSED_BY_SCHEMA = [
