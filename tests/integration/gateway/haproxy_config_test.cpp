@@ -2,6 +2,8 @@
 #include "gateway_bench.h"
 #include "http_client.h"
 
+#include <future>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -79,6 +81,20 @@ TEST_F(HaproxyConfig, ABodyLargerThanABufferIsServed) {
   Replica a("a", fresh_ip());
   serve({&a});
   EXPECT_EQ(status(std::string(1'000'000, 'x')), 200);
+}
+
+// Its server is parked once it is idle, so it is seen there.
+TEST_F(HaproxyConfig, AClientThatHangsUpTakesItsRequestOffTheReplica) {
+  Replica a("a", fresh_ip());
+  a.behave(Behaviour::kHold);
+  serve({&a});
+  HttpClient client(bench.haproxy.ip(), HaproxyProcess::kPort);
+  auto asked = std::async(std::launch::async, [&client] { return client.post("{}").status; });
+  EXPECT_TRUE(eventually([&a] { return a.requests() == 1; }));
+  client.hang_up();
+  EXPECT_EQ(asked.get(), 0);
+  bench.publish({});
+  EXPECT_TRUE(bench.becomes(a, AdminState::kMaintenance)) << "the replica works on, for nobody";
 }
 
 TEST_F(HaproxyConfig, IsReadyOnceAReplicaIs) {

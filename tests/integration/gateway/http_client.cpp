@@ -29,5 +29,8 @@ HttpAnswer HttpClient::post(const std::string& body) {
 HttpAnswer HttpClient::get(const std::string& path) {
   return answer_of(impl_->client.Get(path));
 }
+void HttpClient::hang_up() {
+  impl_->client.stop();
+}
 
 }  // namespace poolwarden::gateway

@@ -1,4 +1,4 @@
-// A client of the pool: one connection, kept alive. One thread at a time.
+// A client of the pool: one connection, kept alive. One thread at a time, hang_up() apart.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,7 @@ class HttpClient {
 
   HttpAnswer post(const std::string& body);  // to /v1/completions
   HttpAnswer get(const std::string& path);
+  void hang_up();  // on what another thread waits for
 
  private:
   struct Impl;
