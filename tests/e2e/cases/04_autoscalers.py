@@ -64,7 +64,11 @@ class Autoscalers(Case):
         self.note(found["message"])
         self.assertIn("by-queue", found["message"])
         self.assertIn("by-load", found["message"])
-        # Kubernetes sees that the two select the same pods, and lets neither scale (since 1.27). Others write all the same.
+        # Kubernetes sees that the two select the same pods, and lets neither scale (since 1.27), once it has looked at both.
+        for name in ("by-queue", "by-load"):
+            wait_for(lambda: condition(self.kube.get("hpa", name), "ScalingActive")["reason"] == "AmbiguousSelector",
+                     f"{name} to be told that it is not the only one", 60)
+        # Others write all the same.
         self.step("somebody scales each side, as autoscalers of other makes would: nobody undoes it")
         self.kube.run("scale", "pwp/vllm", "--replicas=2")
         self.kube.run("scale", "deployment/vllm", "--replicas=3")
