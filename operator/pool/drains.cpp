@@ -202,14 +202,16 @@ void Drains::empty_nodes() {
       if (reason && is_written(*member.pod)) leaving.push_back(i);
     }
   }
-  const bool replace_first = seen_.pool().disruption.replace_first && seen_.target == TargetState::kFound;
-  // One more until one has drained; then none more, so that its ReplicaSet takes that one; and so on.
-  if (replace_first && !released && (draining || !leaving.empty())) plan_.surge = 1;
-  if (leaving.empty()) return;
   // What the target has meanwhile is not what was asked for.
   const std::int32_t target =
       seen_.target == TargetState::kFound ? seen_.snapshot->target->replicas : seen_.active();
   const std::int32_t asked = seen_.pool().replicas.value_or(target);
+  // The only one there is goes after its replacement whatever the pool says: nobody would serve meanwhile.
+  const bool replace_first =
+      seen_.target == TargetState::kFound && (seen_.pool().disruption.replace_first || asked == 1);
+  // One more until one has drained; then none more, so that its ReplicaSet takes that one; and so on.
+  if (replace_first && !released && (draining || !leaving.empty())) plan_.surge = 1;
+  if (leaving.empty()) return;
   const std::int32_t spare = serving - asked;
   std::int32_t may_go = std::max(spare, 0);
   if (!replace_first && spare >= 0) may_go = std::max(may_go, 1);

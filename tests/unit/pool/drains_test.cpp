@@ -362,6 +362,18 @@ TEST_F(Fleet, AReplacementComesFirstWhereThatIsAsked) {
   EXPECT_EQ(world.pool.replicas, 1);
 }
 
+TEST_F(Fleet, TheOnlyOneIsReplacedFirstWhateverThePoolSays) {
+  make({0});
+  world.nodes["node-1"].unschedulable = true;
+  pass_seconds(10, 20);
+  EXPECT_THAT(served(), ElementsAre("old-a"));
+  EXPECT_EQ(world.target->replicas, 2);
+  world.nodes["node-1"].unschedulable = false;
+  settle(21);
+  EXPECT_EQ(world.target->replicas, 1) << "uncordoned before it came to that";
+  EXPECT_EQ(world.pool.status.surge_replicas, 0);
+}
+
 TEST_F(Fleet, ScalingTheTargetWhileAReplacementComesIsTakenOver) {
   make({2});
   world.pool.disruption.replace_first = true;
