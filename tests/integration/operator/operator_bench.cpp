@@ -121,7 +121,7 @@ void OperatorBench::create_pods(int count) {
   request(kube::HttpMethod::kPost, "/api/v1/nodes", node);
   for (int i = 0; i < count; ++i) {
     const std::string name = "vllm-" + std::to_string(i);
-    const std::string ip = "10.1.0." + std::to_string(i + 1);
+    const std::string ip = "127.77.1." + std::to_string(i + 1);
     request(kube::HttpMethod::kPost, kPods,
             {{"apiVersion", "v1"},
              {"kind", "Pod"},
