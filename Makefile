@@ -10,7 +10,7 @@ export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test image e2e e2e-up e2e-down bench lint fmt asan tsan coverage fuzz clean help \
+.PHONY: build demo test image e2e e2e-images e2e-up e2e-down bench lint fmt asan tsan coverage fuzz clean help \
         setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image
 
 build: setup-build ## Build the programs: build/bin/poolwarden
@@ -38,15 +38,15 @@ tsan: setup-sanitize ## Run the tests under ThreadSanitizer (TSAN_TESTS='-LE int
 	@cmake --build build-tsan -j $(JOBS)
 	@scripts/with_sanitizers.sh ctest --test-dir build-tsan --output-on-failure -j 2 $(TSAN_TESTS)
 
-# With E2E_KUBECONFIG nothing of the cluster is built, and images are the user's to bring.
-e2e: setup-e2e build ## Run the tests on a real Kubernetes (E2E_CASES=regex, E2E_KUBECONFIG=file)
+e2e-images: setup-e2e build
 	@cmake --build build -j $(JOBS) --target e2e_programs
 	@scripts/images.sh build/image poolwarden vllm-sim haproxy
+
+# With E2E_KUBECONFIG nothing of the cluster is built, and images are the user's to bring.
+e2e: e2e-images ## Run the tests on a real Kubernetes (E2E_CASES=regex, E2E_KUBECONFIG=file)
 	@scripts/e2e.sh run
 
-e2e-up: setup-e2e build ## Bring up a Kubernetes with the operator in it, and keep it
-	@cmake --build build -j $(JOBS) --target e2e_programs
-	@scripts/images.sh build/image poolwarden vllm-sim haproxy
+e2e-up: e2e-images ## Bring up a Kubernetes with the operator in it, and keep it
 	@scripts/e2e.sh up
 
 e2e-down: ## Take that Kubernetes down
