@@ -187,6 +187,10 @@ TEST(Codecs, NoWrongTypeThrows) {
     ServiceCodec::from_json(object);
     ConfigMapCodec::from_json(object);
     PoolCodec::from_json(object);
+    ReplicaSetCodec::from_json(object);
+    DisruptionBudgetCodec::from_json(object);
+    GatePolicyCodec::from_json(object);
+    GateBindingCodec::from_json(object);
   };
   for (const json& document : {deployment(), pool()}) {
     const json flat = document.flatten();

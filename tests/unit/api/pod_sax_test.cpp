@@ -104,6 +104,37 @@ TEST(PodSax, AReadyPodIsReadWhole) {
   EXPECT_EQ(pod.status_reason, "");
   EXPECT_EQ(pod.deletion_timestamp, std::nullopt);
   EXPECT_TRUE(pod.has_readiness_probe);
+  EXPECT_EQ(*pod.controller, "owner-uid");
+  EXPECT_EQ(pod.created, parse_rfc3339("2026-01-02T03:04:05Z"));
+  EXPECT_EQ(pod.marks, nullptr);
+}
+
+TEST(PodSax, OnlyTheOwnerThatControlsItCounts) {
+  json object = realistic();
+  object["metadata"]["ownerReferences"] = json::parse(
+      R"([{"uid":"a"},{"uid":"b","controller":false},{"controller":true,"uid":"c","name":"n"},{"uid":"d"}])");
+  EXPECT_EQ(*read(object).controller, "c");
+  object["metadata"]["ownerReferences"] =
+      json::parse(R"([{"uid":"a"},7,"x",{"controller":"true","uid":"b"}])");
+  EXPECT_EQ(*read(object).controller, "");
+  object["metadata"].erase("ownerReferences");
+  EXPECT_EQ(*read(object).controller, "");
+}
+
+TEST(PodSax, MarksOfADrain) {
+  json object = realistic();
+  object["metadata"]["annotations"] = {{"poolwarden.io/drain-started", "2026-01-02T03:04:05Z"},
+                                       {"poolwarden.io/drain-reason", "Rollout"},
+                                       {"poolwarden.io/drain", "requested"},
+                                       {"poolwarden.io/saved-deletion-cost", ""},
+                                       {"controller.kubernetes.io/pod-deletion-cost", "5"},
+                                       {"other", "x"}};
+  const Pod pod = read(object);
+  EXPECT_EQ(pod.drain_marks().started, "2026-01-02T03:04:05Z");
+  EXPECT_EQ(pod.drain_marks().reason, "Rollout");
+  EXPECT_EQ(pod.drain_marks().request, "requested");
+  EXPECT_EQ(pod.drain_marks().saved_cost, "");
+  EXPECT_EQ(pod.drain_marks().deletion_cost, "5");
 }
 
 TEST(PodSax, ATerminatingPod) {

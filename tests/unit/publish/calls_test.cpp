@@ -157,6 +157,36 @@ TEST(PodLabelCall, TakesTheLabelOff) {
   EXPECT_TRUE(json::parse(call.body)["metadata"]["labels"]["poolwarden.io/serving"].is_null());
 }
 
+TEST(PodLabelCall, PutsAnnotationsOnAndTakesThemOffInTheSameWrite) {
+  const kube::Call call = pod_label("default", {.name = "a",
+                                                .uid = "u",
+                                                .resource_version = "3",
+                                                .serving = "drained",
+                                                .annotations = {{"on", "1"}, {"off", std::nullopt}}});
+  EXPECT_EQ(json::parse(call.body)["metadata"]["annotations"], json::parse(R"({"on":"1","off":null})"));
+}
+
+TEST(BudgetCall, HoldsEveryEvictionOfWhatItSelects) {
+  api::BudgetWrite wanted{.create = true, .name = "vllm-serving", .resource_version = {}, .selector = {}};
+  wanted.selector.match_expressions = {{.key = "app", .op = "In", .values = {"vllm"}},
+                                       {.key = "gone", .op = "DoesNotExist", .values = {}}};
+  kube::Call call = disruption_budget(pool(), wanted);
+  expect_call(call, kube::Verb::kCreate, kube::kPodDisruptionBudgets, "");
+  json body = json::parse(call.body);
+  EXPECT_EQ(body["metadata"]["ownerReferences"], kOwners);
+  EXPECT_EQ(body["spec"], json::parse(R"({"maxUnavailable":0,"unhealthyPodEvictionPolicy":"AlwaysAllow",
+    "selector":{"matchExpressions":[{"key":"app","operator":"In","values":["vllm"]},
+                                    {"key":"gone","operator":"DoesNotExist"}]}})"));
+  wanted.create = false;
+  wanted.resource_version = "7";
+  call = disruption_budget(pool(), wanted);
+  expect_call(call, kube::Verb::kMergePatch, kube::kPodDisruptionBudgets, "vllm-serving");
+  body = json::parse(call.body);
+  EXPECT_EQ(body["metadata"]["resourceVersion"], "7");
+  EXPECT_TRUE(body["spec"]["minAvailable"].is_null()) << "someone's edit is taken away";
+  EXPECT_TRUE(body["spec"]["selector"]["matchLabels"].is_null());
+}
+
 TEST(ReplicaCalls, ScaleTheTargetThroughItsSubresource) {
   const kube::Call call = scale_target(pool(), {.from = 1, .to = 3, .resource_version = "50"});
   expect_call(call, kube::Verb::kMergePatch, kube::kDeployments, "engine", "scale");

@@ -1,0 +1,166 @@
+// What draining reads from the wire: marks and owners of pods, ReplicaSets, budgets, nodes, the gate, a
+// pool's spec.
+#include "api/codecs.h"
+#include "api/names.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace poolwarden::api {
+namespace {
+
+using nlohmann::json;
+
+TEST(ReplicaSetCodec, ReadsWhatItWantsAndWhoseItIs) {
+  const ReplicaSet set = ReplicaSetCodec::from_json(json::parse(R"({
+    "metadata":{"name":"vllm-1","namespace":"ns","uid":"s","annotations":{"deployment.kubernetes.io/revision":"12"},
+      "ownerReferences":[{"kind":"X","uid":"no"},{"kind":"Deployment","uid":"d","controller":true}]},
+    "spec":{"replicas":0},"status":{"replicas":4}})"));
+  EXPECT_EQ(set.replicas, 0);
+  EXPECT_EQ(set.status_replicas, 4);
+  EXPECT_EQ(set.controller, "d");
+  EXPECT_EQ(set.revision, 12);
+  EXPECT_FALSE(set.deleting);
+  const ReplicaSet bare = ReplicaSetCodec::from_json(json::parse(
+      R"({"metadata":{"annotations":{"deployment.kubernetes.io/revision":"newest"},"deletionTimestamp":"x"}})"));
+  EXPECT_EQ(bare.replicas, 1) << "the API server's default";
+  EXPECT_EQ(bare.controller, "");
+  EXPECT_EQ(bare.revision, 0);
+  EXPECT_TRUE(bare.deleting);
+}
+
+TEST(DisruptionBudgetCodec, TakesNumbersAndPercentages) {
+  const DisruptionBudget budget = DisruptionBudgetCodec::from_json(json::parse(R"({"metadata":{"name":"b"},
+    "spec":{"maxUnavailable":0,"minAvailable":"50%","unhealthyPodEvictionPolicy":"AlwaysAllow",
+      "selector":{"matchLabels":{"a":"b"}}}})"));
+  EXPECT_EQ(budget.max_unavailable, "0");
+  EXPECT_EQ(budget.min_available, "50%");
+  EXPECT_EQ(budget.unhealthy_pods, "AlwaysAllow");
+  EXPECT_EQ(budget.selector.match_labels, (LabelMap{{"a", "b"}}));
+}
+
+TEST(NodeCodec, ReadsCordonReadinessAndTaints) {
+  const Node node = NodeCodec::from_json(json::parse(R"({"metadata":{"name":"n"},
+    "spec":{"unschedulable":true,"taints":[{"key":"b","effect":"NoSchedule"},{"key":"a"}]},
+    "status":{"conditions":[{"type":"DiskPressure","status":"True"},{"type":"Ready","status":"Unknown"}]}})"));
+  EXPECT_TRUE(node.unschedulable);
+  EXPECT_EQ(node.ready, Tristate::kUnknown);
+  EXPECT_EQ(node.taints, (std::vector<std::string>{"a", "b"}));
+  const Node new_one = NodeCodec::from_json(json::parse(R"({"metadata":{"name":"n"}})"));
+  EXPECT_EQ(new_one.ready, Tristate::kTrue) << "what it does not say takes nobody off a list";
+  EXPECT_FALSE(new_one.unschedulable);
+}
+
+json policy() {
+  return json::parse(R"({"metadata":{"name":"poolwarden-drain-gate"},"spec":{
+    "matchConstraints":{"resourceRules":[{"apiGroups":[""],"resources":["pods"],"operations":["DELETE"]}],
+      "namespaceSelector":{},
+      "objectSelector":{"matchExpressions":[{"key":"poolwarden.io/serving","operator":"In","values":["true","draining"]}]}},
+    "matchConditions":[{"name":"c",
+      "expression":"request.userInfo.username == 'system:serviceaccount:kube-system:replicaset-controller'"}],
+    "validations":[{"expression":"false","message":"anything"}]}})");
+}
+
+json binding() {
+  return json::parse(R"({"metadata":{"name":"poolwarden-drain-gate"},
+    "spec":{"policyName":"poolwarden-drain-gate","validationActions":["Audit","Deny"],"matchResources":{}}})");
+}
+
+TEST(GateCodec, SaysInWhatWayAnEditedGateDiffers) {
+  struct {
+    const char* situation;
+    const char* at;
+    json value;
+    const char* difference;
+  } const rows[] = {
+      {"as it is shipped", "/spec/failurePolicy", "Fail", ""},
+      {"another message", "/spec/validations/0/message", "attendez", ""},
+      {"all operations", "/spec/matchConstraints/resourceRules/0/operations", {"*"}, ""},
+      {"updates only", "/spec/matchConstraints/resourceRules/0/operations", {"UPDATE"}, "resourceRules"},
+      {"one pod only", "/spec/matchConstraints/resourceRules/0/resourceNames", {"a"}, "resourceRules"},
+      {"some namespaces",
+       "/spec/matchConstraints/namespaceSelector",
+       {{"matchLabels", {{"a", "b"}}}},
+       "leaves some"},
+      {"other pods", "/spec/matchConstraints/objectSelector/matchExpressions/0/key", "app", "objectSelector"},
+      {"serving ones only",
+       "/spec/matchConstraints/objectSelector/matchExpressions/0/values",
+       {"true"},
+       "objectSelector"},
+      {"drained ones too",
+       "/spec/matchConstraints/objectSelector/matchExpressions/0/values",
+       {"true", "draining", "drained"},
+       "objectSelector"},
+      {"everybody's deletes", "/spec/matchConditions", json::array(), "matchConditions"},
+      {"somebody else's", "/spec/matchConditions/0/expression", "true", "matchConditions"},
+      {"nothing is refused", "/spec/validations/0/expression", "true", "validations"},
+      {"no spec that can be read", "/spec", 7, "resourceRules"},
+  };
+  for (const auto& row : rows) {
+    json changed = policy();
+    changed[json::json_pointer(row.at)] = row.value;
+    const std::string difference = GatePolicyCodec::from_json(changed).difference;
+    EXPECT_EQ(difference.empty(), std::string_view(row.difference).empty())
+        << row.situation << ": " << difference;
+    EXPECT_NE(difference.find(row.difference), std::string::npos) << row.situation << ": " << difference;
+  }
+}
+
+TEST(GateCodec, SaysInWhatWayAnEditedBindingDiffers) {
+  struct {
+    const char* situation;
+    const char* at;
+    json value;
+    const char* difference;
+  } const rows[] = {
+      {"as it is shipped", "/metadata/name", "x", ""},
+      {"another policy", "/spec/policyName", "other", "another policy"},
+      {"only a warning", "/spec/validationActions", {"Warn"}, "does not deny"},
+      {"some namespaces",
+       "/spec/matchResources/namespaceSelector",
+       {{"matchLabels", {{"a", "b"}}}},
+       "namespaceSelector"},
+  };
+  for (const auto& row : rows) {
+    json changed = binding();
+    changed[json::json_pointer(row.at)] = row.value;
+    const std::string difference = GateBindingCodec::from_json(changed).difference;
+    EXPECT_EQ(difference.empty(), std::string_view(row.difference).empty())
+        << row.situation << ": " << difference;
+    EXPECT_NE(difference.find(row.difference), std::string::npos) << row.situation << ": " << difference;
+  }
+}
+
+TEST(PoolCodec, ReadsHowToDrain) {
+  struct {
+    const char* situation;
+    const char* spec;
+    int timeout, quiet, poll;
+    const char* path;
+  } const rows[] = {
+      {"nothing said", "{}", 300, 2, 1, "/metrics"},
+      {"all said",
+       R"({"drain":{"timeoutSeconds":0,"quietReads":9,"pollSeconds":5},"engine":{"metricsPath":"/m"}})", 0, 9,
+       5, "/m"},
+      {"out of bounds", R"({"drain":{"timeoutSeconds":-1,"quietReads":0,"pollSeconds":9999}})", 0, 1, 60,
+       "/metrics"},
+      {"no numbers", R"({"drain":{"timeoutSeconds":"soon","quietReads":null,"pollSeconds":[]}})", 300, 2, 1,
+       "/metrics"},
+      {"sglang", R"({"engine":{"type":"sglang"}})", 300, 5, 1, "/metrics"},
+      {"trtllm", R"({"engine":{"type":"trtllm"}})", 300, 2, 1, "/prometheus/metrics"},
+  };
+  for (const auto& row : rows) {
+    const InferencePool pool =
+        PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(row.spec)}});
+    EXPECT_EQ(pool.drain.timeout.count(), row.timeout) << row.situation;
+    EXPECT_EQ(pool.drain.quiet_reads, row.quiet) << row.situation;
+    EXPECT_EQ(pool.drain.poll.count(), row.poll) << row.situation;
+    EXPECT_EQ(pool.engine.metrics_path, row.path) << row.situation;
+    EXPECT_TRUE(pool.disruption.hold_evictions) << row.situation;
+  }
+}
+
+}  // namespace
+}  // namespace poolwarden::api
