@@ -15,6 +15,8 @@ namespace {
 // Before pods are chosen among, their engines are asked about this often.
 constexpr kube::Duration kSoundingPoll = std::chrono::seconds(1);
 constexpr kube::Duration kReadsInFlightElsewhere = std::chrono::milliseconds(100);
+// A ReplicaSet's controller deletes what is too many within a second.
+constexpr kube::Duration kSurplusIsHeld = std::chrono::seconds(5);
 // What an engine's refusal may take in status.
 constexpr std::size_t kMaxProblem = 256;
 
@@ -80,16 +82,16 @@ void OperatorCore::classify(api::Node& node) const {
   node.taints.clear();
 }
 
-void OperatorCore::see_drains(PoolRecord& record, pool::Snapshot& seen) {
+void OperatorCore::see_drains(PoolRecord& record, pool::Snapshot& seen, api::Now now) {
   seen.loads = &loads_;
   seen.labels_under_way = &labels_under_way_;
   seen.listed = &record.published;
   see_gate(seen);
-  see_replica_sets(seen);
+  see_replica_sets(seen, now);
   see_budgets(record, seen);
 }
 
-void OperatorCore::see_replica_sets(pool::Snapshot& seen) const {
+void OperatorCore::see_replica_sets(pool::Snapshot& seen, api::Now now) {
   std::map<std::string_view, std::set<std::string_view>> pods_of;  // by the UID of their controller
   for (const api::Pod* pod : seen.pods) {
     if (!pod->controller->empty()) pods_of[*pod->controller].insert(pod->uid);
@@ -102,13 +104,30 @@ void OperatorCore::see_replica_sets(pool::Snapshot& seen) const {
     for (const auto& other : replica_sets_.store().by_index(sets_by_controller_, view.set->controller)) {
       view.superseded |= other->revision > view.set->revision && other->replicas > 0;
     }
+    std::int32_t ready = 0;
+    bool drains = false;
     for (const auto& pod : pods_.store().by_index(pods_by_controller_, view.set->uid)) {
-      if (pods.contains(pod->uid) || !pool::is_active(*pod)) continue;
+      if (!pool::is_active(*pod)) continue;
+      const bool is_ready = pod->ready == api::Tristate::kTrue;
+      if (is_ready) ++ready;
+      drains |=
+          !std::holds_alternative<pool::NotDraining>(pool::drain_state(pod->serving, pod->drain_marks()));
+      if (pods.contains(pod->uid)) continue;
       ++view.strangers;
-      if (pod->ready != api::Tristate::kTrue) ++view.unready_strangers;
+      if (!is_ready) ++view.unready_strangers;
     }
+    view.held = drains || has_lasted(view.set->uid, ready > view.set->replicas, now.mono);
     seen.replica_sets.push_back(view);
   }
+}
+
+// Whether a ReplicaSet has had too many ready pods for so long that its deletes must be held.
+bool OperatorCore::has_lasted(const std::string& replica_set, bool too_many, kube::TimePoint now) {
+  if (!too_many) {
+    surplus_since_.erase(replica_set);
+    return false;
+  }
+  return now - surplus_since_.try_emplace(replica_set, now).first->second >= kSurplusIsHeld;
 }
 
 void OperatorCore::see_gate(pool::Snapshot& seen) {

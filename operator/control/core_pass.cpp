@@ -201,7 +201,7 @@ pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePo
     };
   }
   see_autoscalers(record, seen);
-  see_drains(record, seen);
+  see_drains(record, seen, now);
   see_blindness(seen);
   seen.synced_replicas = record.synced_replicas;
   seen.replicas_unsettled = record.replicas_in_flight;

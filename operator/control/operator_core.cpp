@@ -195,6 +195,9 @@ void OperatorCore::sweep(api::Now now) {
   node_names_.sweep();
   controllers_.sweep();
   loads_.sweep(now.mono);
+  std::erase_if(surplus_since_, [this](const auto& item) {
+    return replica_sets_.store().by_index(sets_by_uid_, item.first).empty();
+  });
 }
 
 // A pod that was relabelled out of the pool takes its leave from the pool's memory when it goes; but that

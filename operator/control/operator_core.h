@@ -219,8 +219,9 @@ class OperatorCore {
   // --- core_drains.cpp: what draining needs to see, and to ask
   void index_replica_sets();
   void classify(api::Node& node) const;
-  void see_drains(PoolRecord& record, pool::Snapshot& snapshot);
-  void see_replica_sets(pool::Snapshot& snapshot) const;
+  void see_drains(PoolRecord& record, pool::Snapshot& snapshot, api::Now now);
+  void see_replica_sets(pool::Snapshot& snapshot, api::Now now);
+  bool has_lasted(const std::string& replica_set, bool too_many, kube::TimePoint now);
   void see_gate(pool::Snapshot& snapshot);
   void look_at_gate(pool::Snapshot& snapshot) const;
   void see_budgets(const PoolRecord& record, pool::Snapshot& snapshot) const;
@@ -294,6 +295,7 @@ class OperatorCore {
   std::size_t labels_in_flight_ = 0;
   std::map<std::string, std::string> labels_under_way_;  // pod UID -> serving label that is being written
   pool::LoadBook loads_;
+  std::map<std::string, kube::TimePoint> surplus_since_;  // by UID of the ReplicaSet
   std::size_t load_reads_in_flight_ = 0;
   std::set<kube::ObjectKey> label_waiters_;  // pools that found no place among those
   kube::EventRecorder events_;

@@ -292,9 +292,10 @@ std::optional<Finding> hold_problem(const Observation& seen) {
     case Gate::kUnseen:
       return is_unknown(
           "DrainGateUnseen",
-          "Whether deletes are held cannot be told, so scale-downs are not drained: let the operator "
-          "list and watch validatingadmissionpolicies and their bindings, or start it with "
-          "--drain-gate=on");
+          "Whether deletes are held may not be looked up, so a drain begins only after some seconds have "
+          "shown it: "
+          "let the operator list and watch validatingadmissionpolicies and their bindings, or start it with "
+          "--drain-gate=on (or off)");
     case Gate::kPresent:
       break;
   }

@@ -20,6 +20,9 @@ using std::chrono::seconds;
 // While a choice waits for the engines' answers.
 constexpr std::chrono::nanoseconds kSoundingWait = std::chrono::milliseconds(500);
 
+// While it is not known whether deletes are held.
+constexpr std::chrono::nanoseconds kSurplusWait = seconds{1};
+
 bool drains(const DrainState& state) {
   return !std::holds_alternative<NotDraining>(state);
 }
@@ -146,9 +149,15 @@ bool is_taken_first(const PodVerdict& member) {
 }
 
 void Drains::drain_surplus(const ReplicaSetView& set) {
-  if (seen_.snapshot->gate != Gate::kPresent || set.set->deleting) return;
+  const bool held =
+      seen_.snapshot->gate == Gate::kPresent || (seen_.snapshot->gate == Gate::kUnseen && set.held);
+  if (set.set->deleting) return;
   std::int32_t wanted = surplus(seen_, set);
   if (wanted == 0) return;
+  if (!held) {
+    if (seen_.snapshot->gate == Gate::kUnseen) look_again_in(kSurplusWait);
+    return;
+  }
   const DrainReason reason = set.superseded ? DrainReason::kRollout : DrainReason::kScaleDown;
   std::vector<std::size_t> draining;
   std::vector<std::size_t> others;

@@ -102,7 +102,8 @@ Plan World::decide(std::int64_t second) const {
   snapshot.budget_error = budget_error;
   snapshot.gate = gate;
   for (const api::ReplicaSet& set : replica_sets)
-    snapshot.replica_sets.push_back({.set = &set, .superseded = superseded.contains(set.uid)});
+    snapshot.replica_sets.push_back(
+        {.set = &set, .superseded = superseded.contains(set.uid), .held = surplus_lasts});
   snapshot.budget = budget ? &*budget : nullptr;
   snapshot.budget_sight = budget ? Sight::kPresent : budget_sight;
   snapshot.other_budgets = other_budgets;

@@ -43,6 +43,7 @@ struct World {
   Gate gate = Gate::kPresent;
   std::vector<api::ReplicaSet> replica_sets;
   std::set<std::string> superseded;  // UIDs of those with a newer one
+  bool surplus_lasts = false;
   std::optional<api::DisruptionBudget> budget;
   Sight budget_sight = Sight::kAbsent;  // when there is none
   std::vector<std::string> other_budgets;
