@@ -170,25 +170,26 @@ class Disruptions(Case):
             self.step(load.summary())
             self.assertEqual(load.errors(), [], load.summary())
             self.assertEqual(pods.breaks, 0, "the watch of the pods was cut: the times are wrong")
-            self.judge(released(), fates(pods, mark), load.answers(), began)
             self.assertEqual(len(released()), gone, "pods that were let go")
+            self.judge(what, fates(pods, mark), load.answers(), began)
         self.wait_idle()
         return released()
 
-    def judge(self, released: dict[str, Fate], everybody: dict[str, Fate], answers: list[Answer], began: float) -> None:
-        drained = {uid: fate.name for uid, fate in everybody.items() if fate.drained}
-        self.assertEqual(drained, {uid: fate.name for uid, fate in released.items()}, "drained, and let go")
+    def judge(self, what: str, everybody: dict[str, Fate], answers: list[Answer], began: float) -> None:
+        released = [fate for fate in everybody.values() if fate.released]
+        drained = [uid for uid, fate in everybody.items() if fate.drained]
+        self.assertEqual(drained, [uid for uid, fate in everybody.items() if fate.released], "drained, and let go")
         idle = []
-        for fate in released.values():
+        for fate in released:
             last = max((answer.ended for answer in answers if answer.pod == fate.name), default=None)
             after = f"{fate.released - last:.1f} s after its last answer" if last else "without an answer"
             idle += [fate.released - last] if last else []
             withdrawn = f"withdrawn after {fate.withdrawn - began:.1f} s, " if fate.withdrawn else ""
             self.note(f"{fate.name}: {withdrawn}let go after {fate.released - began:.1f} s, {after}")
         if idle:
-            self.figure("let go after its last answer, at most", max(idle), "s")
+            self.figure(f"{what}: each let go after its last answer, at most", max(idle), "s")
             self.assertLess(max(idle), SOON, "let go late after the last answer")
-        self.figure("all of it took", max(fate.released for fate in released.values()) - began, "s")
+        self.figure(f"{what}: all of it", max(fate.released for fate in released) - began, "s")
 
     def cut(self, url: str, what: str, act: Callable[[], object], gone: int) -> None:
         """The same where nothing is held: what there was before there was Poolwarden. Ends as soon as the pods are gone,
