@@ -1,6 +1,7 @@
 #include "support/cluster/test_cluster.h"
 
 #include "support/cluster/control_plane.h"
+#include "support/cluster/drain_gate.h"
 #include "support/cluster/runtime_router.h"
 
 #include <atomic>
@@ -83,7 +84,7 @@ struct TestCluster::Impl {
     SimRuntime hollow([this](const LaunchSpec&) { return options.hollow; });
     RuntimeRouter runtime(processes, hollow, options.hollow_images);
     Kubelet kubelet(runtime, options.timing);
-    ControlPlane controllers(options.gate);
+    ControlPlane controllers;
     while (!stopping) {
       const Timestamp now = std::chrono::system_clock::now();
       server->with_model([&](Model& model) {
@@ -138,6 +139,7 @@ tl::expected<std::unique_ptr<TestCluster>, std::string> TestCluster::start(TestC
         return self->send_log(request, write);
       });
   impl->server->with_model([self](Model& model) {
+    model.set_admission(drain_gate(model));
     create_nodes(model, self->options.nodes, self->options.zones, std::chrono::system_clock::now());
   });
   impl->loop_thread = std::thread([self] { self->loop(); });

@@ -1,5 +1,6 @@
 // A whole small cluster in this process: the stand-in API server on a socket, controllers, scheduler,
-// kubelets, and pods that are real processes on this machine.
+// kubelets, and pods that are real processes on this machine. The drain gate works once its objects are
+// loaded.
 //
 // For integration tests and the demo. One thread steps the controllers and the kubelets whenever something
 // changes; everything here may be called from any thread. Destruction kills the pods' processes and stops the
@@ -9,7 +10,6 @@
 #include "support/apiserver/server.h"
 #include "support/cluster/kubelet.h"
 #include "support/cluster/process_runtime.h"
-#include "support/cluster/replicaset_controller.h"
 #include "support/cluster/sim_runtime.h"
 
 #include <memory>
@@ -29,7 +29,6 @@ struct TestClusterOptions {
   SimBehaviour hollow;  // how hollow pods behave
   int nodes = 3;
   std::vector<std::string> zones = {"zone-a", "zone-b", "zone-c"};
-  DeleteGate gate;  // what the ReplicaSet controller's deletes are admitted by
   PodTiming timing;
 };
 

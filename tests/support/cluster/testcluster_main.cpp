@@ -28,14 +28,15 @@ constexpr const char* kAbout =
     "Kubernetes\n"
     "and keeps nothing: all is gone when it ends.\n\n"
     "There are no images. --image says which command an image's name stands for; the pod's variables can be\n"
-    "used in it: --image 'vllm/vllm-openai=build/bin/vllm-sim --host $(POD_IP)'.";
+    "used in it: --image 'vllm/vllm-openai=build/bin/vllm-sim --host $(POD_IP)'.\n\n"
+    "It evaluates no CEL, but does what Poolwarden's manifests/gate/drain_gate.yaml says while that is "
+    "applied.";
 
 struct Flags {
   TestClusterOptions cluster;
   std::string kubeconfig;
   std::vector<std::string> manifests;
   bool plain_http = false;
-  bool hold_serving = false;
 };
 
 std::vector<std::string> split(const std::string& text) {
@@ -82,10 +83,6 @@ void declare(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   app.add_option("--zones", cluster.zones, "Zones that the nodes are spread over")->delimiter(',');
   app.add_flag("--plain-http", flags.plain_http, "Serve the API without TLS");
-  app.add_flag(
-      "--hold-serving-pods", flags.hold_serving,
-      "Refuse the ReplicaSet controller's deletes of pods labelled poolwarden.io/serving=true|draining, as "
-      "Poolwarden's admission policy does on a real cluster");
   app.add_option_function<int>(
       "--crash-backoff",
       [&cluster](int seconds) { cluster.timing.first_backoff = std::chrono::seconds(seconds); },
@@ -121,7 +118,6 @@ int run(Flags& flags, const sigset_t& signals) {
     flags.cluster.server.directory = files.directory = name;
   }
   flags.cluster.server.tls = !flags.plain_http;
-  if (flags.hold_serving) flags.cluster.gate = held_by_serving_label;
   auto cluster = TestCluster::start(std::move(flags.cluster));
   if (!cluster) return fail(cluster.error());
   for (const std::string& path : flags.manifests) {
