@@ -9,7 +9,7 @@ import time
 from support import gateway
 from support.case import main
 from support.cluster import needs_own_cluster
-from support.drain import AT_ONCE, PODS, SECONDS, Disruptions, Generations, slow_model
+from support.drain import AT_ONCE, PODS, SECONDS, Disruptions, Generations, open_gate, slow_model
 from support.external_metrics import ExternalMetrics, autoscaler
 from support.kube import ROOT, SERVING, Kube, endpoints_of, name_of, wait_for
 from support.watch import Watch
@@ -32,8 +32,6 @@ class Drain(Disruptions):
                      lambda: self.kube.run("scale", "deployment/vllm", "--replicas=1"), gone=2)
         self.scale_back(3)
         self.call_off(url)
-        self.without_the_gate(url, "kubectl scale deployment/vllm --replicas=1",
-                              lambda: self.kube.run("scale", "deployment/vllm", "--replicas=1"), gone=2)
 
     def call_off(self, url: str) -> None:
         """Scaled down, and up again while it drains."""
@@ -58,6 +56,13 @@ class Drain(Disruptions):
                      if key.startswith("poolwarden.io/") or key.endswith("deletion-cost")]
             self.assertEqual([], marks, "left behind")
         wait_for(lambda: self.kube.events("DrainCancelled", "vllm"), "an Event DrainCancelled on the pool", 30)
+
+    @needs_own_cluster("opens the gate, for all pools")
+    def test_scale_without_the_gate(self) -> None:
+        url = self.deploy(3)
+        with open_gate():
+            self.cut(url, "without the gate: kubectl scale deployment/vllm --replicas=1",
+                     lambda: self.kube.run("scale", "deployment/vllm", "--replicas=1"), gone=2)
 
     @needs_own_cluster("registers an API of external metrics")
     def test_autoscaler(self) -> None:

@@ -30,6 +30,7 @@ def give_back() -> None:
     operator.leader()
 
 
+@needs_own_cluster("takes the operator away from all its pools, and the gate; runs a Prometheus in the pods' network")
 class DrainOperator(Disruptions):
     def deploy(self, replicas: int, **pool: object) -> str:
         gateway.deploy(self.kube, replicas, patches=(slow_model(),))
@@ -53,7 +54,6 @@ class DrainOperator(Disruptions):
         self.disrupt(url, "kubectl scale pwp/vllm --replicas=1", self.scale_and_kill, gone=2)
         self.assertEqual([], self.kube.list("pods", f"{PODS},{SERVING}!=true"), "who is left serves")
 
-    @needs_own_cluster("runs a Prometheus in the pods' network")
     def test_operator_gone_for_good(self) -> None:
         url = self.deploy(3)
         everybody = self.uids()

@@ -208,11 +208,6 @@ class Disruptions(Case):
             self.figure(f"{what}: cut", len(load.errors()), f"of {CLIENTS} long answers and the short ones")
         self.wait_idle()
 
-    def without_the_gate(self, url: str, what: str, act: Callable[[], object], gone: int) -> None:
-        """Its binding is deleted, and put back."""
-        with open_gate():
-            self.cut(url, f"without the gate: {what}", act, gone)
-
     def drain_a_node(self, url: str, gateway: str,
                      watched: Callable[[str, Callable[[], None], int], object] | None = None) -> None:
         """The one with the fewest replicas, as each of them drains when the one before it has been replaced. The clients'
