@@ -10,3 +10,5 @@ poolwarden_test(support_cluster_test
     ${CMAKE_CURRENT_LIST_DIR}/cluster/victims_test.cpp
   DEPENDS poolwarden_cluster
   LABELS unit)
+target_compile_definitions(support_cluster_test PRIVATE
+  POOLWARDEN_DRAIN_GATE="${PROJECT_SOURCE_DIR}/manifests/gate/drain_gate.yaml")

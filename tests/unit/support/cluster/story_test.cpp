@@ -2,9 +2,12 @@
 // model.
 #include "support/apiserver/json_util.h"
 #include "support/cluster/deployment_sets.h"
+#include "support/cluster/drain_gate.h"
 #include "support/cluster/pod_facts.h"
 #include "support/cluster/sim_cluster.h"
 
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -434,6 +437,32 @@ TEST_F(Story, TheGateHoldsServingPodsUntilTheyAreDrained) {
   expected.erase(drained);
   EXPECT_EQ(names(), expected);
   EXPECT_EQ(status("replicas"), 2);
+}
+
+TEST_F(Story, TheGateIsItsTwoObjects) {
+  make();
+  cluster_->model().set_admission(drain_gate(cluster_->model()));
+  apply(kDeployment);
+  std::ifstream manifest(POOLWARDEN_DRAIN_GATE);
+  apply({std::istreambuf_iterator<char>(manifest), {}});
+  cluster_->advance(10s);
+  for (const std::string& pod : names())
+    patch(kube::kPods, pod, {{"metadata", {{"labels", {{"poolwarden.io/serving", "draining"}}}}}});
+  scale(2);
+  cluster_->advance(60s);
+  EXPECT_EQ(names().size(), 3U) << "held from the ReplicaSet's controller";
+  erase(*names().begin());
+  cluster_->advance(10s);
+  EXPECT_EQ(names().size(), 2U) << "but not from a person";
+  scale(1);
+  cluster_->advance(10s);
+  EXPECT_EQ(names().size(), 2U);
+  kube::HttpRequest request;
+  request.method = kube::HttpMethod::kDelete;
+  request.target = kube::resource_path(kube::kValidatingAdmissionPolicyBindings, {}, "poolwarden-drain-gate");
+  ASSERT_EQ(cluster_->request(request).status, 200);
+  cluster_->advance(10s);
+  EXPECT_EQ(names().size(), 1U) << "the policy alone holds nothing";
 }
 
 TEST_F(Story, PodsOfADeletedDeploymentGo) {
