@@ -1,21 +1,18 @@
 #!/usr/bin/env python3
-"""The main job, on this machine: scale a pool, lose a pod under load, lose no request.
+"""The main job, on this machine: scale a pool, lose a pod under load, scale down under long answers, lose no request.
 
 Runs the operator and its gateway feed against a stand-in for the Kubernetes API server (real HTTP and TLS), with
 HAProxy as the gateway and stand-ins for vLLM as pods: real processes on addresses of their own (127.0.x.y).
-Prints what it does, the numbered request stream, and a summary; exits with 1 if a request failed.
+Prints what it does, the numbered request stream, and a summary. Scales down twice, without the drain gate and with it;
+exits with 1 if a request failed with it, or if it made no difference.
 
 DEMO_FAST=1 runs the same steps without the pauses. Everything it starts it stops, also on Ctrl-C.
 """
-import ctypes
 import http.client
 import json
 import os
-import re
 import shutil
 import signal
-import socket
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -23,117 +20,13 @@ import threading
 import time
 import urllib.request
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BIN = os.path.join(ROOT, "build", "bin")
-FAST = os.environ.get("DEMO_FAST") == "1"
+sys.dont_write_bytecode = True
+import demo_scale_down  # noqa: E402
+from demo_support import (BIN, FAST, INTERRUPTED, PODS, Processes, pause, say, start_cluster,  # noqa: E402
+                          start_gateway, start_operator, wait_for)
+
 PERIOD = 0.25 if FAST else 2.0
-INTERRUPTED = threading.Event()
-LONG_TOKENS = 60 if FAST else 400  # of 100 ms each
-POOLS = "/apis/poolwarden.io/v1alpha1/namespaces/default/inferencepools/vllm"
-DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments/vllm"
-PODS = "/api/v1/namespaces/default/pods"
-CONFIG_MAP = "/api/v1/namespaces/default/configmaps/vllm-endpoints"
-
-
-def say(text=""):
-    print(text, flush=True)
-
-
-def die_with_parent():
-    """So that nothing outlives the demo, not even after kill -9."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
-class Processes:
-    """What was started, newest first to be stopped."""
-
-    def __init__(self, folder):
-        self.folder, self.running = folder, []
-
-    def start(self, name, *command, env=None):
-        log = open(os.path.join(self.folder, name + ".log"), "wb")
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})},
-                                   start_new_session=True, preexec_fn=die_with_parent)
-        self.running.append((name, process))
-        return log.name
-
-    def check(self):
-        for name, process in self.running:
-            if process.poll() is not None:
-                with open(os.path.join(self.folder, name + ".log"), errors="replace") as log:
-                    raise RuntimeError(f"{name} ended with code {process.returncode}:\n{log.read()[-2000:]}")
-
-    def stop(self):
-        for _, process in reversed(self.running):
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-class Cluster:
-    """kubectl where it is installed, else the same requests by hand; says which and what either way."""
-
-    def __init__(self, folder, kubeconfig):
-        self.kubeconfig, self.kubectl_path = kubeconfig, shutil.which("kubectl")
-        with open(os.path.join(folder, "cluster", "token")) as token:
-            self.token = token.read().strip()
-        self.server = re.search(r"server: *\"?(\S+?)\"?\s", open(kubeconfig).read()).group(1)
-        self.tls = ssl.create_default_context(cafile=os.path.join(folder, "cluster", "ca.crt"))
-
-    def get(self, path):
-        request = urllib.request.Request(self.server + path, headers={"Authorization": "Bearer " + self.token})
-        with urllib.request.urlopen(request, context=self.tls, timeout=10) as answer:
-            return json.load(answer)
-
-    def send(self, method, path, body=None):
-        say(f"  $ curl -X {method} {path}" + (f" -d '{json.dumps(body)}'" if body else ""))
-        request = urllib.request.Request(self.server + path, method=method, data=json.dumps(body or {}).encode(),
-                                         headers={"Authorization": "Bearer " + self.token,
-                                                  "Content-Type": "application/merge-patch+json"
-                                                  if method == "PATCH" else "application/json"})
-        urllib.request.urlopen(request, context=self.tls, timeout=10).read()
-
-    def kubectl(self, *words):
-        say("  $ kubectl " + " ".join(words))
-        output = subprocess.run([self.kubectl_path, "--kubeconfig", self.kubeconfig, *words], capture_output=True,
-                                text=True, timeout=60)
-        for line in (output.stdout + output.stderr).splitlines():
-            say("    " + line)
-        if output.returncode:
-            raise RuntimeError("kubectl failed")
-
-    def scale(self, kind, replicas):
-        if self.kubectl_path:
-            return self.kubectl("scale", f"{kind}/vllm", f"--replicas={replicas}")
-        self.send("PATCH", POOLS if kind == "pwp" else DEPLOYMENTS, {"spec": {"replicas": replicas}})
-
-    def delete_pod(self, name):
-        if self.kubectl_path:
-            return self.kubectl("delete", "pod", name, "--wait=false")
-        self.send("DELETE", f"{PODS}/{name}")
-
-    def show(self):
-        if self.kubectl_path:
-            self.kubectl("get", "pods", "-l", "app=vllm")
-            return self.kubectl("get", "pwp", "vllm")
-        for pod in self.pods():
-            say(f"    {pod['metadata']['name']}  {'Ready' if is_ready(pod) else 'not ready'}")
-
-    def pods(self):
-        return self.get(PODS + "?labelSelector=app%3Dvllm")["items"]
-
-    def endpoints(self):
-        document = json.loads(self.get(CONFIG_MAP)["data"]["endpoints.json"])
-        return sorted(e["pod"] for e in document["endpoints"] if e["state"] == "ready")
-
-
-def is_ready(pod):
-    conditions = pod.get("status", {}).get("conditions", [])
-    return "deletionTimestamp" not in pod["metadata"] and any(
-        c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+LONG_TOKENS = 60 if FAST else 200  # of 100 ms each
 
 
 class Stream:
@@ -185,19 +78,6 @@ class Stream:
             thread.join()
 
 
-def wait_for(what, test, processes, seconds=60):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        processes.check()
-        try:
-            if test():
-                return
-        except Exception:  # not there yet
-            pass
-        time.sleep(0.05)
-    raise RuntimeError(f"still waiting after {seconds} s: {what}")
-
-
 def withdrawal(log_path, pod):
     """The operator's own line about it: watch event decoded -> ConfigMap write acknowledged."""
     with open(log_path, errors="replace") as log:
@@ -211,62 +91,29 @@ def withdrawal(log_path, pod):
     return None
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def start_everything(folder, processes):
-    kubeconfig = os.path.join(folder, "kubeconfig")
-    os.mkdir(os.path.join(folder, "cluster"))
-    gateway, metrics, probes, gw_metrics, gw_probes = free_ports(5)
     say("Starting: a stand-in for the Kubernetes API server with controllers and a kubelet ...")
-    processes.start("testcluster", f"{BIN}/testcluster", "--directory", f"{folder}/cluster", "--kubeconfig",
-                    kubeconfig, "--nodes", "2", "--image", f"vllm-sim={BIN}/vllm-sim", "--crd",
-                    f"{ROOT}/crds/poolwarden.io_inferencepools.yaml", "--apply", f"{ROOT}/examples/demo/pool.yaml")
-    wait_for("the API server", lambda: os.path.exists(kubeconfig) and os.path.getsize(kubeconfig) > 0, processes)
-    cluster = Cluster(folder, kubeconfig)
-    wait_for("the pool", lambda: cluster.get(POOLS), processes)
+    cluster = start_cluster(folder, processes, "crds/poolwarden.io_inferencepools.yaml",
+                            "examples/demo/pool.yaml", "examples/demo/chat.yaml")
     say("          poolwarden operator ...")
-    operator_log = processes.start(
-        "operator", f"{BIN}/poolwarden", "operator", "--kubeconfig", kubeconfig, "--log-format=json",
-        f"--metrics-bind-address=127.0.0.1:{metrics}", f"--health-probe-bind-address=127.0.0.1:{probes}")
-    say("          HAProxy as the gateway, and poolwarden gateway-sync beside it ...")
-    haproxy_env = {"GATEWAY_BIND": f"127.0.0.1:{gateway}", "GATEWAY_SOCKET": f"{folder}/haproxy.sock"}
-    processes.start("haproxy", shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin") or "haproxy",
-                    "-db", "-f", f"{ROOT}/examples/gateway/haproxy.cfg", env=haproxy_env)
-    processes.start("gateway-sync", f"{BIN}/poolwarden", "gateway-sync", "--pool", "vllm", "--namespace", "default",
-                    "--kubeconfig", kubeconfig, "--haproxy-socket", f"{folder}/haproxy.sock",
-                    f"--metrics-bind-address=127.0.0.1:{gw_metrics}",
-                    f"--health-probe-bind-address=127.0.0.1:{gw_probes}")
-
-    def served():
-        urllib.request.urlopen(f"http://127.0.0.1:{gateway}/-/ready", timeout=2).read()
-        return urllib.request.urlopen(f"http://127.0.0.1:{gateway}/v1/models", timeout=2).status == 200
-    wait_for("the first endpoint behind the gateway", served, processes)
-    say(f"          client -> HAProxy 127.0.0.1:{gateway} -> pods 127.0.x.y:8000")
-    return cluster, gateway, operator_log
-
-
-def pause(seconds):
-    time.sleep(seconds / 5 if FAST else seconds)
+    operator_log = start_operator(cluster, processes)
+    say("          HAProxy as the gateway of each pool, and poolwarden gateway-sync beside it ...")
+    gateways = {pool: start_gateway(pool, cluster, processes) for pool in ("vllm", "chat")}
+    for pool, port in gateways.items():
+        say(f"          client -> HAProxy 127.0.0.1:{port} -> pods of {pool}, 127.0.x.y:8000")
+    return cluster, gateways, operator_log
 
 
 def steps(folder, processes):
-    cluster, gateway, operator_log = start_everything(folder, processes)
+    cluster, gateways, operator_log = start_everything(folder, processes)
     say("\n1. Scale the pool to three replicas.")
-    cluster.scale("pwp", 3)
-    wait_for("three endpoints", lambda: len(cluster.endpoints()) == 3, processes)
-    cluster.show()
+    cluster.scale("pwp", "vllm", 3)
+    wait_for("three endpoints", lambda: len(cluster.endpoints("vllm")) == 3, processes)
+    cluster.show("vllm")
 
     say("\n2. A numbered request stream, and one long generation"
         f" ({LONG_TOKENS * 0.1:.0f} s) on every replica beside it.")
-    stream = Stream(gateway)
+    stream = Stream(gateways["vllm"])
     for _ in range(3):
         stream.request("A long story:", LONG_TOKENS, label="Long request")
     stream.pump.start()
@@ -274,32 +121,28 @@ def steps(folder, processes):
 
     say("\n3. Who serves, by the pods' access logs:")
     show_who_serves(cluster)
-    victim = cluster.endpoints()[0]
+    victim = cluster.endpoints("vllm")[0]
     say(f"\n4. Delete one of the three under load: {victim}")
     cluster.delete_pod(victim)
     wait_for("the withdrawal", lambda: withdrawal(operator_log, victim), processes)
     entry = withdrawal(operator_log, victim)
     took = float(entry["latency_ms"])
     say(f"   -> withdrawn {took:.1f} ms after its watch event ({entry['reason']}); the list is now:"
-        f" {', '.join(cluster.endpoints())}")
+        f" {', '.join(cluster.endpoints('vllm'))}")
 
     say("\n5. The others carry on; its replacement joins once it is ready.")
-    wait_for("three endpoints again", lambda: len(cluster.endpoints()) == 3, processes)
-    say(f"   -> the list: {', '.join(cluster.endpoints())}")
+    wait_for("three endpoints again", lambda: len(cluster.endpoints("vllm")) == 3, processes)
+    say(f"   -> the list: {', '.join(cluster.endpoints('vllm'))}")
     pause(6)
     show_who_serves(cluster)
-
-    say("\n6. Scale back to one, on the Deployment this time. The pool follows.")
-    cluster.scale("deployment", 1)
-    wait_for("one endpoint", lambda: len(cluster.endpoints()) == 1, processes)
-    wait_for("the pool's count", lambda: cluster.get(POOLS)["spec"]["replicas"] == 1, processes)
-    say(f"   -> the list: {', '.join(cluster.endpoints())}")
-    pause(6)
-    if not FAST:
-        say("   (waiting for the long generations to end)")
     stream.finish()
-    say(f"\nrequests={stream.number} errors={stream.errors} withdrawn_in_ms={took:.1f}")
-    return 1 if stream.errors else 0
+
+    without_gate, with_gate = demo_scale_down.run(cluster, gateways["chat"], processes)
+    say(f"\nrequests={stream.number} errors={stream.errors} withdrawn_in_ms={took:.1f}"
+        f" scale_down without_gate_errors={without_gate} with_gate_errors={with_gate}")
+    if without_gate == 0:
+        say("demo: without the gate nothing was cut either, so this has shown nothing")
+    return 1 if stream.errors or with_gate or not without_gate else 0
 
 
 def show_who_serves(cluster):
@@ -310,7 +153,7 @@ def show_who_serves(cluster):
         lines = [line for line in output.splitlines() if "POST /v1" in line]
     else:
         lines = []
-        for pod in cluster.pods():
+        for pod in cluster.pods("vllm"):
             name = pod["metadata"]["name"]
             say(f"  $ curl {PODS}/{name}/log?tailLines=2 | grep 'POST /v1'")
             request = urllib.request.Request(f"{cluster.server}{PODS}/{name}/log?tailLines=2",

@@ -1,0 +1,154 @@
+"""The demo's second half: a Deployment is scaled from three to one under long answers, without the gate and with it.
+
+Counts the streamed answers that ended before their last token, each way. The servers are chat.yaml's, which cut what
+they generate when they are told to stop, as vLLM does by default.
+"""
+import http.client
+import json
+import subprocess
+import threading
+import time
+
+from demo_support import BIN, FAST, INTERRUPTED, die_with_parent, pause, say, wait_for
+
+CLIENTS = 8
+TOKENS = 40 if FAST else 80  # of 100 ms each, at most
+ATTEMPTS = 3
+POOL = "chat"
+
+
+class Generation:
+    """One client that reads one long streamed answer."""
+
+    def __init__(self, number, port):
+        self.number, self.port, self.wanted = number, port, TOKENS * (7 + number % 4) // 10
+        self.pod, self.tokens, self.cut = "", 0, False
+        self.began = threading.Event()  # its first token, or its end, has come
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        started, problem = time.monotonic(), ""
+        try:
+            self.read()
+        except Exception as error:  # whatever a client could see counts
+            problem = str(error) or type(error).__name__
+        self.cut = self.tokens < self.wanted
+        self.began.set()
+        self.over.set()
+        if not INTERRUPTED.is_set():
+            end = f"CUT after {self.tokens} of {self.wanted} tokens ({problem})" if self.cut else "all of it"
+            say(f"Client {self.number}: {end}   <- {self.pod}, {time.monotonic() - started:.1f} s")
+
+    def read(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("POST", "/v1/completions", headers={"Content-Type": "application/json"}, body=json.dumps(
+            {"model": "facebook/opt-125m", "prompt": "A long story:", "max_tokens": self.wanted, "stream": True}))
+        answer = connection.getresponse()
+        self.pod = answer.getheader("x-inference-pod", "")
+        if answer.status != 200:
+            raise RuntimeError(f"HTTP {answer.status}")
+        for line in answer:
+            if line.strip() == b"data: [DONE]":
+                return
+            if line.startswith(b"data: "):
+                self.tokens += 1
+                self.began.set()
+        raise RuntimeError("the stream ended")
+
+
+class Watch:
+    """`poolwarden watch`, its lines among ours."""
+
+    def __init__(self, cluster):
+        say(f"  $ poolwarden watch {POOL} &")
+        self.process = subprocess.Popen([f"{BIN}/poolwarden", "watch", POOL, "--namespace", "default", "--kubeconfig",
+                                         cluster.kubeconfig], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        text=True, start_new_session=True, preexec_fn=die_with_parent)
+        self.watching = threading.Event()
+        self.thread = threading.Thread(target=self.tell, daemon=True)
+        self.thread.start()
+        self.watching.wait(10)
+
+    def tell(self):
+        for line in self.process.stdout:
+            say("    " + line.rstrip())
+            self.watching.set()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+        self.thread.join(5)
+
+
+def gate_reason(cluster):
+    """What the operator says of the gate, in the pool's condition (docs/contract.md)."""
+    conditions = cluster.pool(POOL)["status"]["conditions"]
+    return next(c["reason"] for c in conditions if c["type"] == "DisruptionSafe")
+
+
+def wait_for_pods(count, cluster, processes):
+    """Until there are that many, all of them ready, and the pool's status says so."""
+    def settled():
+        told = [each["state"] for each in cluster.pool(POOL)["status"]["endpoints"]]
+        return len(cluster.pods(POOL)) == len(cluster.endpoints(POOL)) == count and told == ["ready"] * count
+    wait_for(f"{count} replicas of {POOL}", settled, processes)
+
+
+def three_replicas(cluster, processes):
+    if cluster.pool(POOL)["spec"].get("replicas", 3) != 3:
+        cluster.scale("deployment", POOL, 3)
+    wait_for_pods(3, cluster, processes)
+    pause(1)  # for the gateway to have them, too
+
+
+def scale_down(cluster, port, processes):
+    """Three to one while every client is in the middle of its answer; how many were cut."""
+    clients = [Generation(number, port) for number in range(1, CLIENTS + 1)]
+    for client in clients:
+        client.began.wait(30)
+    pause(2)
+    at_work = [client.pod for client in clients if not client.over.is_set()]
+    say("   in flight: " + ", ".join(f"{at_work.count(pod)} at {pod}" for pod in sorted(set(at_work))))
+    cluster.scale("deployment", POOL, 1)
+    for client in clients:
+        client.thread.join()
+    wait_for_pods(1, cluster, processes)
+    return sum(client.cut for client in clients)
+
+
+def without_gate(cluster, port, processes):
+    say(f"\n6. Scale down under long answers (up to {TOKENS / 10:.0f} s, streamed), first as Kubernetes does it: without the"
+        " gate.\n   The model servers stop at once when told to, as vLLM does by default.")
+    wait_for("the operator to miss the gate", lambda: gate_reason(cluster) == "DrainGateMissing", processes)
+    cluster.poolwarden("status", POOL)
+    cut = 0
+    for _ in range(ATTEMPTS):
+        three_replicas(cluster, processes)
+        cut = scale_down(cluster, port, processes)
+        say(f"   -> {cut} of {CLIENTS} answers were cut")
+        if cut:
+            break
+    return cut
+
+
+def with_gate(cluster, port, processes):
+    say("\n7. The same with the gate: Kubernetes holds the deletes; Poolwarden picks the least busy, sends them nothing"
+        "\n   new, waits until they are idle, and lets go of them.")
+    cluster.apply_gate()
+    wait_for("the operator to see the gate", lambda: gate_reason(cluster) == "Held", processes)
+    three_replicas(cluster, processes)
+    watch = Watch(cluster)
+    try:
+        cut = scale_down(cluster, port, processes)
+    finally:
+        watch.stop()
+    say(f"   -> {cut} of {CLIENTS} answers were cut")
+    cluster.show(POOL)
+    return cut
+
+
+def run(cluster, port, processes):
+    """How many answers were cut without the gate, and with it."""
+    return without_gate(cluster, port, processes), with_gate(cluster, port, processes)

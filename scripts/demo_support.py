@@ -1,0 +1,215 @@
+"""What the demo stands on: processes that end with it, the cluster as kubectl sees it, and gateways.
+
+Everything that talks says what it does, as a command that the reader could type.
+"""
+import ctypes
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BIN = os.path.join(ROOT, "build", "bin")
+FAST = os.environ.get("DEMO_FAST") == "1"
+INTERRUPTED = threading.Event()
+POOLS = "/apis/poolwarden.io/v1alpha1/namespaces/default/inferencepools"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+PODS = "/api/v1/namespaces/default/pods"
+CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+
+
+def say(text=""):
+    sys.stdout.write(text + "\n")  # in one piece, as several threads speak
+    sys.stdout.flush()
+
+
+def die_with_parent():
+    """So that nothing outlives the demo, not even after kill -9."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+class Processes:
+    """What was started, newest first to be stopped."""
+
+    def __init__(self, folder):
+        self.folder, self.running = folder, []
+
+    def start(self, name, *command, env=None):
+        log = open(os.path.join(self.folder, name + ".log"), "wb")
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})},
+                                   start_new_session=True, preexec_fn=die_with_parent)
+        self.running.append((name, process))
+        return log.name
+
+    def check(self):
+        for name, process in self.running:
+            if process.poll() is not None:
+                with open(os.path.join(self.folder, name + ".log"), errors="replace") as log:
+                    raise RuntimeError(f"{name} ended with code {process.returncode}:\n{log.read()[-2000:]}")
+
+    def stop(self):
+        for _, process in reversed(self.running):
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+class Cluster:
+    """kubectl where it is installed, else the same requests by hand; says which and what either way."""
+
+    def __init__(self, folder, kubeconfig):
+        self.kubeconfig, self.kubectl_path = kubeconfig, shutil.which("kubectl")
+        with open(os.path.join(folder, "cluster", "token")) as token:
+            self.token = token.read().strip()
+        self.server = re.search(r"server: *\"?(\S+?)\"?\s", open(kubeconfig).read()).group(1)
+        self.tls = ssl.create_default_context(cafile=os.path.join(folder, "cluster", "ca.crt"))
+
+    def get(self, path):
+        request = urllib.request.Request(self.server + path, headers={"Authorization": "Bearer " + self.token})
+        with urllib.request.urlopen(request, context=self.tls, timeout=10) as answer:
+            return json.load(answer)
+
+    def send(self, method, path, body=None):
+        say(f"  $ curl -X {method} {path}" + (f" -d '{json.dumps(body)}'" if body else ""))
+        self.write(method, path, json.dumps(body or {}),
+                   "application/merge-patch+json" if method == "PATCH" else "application/json")
+
+    def write(self, method, path, text, content_type):
+        request = urllib.request.Request(self.server + path, method=method, data=text.encode(),
+                                         headers={"Authorization": "Bearer " + self.token,
+                                                  "Content-Type": content_type})
+        urllib.request.urlopen(request, context=self.tls, timeout=10).read()
+
+    def kubectl(self, *words):
+        say("  $ kubectl " + " ".join(words))
+        output = subprocess.run([self.kubectl_path, "--kubeconfig", self.kubeconfig, *words], capture_output=True,
+                                text=True, timeout=60, cwd=ROOT)
+        for line in (output.stdout + output.stderr).splitlines():
+            say("    " + line)
+        if output.returncode:
+            raise RuntimeError("kubectl failed")
+
+    def scale(self, kind, name, replicas):
+        if self.kubectl_path:
+            return self.kubectl("scale", f"{kind}/{name}", f"--replicas={replicas}")
+        self.send("PATCH", f"{POOLS if kind == 'pwp' else DEPLOYMENTS}/{name}", {"spec": {"replicas": replicas}})
+
+    def delete_pod(self, name):
+        if self.kubectl_path:
+            return self.kubectl("delete", "pod", name, "--wait=false")
+        self.send("DELETE", f"{PODS}/{name}")
+
+    def apply_gate(self):
+        if self.kubectl_path:
+            return self.kubectl("apply", "-f", "manifests/gate/drain_gate.yaml")
+        with open(f"{ROOT}/manifests/gate/drain_gate.yaml") as manifest:
+            parts = manifest.read().split("\n---\n")
+        for kind, part in zip(("validatingadmissionpolicies", "validatingadmissionpolicybindings"), parts):
+            say(f"  $ curl -X POST {ADMISSION}/{kind} --data-binary @(from manifests/gate/drain_gate.yaml)")
+            self.write("POST", f"{ADMISSION}/{kind}", part, "application/yaml")
+
+    def poolwarden(self, *words):
+        """One of the product's commands for people, with what it says."""
+        say("  $ poolwarden " + " ".join(words))
+        output = subprocess.run([f"{BIN}/poolwarden", *words, "-n", "default", "--kubeconfig", self.kubeconfig],
+                                capture_output=True, text=True, timeout=60)
+        for line in (output.stdout + output.stderr).splitlines():
+            say(("    " + line).rstrip())
+
+    def show(self, name):
+        if self.kubectl_path:
+            self.kubectl("get", "pods", "-l", f"app={name}")
+            return self.kubectl("get", "pwp", name)
+        for pod in self.pods(name):
+            say(f"    {pod['metadata']['name']}  {'Ready' if is_ready(pod) else 'not ready'}")
+
+    def pods(self, name):
+        return self.get(f"{PODS}?labelSelector=app%3D{name}")["items"]
+
+    def pool(self, name):
+        return self.get(f"{POOLS}/{name}")
+
+    def endpoints(self, name):
+        document = json.loads(self.get(f"{CONFIG_MAPS}/{name}-endpoints")["data"]["endpoints.json"])
+        return sorted(e["pod"] for e in document["endpoints"] if e["state"] == "ready")
+
+
+def is_ready(pod):
+    conditions = pod.get("status", {}).get("conditions", [])
+    return "deletionTimestamp" not in pod["metadata"] and any(
+        c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def wait_for(what, test, processes, seconds=60):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        processes.check()
+        try:
+            if test():
+                return
+        except Exception:  # not there yet
+            pass
+        time.sleep(0.05)
+    raise RuntimeError(f"still waiting after {seconds} s: {what}")
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def start_cluster(folder, processes, *manifests):
+    kubeconfig = os.path.join(folder, "kubeconfig")
+    os.mkdir(os.path.join(folder, "cluster"))
+    processes.start("testcluster", f"{BIN}/testcluster", "--directory", f"{folder}/cluster", "--kubeconfig",
+                    kubeconfig, "--nodes", "2", "--image", f"vllm-sim={BIN}/vllm-sim",
+                    *[word for path in manifests for word in ("--apply", os.path.join(ROOT, path))])
+    wait_for("the API server", lambda: os.path.exists(kubeconfig) and os.path.getsize(kubeconfig) > 0, processes)
+    return Cluster(folder, kubeconfig)
+
+
+def start_operator(cluster, processes):
+    metrics, probes = free_ports(2)
+    return processes.start(
+        "operator", f"{BIN}/poolwarden", "operator", "--kubeconfig", cluster.kubeconfig, "--log-format=json",
+        f"--metrics-bind-address=127.0.0.1:{metrics}", f"--health-probe-bind-address=127.0.0.1:{probes}")
+
+
+def start_gateway(pool, cluster, processes):
+    """HAProxy and gateway-sync for one pool; returns the port for clients once a replica is behind it."""
+    port, metrics, probes = free_ports(3)
+    control = f"{processes.folder}/{pool}.sock"
+    processes.start(f"haproxy-{pool}",
+                    shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin") or "haproxy",
+                    "-db", "-f", f"{ROOT}/examples/gateway/haproxy.cfg",
+                    env={"GATEWAY_BIND": f"127.0.0.1:{port}", "GATEWAY_SOCKET": control})
+    processes.start(f"gateway-sync-{pool}", f"{BIN}/poolwarden", "gateway-sync", "--pool", pool, "--namespace",
+                    "default", "--kubeconfig", cluster.kubeconfig, "--haproxy-socket", control,
+                    f"--metrics-bind-address=127.0.0.1:{metrics}", f"--health-probe-bind-address=127.0.0.1:{probes}")
+
+    def served():
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=2).read()
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=2).status == 200
+    wait_for("the first endpoint behind the gateway", served, processes)
+    return port
+
+
+def pause(seconds):
+    time.sleep(seconds / 5 if FAST else seconds)
