@@ -29,6 +29,20 @@ const DrainMarks& Pod::drain_marks() const {
   return marks == nullptr ? kNone : *marks;
 }
 
+PodSax::Field PodSax::field_in_metadata(std::string_view name) {
+  if (name == "name") return Field::kName;
+  if (name == "namespace") return Field::kNamespace;
+  if (name == "uid") return Field::kUid;
+  if (name == "resourceVersion") return Field::kResourceVersion;
+  if (name == "labels") return Field::kLabels;
+  if (name == "annotations") return Field::kAnnotations;
+  if (name == "ownerReferences") return Field::kOwnerReferences;
+  if (name == "creationTimestamp") return Field::kCreation;
+  if (name == "deletionTimestamp") return Field::kDeletionTimestamp;
+  if (name == "deletionGracePeriodSeconds") return Field::kDeletionGrace;
+  return Field::kOther;
+}
+
 PodSax::Field PodSax::field_in(Place place, std::string_view name) {
   switch (place) {
     case Place::kRoot:
@@ -37,17 +51,7 @@ PodSax::Field PodSax::field_in(Place place, std::string_view name) {
       if (name == "status") return Field::kStatus;
       break;
     case Place::kMetadata:
-      if (name == "name") return Field::kName;
-      if (name == "namespace") return Field::kNamespace;
-      if (name == "uid") return Field::kUid;
-      if (name == "resourceVersion") return Field::kResourceVersion;
-      if (name == "labels") return Field::kLabels;
-      if (name == "annotations") return Field::kAnnotations;
-      if (name == "ownerReferences") return Field::kOwnerReferences;
-      if (name == "creationTimestamp") return Field::kCreation;
-      if (name == "deletionTimestamp") return Field::kDeletionTimestamp;
-      if (name == "deletionGracePeriodSeconds") return Field::kDeletionGrace;
-      break;
+      return field_in_metadata(name);
     case Place::kLabels:
       return Field::kLabel;
     case Place::kAnnotations:

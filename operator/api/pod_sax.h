@@ -97,6 +97,7 @@ class PodSax {
   };
 
   static Field field_in(Place place, std::string_view name);
+  static Field field_in_metadata(std::string_view name);
   static Place object_below(Place place, Field field);
   static Place array_below(Place place, Field field);
   void enter(Place place);

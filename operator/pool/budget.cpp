@@ -11,6 +11,11 @@ namespace {
 
 constexpr std::string_view kAlwaysAllow = "AlwaysAllow";
 
+// Where nodes may not be read, nobody sees that one is cordoned: what is held would be held for ever.
+bool holds_evictions(const Observation& seen) {
+  return seen.pool().disruption.hold_evictions && seen.snapshot->node != nullptr;
+}
+
 // A pod whose label changes leaves the budget by that. Without holdEvictions it stays, and selects nobody:
 // making and unmaking it would need the right to delete budgets.
 api::LabelSelector wanted_selector(const Observation& seen) {
@@ -19,7 +24,7 @@ api::LabelSelector wanted_selector(const Observation& seen) {
   for (const auto& [key, value] : seen.selector->match_labels)
     out.match_expressions.push_back({.key = key, .op = "In", .values = {value}});
   std::vector<std::string> held;
-  if (seen.pool().disruption.hold_evictions) {
+  if (holds_evictions(seen)) {
     held = {std::string{api::serving::kDraining}, std::string{api::serving::kTrue}};
   } else {
     held = {"nobody"};
@@ -49,7 +54,7 @@ void keep_budget(const Observation& seen, Plan& plan) {
   if (seen.hold != Hold::kNone || seen.snapshot->budget_sight == Sight::kBlind) return;
   const api::DisruptionBudget* budget = seen.snapshot->budget;
   if (budget == nullptr) {
-    if (!seen.pool().disruption.hold_evictions) return;
+    if (!holds_evictions(seen)) return;
     plan.budget = api::BudgetWrite{.create = true,
                                    .name = budget_name(seen.pool()),
                                    .resource_version = {},

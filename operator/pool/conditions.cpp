@@ -299,7 +299,16 @@ std::optional<Finding> hold_problem(const Observation& seen) {
     case Gate::kPresent:
       break;
   }
+  if (!snapshot.sees_replica_sets)
+    return is_false("SurplusUnseen",
+                    "ReplicaSets cannot be read, so the gate holds what they want to delete and nothing lets "
+                    "it go: grant the operator list and watch on replicasets.apps");
   if (!seen.pool().disruption.hold_evictions) return std::nullopt;
+  if (!snapshot.node)
+    return is_false("EvictionsNotHeld",
+                    "Evictions are not held: nodes cannot be read, so nobody would see that one is being "
+                    "emptied, and its pods would be held for ever. Grant the operator list and watch on "
+                    "nodes, or set spec.disruption.holdEvictions to false");
   if (snapshot.budget_sight == Sight::kBlind)
     return is_false("EvictionsNotHeld",
                     "Evictions are not held: grant the operator list, watch, create and patch on "

@@ -188,6 +188,12 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
     --wanted;
   }
   const std::string prefix = fmt::format("ReplicaSet {} wants {} pods", set.set->name, set.set->replicas);
+  // Another pool that has pods of this ReplicaSet sees the same surplus. What drains already stays, so that
+  // two that begin at once do not both give way; but nobody begins for what the other drains.
+  wanted -= set.draining_strangers;
+  for (const PodVerdict& member : seen_.members) {
+    if (belongs_to(member, set) && !is_led_here(*member.pod) && drains(member.before)) --wanted;
+  }
   take_cheapest(others, wanted, prefix, [reason](const api::Pod&) { return reason; });
 }
 
@@ -216,8 +222,9 @@ void Drains::empty_nodes() {
       seen_.target == TargetState::kFound ? seen_.snapshot->target->replicas : seen_.active();
   const std::int32_t asked = seen_.pool().replicas.value_or(target);
   // The only one there is goes after its replacement whatever the pool says: nobody would serve meanwhile.
-  const bool replace_first =
-      seen_.target == TargetState::kFound && (seen_.pool().disruption.replace_first || asked == 1);
+  // Not where an autoscaler sets the target's replicas: it would take the one more away again, over and over.
+  const bool may_surge = seen_.target == TargetState::kFound && seen_.snapshot->target_autoscalers.empty();
+  const bool replace_first = may_surge && (seen_.pool().disruption.replace_first || asked == 1);
   // One more until one has drained; then none more, so that its ReplicaSet takes that one; and so on.
   if (replace_first && !released && (draining || !leaving.empty())) plan_.surge = 1;
   if (leaving.empty()) return;
@@ -232,10 +239,10 @@ void Drains::empty_nodes() {
 void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
   const Snapshot& snapshot = *seen_.snapshot;
   const api::Pod& pod = *member.pod;
-  const bool listed = snapshot.listed->contains(pod.uid);
-  if (!is_led_here(pod)) {
-    member.drain = member.before;  // another pool's decision, which this one follows
-  } else if (!is_written(pod)) {
+  const bool listed = snapshot.listed->contains(pod.uid) || snapshot.listed_by_others.contains(pod.uid);
+  // Another pool's decision, which this one follows; or one of ours that is still to be written.
+  const bool decided = !is_led_here(pod) || !is_written(pod);
+  if (decided) {
     member.drain = member.before;
   } else {
     const PodLoad* load = snapshot.loads->find(pod.uid);
@@ -247,6 +254,13 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
                                                 .now = now_.wall});
     member.drain = step.next;
     member.step = step.result;
+  }
+  // Wanted again, but whoever may delete it still may until its label says so: it is sent nothing before.
+  const bool released = is_active(pod) && member.fit &&
+                        std::holds_alternative<Drained>(drain_state(pod.serving, pod.drain_marks()));
+  if (!drains(member.drain) && released) {
+    member.reason = Withdrawal::kDraining;
+    member.detail = "it was released, and its label does not say yet that it is wanted again";
   }
   if (!drains(member.drain)) return;
   member.reason = Withdrawal::kDraining;

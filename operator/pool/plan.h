@@ -46,6 +46,7 @@ struct ReplicaSetView {
   // other.
   std::int32_t strangers = 0;
   std::int32_t unready_strangers = 0;
+  std::int32_t draining_strangers = 0;
 };
 
 // The policy by which the API server holds deletes of serving pods.
@@ -83,6 +84,7 @@ struct Snapshot {
   Gate gate = Gate::kMissing;
   std::string gate_difference;               // kEdited: in which way
   std::vector<ReplicaSetView> replica_sets;  // sorted by UID
+  bool sees_replica_sets = true;             // or may not: then no surplus is ever seen
   Sight budget_sight = Sight::kAbsent;
   const api::DisruptionBudget* budget = nullptr;  // of the name the pool's budget has, whoever owns it
   std::vector<std::string> other_budgets;         // names of others that select a pod of the pool
@@ -91,6 +93,7 @@ struct Snapshot {
   const std::map<std::string, std::string>* labels_under_way = nothing<std::map<std::string, std::string>>();
   // UIDs of the ready endpoints of the list as it was last acknowledged.
   const std::map<std::string, std::string>* listed = nothing<std::map<std::string, std::string>>();
+  std::set<std::string> listed_by_others;  // UIDs of pods here that another pool's list tells to use
   std::set<std::string>
       led_by_others;  // UIDs of pods whose drains another pool decides, which selects them too
   std::vector<std::string> overlapping_pools;  // names of pools of the namespace that share a pod with it

@@ -141,7 +141,7 @@ std::optional<DrainNote> note_of(const Observation& seen, const PodVerdict& memb
 
 // A label only this pool has a say in, on a pod that will still be there to show it.
 bool is_ours_to_remove(const api::Pod& pod, const Snapshot& snapshot) {
-  return pod.serving && !pod.deletion_timestamp && !snapshot.pods_of_others.contains(pod.uid);
+  return is_marked(pod) && !pod.deletion_timestamp && !snapshot.pods_of_others.contains(pod.uid);
 }
 
 void take_labels_off(const Observation& seen, const std::vector<const api::Pod*>& pods, Plan& plan) {
@@ -177,6 +177,11 @@ void label_member(const Observation& seen, const PodVerdict& member, Plan& plan,
 }
 
 }  // namespace
+
+bool is_marked(const api::Pod& pod) {
+  const api::DrainMarks& marks = pod.drain_marks();
+  return pod.serving || marks.started || marks.reason || marks.saved_cost;
+}
 
 api::PodLabelWrite take_off(const api::Pod& pod) {
   const api::DrainMarks& marks = pod.drain_marks();

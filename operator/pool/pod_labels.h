@@ -15,7 +15,9 @@ namespace poolwarden::pool {
 // Fills in the plan's pod_labels and drain_notes.
 void label_pods(const Observation& seen, Plan& plan, api::Now now);
 
-// Takes everything of ours off a pod, and puts back the deletion cost it had.
+// Whether a pod has anything of ours.
+bool is_marked(const api::Pod& pod);
+// Takes all of it off, and puts back the deletion cost it had.
 api::PodLabelWrite take_off(const api::Pod& pod);
 
 }  // namespace poolwarden::pool
