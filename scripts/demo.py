@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""The main job, on this machine: scale a pool, lose a pod under load, scale down under long answers, lose no request.
+"""The main job, on this machine: scale a pool, lose a pod under load, scale down, and lose no request.
 
-Runs the operator and its gateway feed against a stand-in for the Kubernetes API server (real HTTP and TLS), with
-HAProxy as the gateway and stand-ins for vLLM as pods: real processes on addresses of their own (127.0.x.y).
-Prints what it does, the numbered request stream, and a summary. Scales down twice, without the drain gate and with it;
-exits with 1 if a request failed with it, or if it made no difference.
+Runs the operator and its gateway feed against a stand-in for the Kubernetes API server (real HTTP and TLS),
+with HAProxy as the gateway and stand-ins for vLLM as pods: real processes on addresses of their own
+(127.0.x.y). Prints what it does, the numbered request stream, and a summary. Scales down under long answers
+twice, without the drain gate and with it; exits with 1 if a request failed with it, or if it made no
+difference.
 
 DEMO_FAST=1 runs the same steps without the pauses. Everything it starts it stops, also on Ctrl-C.
 """
-import http.client
 import json
 import os
 import shutil
@@ -22,8 +22,8 @@ import urllib.request
 
 sys.dont_write_bytecode = True
 import demo_scale_down  # noqa: E402
-from demo_support import (BIN, FAST, INTERRUPTED, PODS, Processes, pause, say, start_cluster,  # noqa: E402
-                          start_gateway, start_operator, wait_for)
+from demo_support import (BIN, FAST, INTERRUPTED, PODS, Processes, complete, pause, say,  # noqa: E402
+                          start_cluster, start_gateway, start_operator, wait_for)
 
 PERIOD = 0.25 if FAST else 2.0
 LONG_TOKENS = 60 if FAST else 200  # of 100 ms each
@@ -54,11 +54,8 @@ class Stream:
     def complete(self, label, number, prompt, tokens):
         started, pod = time.monotonic(), ""
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=150)
-            connection.request("POST", "/v1/completions", headers={"Content-Type": "application/json"}, body=json.dumps(
-                {"model": "facebook/opt-125m", "prompt": prompt, "max_tokens": tokens}))
-            answer = connection.getresponse()
-            pod, body = answer.getheader("x-inference-pod", ""), answer.read()
+            answer, pod = complete(self.port, prompt=prompt, max_tokens=tokens)
+            body = answer.read()
             if answer.status != 200:
                 raise RuntimeError(f"HTTP {answer.status}")
             text = json.loads(body)["choices"][0]["text"].strip()
@@ -148,8 +145,9 @@ def steps(folder, processes):
 def show_who_serves(cluster):
     if cluster.kubectl_path:
         say("  $ kubectl logs --prefix -l app=vllm --tail=2 | grep 'POST /v1'")
-        output = subprocess.run([cluster.kubectl_path, "--kubeconfig", cluster.kubeconfig, "logs", "--prefix", "-l",
-                                 "app=vllm", "--tail=2"], capture_output=True, text=True, timeout=60).stdout
+        command = [cluster.kubectl_path, "--kubeconfig", cluster.kubeconfig, "logs", "--prefix", "-l",
+                   "app=vllm", "--tail=2"]
+        output = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
         lines = [line for line in output.splitlines() if "POST /v1" in line]
     else:
         lines = []

@@ -1,15 +1,14 @@
-"""The demo's second half: a Deployment is scaled from three to one under long answers, without the gate and with it.
+"""The demo's second half: a Deployment is scaled from three to one under long answers, twice.
 
-Counts the streamed answers that ended before their last token, each way. The servers are chat.yaml's, which cut what
-they generate when they are told to stop, as vLLM does by default.
+Counts the streamed answers that ended before their last token, without the drain gate and with it. The
+servers are those of examples/demo/chat.yaml, which cut what they generate when they are told to stop, as vLLM
+does by default.
 """
-import http.client
-import json
 import subprocess
 import threading
 import time
 
-from demo_support import BIN, FAST, INTERRUPTED, die_with_parent, pause, say, wait_for
+from demo_support import BIN, FAST, INTERRUPTED, complete, die_with_parent, pause, say, wait_for
 
 CLIENTS = 8
 TOKENS = 40 if FAST else 80  # of 100 ms each, at most
@@ -42,11 +41,7 @@ class Generation:
             say(f"Client {self.number}: {end}   <- {self.pod}, {time.monotonic() - started:.1f} s")
 
     def read(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request("POST", "/v1/completions", headers={"Content-Type": "application/json"}, body=json.dumps(
-            {"model": "facebook/opt-125m", "prompt": "A long story:", "max_tokens": self.wanted, "stream": True}))
-        answer = connection.getresponse()
-        self.pod = answer.getheader("x-inference-pod", "")
+        answer, self.pod = complete(self.port, prompt="A long story:", max_tokens=self.wanted, stream=True)
         if answer.status != 200:
             raise RuntimeError(f"HTTP {answer.status}")
         for line in answer:
@@ -63,9 +58,9 @@ class Watch:
 
     def __init__(self, cluster):
         say(f"  $ poolwarden watch {POOL} &")
-        self.process = subprocess.Popen([f"{BIN}/poolwarden", "watch", POOL, "--namespace", "default", "--kubeconfig",
-                                         cluster.kubeconfig], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                        text=True, start_new_session=True, preexec_fn=die_with_parent)
+        command = [f"{BIN}/poolwarden", "watch", POOL, "-n", "default", "--kubeconfig", cluster.kubeconfig]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                        start_new_session=True, preexec_fn=die_with_parent)
         self.watching = threading.Event()
         self.thread = threading.Thread(target=self.tell, daemon=True)
         self.thread.start()
@@ -119,8 +114,8 @@ def scale_down(cluster, port, processes):
 
 
 def without_gate(cluster, port, processes):
-    say(f"\n6. Scale down under long answers (up to {TOKENS / 10:.0f} s, streamed), first as Kubernetes does it: without the"
-        " gate.\n   The model servers stop at once when told to, as vLLM does by default.")
+    say(f"\n6. Scale down under long answers ({TOKENS / 10:.0f} s, streamed), first as Kubernetes does it:"
+        " without the gate.\n   The model servers stop at once when told to, as vLLM does by default.")
     wait_for("the operator to miss the gate", lambda: gate_reason(cluster) == "DrainGateMissing", processes)
     cluster.poolwarden("status", POOL)
     cut = 0
@@ -134,8 +129,8 @@ def without_gate(cluster, port, processes):
 
 
 def with_gate(cluster, port, processes):
-    say("\n7. The same with the gate: Kubernetes holds the deletes; Poolwarden picks the least busy, sends them nothing"
-        "\n   new, waits until they are idle, and lets go of them.")
+    say("\n7. The same with the gate: Kubernetes holds the deletes; Poolwarden picks the least busy,"
+        "\n   sends them nothing new, waits until they are idle, and lets go of them.")
     cluster.apply_gate()
     wait_for("the operator to see the gate", lambda: gate_reason(cluster) == "Held", processes)
     three_replicas(cluster, processes)

@@ -3,6 +3,7 @@
 Everything that talks says what it does, as a command that the reader could type.
 """
 import ctypes
+import http.client
 import json
 import os
 import re
@@ -77,7 +78,8 @@ class Cluster:
         self.tls = ssl.create_default_context(cafile=os.path.join(folder, "cluster", "ca.crt"))
 
     def get(self, path):
-        request = urllib.request.Request(self.server + path, headers={"Authorization": "Bearer " + self.token})
+        request = urllib.request.Request(self.server + path,
+                                         headers={"Authorization": "Bearer " + self.token})
         with urllib.request.urlopen(request, context=self.tls, timeout=10) as answer:
             return json.load(answer)
 
@@ -94,17 +96,25 @@ class Cluster:
 
     def kubectl(self, *words):
         say("  $ kubectl " + " ".join(words))
-        output = subprocess.run([self.kubectl_path, "--kubeconfig", self.kubeconfig, *words], capture_output=True,
-                                text=True, timeout=60, cwd=ROOT)
+        self.run(self.kubectl_path, "--kubeconfig", self.kubeconfig, *words)
+
+    def poolwarden(self, *words):
+        """One of the product's commands for people."""
+        say("  $ poolwarden " + " ".join(words))
+        self.run(f"{BIN}/poolwarden", *words, "-n", "default", "--kubeconfig", self.kubeconfig)
+
+    def run(self, *command):
+        output = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
         for line in (output.stdout + output.stderr).splitlines():
-            say("    " + line)
+            say(("    " + line).rstrip())
         if output.returncode:
-            raise RuntimeError("kubectl failed")
+            raise RuntimeError(f"{os.path.basename(command[0])} failed")
 
     def scale(self, kind, name, replicas):
         if self.kubectl_path:
             return self.kubectl("scale", f"{kind}/{name}", f"--replicas={replicas}")
-        self.send("PATCH", f"{POOLS if kind == 'pwp' else DEPLOYMENTS}/{name}", {"spec": {"replicas": replicas}})
+        path = POOLS if kind == "pwp" else DEPLOYMENTS
+        self.send("PATCH", f"{path}/{name}", {"spec": {"replicas": replicas}})
 
     def delete_pod(self, name):
         if self.kubectl_path:
@@ -119,14 +129,6 @@ class Cluster:
         for kind, part in zip(("validatingadmissionpolicies", "validatingadmissionpolicybindings"), parts):
             say(f"  $ curl -X POST {ADMISSION}/{kind} --data-binary @(from manifests/gate/drain_gate.yaml)")
             self.write("POST", f"{ADMISSION}/{kind}", part, "application/yaml")
-
-    def poolwarden(self, *words):
-        """One of the product's commands for people, with what it says."""
-        say("  $ poolwarden " + " ".join(words))
-        output = subprocess.run([f"{BIN}/poolwarden", *words, "-n", "default", "--kubeconfig", self.kubeconfig],
-                                capture_output=True, text=True, timeout=60)
-        for line in (output.stdout + output.stderr).splitlines():
-            say(("    " + line).rstrip())
 
     def show(self, name):
         if self.kubectl_path:
@@ -181,7 +183,7 @@ def start_cluster(folder, processes, *manifests):
     processes.start("testcluster", f"{BIN}/testcluster", "--directory", f"{folder}/cluster", "--kubeconfig",
                     kubeconfig, "--nodes", "2", "--image", f"vllm-sim={BIN}/vllm-sim",
                     *[word for path in manifests for word in ("--apply", os.path.join(ROOT, path))])
-    wait_for("the API server", lambda: os.path.exists(kubeconfig) and os.path.getsize(kubeconfig) > 0, processes)
+    wait_for("the API server", lambda: os.path.getsize(kubeconfig) > 0, processes)
     return Cluster(folder, kubeconfig)
 
 
@@ -200,15 +202,25 @@ def start_gateway(pool, cluster, processes):
                     shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin") or "haproxy",
                     "-db", "-f", f"{ROOT}/examples/gateway/haproxy.cfg",
                     env={"GATEWAY_BIND": f"127.0.0.1:{port}", "GATEWAY_SOCKET": control})
-    processes.start(f"gateway-sync-{pool}", f"{BIN}/poolwarden", "gateway-sync", "--pool", pool, "--namespace",
-                    "default", "--kubeconfig", cluster.kubeconfig, "--haproxy-socket", control,
-                    f"--metrics-bind-address=127.0.0.1:{metrics}", f"--health-probe-bind-address=127.0.0.1:{probes}")
+    processes.start(f"gateway-sync-{pool}", f"{BIN}/poolwarden", "gateway-sync", "--pool", pool, "-n", "default",
+                    "--kubeconfig", cluster.kubeconfig, "--haproxy-socket", control,
+                    f"--metrics-bind-address=127.0.0.1:{metrics}",
+                    f"--health-probe-bind-address=127.0.0.1:{probes}")
 
     def served():
         urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=2).read()
         return urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=2).status == 200
     wait_for("the first endpoint behind the gateway", served, processes)
     return port
+
+
+def complete(port, timeout=150, **body):
+    """Asks a gateway for a completion: the answer, whose body is the caller's to read, and the pod's name."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection.request("POST", "/v1/completions", headers={"Content-Type": "application/json"},
+                       body=json.dumps({"model": "facebook/opt-125m", **body}))
+    answer = connection.getresponse()
+    return answer, answer.getheader("x-inference-pod", "")
 
 
 def pause(seconds):
