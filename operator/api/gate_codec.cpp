@@ -32,8 +32,9 @@ bool is_nothing(const json& value) {
 bool covers_deletes(const json& constraints) {
   const json& rules = array_at(constraints, "resourceRules");
   return std::any_of(rules.begin(), rules.end(), [](const json& rule) {
-    return has(array_at(rule, "apiGroups"), "") && has(array_at(rule, "resources"), "pods") &&
-           has(array_at(rule, "operations"), "DELETE") && is_nothing(member(rule, "resourceNames"));
+    return has(array_at(rule, "apiGroups"), "") && has(array_at(rule, "apiVersions"), "v1") &&
+           has(array_at(rule, "resources"), "pods") && has(array_at(rule, "operations"), "DELETE") &&
+           string_at(rule, "scope") != "Cluster" && is_nothing(member(rule, "resourceNames"));
   });
 }
 
@@ -41,7 +42,7 @@ bool covers_held_pods(const json& constraints) {
   const json& selector = member(constraints, "objectSelector");
   if (!is_nothing(member(selector, "matchLabels"))) return false;
   const LabelSelector read = read_selector(selector);
-  if (read.match_expressions.empty()) return true;
+  // None selects every pod, released ones too, and those of no pool: nothing would ever go.
   if (read.match_expressions.size() != 1) return false;
   const SelectorRequirement& one = read.match_expressions.front();
   const std::set<std::string> values(one.values.begin(), one.values.end());
@@ -63,6 +64,8 @@ std::string policy_difference(const json& spec) {
     return fmt::format("the policy's objectSelector does not select {} In (true, draining)", kServingLabel);
   if (!is_only(array_at(spec, "matchConditions"), kByTheController))
     return "the policy's matchConditions are not about the ReplicaSet controller alone";
+  // With parameters it is evaluated only where the binding names some.
+  if (!is_nothing(member(spec, "paramKind"))) return "the policy has a paramKind";
   if (!is_only(array_at(spec, "validations"), "false")) return "the policy's validations do not refuse";
   return {};
 }

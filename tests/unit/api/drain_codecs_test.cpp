@@ -55,7 +55,8 @@ TEST(NodeCodec, ReadsCordonReadinessAndTaints) {
 
 json policy() {
   return json::parse(R"({"metadata":{"name":"poolwarden-drain-gate"},"spec":{
-    "matchConstraints":{"resourceRules":[{"apiGroups":[""],"resources":["pods"],"operations":["DELETE"]}],
+    "matchConstraints":{"resourceRules":[
+        {"apiGroups":[""],"apiVersions":["v1"],"resources":["pods"],"operations":["DELETE"]}],
       "namespaceSelector":{},
       "objectSelector":{"matchExpressions":[{"key":"poolwarden.io/serving","operator":"In","values":["true","draining"]}]}},
     "matchConditions":[{"name":"c",
@@ -80,6 +81,11 @@ TEST(GateCodec, SaysInWhatWayAnEditedGateDiffers) {
       {"all operations", "/spec/matchConstraints/resourceRules/0/operations", {"*"}, ""},
       {"updates only", "/spec/matchConstraints/resourceRules/0/operations", {"UPDATE"}, "resourceRules"},
       {"one pod only", "/spec/matchConstraints/resourceRules/0/resourceNames", {"a"}, "resourceRules"},
+      {"another version", "/spec/matchConstraints/resourceRules/0/apiVersions", {"v2"}, "resourceRules"},
+      {"things of no namespace", "/spec/matchConstraints/resourceRules/0/scope", "Cluster", "resourceRules"},
+      {"things of any scope", "/spec/matchConstraints/resourceRules/0/scope", "*", ""},
+      {"all pods there are", "/spec/matchConstraints/objectSelector", json::object(), "objectSelector"},
+      {"only with parameters", "/spec/paramKind", {{"kind", "ConfigMap"}}, "paramKind"},
       {"some namespaces",
        "/spec/matchConstraints/namespaceSelector",
        {{"matchLabels", {{"a", "b"}}}},
