@@ -23,7 +23,7 @@ import urllib.request
 sys.dont_write_bytecode = True
 import demo_scale_down  # noqa: E402
 from demo_support import (BIN, FAST, INTERRUPTED, PODS, Processes, complete, pause, say,  # noqa: E402
-                          start_cluster, start_gateway, start_operator, wait_for)
+                          start_cluster, start_gateway, start_operator, wait_for, wait_for_pods)
 
 PERIOD = 0.25 if FAST else 2.0
 LONG_TOKENS = 60 if FAST else 200  # of 100 ms each
@@ -105,7 +105,7 @@ def steps(folder, processes):
     cluster, gateways, operator_log = start_everything(folder, processes)
     say("\n1. Scale the pool to three replicas.")
     cluster.scale("pwp", "vllm", 3)
-    wait_for("three endpoints", lambda: len(cluster.endpoints("vllm")) == 3, processes)
+    wait_for_pods(3, "vllm", cluster, processes)
     cluster.show("vllm")
 
     say("\n2. A numbered request stream, and one long generation"

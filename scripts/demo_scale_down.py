@@ -8,7 +8,8 @@ import subprocess
 import threading
 import time
 
-from demo_support import BIN, FAST, INTERRUPTED, complete, die_with_parent, pause, say, wait_for
+from demo_support import (BIN, FAST, INTERRUPTED, complete, die_with_parent, pause, say, wait_for,
+                          wait_for_pods)
 
 CLIENTS = 8
 TOKENS = 40 if FAST else 80  # of 100 ms each, at most
@@ -83,18 +84,10 @@ def gate_reason(cluster):
     return next(c["reason"] for c in conditions if c["type"] == "DisruptionSafe")
 
 
-def wait_for_pods(count, cluster, processes):
-    """Until there are that many, all of them ready, and the pool's status says so."""
-    def settled():
-        told = [each["state"] for each in cluster.pool(POOL)["status"]["endpoints"]]
-        return len(cluster.pods(POOL)) == len(cluster.endpoints(POOL)) == count and told == ["ready"] * count
-    wait_for(f"{count} replicas of {POOL}", settled, processes)
-
-
 def three_replicas(cluster, processes):
     if cluster.pool(POOL)["spec"].get("replicas", 3) != 3:
         cluster.scale("deployment", POOL, 3)
-    wait_for_pods(3, cluster, processes)
+    wait_for_pods(3, POOL, cluster, processes)
     pause(1)  # for the gateway to have them, too
 
 
@@ -109,7 +102,7 @@ def scale_down(cluster, port, processes):
     cluster.scale("deployment", POOL, 1)
     for client in clients:
         client.thread.join()
-    wait_for_pods(1, cluster, processes)
+    wait_for_pods(1, POOL, cluster, processes)
     return sum(client.cut for client in clients)
 
 

@@ -202,8 +202,8 @@ def start_gateway(pool, cluster, processes):
                     shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin") or "haproxy",
                     "-db", "-f", f"{ROOT}/examples/gateway/haproxy.cfg",
                     env={"GATEWAY_BIND": f"127.0.0.1:{port}", "GATEWAY_SOCKET": control})
-    processes.start(f"gateway-sync-{pool}", f"{BIN}/poolwarden", "gateway-sync", "--pool", pool, "-n", "default",
-                    "--kubeconfig", cluster.kubeconfig, "--haproxy-socket", control,
+    processes.start(f"gateway-sync-{pool}", f"{BIN}/poolwarden", "gateway-sync", "--pool", pool, "-n",
+                    "default", "--kubeconfig", cluster.kubeconfig, "--haproxy-socket", control,
                     f"--metrics-bind-address=127.0.0.1:{metrics}",
                     f"--health-probe-bind-address=127.0.0.1:{probes}")
 
@@ -221,6 +221,14 @@ def complete(port, timeout=150, **body):
                        body=json.dumps({"model": "facebook/opt-125m", **body}))
     answer = connection.getresponse()
     return answer, answer.getheader("x-inference-pod", "")
+
+
+def wait_for_pods(count, pool, cluster, processes):
+    """Until there are that many, all of them ready, and the pool's status says so."""
+    def settled():
+        told = [each["state"] for each in cluster.pool(pool)["status"]["endpoints"]]
+        return len(cluster.pods(pool)) == len(cluster.endpoints(pool)) == count and told == ["ready"] * count
+    wait_for(f"{count} replicas of {pool}", settled, processes)
 
 
 def pause(seconds):
