@@ -92,6 +92,7 @@ void OperatorCore::see_drains(PoolRecord& record, pool::Snapshot& seen, api::Now
 }
 
 void OperatorCore::see_replica_sets(pool::Snapshot& seen, api::Now now) {
+  seen.sees_replica_sets = replica_sets_.synced();
   std::map<std::string_view, std::set<std::string_view>> pods_of;  // by the UID of their controller
   for (const api::Pod* pod : seen.pods) {
     if (!pod->controller->empty()) pods_of[*pod->controller].insert(pod->uid);
@@ -110,11 +111,13 @@ void OperatorCore::see_replica_sets(pool::Snapshot& seen, api::Now now) {
       if (!pool::is_active(*pod)) continue;
       const bool is_ready = pod->ready == api::Tristate::kTrue;
       if (is_ready) ++ready;
-      drains |=
+      const bool this_drains =
           !std::holds_alternative<pool::NotDraining>(pool::drain_state(pod->serving, pod->drain_marks()));
+      drains |= this_drains;
       if (pods.contains(pod->uid)) continue;
       ++view.strangers;
-      if (!is_ready) ++view.unready_strangers;
+      if (this_drains) ++view.draining_strangers;
+      if (!is_ready && !this_drains) ++view.unready_strangers;
     }
     view.held = drains || has_lasted(view.set->uid, ready > view.set->replicas, now.mono);
     seen.replica_sets.push_back(view);
@@ -168,13 +171,17 @@ void OperatorCore::see_budgets(const PoolRecord& record, pool::Snapshot& seen) c
   seen.budget_sight = seen.budget != nullptr ? pool::Sight::kPresent
                       : budgets_.synced()    ? pool::Sight::kAbsent
                                              : pool::Sight::kBlind;
+  // Pods of a pool share their labels: a namespace full of budgets must not cost a look at each pod for each.
+  std::set<const api::LabelMap*> label_sets;
+  for (const api::Pod* pod : seen.pods) label_sets.insert(pod->labels.get());
   budgets_.store().for_each_in(
       record.key.ns, [&](const std::shared_ptr<const api::DisruptionBudget>& budget) {
         if (budget->name == name || budget->deleting) return;
         // An empty one selects every pod. https://kubernetes.io/docs/tasks/run-application/configure-pdb/
-        const bool selects = std::any_of(seen.pods.begin(), seen.pods.end(), [&budget](const api::Pod* pod) {
-          return budget->selector.empty() || budget->selector.matches(*pod->labels);
-        });
+        const bool selects =
+            std::any_of(label_sets.begin(), label_sets.end(), [&budget](const api::LabelMap* labels) {
+              return budget->selector.empty() || budget->selector.matches(*labels);
+            });
         if (selects) seen.other_budgets.push_back(budget->name);
       });
 }

@@ -73,6 +73,13 @@ std::size_t content_of(const api::BudgetWrite& write) {
   return content.value();
 }
 
+// Whose replicas someone keeps setting is scaled by whoever does so last: told apart only while we want more
+// than the pool says, which an autoscaler unknown to us may take away at each of its turns.
+std::optional<std::size_t> content_of(const api::ScaleWrite& write) {
+  if (write.to <= write.agreed) return std::nullopt;
+  return static_cast<std::size_t>(write.to);
+}
+
 std::size_t content_of(const api::PodLabelWrite& write) {
   Content content;
   content << write.uid << write.serving.value_or(std::string());
@@ -101,7 +108,7 @@ void OperatorCore::index_pods() {
   pods_by_pool_ = pods_.add_index([this](const api::Pod& pod, std::vector<std::string>& keys) {
     const auto& pools = table_.matching(pod);
     for (const PoolRecord* record : pools) keys.push_back(record->key.to_string());
-    if (pools.empty() && pod.serving && !pod.deletion_timestamp) keys.emplace_back(kStrayIndex);
+    if (pools.empty() && pool::is_marked(pod) && !pod.deletion_timestamp) keys.emplace_back(kStrayIndex);
   });
 }
 
@@ -240,6 +247,7 @@ void OperatorCore::see_pods(PoolRecord& record, pool::Snapshot& seen) {
     for (const PoolRecord* other : table_.matching(*pod)) {
       if (other == &record) continue;
       seen.pods_of_others.insert(pod->uid);
+      if (other->published.contains(pod->uid)) seen.listed_by_others.insert(pod->uid);
       if (other->key < record.key) seen.led_by_others.insert(pod->uid);
       if (!record.deleting && selects(record, *pod)) overlapping.insert(other->key.name);
     }
@@ -315,10 +323,10 @@ void OperatorCore::publish(PoolRecord& record, const api::InferencePool& pool, p
 void OperatorCore::write_rest(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,
                               api::Now now, Effects& out) {
   if (plan.scale_target) {
-    record.replicas_in_flight |=
-        send(ScaleTargetWrite{*plan.scale_target, std::move(plan.scale_event)},
-             {Written::kTarget, {pool.ns, record.target}}, record,
-             publish::scale_target(pool, *plan.scale_target), Expect::kText, now, out);
+    record.replicas_in_flight |= send(ScaleTargetWrite{*plan.scale_target, std::move(plan.scale_event)},
+                                      {Written::kTarget, {pool.ns, record.target}}, record,
+                                      publish::scale_target(pool, *plan.scale_target), Expect::kText, now,
+                                      out, content_of(*plan.scale_target));
   }
   if (plan.service) {
     send(ServiceWrite{std::move(plan.service_event)}, {Written::kService, {pool.ns, record.service}}, record,
@@ -386,7 +394,8 @@ void OperatorCore::label_pods(const PoolRecord& record, const pool::Plan& plan, 
   }
 }
 
-// Our label on a pod that no pool selects: it was relabelled out, or its pool went while nobody was looking.
+// Our label or marks on a pod that no pool selects: it was relabelled out, or its pool went while nobody was
+// looking.
 void OperatorCore::unlabel_strays(api::Now now, Effects& out) {
   for (const PodPtr& pod : pods_.store().by_index(pods_by_pool_, kStrayIndex)) {
     // While some pool of the namespace does not know whom it selects, nobody is a stray.

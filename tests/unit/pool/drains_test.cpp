@@ -397,6 +397,28 @@ TEST_F(Fleet, ScalingTheTargetWhileAReplacementComesIsTakenOver) {
   EXPECT_EQ(world.pool.replicas, 5);
 }
 
+// It would take the one more away again at each of its turns, and no replacement would ever be ready.
+TEST_F(Fleet, NoReplacementIsAskedForWhereAnAutoscalerSetsTheTargetsReplicas) {
+  make({2});
+  world.target_autoscalers = {"hpa"};
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  EXPECT_EQ(world.target->replicas, 1);
+  EXPECT_EQ(world.pool.status.surge_replicas, 0);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+}
+
+TEST_F(Fleet, AReplacementIsGivenUpWhenAnAutoscalerComes) {
+  make({2});
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  ASSERT_EQ(world.target->replicas, 2);
+  world.target_autoscalers = {"hpa"};
+  settle(11);
+  EXPECT_EQ(world.target->replicas, 1);
+  EXPECT_EQ(world.pool.replicas, 1);
+}
+
 TEST_F(Fleet, UncordoningTakesItBack) {
   make({2, 1});
   world.nodes["node-1"].unschedulable = true;
@@ -466,6 +488,102 @@ TEST_F(Fleet, AnotherPoolsDrainIsFollowedAndNotTouched) {
   settle(10);
   EXPECT_THAT(served(), ElementsAre("old-b"));
   EXPECT_THAT(draining(), ElementsAre("old-a"));
+}
+
+// A gateway may read either list.
+TEST_F(Fleet, WhoIsOnTheListOfAnotherPoolIsNotReleased) {
+  make({0, 5});
+  want(1);
+  world.listed_by_others = {"old-a-uid"};
+  pass_seconds(10, 20);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  world.listed_by_others.clear();
+  pass_seconds(21, 23);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+}
+
+// Whoever deletes pods may have it while its label says so, whatever else is known by then.
+TEST_F(Fleet, AReleasedPodIsSentNothingBeforeItsLabelSaysThatItIsWantedAgain) {
+  make({0, 5});
+  want(1);
+  pass_seconds(10, 13);
+  ASSERT_THAT(drained(), ElementsAre("old-a"));
+  want(2);
+  const Plan plan = world.decide(14);
+  ASSERT_EQ(plan.pod_labels.size(), 1U);
+  EXPECT_EQ(plan.pod_labels[0].serving, "true");
+  EXPECT_FALSE(plan.publish);
+  world.labels_under_way["old-a-uid"] = "true";
+  EXPECT_FALSE(world.decide(14).publish) << "the write is on its way";
+  world.labels_under_way.clear();
+  world.apply(plan);
+  settle(15);
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-b"));
+}
+
+TEST_F(Fleet, OneThatOnlyDrainsIsBackAtOnce) {
+  make({1, 5});
+  want(1);
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("old-a"));
+  want(2);
+  EXPECT_TRUE(world.decide(11).publish);
+}
+
+// Pools that split the pods of one ReplicaSet, or share them, see the same surplus.
+TEST_F(Fleet, WhatAnotherPoolDrainsOfTheSameReplicaSetIsNotDrainedTwice) {
+  make({0, 5});
+  world.strangers = 1;
+  world.draining_strangers = 1;
+  want(2);
+  settle(10);
+  EXPECT_THAT(draining(), IsEmpty()) << "one of three is too many, and drains already";
+  want(1);
+  settle(11);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  want(2);
+  world.pod("old-a").resource_version = "7";
+  const Plan both = world.decide(12);
+  EXPECT_TRUE(both.pod_labels.empty()) << "two that began at once do not both give way";
+}
+
+TEST_F(Fleet, WhatALeaderDrainsIsNotDrainedTwice) {
+  make({3, 1, 2});
+  world.led_by_others = {"old-a-uid"};
+  world.pod("old-a").serving = "draining";
+  world.pod("old-a").marks =
+      std::make_shared<const api::DrainMarks>(api::DrainMarks{.started = "2023-11-14T22:13:20Z",
+                                                              .reason = "ScaleDown",
+                                                              .request = {},
+                                                              .saved_cost = {},
+                                                              .deletion_cost = {}});
+  want(2);
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+}
+
+TEST_F(Fleet, MarksGoAlsoWhereALabelIsGone) {
+  make({0, 5});
+  want(1);
+  pass_seconds(10, 13);
+  ASSERT_THAT(drained(), ElementsAre("old-a"));
+  world.pod("old-a").serving.reset();
+  world.pool.deleting = true;
+  settle(14);
+  EXPECT_EQ(world.pod("old-a").marks, nullptr);
+}
+
+// Nobody would see that a node is cordoned, and so nobody would ever let its pods go.
+TEST_F(Fleet, EvictionsAreNotHeldWhereNodesCannotBeRead) {
+  make({0, 5});
+  const auto held = [this] { return world.budget->selector.match_expressions.back().values; };
+  EXPECT_THAT(held(), ElementsAre("draining", "true"));
+  world.nodes_readable = false;
+  settle(10);
+  EXPECT_THAT(held(), ElementsAre("nobody"));
+  world.budget.reset();
+  settle(11);
+  EXPECT_FALSE(world.budget) << "none is made only to hold nobody";
 }
 
 TEST_F(Fleet, ScaledToZeroAllOfThemDrain) {

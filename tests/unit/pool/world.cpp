@@ -102,14 +102,19 @@ Plan World::decide(std::int64_t second) const {
   snapshot.budget_error = budget_error;
   snapshot.gate = gate;
   for (const api::ReplicaSet& set : replica_sets)
-    snapshot.replica_sets.push_back(
-        {.set = &set, .superseded = superseded.contains(set.uid), .held = surplus_lasts});
+    snapshot.replica_sets.push_back({.set = &set,
+                                     .superseded = superseded.contains(set.uid),
+                                     .held = surplus_lasts,
+                                     .strangers = strangers,
+                                     .draining_strangers = draining_strangers});
+  snapshot.sees_replica_sets = sees_replica_sets;
   snapshot.budget = budget ? &*budget : nullptr;
   snapshot.budget_sight = budget ? Sight::kPresent : budget_sight;
   snapshot.other_budgets = other_budgets;
   snapshot.loads = &loads;
   snapshot.labels_under_way = &labels_under_way;
   snapshot.led_by_others = led_by_others;
+  snapshot.listed_by_others = listed_by_others;
   std::map<std::string, std::string> listed;
   if (const auto set =
           config_map ? api::parse_endpoint_set(config_map->endpoints_json, nullptr) : std::nullopt) {

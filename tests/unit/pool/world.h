@@ -44,12 +44,14 @@ struct World {
   std::vector<api::ReplicaSet> replica_sets;
   std::set<std::string> superseded;  // UIDs of those with a newer one
   bool surplus_lasts = false;
+  std::int32_t strangers = 0, draining_strangers = 0;  // of each ReplicaSet
+  bool sees_replica_sets = true;
   std::optional<api::DisruptionBudget> budget;
   Sight budget_sight = Sight::kAbsent;  // when there is none
   std::vector<std::string> other_budgets;
   LoadBook loads;
   std::map<std::string, std::string> labels_under_way;
-  std::set<std::string> led_by_others;
+  std::set<std::string> led_by_others, listed_by_others;
   std::optional<std::int32_t> synced_replicas;
   bool replicas_unsettled = false;
   std::int64_t last_revision = 0;
