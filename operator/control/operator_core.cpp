@@ -113,6 +113,7 @@ std::optional<kube::TimePoint> OperatorCore::next_deadline() const {
   if (!can_decide_) return earliest;
   if (queue_.size() > 0) return kube::TimePoint::min();  // more passes than one step makes
   sooner(earliest, queue_.next_deadline());
+  sooner(earliest, strays_due_);
   if (!event_in_flight_) sooner(earliest, events_.next_deadline());
   return earliest;
 }

@@ -297,7 +297,8 @@ class OperatorCore {
   pool::LoadBook loads_;
   std::map<std::string, kube::TimePoint> surplus_since_;  // by UID of the ReplicaSet
   std::size_t load_reads_in_flight_ = 0;
-  std::set<kube::ObjectKey> label_waiters_;  // pools that found no place among those
+  std::set<kube::ObjectKey> label_waiters_;    // pools that found no place among those
+  std::optional<kube::TimePoint> strays_due_;  // when the label of a pod of no pool is to be taken off
   kube::EventRecorder events_;
   bool event_in_flight_ = false;
   std::optional<kube::LeaseElector> elector_;  // nothing: leader election is off
