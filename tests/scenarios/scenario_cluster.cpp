@@ -21,6 +21,12 @@ const std::map<std::string, Kind>& kinds() {
       {"deployments", {"/apis/apps/v1", kube::kDeployments}},
       {"horizontalpodautoscalers", {"/apis/autoscaling/v2", kube::kHorizontalPodAutoscalers}},
       {"leases", {"/apis/coordination.k8s.io/v1", kube::kLeases}},
+      {"replicasets", {"/apis/apps/v1", {"apps", "v1", "replicasets", "ReplicaSet"}}},
+      {"poddisruptionbudgets", {"/apis/policy/v1", kube::kPodDisruptionBudgets}},
+      {"validatingadmissionpolicies",
+       {"/apis/admissionregistration.k8s.io/v1", kube::kValidatingAdmissionPolicies}},
+      {"validatingadmissionpolicybindings",
+       {"/apis/admissionregistration.k8s.io/v1", kube::kValidatingAdmissionPolicyBindings}},
       {"inferencepools",
        {"/apis/poolwarden.io/v1alpha1", {"poolwarden.io", "v1alpha1", "inferencepools", "InferencePool"}}},
   };
@@ -69,6 +75,7 @@ void ScenarioCluster::remove(const std::string& resource, const std::string& nam
 }
 
 // pool NAME [app=X | selector by target] [target=X] [replicas=N] [ports=8000,8001] [service=X] [configmap=X]
+//      [timeout=SECONDS] [replace-first=true]
 void ScenarioCluster::create_pool(const std::string& name, const Options& options) {
   json spec = json::object();
   if (options.contains("app")) spec["selector"]["matchLabels"]["app"] = options.at("app");
@@ -86,6 +93,9 @@ void ScenarioCluster::create_pool(const std::string& name, const Options& option
   }
   if (options.contains("service")) spec["publish"]["service"]["name"] = options.at("service");
   if (options.contains("configmap")) spec["publish"]["configMap"]["name"] = options.at("configmap");
+  if (options.contains("timeout")) spec["drain"]["timeoutSeconds"] = std::stoi(options.at("timeout"));
+  if (options.contains("replace-first"))
+    spec["disruption"]["replaceFirst"] = options.at("replace-first") == "true";
   world_.request(HttpMethod::kPost, path("inferencepools"),
                  {{"apiVersion", "poolwarden.io/v1alpha1"},
                   {"kind", "InferencePool"},
@@ -99,6 +109,10 @@ void ScenarioCluster::create_deployment(const std::string& name, const Options& 
                     {"image", "sim"},
                     {"ports", {{{"containerPort", 8000}}}},
                     {"readinessProbe", {{"httpGet", {{"path", "/health"}, {"port", 8000}}}}}};
+  if (options.contains("probe")) {  // every so many seconds, and one that fails counts
+    container["readinessProbe"]["periodSeconds"] = std::stoi(options.at("probe"));
+    container["readinessProbe"]["failureThreshold"] = 1;
+  }
   world_.request(
       HttpMethod::kPost, path("deployments"),
       {{"apiVersion", "apps/v1"},
@@ -110,7 +124,35 @@ void ScenarioCluster::create_deployment(const std::string& name, const Options& 
          {"template", {{"metadata", {{"labels", labels}}}, {"spec", {{"containers", {container}}}}}}}}});
 }
 
-// pod NAME ready|notready|pending [app=vllm] [node=N] [gate=TYPE] [ip=..] [hostnetwork=true]
+// replicaset NAME REPLICAS deployment=X [app=X] [revision=N]
+void ScenarioCluster::create_replica_set(const std::string& name, int replicas, const Options& options) {
+  const std::string of = options.at("deployment");
+  const json deployment = get("deployments", of);
+  if (deployment.is_null()) throw std::runtime_error("no Deployment " + of);
+  const json labels = {{"app", option(options, "app", of)}, {"pod-template-hash", name}};
+  world_.request(
+      HttpMethod::kPost, path("replicasets"),
+      {{"apiVersion", "apps/v1"},
+       {"kind", "ReplicaSet"},
+       {"metadata",
+        {{"name", name},
+         {"labels", labels},
+         {"annotations", {{"deployment.kubernetes.io/revision", option(options, "revision", "1")}}},
+         {"ownerReferences",
+          {{{"apiVersion", "apps/v1"},
+            {"kind", "Deployment"},
+            {"name", of},
+            {"uid", deployment.at("metadata").at("uid")},
+            {"controller", true}}}}}},
+       {"spec",
+        {{"replicas", replicas},
+         {"selector", {{"matchLabels", labels}}},
+         {"template",
+          {{"metadata", {{"labels", labels}}},
+           {"spec", {{"containers", {{{"name", "server"}, {"image", "sim"}}}}}}}}}}});
+}
+
+// pod NAME ready|notready|pending [app=vllm] [node=N] [gate=TYPE] [ip=..] [hostnetwork=true] [rs=REPLICASET]
 void ScenarioCluster::create_pod(const std::string& name, const std::string& state, const Options& options) {
   json spec = {{"containers",
                 {{{"name", "server"},
@@ -123,11 +165,17 @@ void ScenarioCluster::create_pod(const std::string& name, const std::string& sta
   }
   if (options.contains("gate")) spec["readinessGates"] = {{{"conditionType", options.at("gate")}}};
   if (options.contains("hostnetwork")) spec["hostNetwork"] = true;
+  json metadata = {{"name", name}, {"labels", {{"app", option(options, "app", "vllm")}}}};
+  if (const std::string set = option(options, "rs", ""); !set.empty()) {
+    metadata["labels"]["pod-template-hash"] = set;
+    metadata["ownerReferences"] = {{{"apiVersion", "apps/v1"},
+                                    {"kind", "ReplicaSet"},
+                                    {"name", set},
+                                    {"uid", get("replicasets", set).at("metadata").at("uid")},
+                                    {"controller", true}}};
+  }
   world_.request(HttpMethod::kPost, path("pods"),
-                 {{"apiVersion", "v1"},
-                  {"kind", "Pod"},
-                  {"metadata", {{"name", name}, {"labels", {{"app", option(options, "app", "vllm")}}}}},
-                  {"spec", spec}});
+                 {{"apiVersion", "v1"}, {"kind", "Pod"}, {"metadata", metadata}, {"spec", spec}});
   if (state == "pending") return;
   set_ips(name, {option(options, "ip", "10.0.0." + std::to_string(++last_ip_))});
   patch_status(name, {{"phase", "Running"}});
@@ -178,6 +226,16 @@ void ScenarioCluster::terminate(const std::string& pod, int grace_seconds) {
 
 void ScenarioCluster::remove_pod(const std::string& pod) {
   terminate(pod, 0);
+}
+
+bool ScenarioCluster::evict(const std::string& pod) {
+  kube::HttpRequest request;
+  request.method = HttpMethod::kPost;
+  request.target = path("pods", pod) + "/eviction";
+  request.content_type = "application/json";
+  request.body =
+      json({{"apiVersion", "policy/v1"}, {"kind", "Eviction"}, {"metadata", {{"name", pod}}}}).dump();
+  return world_.model().handle(request, world_.time().now().wall, {"person", "kubectl"}).status < 300;
 }
 
 void ScenarioCluster::create_node(const std::string& name, const std::string& zone) {

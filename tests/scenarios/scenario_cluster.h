@@ -26,6 +26,8 @@ class ScenarioCluster {
 
   void create_pool(const std::string& name, const Options& options);
   void create_deployment(const std::string& name, const Options& options);
+  // The scenario plays the Deployment's controller; the ReplicaSet's own deletes and makes pods by itself.
+  void create_replica_set(const std::string& name, int replicas, const Options& options);
   void create_pod(const std::string& name, const std::string& state, const Options& options);
   void set_ready(const std::string& pod, bool ready);
   void set_phase(const std::string& pod, const std::string& phase, const std::string& reason);
@@ -34,6 +36,8 @@ class ScenarioCluster {
   void relabel(const std::string& pod, const std::string& key, const std::string& value);
   void terminate(const std::string& pod, int grace_seconds);
   void remove_pod(const std::string& pod);
+  // As kubectl drain does: true if the eviction was granted.
+  bool evict(const std::string& pod);
   void create_node(const std::string& name, const std::string& zone);
   // An HorizontalPodAutoscaler of a pool or of a target, which the scenario plays itself.
   void create_autoscaler(const std::string& name, const std::string& of, const std::string& scaled);

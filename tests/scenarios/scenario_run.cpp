@@ -61,13 +61,21 @@ apiserver::FaultRule fault_rule(const Words& words) {
   return rule;
 }
 
+sim::WorldOptions world_options() {
+  sim::WorldOptions options;
+  options.replica_sets = true;
+  return options;
+}
+
 }  // namespace
 
-ScenarioRun::ScenarioRun() : world_({}) {
+ScenarioRun::ScenarioRun() : world_(world_options()) {
   add_object_verbs();
   add_pod_verbs();
   add_fault_verbs();
   add_process_verbs();
+  add_drain_verbs();
+  add_drain_expectations();
   add_object_expectations();
   add_traffic_expectations();
 }
@@ -136,7 +144,10 @@ sim::SimOperator& ScenarioRun::op(const std::string& name) {
 sim::SimOperator& ScenarioRun::op_or_new(const std::string& name) {
   if (!operators_.contains(name)) {
     operators_[name] = world_.operators();
-    world_.add_operator({name, "poolwarden", 11 + world_.operators(), elect_});
+    world_.add_operator({.name = name,
+                         .seed = 11 + world_.operators(),
+                         .leader_elect = elect_,
+                         .engines = [this](const auto& request) { return engine_of(request.ip); }});
   }
   return op(name);
 }
@@ -161,8 +172,10 @@ void ScenarioRun::add_object_verbs() {
                           }};
   verbs_["foreign"] = {2, 2, [this](const Words& w) { cluster_.create_foreign(w[0], w[1]); }};
   verbs_["scale"] = {3, 3, [this](const Words& w) {
-                       if (w[0] != "pool" && w[0] != "target") throw problem("scale pool or target");
-                       cluster_.merge(w[0] == "pool" ? "inferencepools" : "deployments", w[1],
+                       const std::map<std::string, std::string> kinds = {
+                           {"pool", "inferencepools"}, {"target", "deployments"}, {"set", "replicasets"}};
+                       if (!kinds.contains(w[0])) throw problem("scale pool, target or set");
+                       cluster_.merge(kinds.at(w[0]), w[1],
                                       fmt::format(R"({{"spec":{{"replicas":{}}}}})", w[2]));
                      }};
   verbs_["patch"] = {3, 4,

@@ -35,9 +35,15 @@ class ScenarioRun {
   void add_pod_verbs();
   void add_fault_verbs();
   void add_process_verbs();
+  void add_drain_verbs();
+  void add_drain_expectations();
   void add_object_expectations();
   void add_traffic_expectations();
   static void dispatch(const std::map<std::string, Verb>& verbs, const std::string& kind, const Words& words);
+
+  sim::EngineAnswer engine_of(const std::string& ip) const;
+  void set_engine(const std::string& pod, const std::string& how, const Options& options);
+  json annotation(const std::string& pod, const std::string& key) const;
 
   sim::SimOperator& op(const std::string& name);
   sim::SimOperator& op_or_new(const std::string& name);
@@ -54,6 +60,7 @@ class ScenarioRun {
   std::map<std::string, std::size_t> operators_;  // name -> index in the world
   std::map<std::string, std::size_t> marks_;      // name -> requests seen at the last mark
   std::vector<apiserver::DenyRule> denied_;
+  std::map<std::string, sim::EngineAnswer> engines_;  // by pod
   bool elect_ = false;
   bool finish_ = true;
 };

@@ -1,12 +1,25 @@
 #include "support/cluster/drain_gate.h"
 
 #include "api/names.h"
+#include "support/apiserver/json_util.h"
 #include "support/cluster/replicaset_controller.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
+#include <nlohmann/json.hpp>
+
 namespace poolwarden::cluster {
+namespace {
+
+bool denies(const nlohmann::json& binding) {
+  const auto* actions = apiserver::find_path(binding, {"spec", "validationActions"});
+  return actions != nullptr && actions->is_array() &&
+         std::find(actions->begin(), actions->end(), "Deny") != actions->end();
+}
+
+}  // namespace
 
 apiserver::Admission drain_gate(const apiserver::Model& model) {
   return [&model](const apiserver::AdmissionRequest& request) -> std::optional<std::string> {
@@ -15,9 +28,11 @@ apiserver::Admission drain_gate(const apiserver::Model& model) {
         !held_by_serving_label(*request.before)) {
       return std::nullopt;
     }
-    const bool stands = model.find(kube::kValidatingAdmissionPolicies, {}, api::kGateName) &&
-                        model.find(kube::kValidatingAdmissionPolicyBindings, {}, api::kGateName);
-    if (!stands) return std::nullopt;
+    const auto binding = model.find(kube::kValidatingAdmissionPolicyBindings, {}, api::kGateName);
+    if (!binding || !denies(binding->body()) ||
+        !model.find(kube::kValidatingAdmissionPolicies, {}, api::kGateName)) {
+      return std::nullopt;
+    }
     return "ValidatingAdmissionPolicy '" + std::string(api::kGateName) +
            "' denied request: Poolwarden holds this pod until no request is in flight there";
   };

@@ -2,7 +2,7 @@
 //
 // Does what manifests/gate/drain_gate.yaml does on a real cluster, and only while its policy and its binding
 // are there: refuses the ReplicaSet controller's deletes of pods labelled poolwarden.io/serving=true or
-// draining. Deleting either object lets go of them.
+// draining. Deleting either object lets go of them, and so does a binding that does not deny.
 #pragma once
 
 #include "support/apiserver/model.h"

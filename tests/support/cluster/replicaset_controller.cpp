@@ -21,6 +21,9 @@ using apiserver::text_at;
 using nlohmann::json;
 
 constexpr std::int64_t kBurst = 500;  // the real controller's BurstReplicas
+// Of a refused delete: between the first and the last of the real controller's waits, 5 ms doubled up to 1000
+// s.
+constexpr std::chrono::seconds kRefusedRetry{20};
 
 using Pods = std::vector<ObjectPtr>;
 
@@ -133,7 +136,8 @@ class Pass {
     }
     for (const std::size_t victim : choose_victims(facts, count, now_)) {
       const json& pod = active_[victim]->body();
-      if (!gate || !gate(pod)) writer_.remove(kube::kPods, pod);
+      const bool held = gate && gate(pod);
+      if (held || !writer_.remove(kube::kPods, pod)) next_deadline_ = now_ + kRefusedRetry;
     }
   }
 

@@ -29,7 +29,8 @@ class ReplicaSetController {
 
   void step(Model& model, Timestamp now);
 
-  // When a step has work to do although nothing changed (minReadySeconds). Valid after a step.
+  // When a step has work to do although nothing changed: minReadySeconds, or a delete that was refused. Valid
+  // after a step.
   std::optional<Timestamp> next_deadline() const { return next_deadline_; }
 
  private:

@@ -38,6 +38,26 @@ bool fit(const json& pod) {
   return true;
 }
 
+// Its drain has begun: the label alone may be anybody's.
+bool drains(const json& pod) {
+  const std::string serving = text(pod, "/metadata/labels/poolwarden.io~1serving");
+  return (serving == "draining" || serving == "drained") &&
+         !text(pod, "/metadata/annotations/poolwarden.io~1drain-started").empty();
+}
+
+// As the operator's default --withdraw-on-taints.
+constexpr const char* kWithdrawTaint = "node.kubernetes.io/out-of-service";
+
+bool is_away(const json& node) {
+  for (const json& taint : node.value("/spec/taints"_json_pointer, json::array())) {
+    if (taint.value("key", "") == kWithdrawTaint) return true;
+  }
+  for (const json& condition : node.value("/status/conditions"_json_pointer, json::array())) {
+    if (condition.value("type", "") == "Ready") return condition.value("status", "") != "True";
+  }
+  return false;
+}
+
 bool matches(const json& labels, const json& pod) {
   const json of_pod = pod.value("/metadata/labels"_json_pointer, json::object());
   for (const auto& [key, value] : labels.items()) {
@@ -59,7 +79,7 @@ void Invariants::changed(std::string_view plural, api::Timestamp now) {
 }
 
 // The pool's own selector, or its target's. Scenarios use matchLabels only.
-std::set<std::string> Invariants::fit_uids(const json& pool) const {
+std::set<std::string> Invariants::fit_uids(const json& pool, NodesCount nodes) const {
   const std::string ns = text(pool, "/metadata/namespace");
   json labels = pool.value("/spec/selector/matchLabels"_json_pointer, json::object());
   if (labels.empty()) {
@@ -70,17 +90,24 @@ std::set<std::string> Invariants::fit_uids(const json& pool) const {
   std::set<std::string> uids;
   for (const auto& pod : model_.list(kube::kPods, ns)) {
     const std::string node = text(pod->body(), "/spec/nodeName");
-    if (nodes_known && !model_.find(kube::kNodes, "", node)) continue;
+    const auto of_node = model_.find(kube::kNodes, "", node);
+    if (nodes == NodesCount::kYes && nodes_known && (!of_node || is_away(of_node->body()))) continue;
     if (matches(labels, pod->body()) && fit(pod->body())) uids.insert(text(pod->body(), "/metadata/uid"));
   }
   return uids;
 }
 
 void Invariants::look_at_pods(api::Timestamp) {
+  for (const auto& pod : model_.list(kube::kPods)) {
+    if (fit(pod->body())) ever_fit_.insert(text(pod->body(), "/metadata/uid"));
+  }
   for (const auto& pool : model_.list(publish::kInferencePools)) {
-    PoolHistory& history = pools_[text(pool->body(), "/metadata/uid")];
-    const auto fit = fit_uids(pool->body());
-    history.fit_once.insert(fit.begin(), fit.end());
+    const auto [found, is_new] = pools_.try_emplace(text(pool->body(), "/metadata/uid"));
+    PoolHistory& history = found->second;
+    if (is_new) history.fit_once = ever_fit_;
+    const auto fit = fit_uids(pool->body(), NodesCount::kYes);
+    const auto fit_by_themselves = fit_uids(pool->body(), NodesCount::kNo);
+    history.fit_once.insert(fit_by_themselves.begin(), fit_by_themselves.end());
     for (const auto& [uid, name] : history.published.pods) {
       if (!fit.contains(uid)) history.unfit_once.insert(uid);
     }
@@ -98,7 +125,11 @@ void Invariants::look_at_lists(api::Timestamp now) {
     Published next;
     next.revision = document.value("revision", std::int64_t{0});
     for (const json& endpoint : document.at("endpoints")) {
-      next.pods.emplace(endpoint.value("uid", ""), endpoint.value("pod", ""));
+      if (endpoint.value("state", "") == "ready") {
+        next.pods.emplace(endpoint.value("uid", ""), endpoint.value("pod", ""));
+      } else {
+        next.draining.insert(endpoint.value("uid", ""));
+      }
     }
     compare(text(body, "/metadata/name"), pools_[text(body, "/metadata/uid")], next, now);
   }
@@ -113,14 +144,14 @@ void Invariants::compare(const std::string& pool, PoolHistory& history, const Pu
   if (next.revision == history.published.revision) return;
   for (const auto& [uid, name] : next.pods) {
     if (history.published.pods.contains(uid)) continue;
-    if (!history.fit_once.contains(uid)) {
+    if (!(watches_fail_ ? ever_fit_ : history.fit_once).contains(uid)) {
       violate(now, fmt::format("pool {}: {} was published and never fit to serve", pool, name));
     }
     history.unfit_once.erase(uid);
   }
   for (const auto& [uid, name] : history.published.pods) {
     if (next.pods.contains(uid)) continue;
-    if (!history.unfit_once.contains(uid)) {
+    if (!history.unfit_once.contains(uid) && !next.draining.contains(uid)) {
       violate(now, fmt::format("pool {}: {} was withdrawn although it was fit all the time", pool, name));
     }
     history.fit_once.erase(uid);
@@ -137,8 +168,9 @@ std::set<std::string> Invariants::fit_pods(const std::string& ns, const std::str
   std::set<std::string> names;
   const auto object = model_.find(publish::kInferencePools, ns, pool);
   if (!object) return names;
-  const auto uids = fit_uids(object->body());
+  const auto uids = fit_uids(object->body(), NodesCount::kYes);
   for (const auto& pod : model_.list(kube::kPods, ns)) {
+    if (drains(pod->body())) continue;
     if (uids.contains(text(pod->body(), "/metadata/uid"))) names.insert(text(pod->body(), "/metadata/name"));
   }
   return names;
@@ -152,8 +184,9 @@ std::set<std::string> Invariants::published_pods(const std::string& ns, const st
   if (!map) return names;
   const auto document = json::parse(text(map->body(), "/data/endpoints.json"), nullptr, false);
   if (!document.is_object()) return names;
-  for (const json& endpoint : document.value("endpoints", json::array()))
-    names.insert(endpoint.value("pod", ""));
+  for (const json& endpoint : document.value("endpoints", json::array())) {
+    if (endpoint.value("state", "") == "ready") names.insert(endpoint.value("pod", ""));
+  }
   return names;
 }
 

@@ -3,9 +3,10 @@
 //
 //   - a published revision only ever grows
 //   - what is published is canonical, and of the pool it says it is
-//   - no pod enters the list that was not fit to serve at some time since it was last out of it
+//   - no pod enters the list that was not fit to serve, its node apart, at some time since it was last out of
+//   it
 //   - no pod leaves the list that was fit all the time since it entered it: nothing is withdrawn because the
-//     operator could not see
+//     operator could not see; but it may be listed as draining (drain_invariants.h says when)
 // A violation is remembered as text, with the time and the pod.
 #pragma once
 
@@ -24,12 +25,16 @@ class Invariants {
  public:
   explicit Invariants(const apiserver::Model& model) : model_(model) {}
 
+  // The watch of pods may lie behind the others for minutes: then a pod may enter that was fit at any time.
+  void watches_fail() { watches_fail_ = true; }
+
   // To be called after each change of that resource ("pods").
   void changed(std::string_view plural, api::Timestamp now);
 
   const std::vector<std::string>& violations() const { return violations_; }
 
-  // The endpoints a pool should publish if everything were known at once: pod names.
+  // The ready endpoints a pool should publish if everything were known at once: pod names. Not those that
+  // drain.
   std::set<std::string> fit_pods(const std::string& ns, const std::string& pool) const;
   // Those it does publish.
   std::set<std::string> published_pods(const std::string& ns, const std::string& pool) const;
@@ -37,7 +42,8 @@ class Invariants {
  private:
   struct Published {
     std::int64_t revision = 0;
-    std::map<std::string, std::string> pods;  // uid -> name
+    std::map<std::string, std::string> pods;  // uid -> name, of ready endpoints
+    std::set<std::string> draining;           // uids of the others
   };
   struct PoolHistory {
     std::set<std::string> fit_once;    // uids that were fit since they were last out of the list
@@ -49,10 +55,16 @@ class Invariants {
   void look_at_lists(api::Timestamp now);
   void compare(const std::string& pool, PoolHistory& history, const Published& next, api::Timestamp now);
   void violate(api::Timestamp now, std::string text);
-  std::set<std::string> fit_uids(const nlohmann::json& pool) const;
+  // Nodes and pods are told by watches of their own: that a pod was well and its node was, yet never both at
+  // the same time, is nothing that an operator can see.
+  enum class NodesCount : std::uint8_t { kYes, kNo };
+  std::set<std::string> fit_uids(const nlohmann::json& pool, NodesCount nodes) const;
 
   const apiserver::Model& model_;
   std::map<std::string, PoolHistory> pools_;  // by uid
+  std::set<std::string>
+      ever_fit_;  // uids; a new pool may be heard of before the end of a pod that it selects
+  bool watches_fail_ = false;
   std::vector<std::string> violations_;
 };
 

@@ -1,5 +1,7 @@
 #include "support/sim/sim_operator.h"
 
+#include "control/operator_command.h"
+
 #include <utility>
 
 namespace poolwarden::sim {
@@ -61,6 +63,9 @@ void SimOperator::start() {
   options.lease.identity = options_.name + "_" + std::to_string(starts_);
   options.lease.ns = "poolwarden-system";
   options.lease.name = "poolwarden";
+  const control::OperatorOptions defaults;
+  options.drain_taints = defaults.drain_taints;
+  options.withdraw_taints = defaults.withdraw_taints;
   process_ = std::make_unique<Process>(*this, std::move(options), options_.seed * 77 + starts_);
   perform(*process_, process_->core.start(time_.now()));
 }

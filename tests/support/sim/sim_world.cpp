@@ -1,5 +1,7 @@
 #include "support/sim/sim_world.h"
 
+#include "support/cluster/drain_gate.h"
+
 #include <algorithm>
 #include <fstream>
 #include <sstream>
@@ -34,16 +36,25 @@ apiserver::ModelOptions model_options(std::uint64_t seed) {
 
 SimWorld::SimWorld(WorldOptions options)
     : options_(std::move(options)), model_(model_options(options_.seed)), runtime_(options_.behaviour) {
-  const auto loaded = model_.load(read_file(POOLWARDEN_CRD), time_.now().wall);
+  static const std::string definition = read_file(POOLWARDEN_CRD);
+  const auto loaded = model_.load(definition, time_.now().wall);
   if (!loaded) throw std::runtime_error("the CRD was refused: " + loaded.error());
   for (const char* ns : {"default", "poolwarden-system"}) {
     if (model_.find({"", "v1", "namespaces", "Namespace", false}, "", ns)) continue;
     request(kube::HttpMethod::kPost, "/api/v1/namespaces",
             {{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", ns}}}});
   }
+  model_.set_admission(cluster::drain_gate(model_));
+  if (options_.gate) install_gate();
   if (options_.controllers)
     cluster::create_nodes(model_, options_.nodes, {"zone-a", "zone-b"}, time_.now().wall);
   model_.set_listener([this](std::string_view plural) { listen(plural); });
+}
+
+void SimWorld::install_gate() {
+  static const std::string manifest = read_file(POOLWARDEN_GATE);
+  const auto loaded = model_.load(manifest, time_.now().wall);
+  if (!loaded) throw std::runtime_error("the gate was refused: " + loaded.error());
 }
 
 SimOperator& SimWorld::add_operator(SimOperator::Options options) {
@@ -62,8 +73,9 @@ void SimWorld::digest() {
   digest_due_ = false;
   const auto changed = std::exchange(changed_, {});
   for (const std::string& plural : changed) invariants_.changed(plural, time_.now().wall);
+  for (const auto& watcher : watchers_) watcher(changed);
   for (const auto& each : operators_) each->model_changed();
-  if (!options_.controllers) return;
+  if (!options_.controllers && !options_.replica_sets) return;
   controllers_stale_ = true;
   schedule_controllers(kControllerLatency);
 }
@@ -86,11 +98,14 @@ void SimWorld::step_controllers() {
     return deadline && *deadline <= wall;
   };
   // Most of the time it is only a probe's turn, which concerns nobody but the kubelet.
-  if (changed || due(deployments_.next_deadline())) deployments_.step(model_, wall);
+  const bool whole = options_.controllers;
+  if (whole && (changed || due(deployments_.next_deadline()))) deployments_.step(model_, wall);
   if (changed || due(replica_sets_.next_deadline())) replica_sets_.step(model_, wall);
-  if (changed) scheduler_.step(model_, wall);
-  kubelet_.step(model_, wall);
-  kubelet_.carry_out(wall);
+  if (whole) {
+    if (changed) scheduler_.step(model_, wall);
+    kubelet_.step(model_, wall);
+    kubelet_.carry_out(wall);
+  }
   for (const auto& next :
        {deployments_.next_deadline(), replica_sets_.next_deadline(), kubelet_.next_deadline()}) {
     if (next) schedule_controllers(std::max<kube::Duration>(*next - wall, kControllerLatency));

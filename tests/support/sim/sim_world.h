@@ -15,6 +15,7 @@
 #include "support/sim/virtual_time.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -27,7 +28,9 @@ namespace poolwarden::sim {
 
 struct WorldOptions {
   std::uint64_t seed = 1;
-  bool controllers = false;  // Deployments get pods, and pods get ready, by themselves
+  bool controllers = false;   // Deployments get pods, and pods get ready, by themselves
+  bool replica_sets = false;  // ReplicaSets get pods, and delete them, by themselves
+  bool gate = false;          // the policy that holds deletes is installed
   int nodes = 2;
   cluster::SimRuntime::BehaviourOf behaviour;  // with controllers
 };
@@ -42,11 +45,18 @@ class SimWorld {
   apiserver::Model& model() { return model_; }
   const apiserver::Model& model() const { return model_; }
   const Invariants& invariants() const { return invariants_; }
+  Invariants& invariants() { return invariants_; }
 
   SimOperator& add_operator(SimOperator::Options options);
   SimOperator& op(std::size_t index) { return *operators_.at(index); }
   const SimOperator& op(std::size_t index) const { return *operators_.at(index); }
   std::size_t operators() const { return operators_.size(); }
+  cluster::SimRuntime& runtime() { return runtime_; }
+  // To be called after each change, with the plurals that changed.
+  using Watcher = std::function<void(const std::set<std::string>&)>;
+  void add_watcher(Watcher watcher) { watchers_.push_back(std::move(watcher)); }
+  // Installs the gate, or puts it back as it should be.
+  void install_gate();
 
   // A request by a person; anything but a 2xx is a mistake of the test, and thrown.
   nlohmann::json request(kube::HttpMethod method, const std::string& target, const nlohmann::json& body,
@@ -70,6 +80,7 @@ class SimWorld {
   apiserver::Model model_;
   Invariants invariants_{model_};
   std::vector<std::unique_ptr<SimOperator>> operators_;
+  std::vector<Watcher> watchers_;
   std::set<std::string> changed_;
   bool digest_due_ = false;
 

@@ -1,0 +1,48 @@
+// Drains from a seed: engines that answer requests, people and programs that scale, roll out, cordon, label,
+// delete and change their minds, a network that fails, and operators that come and go.
+//
+// POOLWARDEN_SEEDS says how many, POOLWARDEN_FIRST_SEED which is the first: to run one again. A seed that
+// fails prints what happened; with POOLWARDEN_TELL set, every one does. Every other seed has no fault of the
+// network or the API server, and is judged more strictly.
+#include "scenarios/drain_story.h"
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+
+#include <gtest/gtest.h>
+
+namespace poolwarden::scenarios {
+namespace {
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+TEST(DrainSeeds, NothingIsCutAndNothingIsLeftBehind) {
+  const std::uint64_t first = from_environment("POOLWARDEN_FIRST_SEED", 1);
+  const std::uint64_t count = from_environment("POOLWARDEN_SEEDS", 400);
+  sim::DrainInvariants::Counts all;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    DrainStory story(seed);
+    ASSERT_EQ(story.run(), "") << "seed " << seed << ", to run it again: POOLWARDEN_FIRST_SEED=" << seed
+                               << " POOLWARDEN_SEEDS=1 bin/drain_seeds\n"
+                               << story.told();
+    if (std::getenv("POOLWARDEN_TELL") != nullptr) std::fputs(story.told().c_str(), stderr);
+    const auto& counts = story.counts();
+    all.started += counts.started;
+    all.idle += counts.idle;
+    all.timed_out += counts.timed_out;
+    all.cancelled += counts.cancelled;
+  }
+  RecordProperty("drains_started", std::to_string(all.started));
+  // Otherwise nothing was tried.
+  if (count < 100) return;
+  EXPECT_GT(all.idle, count);
+  EXPECT_GT(all.timed_out, count / 4);
+  EXPECT_GT(all.cancelled, count / 4);
+}
+
+}  // namespace
+}  // namespace poolwarden::scenarios

@@ -1,0 +1,134 @@
+// The verbs of drains: the gate, ReplicaSets, nodes that are emptied, and what engines say.
+#include "scenarios/scenario_run.h"
+
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+namespace poolwarden::scenarios {
+namespace {
+
+constexpr const char* kGate = "poolwarden-drain-gate";
+constexpr const char* kMarks[] = {"poolwarden.io/drain-started", "poolwarden.io/drain-reason",
+                                  "poolwarden.io/saved-deletion-cost"};
+constexpr const char* kCost = "controller.kubernetes.io/pod-deletion-cost";
+
+std::runtime_error problem(std::string text) {
+  return std::runtime_error(std::move(text));
+}
+
+void expect_equal(const std::string& what, const std::string& wanted, const std::string& found) {
+  if (wanted != found) throw problem(fmt::format("{}: expected '{}', found '{}'", what, wanted, found));
+}
+
+Options options(const Words& words, std::size_t from) {
+  Options found;
+  for (std::size_t i = from; i < words.size(); ++i) {
+    const std::size_t at = words[i].find('=');
+    if (at == std::string::npos) throw problem("not key=value: " + words[i]);
+    found[words[i].substr(0, at)] = words[i].substr(at + 1);
+  }
+  return found;
+}
+
+}  // namespace
+
+json ScenarioRun::annotation(const std::string& pod, const std::string& key) const {
+  return cluster_.get("pods", pod).at("metadata").value("annotations", json::object()).value(key, json());
+}
+
+sim::EngineAnswer ScenarioRun::engine_of(const std::string& ip) const {
+  for (const auto& [pod, answer] : engines_) {
+    const json object = cluster_.get("pods", pod);
+    if (!object.is_null() && object.value("/status/podIP"_json_pointer, "") == ip) return answer;
+  }
+  return {engine::Load{}};  // idle
+}
+
+// engine POD busy=N [cache=SHARE] | engine POD hangs | engine POD refuses 'WHY'
+void ScenarioRun::set_engine(const std::string& pod, const std::string& how, const Options& options) {
+  sim::EngineAnswer answer{engine::Load{}};
+  if (how == "hangs") {
+    answer.after = std::chrono::hours(1);
+  } else if (how == "refuses") {
+    answer.load = tl::unexpected(options.at("why"));
+  } else if (how == "says") {
+    answer.load->in_flight = std::stod(options.at("busy"));
+    if (options.contains("cache")) answer.load->cache_usage = std::stod(options.at("cache"));
+  } else {
+    throw problem("engine POD says busy=N [cache=SHARE], hangs, or refuses why=TEXT");
+  }
+  engines_[pod] = answer;
+}
+
+void ScenarioRun::add_drain_verbs() {
+  verbs_["gate"] = {1, 1, [this](const Words& w) {
+                      if (w[0] == "present") return world_.install_gate();
+                      if (w[0] == "missing")
+                        return cluster_.remove("validatingadmissionpolicybindings", kGate);
+                      if (w[0] != "edited") throw problem("gate present, missing or edited");
+                      cluster_.merge("validatingadmissionpolicybindings", kGate,
+                                     R"({"spec":{"validationActions":["Audit"]}})");
+                    }};
+  verbs_["replicaset"] = {
+      3, 5, [this](const Words& w) { cluster_.create_replica_set(w[0], std::stoi(w[1]), options(w, 2)); }};
+  verbs_["engine"] = {2, 4, [this](const Words& w) { set_engine(w[0], w[1], options(w, 2)); }};
+  verbs_["cordon"] = {
+      1, 1, [this](const Words& w) { cluster_.merge("nodes", w[0], R"({"spec":{"unschedulable":true}})"); }};
+  verbs_["uncordon"] = {
+      1, 1, [this](const Words& w) { cluster_.merge("nodes", w[0], R"({"spec":{"unschedulable":null}})"); }};
+  verbs_["evict"] = {2, 2, [this](const Words& w) {
+                       expect_equal("eviction of " + w[0], w[1], cluster_.evict(w[0]) ? "granted" : "held");
+                     }};
+  verbs_["annotate"] = {
+      3, 3, [this](const Words& w) {
+        const json value = w[2] == "none" ? json() : json(w[2]);
+        cluster_.merge("pods", w[0], json({{"metadata", {{"annotations", {{w[1], value}}}}}}).dump());
+      }};
+}
+
+void ScenarioRun::add_drain_expectations() {
+  expectations_["terminating"] = {
+      1, 12, [this](const Words& w) {
+        for (const std::string& pod : w) {
+          if (!cluster_.get("pods", pod).at("metadata").contains("deletionTimestamp"))
+            throw problem(pod + " is not being deleted");
+        }
+      }};
+  expectations_["staying"] = {1, 12, [this](const Words& w) {
+                                for (const std::string& pod : w) {
+                                  const json object = cluster_.get("pods", pod);
+                                  if (object.is_null() || object.at("metadata").contains("deletionTimestamp"))
+                                    throw problem(pod + " is being deleted, or gone");
+                                }
+                              }};
+  expectations_["cost"] = {2, 2, [this](const Words& w) {
+                             const json found = annotation(w[0], kCost);
+                             expect_equal("deletion cost of " + w[0], w[1],
+                                          found.is_null() ? "none" : found.get<std::string>());
+                           }};
+  expectations_["unmarked"] = {1, 12, [this](const Words& w) {
+                                 for (const std::string& pod : w) {
+                                   for (const char* mark : kMarks) {
+                                     if (!annotation(pod, mark).is_null())
+                                       throw problem(fmt::format("{} still has {}", pod, mark));
+                                   }
+                                 }
+                               }};
+  // What status says of an endpoint: one of its fields.
+  expectations_["endpoint"] = {
+      4, 4, [this](const Words& w) {
+        const json pool = cluster_.get("inferencepools", w[0]);
+        for (const json& endpoint : pool.value("/status/endpoints"_json_pointer, json::array())) {
+          if (endpoint.value("pod", "") != w[1]) continue;
+          const json found = endpoint.value(w[2], json());
+          return expect_equal(fmt::format("{} of {}", w[2], w[1]), w[3],
+                              found.is_null()     ? "none"
+                              : found.is_string() ? found.get<std::string>()
+                                                  : found.dump());
+        }
+        throw problem("status does not name " + w[1]);
+      }};
+}
+
+}  // namespace poolwarden::scenarios

@@ -1,0 +1,306 @@
+#include "support/sim/drain_invariants.h"
+
+#include "kube/resource.h"
+#include "publish/calls.h"
+#include "support/apiserver/json_util.h"
+#include "support/cluster/drain_gate.h"
+#include "support/cluster/pod_facts.h"
+#include "support/cluster/writer.h"
+
+#include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace poolwarden::sim {
+namespace {
+
+using apiserver::bool_at;
+using apiserver::find_path;
+using apiserver::int_at;
+using apiserver::text_at;
+using nlohmann::json;
+
+constexpr std::string_view kServing = "poolwarden.io/serving";
+constexpr std::string_view kStarted = "poolwarden.io/drain-started";
+constexpr std::string_view kReason = "poolwarden.io/drain-reason";
+constexpr std::string_view kRequest = "poolwarden.io/drain";
+constexpr std::string_view kSavedCost = "poolwarden.io/saved-deletion-cost";
+constexpr std::string_view kCost = "controller.kubernetes.io/pod-deletion-cost";
+constexpr std::string_view kGate = "poolwarden-drain-gate";
+constexpr std::int64_t kDefaultTimeout = 300;  // seconds
+
+std::optional<std::string> annotation(const json& object, std::string_view key) {
+  const json* found = find_path(object, {"metadata", "annotations", key});
+  return found != nullptr && found->is_string() ? std::optional(found->get<std::string>()) : std::nullopt;
+}
+
+}  // namespace
+
+void Timeline::set(std::int64_t value, kube::TimePoint now) {
+  if (!steps_.empty() && steps_.back().second == value) return;
+  steps_.emplace_back(now, value);
+  constexpr std::size_t kMost = 512;
+  if (steps_.size() > kMost) steps_.pop_front();
+}
+
+std::vector<std::int64_t> Timeline::values(kube::TimePoint since) const {
+  std::vector<std::int64_t> out;
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const bool over = i + 1 < steps_.size() && steps_[i + 1].first < since;
+    if (!over) out.push_back(steps_[i].second);
+  }
+  return out;
+}
+
+std::optional<std::int64_t> Timeline::most(kube::TimePoint since) const {
+  const auto all = values(since);
+  return all.empty() ? std::nullopt : std::optional(*std::max_element(all.begin(), all.end()));
+}
+
+std::optional<std::int64_t> Timeline::least(kube::TimePoint since) const {
+  const auto all = values(since);
+  return all.empty() ? std::nullopt : std::optional(*std::min_element(all.begin(), all.end()));
+}
+
+DrainInvariants::DrainInvariants(VirtualTime& time, apiserver::Model& model, SimEngines& engines,
+                                 DrainInvariantOptions options)
+    : time_(time), model_(model), engines_(engines), options_(std::move(options)) {
+  model_.set_admission([this, gate = cluster::drain_gate(model)](const apiserver::AdmissionRequest& write) {
+    const auto refusal = gate(write);
+    if (!refusal) witness(write);
+    return refusal;
+  });
+}
+
+DrainInvariants::~DrainInvariants() {
+  model_.set_admission(cluster::drain_gate(model_));
+}
+
+DrainInvariants::Pod DrainInvariants::read(const json& pod) {
+  Pod out;
+  out.name = text_at(pod, {"metadata", "name"});
+  out.set = cluster::controller_uid(pod);
+  out.node = text_at(pod, {"spec", "nodeName"});
+  out.serving = cluster::label(pod, kServing);
+  out.reason = annotation(pod, kReason).value_or("");
+  if (const auto text = annotation(pod, kStarted)) out.started = api::parse_rfc3339(*text);
+  out.cost = annotation(pod, kCost);
+  out.saved_cost = annotation(pod, kSavedCost);
+  out.requested = annotation(pod, kRequest).has_value();
+  out.active = cluster::is_active(pod);
+  out.ready = cluster::is_ready(pod);
+  return out;
+}
+
+void DrainInvariants::tell(std::string what) {
+  const double seconds = std::chrono::duration<double>(time_.elapsed()).count();
+  history_.push_back(fmt::format("{:9.3f} {}", seconds, std::move(what)));
+}
+
+void DrainInvariants::violate(std::string what) {
+  tell("BROKEN: " + what);
+  violations_.push_back(std::move(what));
+}
+
+// Every write that is about to be stored.
+void DrainInvariants::witness(const apiserver::AdmissionRequest& write) {
+  if (write.resource != "pods" || write.before == nullptr) return;
+  const std::string uid = text_at(*write.before, {"metadata", "uid"});
+  const Pod before = read(*write.before);
+  if (write.after == nullptr) {
+    const int lost = engines_.in_flight(uid);
+    const bool by_controller = write.user == cluster::kReplicaSetUser;
+    if (!before.active) return;
+    tell(
+        fmt::format("{} ({}, {} in flight) is deleted by {}", before.name, before.serving, lost, write.user));
+    if (by_controller) counts_.cut += static_cast<std::uint64_t>(lost);
+    return;
+  }
+  const Pod after = read(*write.after);
+  if (write.user == options_.operator_user) {
+    operator_wrote(uid, before, after);
+    pods_[uid] = after;
+  } else if (before.cost != after.cost) {
+    foreign_costs_[uid] = after.cost;
+  }
+}
+
+void DrainInvariants::operator_wrote(const std::string& uid, const Pod& before, const Pod& after) {
+  if (before.serving != after.serving || before.released() != after.released()) {
+    tell(fmt::format("operator: {} {} -> {} {} ({} in flight, metrics {})", after.name,
+                     before.serving.empty() ? "unlabelled" : before.serving,
+                     after.serving.empty() ? "unlabelled" : after.serving, after.reason,
+                     engines_.in_flight(uid), to_string(engines_.metrics(uid))));
+  }
+  if (after.draining() && !before.draining()) began(after);
+  if (after.released() && !before.released()) let_go(uid, after);
+  if (before.draining() && !after.draining()) ++counts_.cancelled;
+  if (before.saved_cost && !after.saved_cost) {
+    const auto foreign = foreign_costs_.find(uid);
+    const auto wanted = foreign == foreign_costs_.end() ? std::nullopt : foreign->second;
+    if (after.cost != wanted) {
+      violate(fmt::format("{} was given back the deletion cost {}, and it had {}", after.name,
+                          after.cost.value_or("none"), wanted.value_or("none")));
+    }
+  }
+}
+
+void DrainInvariants::began(const Pod& pod) {
+  ++counts_.started;
+  const kube::TimePoint since = time_.now().mono - options_.memory;
+  const auto others = [&](bool all) {
+    return std::count_if(pods_.begin(), pods_.end(), [&](const auto& item) {
+      return item.second.set == pod.set && item.second.name != pod.name && item.second.active &&
+             item.second.draining() && (all || item.second.for_surplus());
+    });
+  };
+  const std::int64_t surplus = believable_surplus(pod.set, since);
+  if (pod.for_surplus()) {
+    if (others(false) + 1 > surplus) {
+      violate(fmt::format("{} begins to drain as {}, as the {}. of its ReplicaSet, which had {} too many",
+                          pod.name, pod.reason, others(false) + 1, surplus));
+    }
+  } else if (pod.reason.starts_with("Node") && others(true) + 1 > surplus) {  // else it is to go anyway
+    if (!is_emptied(pod.node)) tell("(its node is not being emptied any more)");
+    const auto lately =
+        std::count_if(fell_out_.begin(), fell_out_.end(), [since](auto when) { return when >= since; });
+    const std::int64_t left = serving() - 1 + lately;
+    const std::int64_t asked = asked_.least(since).value_or(0);
+    if (left < asked - 1) {
+      violate(fmt::format("{} begins to drain for its node, which leaves {} of {} serving", pod.name, left,
+                          asked));
+    }
+  }
+}
+
+// Where watches fail, the operator may know the pods of one moment and their ReplicaSet of another.
+std::int64_t DrainInvariants::believable_surplus(const std::string& set, kube::TimePoint since) {
+  Sizes& sizes = sizes_[set];
+  if (!options_.watches_fail) return sizes.surplus.most(since).value_or(0);
+  return sizes.have.most(since).value_or(0) - sizes.want.least(since).value_or(0);
+}
+
+void DrainInvariants::let_go(const std::string& uid, const Pod& pod) {
+  const std::int64_t timeout = timeout_;
+  const int in_flight = engines_.in_flight(uid);
+  const bool over = time_.now().wall >= *pod.started + std::chrono::seconds(timeout);
+  ++(over ? counts_.timed_out : counts_.idle);
+  if (in_flight == 0 || over || engines_.metrics(uid) == Metrics::kLies) return;
+  violate(fmt::format("{} is released with {} in flight after {:.1f} of {} s", pod.name, in_flight,
+                      std::chrono::duration<double>(time_.now().wall - *pod.started).count(), timeout));
+}
+
+bool DrainInvariants::gate_stands() const {
+  return model_.find(kube::kValidatingAdmissionPolicies, "", kGate) != nullptr &&
+         model_.find(kube::kValidatingAdmissionPolicyBindings, "", kGate) != nullptr;
+}
+
+bool DrainInvariants::is_emptied(const std::string& node) const {
+  const auto object = model_.find(kube::kNodes, "", node);
+  if (!object) return false;
+  return bool_at(object->body(), {"spec", "unschedulable"}) ||
+         find_path(object->body(), {"spec", "taints"}) != nullptr;
+}
+
+// Pods that could be sent requests: of the Deployment's sets, ready, and not draining.
+std::int64_t DrainInvariants::serving() const {
+  return std::count_if(pods_.begin(), pods_.end(), [this](const auto& item) {
+    return sets_.contains(item.second.set) && item.second.active && item.second.ready &&
+           !item.second.draining();
+  });
+}
+
+void DrainInvariants::changed(const std::set<std::string>& plurals) {
+  if (plurals.contains("inferencepools")) {
+    // One that is gone was in force when what arrives now was sent.
+    const auto pool = model_.find(publish::kInferencePools, "default", options_.pool);
+    if (pool) timeout_ = int_at(pool->body(), {"spec", "drain", "timeoutSeconds"}, kDefaultTimeout);
+  }
+  if (plurals.contains("pods")) look_at_pods();
+  if (plurals.contains("replicasets") || plurals.contains("deployments") ||
+      plurals.contains("inferencepools"))
+    look_at_sets();
+  if (plurals.contains("pods") || plurals.contains("replicasets") ||
+      plurals.contains("validatingadmissionpolicies") ||
+      plurals.contains("validatingadmissionpolicybindings"))
+    measure();
+}
+
+void DrainInvariants::look_at_pods() {
+  const auto before = std::exchange(pods_, {});
+  for (const auto& object : model_.list(kube::kPods, "default"))
+    pods_.emplace(text_at(object->body(), {"metadata", "uid"}), read(object->body()));
+  for (const auto& [uid, pod] : before) {
+    if (!pod.active || !pod.ready || pod.draining()) continue;
+    const auto now = pods_.find(uid);
+    if (now == pods_.end() || !now->second.active || !now->second.ready || now->second.set != pod.set)
+      fell_out_.push_back(time_.now().mono);
+  }
+}
+
+void DrainInvariants::look_at_sets() {
+  const auto before = std::exchange(sets_, {});
+  const auto deployment = model_.find(kube::kDeployments, "default", options_.deployment);
+  if (!deployment) return;
+  const auto pool = model_.find(publish::kInferencePools, "default", options_.pool);
+  const std::int64_t target = int_at(deployment->body(), {"spec", "replicas"}, 1);
+  asked_.set(pool ? int_at(pool->body(), {"spec", "replicas"}, target) : target, time_.now().mono);
+  const std::string owner = text_at(deployment->body(), {"metadata", "uid"});
+  for (const auto& set : model_.list(cluster::kReplicaSets, "default")) {
+    if (cluster::controller_uid(set->body()) != owner) continue;
+    const Set now{text_at(set->body(), {"metadata", "name"}), int_at(set->body(), {"spec", "replicas"}, 1)};
+    const auto known = before.find(text_at(set->body(), {"metadata", "uid"}));
+    if (known == before.end() || known->second.replicas != now.replicas)
+      tell(fmt::format("ReplicaSet {} wants {}", now.name, now.replicas));
+    sets_[text_at(set->body(), {"metadata", "uid"})] = now;
+  }
+}
+
+void DrainInvariants::measure() {
+  const bool gate = gate_stands();
+  for (const auto& [uid, set] : sets_) {
+    std::int64_t too_many = -set.replicas;
+    for (const auto& [pod_uid, pod] : pods_) {
+      if (pod.set != uid || !pod.active) continue;
+      // Its controller takes pods that are not ready first.
+      if (pod.ready || pod.draining()) ++too_many;
+    }
+    const kube::TimePoint now = time_.now().mono;
+    Sizes& sizes = sizes_[uid];
+    sizes.surplus.set(gate ? std::max<std::int64_t>(too_many, 0) : 0, now);
+    sizes.have.set(too_many + set.replicas, now);
+    sizes.want.set(set.replicas, now);
+  }
+}
+
+std::vector<std::string> DrainInvariants::at_rest() const {
+  std::vector<std::string> wrong;
+  std::map<std::string, std::int64_t> have;
+  for (const auto& [uid, pod] : pods_) {
+    if (!pod.active) continue;
+    ++have[pod.set];
+    const bool to_go = pod.requested || is_emptied(pod.node);
+    const bool marked = pod.started || pod.saved_cost || !pod.reason.empty() || pod.serving == "draining" ||
+                        pod.serving == "drained";
+    if (marked && !to_go) {
+      wrong.push_back(fmt::format("{} is still marked: {} {} since {}, saved cost {}", pod.name, pod.serving,
+                                  pod.reason, pod.started ? api::to_rfc3339(*pod.started) : "never",
+                                  pod.saved_cost.value_or("none")));
+    }
+    const auto foreign = foreign_costs_.find(uid);
+    const auto cost = foreign == foreign_costs_.end() ? std::nullopt : foreign->second;
+    if (!pod.saved_cost && pod.cost != cost) {
+      wrong.push_back(fmt::format("{} has the deletion cost {}, and should have {}", pod.name,
+                                  pod.cost.value_or("none"), cost.value_or("none")));
+    }
+  }
+  for (const auto& [uid, set] : sets_) {
+    if (have[uid] != set.replicas)
+      wrong.push_back(fmt::format("ReplicaSet {} wants {} and has {}", set.name, set.replicas, have[uid]));
+  }
+  return wrong;
+}
+
+}  // namespace poolwarden::sim

@@ -1,0 +1,139 @@
+// What must hold of drains at every moment of a simulation, judged from what is written to the API server and
+// from what the engines really do.
+//
+//   - no pod is released while it has requests in flight before its drain has lasted for
+//     spec.drain.timeoutSeconds; pods whose metrics lie are left out
+//   - no pod of a ReplicaSet begins to drain for a surplus beyond what that ReplicaSet had too many of, those
+//     taken off that its controller takes first, at some moment of the last `memory`; and none without the
+//     gate
+//   - no pod begins to drain for its node where that left the pool more than one short of what was asked
+//   - a deletion cost that someone else set is put back when a drain is cancelled
+// Why "of the last `memory`": the operator decides on what its watches have told it, some of which is on its
+// way; that must be no longer than the simulation makes it.
+#pragma once
+
+#include "support/apiserver/model.h"
+#include "support/sim/sim_engines.h"
+#include "support/sim/virtual_time.h"
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace poolwarden::sim {
+
+// A number as it was lately.
+class Timeline {
+ public:
+  void set(std::int64_t value, kube::TimePoint now);
+  // Since then, the value that was in force then included; nothing before the first.
+  std::optional<std::int64_t> most(kube::TimePoint since) const;
+  std::optional<std::int64_t> least(kube::TimePoint since) const;
+
+ private:
+  std::vector<std::int64_t> values(kube::TimePoint since) const;
+  std::deque<std::pair<kube::TimePoint, std::int64_t>> steps_;
+};
+
+struct DrainInvariantOptions {
+  std::string pool;        // in the namespace "default", as its Deployment
+  std::string deployment;  // whose pods are the pool's
+  std::string operator_user = "poolwarden";
+  kube::Duration memory = std::chrono::seconds(3);
+  bool watches_fail = false;
+};
+
+class DrainInvariants {
+ public:
+  // Becomes the model's admission, the gate included, to see who writes what.
+  DrainInvariants(VirtualTime& time, apiserver::Model& model, SimEngines& engines,
+                  DrainInvariantOptions options);
+  ~DrainInvariants();
+  DrainInvariants(const DrainInvariants&) = delete;
+  DrainInvariants& operator=(const DrainInvariants&) = delete;
+
+  // To be called after changes of these resources.
+  void changed(const std::set<std::string>& plurals);
+  // What is wrong now that everything has come to rest: marks that nobody needs, surpluses that have not
+  // ended, costs that are not their writers'.
+  std::vector<std::string> at_rest() const;
+
+  const std::vector<std::string>& violations() const { return violations_; }
+  // What happened to pods, for a person who reads how it came about.
+  const std::vector<std::string>& history() const { return history_; }
+  void tell(std::string what);
+
+  struct Counts {
+    std::uint64_t started = 0;
+    std::uint64_t idle = 0;  // released with nothing in flight
+    std::uint64_t timed_out = 0;
+    std::uint64_t cancelled = 0;
+    std::uint64_t cut = 0;  // requests lost by pods that the ReplicaSet controller deleted
+  };
+  const Counts& counts() const { return counts_; }
+
+ private:
+  struct Pod {
+    std::string name;
+    std::string set;  // uid of its ReplicaSet
+    std::string node;
+    std::string serving;
+    std::string reason;
+    std::optional<api::Timestamp> started;
+    std::optional<std::string> cost;
+    std::optional<std::string> saved_cost;
+    bool requested = false;  // by a person
+    bool active = false;
+    bool ready = false;
+
+    bool draining() const { return started && (serving == "draining" || serving == "drained"); }
+    bool released() const { return draining() && serving == "drained" && saved_cost; }
+    bool for_surplus() const { return reason == "ScaleDown" || reason == "Rollout"; }
+  };
+  static Pod read(const nlohmann::json& pod);
+
+  void witness(const apiserver::AdmissionRequest& write);
+  void operator_wrote(const std::string& uid, const Pod& before, const Pod& after);
+  void began(const Pod& pod);
+  std::int64_t believable_surplus(const std::string& set, kube::TimePoint since);
+  void let_go(const std::string& uid, const Pod& pod);
+  void look_at_pods();
+  void look_at_sets();
+  void measure();
+  bool gate_stands() const;
+  bool is_emptied(const std::string& node) const;
+  std::int64_t serving() const;
+  void violate(std::string what);
+
+  VirtualTime& time_;
+  apiserver::Model& model_;
+  SimEngines& engines_;
+  DrainInvariantOptions options_;
+  std::map<std::string, Pod> pods_;  // by uid
+  struct Set {
+    std::string name;
+    std::int64_t replicas = 0;
+  };
+  std::map<std::string, Set> sets_;  // by uid
+  struct Sizes {
+    Timeline surplus;  // 0 without the gate
+    Timeline have;     // pods that its controller does not take first
+    Timeline want;
+  };
+  std::map<std::string, Sizes> sizes_;    // by uid of the ReplicaSet
+  Timeline asked_;                        // of the pool
+  std::int64_t timeout_ = 0;              // spec.drain.timeoutSeconds
+  std::deque<kube::TimePoint> fell_out_;  // pods that stopped serving by themselves
+  std::map<std::string, std::optional<std::string>> foreign_costs_;  // by uid, as last set by someone else
+  Counts counts_;
+  std::vector<std::string> violations_;
+  std::vector<std::string> history_;
+};
+
+}  // namespace poolwarden::sim
