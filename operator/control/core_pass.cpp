@@ -397,6 +397,7 @@ void OperatorCore::label_pods(const PoolRecord& record, const pool::Plan& plan, 
 // Our label or marks on a pod that no pool selects: it was relabelled out, or its pool went while nobody was
 // looking.
 void OperatorCore::unlabel_strays(api::Now now, Effects& out) {
+  strays_due_.reset();
   for (const PodPtr& pod : pods_.store().by_index(pods_by_pool_, kStrayIndex)) {
     // While some pool of the namespace does not know whom it selects, nobody is a stray.
     const auto unsure = table_.in_namespace(
@@ -405,8 +406,14 @@ void OperatorCore::unlabel_strays(api::Now now, Effects& out) {
     PoolRecord nobody;
     nobody.key = {pod->ns, ""};
     const api::PodLabelWrite off = pool::take_off(*pod);
-    send(PodLabelWrite{off, std::nullopt}, {Written::kPod, {pod->ns, pod->name}}, nobody,
-         publish::pod_label(pod->ns, off), Expect::kPod, now, out, content_of(off));
+    const WrittenObject object{Written::kPod, {pod->ns, pod->name}};
+    if (const auto until = ledger_.blocked_until(object, now.mono, content_of(off))) {
+      // No pool comes back for it. One that is in flight is answered, and that is a step.
+      if (*until != kube::TimePoint::max()) strays_due_ = std::min(*until, strays_due_.value_or(*until));
+      continue;
+    }
+    send(PodLabelWrite{off, std::nullopt}, object, nobody, publish::pod_label(pod->ns, off), Expect::kPod,
+         now, out, content_of(off));
   }
 }
 
