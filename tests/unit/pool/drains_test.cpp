@@ -1,9 +1,6 @@
-// Whom a pool drains, and when it lets go: a ReplicaSet of a few pods, seconds that pass, engines that
-// answer.
+// Whom a pool drains, and when it lets go.
 #include "api/names.h"
-#include "world.h"
-
-#include <algorithm>
+#include "fleet.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -15,99 +12,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
-
-std::string serving(const api::Pod& pod) {
-  return pod.serving.value_or("");
-}
-
-// Pods a, b, c ... of one ReplicaSet, all serving, each with as many requests in flight as `busy` says.
-class Fleet : public testing::Test {
- protected:
-  void make(const std::vector<double>& busy) {
-    world.pods.clear();
-    world.replica_sets.clear();
-    add_set("set", "old", busy, static_cast<std::int32_t>(busy.size()));
-    world.target->replicas = world.target->status_replicas = static_cast<std::int32_t>(busy.size());
-    world.pool.replicas = world.target->replicas;
-    settle(0);
-  }
-  void add_set(const std::string& name, const std::string& prefix, const std::vector<double>& busy,
-               std::int32_t replicas) {
-    api::ReplicaSet set;
-    set.name = name;
-    set.uid = name + "-uid";
-    set.replicas = replicas;
-    world.replica_sets.push_back(set);
-    for (std::size_t i = 0; i < busy.size(); ++i) {
-      const std::string pod_name = prefix + "-" + std::string(1, static_cast<char>('a' + i));
-      api::Pod pod = ready_pod(pod_name, "10.0.1." + std::to_string(world.pods.size()));
-      pod.controller = std::make_shared<const std::string>(set.uid);
-      load[pod.uid] = busy[i];
-      world.pods.push_back(pod);
-    }
-  }
-  void want(std::int32_t replicas) { world.replica_sets[0].replicas = replicas; }
-
-  // As many passes at one moment as lead to something, engines answering at once.
-  void settle(int second) {
-    for (int passes = 0; passes < 12; ++passes) {
-      const Plan plan = world.decide(second);
-      bool asked = false;
-      for (const WantedReading& reading : plan.readings) {
-        const auto now = at_second(second).mono;
-        if (!world.loads.want(reading.uid, reading.withdrawn, std::chrono::seconds{1}, now)) continue;
-        asked = true;
-        world.loads.began(reading.uid, now);
-        const auto known = load.find(reading.uid);
-        if (known == load.end()) {
-          world.loads.took(reading.uid, std::nullopt, "connection refused", now);
-        } else {
-          world.loads.took(reading.uid, Load{known->second, {}}, "", now);
-        }
-      }
-      for (const auto& [uid, note] : plan.drain_notes) notes.push_back(note);
-      if (plan.empty() && !asked) return;
-      world.apply(plan);
-      if (HasFatalFailure()) return;
-    }
-    FAIL() << "still something to do";
-  }
-  void pass_seconds(int from, int to) {
-    for (int second = from; second <= to; ++second) settle(second);
-  }
-  std::vector<std::string> in_state(std::string_view state) const {
-    std::vector<std::string> out;
-    for (const api::Pod& pod : world.pods) {
-      if (serving(pod) == state && !pod.deletion_timestamp) out.push_back(pod.name);
-    }
-    return out;
-  }
-  std::vector<std::string> draining() const { return in_state("draining"); }
-  std::vector<std::string> drained() const { return in_state("drained"); }
-  std::vector<std::string> served() const {
-    std::vector<std::string> out;
-    const auto set = api::parse_endpoint_set(world.config_map->endpoints_json, nullptr);
-    for (const auto& endpoint : set->endpoints) {
-      if (endpoint.state == api::EndpointState::kReady) out.push_back(endpoint.pod);
-    }
-    return out;
-  }
-  std::vector<DrainResult> steps() const {
-    std::vector<DrainResult> out;
-    for (const DrainNote& note : notes) out.push_back(note.step);
-    return out;
-  }
-  // The ReplicaSet's controller, once it is let: takes what it may.
-  void take_released() {
-    for (api::Pod& pod : world.pods) {
-      if (serving(pod) == "drained") pod.deletion_timestamp = api::Timestamp{};
-    }
-  }
-
-  World world;
-  std::map<std::string, double> load;
-  std::vector<DrainNote> notes;
-};
 
 TEST_F(Fleet, TheLeastBusyGoWhenTheirReplicaSetWantsFewer) {
   make({3, 0, 7});
@@ -329,116 +233,6 @@ TEST_F(Fleet, AGateThatGoesEndsWhatItHeld) {
   EXPECT_THAT(served(), ElementsAre("old-a", "old-b"));
 }
 
-TEST_F(Fleet, ACordonedNodeIsEmptiedOneByOne) {
-  make({2, 1, 3});
-  world.nodes["node-2"].name = "node-2";
-  world.pod("old-c").node = std::make_shared<const std::string>("node-2");
-  world.nodes["node-1"].unschedulable = true;
-  settle(10);
-  EXPECT_THAT(draining(), ElementsAre("old-b"));
-  EXPECT_EQ(world.pod("old-b").drain_marks().reason, "NodeCordoned");
-  load["old-b-uid"] = 0;
-  pass_seconds(11, 20);
-  EXPECT_THAT(drained(), ElementsAre("old-b"));
-  EXPECT_THAT(served(), ElementsAre("old-a", "old-c")) << "nothing has come in its place yet";
-  take_released();
-  add_set("more", "new", {0}, 1);
-  world.pods.back().node = std::make_shared<const std::string>("node-2");
-  settle(21);
-  settle(22);
-  EXPECT_THAT(draining(), ElementsAre("old-a"));
-}
-
-// The target has one more until the replacement serves; then the pod drains, and its ReplicaSet takes it.
-TEST_F(Fleet, AReplacementComesFirstWhereThatIsAsked) {
-  make({2});
-  world.pool.disruption.replace_first = true;
-  world.nodes["node-2"].name = "node-2";
-  world.nodes["node-1"].unschedulable = true;
-  settle(10);
-  EXPECT_THAT(draining(), IsEmpty());
-  EXPECT_EQ(world.target->replicas, 2);
-  EXPECT_EQ(world.pool.replicas, 1) << "it is not what anybody asked for";
-  EXPECT_EQ(world.pool.status.surge_replicas, 1);
-  add_set("more", "new", {0}, 1);
-  world.pods.back().node = std::make_shared<const std::string>("node-2");
-  pass_seconds(11, 12);
-  EXPECT_THAT(draining(), ElementsAre("old-a"));
-  EXPECT_THAT(served(), ElementsAre("new-a"));
-  EXPECT_EQ(world.target->replicas, 2);
-  load["old-a-uid"] = 0;
-  pass_seconds(13, 16);
-  EXPECT_THAT(drained(), ElementsAre("old-a"));
-  EXPECT_EQ(world.target->replicas, 1);
-  EXPECT_EQ(world.pool.status.surge_replicas, 0);
-  EXPECT_EQ(world.pool.replicas, 1);
-}
-
-TEST_F(Fleet, TheOnlyOneIsReplacedFirstWhateverThePoolSays) {
-  make({0});
-  world.nodes["node-1"].unschedulable = true;
-  pass_seconds(10, 20);
-  EXPECT_THAT(served(), ElementsAre("old-a"));
-  EXPECT_EQ(world.target->replicas, 2);
-  world.nodes["node-1"].unschedulable = false;
-  settle(21);
-  EXPECT_EQ(world.target->replicas, 1) << "uncordoned before it came to that";
-  EXPECT_EQ(world.pool.status.surge_replicas, 0);
-}
-
-TEST_F(Fleet, ScalingTheTargetWhileAReplacementComesIsTakenOver) {
-  make({2});
-  world.pool.disruption.replace_first = true;
-  world.nodes["node-1"].unschedulable = true;
-  settle(10);
-  ASSERT_EQ(world.target->replicas, 2);
-  world.target->replicas = 5;
-  settle(11);
-  EXPECT_EQ(world.pool.replicas, 5);
-}
-
-// It would take the one more away again at each of its turns, and no replacement would ever be ready.
-TEST_F(Fleet, NoReplacementIsAskedForWhereAnAutoscalerSetsTheTargetsReplicas) {
-  make({2});
-  world.target_autoscalers = {"hpa"};
-  world.nodes["node-1"].unschedulable = true;
-  settle(10);
-  EXPECT_EQ(world.target->replicas, 1);
-  EXPECT_EQ(world.pool.status.surge_replicas, 0);
-  EXPECT_THAT(draining(), ElementsAre("old-a"));
-}
-
-TEST_F(Fleet, AReplacementIsGivenUpWhenAnAutoscalerComes) {
-  make({2});
-  world.nodes["node-1"].unschedulable = true;
-  settle(10);
-  ASSERT_EQ(world.target->replicas, 2);
-  world.target_autoscalers = {"hpa"};
-  settle(11);
-  EXPECT_EQ(world.target->replicas, 1);
-  EXPECT_EQ(world.pool.replicas, 1);
-}
-
-TEST_F(Fleet, UncordoningTakesItBack) {
-  make({2, 1});
-  world.nodes["node-1"].unschedulable = true;
-  settle(10);
-  ASSERT_THAT(draining(), ElementsAre("old-b"));
-  world.nodes["node-1"].unschedulable = false;
-  settle(11);
-  EXPECT_THAT(served(), ElementsAre("old-a", "old-b"));
-}
-
-TEST_F(Fleet, ATaintThatAnnouncesTheEndDrainsAndOneThatIsTheEndWithdraws) {
-  make({2, 1});
-  world.nodes["node-1"].drain_taint = "karpenter.sh/disrupted";
-  settle(10);
-  EXPECT_EQ(world.pod("old-b").drain_marks().reason, "NodeTaint");
-  world.nodes["node-1"].withdraw_taint = "node.kubernetes.io/out-of-service";
-  settle(11);
-  EXPECT_THAT(served(), IsEmpty());
-}
-
 TEST_F(Fleet, APersonsRequestIsHeededUntilItIsTakenBack) {
   make({2, 1});
   const auto request = [this](std::optional<std::string> text) {
@@ -571,19 +365,6 @@ TEST_F(Fleet, MarksGoAlsoWhereALabelIsGone) {
   world.pool.deleting = true;
   settle(14);
   EXPECT_EQ(world.pod("old-a").marks, nullptr);
-}
-
-// Nobody would see that a node is cordoned, and so nobody would ever let its pods go.
-TEST_F(Fleet, EvictionsAreNotHeldWhereNodesCannotBeRead) {
-  make({0, 5});
-  const auto held = [this] { return world.budget->selector.match_expressions.back().values; };
-  EXPECT_THAT(held(), ElementsAre("draining", "true"));
-  world.nodes_readable = false;
-  settle(10);
-  EXPECT_THAT(held(), ElementsAre("nobody"));
-  world.budget.reset();
-  settle(11);
-  EXPECT_FALSE(world.budget) << "none is made only to hold nobody";
 }
 
 TEST_F(Fleet, ScaledToZeroAllOfThemDrain) {

@@ -1,0 +1,109 @@
+// A ReplicaSet of a few pods, seconds that pass, engines that answer.
+#pragma once
+
+#include "api/names.h"
+#include "world.h"
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace poolwarden::pool {
+
+inline std::string serving(const api::Pod& pod) {
+  return pod.serving.value_or("");
+}
+
+// Pods a, b, c ... of one ReplicaSet, all serving, each with as many requests in flight as `busy` says.
+class Fleet : public testing::Test {
+ protected:
+  void make(const std::vector<double>& busy) {
+    world.pods.clear();
+    world.replica_sets.clear();
+    add_set("set", "old", busy, static_cast<std::int32_t>(busy.size()));
+    world.target->replicas = world.target->status_replicas = static_cast<std::int32_t>(busy.size());
+    world.pool.replicas = world.target->replicas;
+    settle(0);
+  }
+  void add_set(const std::string& name, const std::string& prefix, const std::vector<double>& busy,
+               std::int32_t replicas) {
+    api::ReplicaSet set;
+    set.name = name;
+    set.uid = name + "-uid";
+    set.replicas = replicas;
+    world.replica_sets.push_back(set);
+    for (std::size_t i = 0; i < busy.size(); ++i) {
+      const std::string pod_name = prefix + "-" + std::string(1, static_cast<char>('a' + i));
+      api::Pod pod = ready_pod(pod_name, "10.0.1." + std::to_string(world.pods.size()));
+      pod.controller = std::make_shared<const std::string>(set.uid);
+      load[pod.uid] = busy[i];
+      world.pods.push_back(pod);
+    }
+  }
+  void want(std::int32_t replicas) { world.replica_sets[0].replicas = replicas; }
+
+  // As many passes at one moment as lead to something, engines answering at once.
+  void settle(int second) {
+    for (int passes = 0; passes < 12; ++passes) {
+      const Plan plan = world.decide(second);
+      bool asked = false;
+      for (const WantedReading& reading : plan.readings) {
+        const auto now = at_second(second).mono;
+        if (!world.loads.want(reading.uid, reading.withdrawn, std::chrono::seconds{1}, now)) continue;
+        asked = true;
+        world.loads.began(reading.uid, now);
+        const auto known = load.find(reading.uid);
+        if (known == load.end()) {
+          world.loads.took(reading.uid, std::nullopt, "connection refused", now);
+        } else {
+          world.loads.took(reading.uid, Load{known->second, {}}, "", now);
+        }
+      }
+      for (const auto& [uid, note] : plan.drain_notes) notes.push_back(note);
+      if (plan.empty() && !asked) return;
+      world.apply(plan);
+      if (HasFatalFailure()) return;
+    }
+    FAIL() << "still something to do";
+  }
+  void pass_seconds(int from, int to) {
+    for (int second = from; second <= to; ++second) settle(second);
+  }
+  std::vector<std::string> in_state(std::string_view state) const {
+    std::vector<std::string> out;
+    for (const api::Pod& pod : world.pods) {
+      if (serving(pod) == state && !pod.deletion_timestamp) out.push_back(pod.name);
+    }
+    return out;
+  }
+  std::vector<std::string> draining() const { return in_state("draining"); }
+  std::vector<std::string> drained() const { return in_state("drained"); }
+  std::vector<std::string> served() const {
+    std::vector<std::string> out;
+    const auto set = api::parse_endpoint_set(world.config_map->endpoints_json, nullptr);
+    for (const auto& endpoint : set->endpoints) {
+      if (endpoint.state == api::EndpointState::kReady) out.push_back(endpoint.pod);
+    }
+    return out;
+  }
+  std::vector<DrainResult> steps() const {
+    std::vector<DrainResult> out;
+    for (const DrainNote& note : notes) out.push_back(note.step);
+    return out;
+  }
+  // The ReplicaSet's controller, once it is let: takes what it may.
+  void take_released() {
+    for (api::Pod& pod : world.pods) {
+      if (serving(pod) == "drained") pod.deletion_timestamp = api::Timestamp{};
+    }
+  }
+
+  World world;
+  std::map<std::string, double> load;
+  std::vector<DrainNote> notes;
+};
+
+}  // namespace poolwarden::pool

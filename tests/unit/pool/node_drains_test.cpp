@@ -1,0 +1,137 @@
+// How a node is emptied, and who comes first: the pod that goes, or its replacement.
+#include "fleet.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::pool {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST_F(Fleet, ACordonedNodeIsEmptiedOneByOne) {
+  make({2, 1, 3});
+  world.nodes["node-2"].name = "node-2";
+  world.pod("old-c").node = std::make_shared<const std::string>("node-2");
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("old-b"));
+  EXPECT_EQ(world.pod("old-b").drain_marks().reason, "NodeCordoned");
+  load["old-b-uid"] = 0;
+  pass_seconds(11, 20);
+  EXPECT_THAT(drained(), ElementsAre("old-b"));
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-c")) << "nothing has come in its place yet";
+  take_released();
+  add_set("more", "new", {0}, 1);
+  world.pods.back().node = std::make_shared<const std::string>("node-2");
+  settle(21);
+  settle(22);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+}
+
+// The target has one more until the replacement serves; then the pod drains, and its ReplicaSet takes it.
+TEST_F(Fleet, AReplacementComesFirstWhereThatIsAsked) {
+  make({2});
+  world.pool.disruption.replace_first = true;
+  world.nodes["node-2"].name = "node-2";
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  EXPECT_THAT(draining(), IsEmpty());
+  EXPECT_EQ(world.target->replicas, 2);
+  EXPECT_EQ(world.pool.replicas, 1) << "it is not what anybody asked for";
+  EXPECT_EQ(world.pool.status.surge_replicas, 1);
+  add_set("more", "new", {0}, 1);
+  world.pods.back().node = std::make_shared<const std::string>("node-2");
+  pass_seconds(11, 12);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  EXPECT_THAT(served(), ElementsAre("new-a"));
+  EXPECT_EQ(world.target->replicas, 2);
+  load["old-a-uid"] = 0;
+  pass_seconds(13, 16);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+  EXPECT_EQ(world.target->replicas, 1);
+  EXPECT_EQ(world.pool.status.surge_replicas, 0);
+  EXPECT_EQ(world.pool.replicas, 1);
+}
+
+TEST_F(Fleet, TheOnlyOneIsReplacedFirstWhateverThePoolSays) {
+  make({0});
+  world.nodes["node-1"].unschedulable = true;
+  pass_seconds(10, 20);
+  EXPECT_THAT(served(), ElementsAre("old-a"));
+  EXPECT_EQ(world.target->replicas, 2);
+  world.nodes["node-1"].unschedulable = false;
+  settle(21);
+  EXPECT_EQ(world.target->replicas, 1) << "uncordoned before it came to that";
+  EXPECT_EQ(world.pool.status.surge_replicas, 0);
+}
+
+TEST_F(Fleet, ScalingTheTargetWhileAReplacementComesIsTakenOver) {
+  make({2});
+  world.pool.disruption.replace_first = true;
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  ASSERT_EQ(world.target->replicas, 2);
+  world.target->replicas = 5;
+  settle(11);
+  EXPECT_EQ(world.pool.replicas, 5);
+}
+
+// It would take the one more away again at each of its turns, and no replacement would ever be ready.
+TEST_F(Fleet, NoReplacementIsAskedForWhereAnAutoscalerSetsTheTargetsReplicas) {
+  make({2});
+  world.target_autoscalers = {"hpa"};
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  EXPECT_EQ(world.target->replicas, 1);
+  EXPECT_EQ(world.pool.status.surge_replicas, 0);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+}
+
+TEST_F(Fleet, AReplacementIsGivenUpWhenAnAutoscalerComes) {
+  make({2});
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  ASSERT_EQ(world.target->replicas, 2);
+  world.target_autoscalers = {"hpa"};
+  settle(11);
+  EXPECT_EQ(world.target->replicas, 1);
+  EXPECT_EQ(world.pool.replicas, 1);
+}
+
+TEST_F(Fleet, UncordoningTakesItBack) {
+  make({2, 1});
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("old-b"));
+  world.nodes["node-1"].unschedulable = false;
+  settle(11);
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-b"));
+}
+
+TEST_F(Fleet, ATaintThatAnnouncesTheEndDrainsAndOneThatIsTheEndWithdraws) {
+  make({2, 1});
+  world.nodes["node-1"].drain_taint = "karpenter.sh/disrupted";
+  settle(10);
+  EXPECT_EQ(world.pod("old-b").drain_marks().reason, "NodeTaint");
+  world.nodes["node-1"].withdraw_taint = "node.kubernetes.io/out-of-service";
+  settle(11);
+  EXPECT_THAT(served(), IsEmpty());
+}
+
+// Nobody would see that a node is cordoned, and so nobody would ever let its pods go.
+TEST_F(Fleet, EvictionsAreNotHeldWhereNodesCannotBeRead) {
+  make({0, 5});
+  const auto held = [this] { return world.budget->selector.match_expressions.back().values; };
+  EXPECT_THAT(held(), ElementsAre("draining", "true"));
+  world.nodes_readable = false;
+  settle(10);
+  EXPECT_THAT(held(), ElementsAre("nobody"));
+  world.budget.reset();
+  settle(11);
+  EXPECT_FALSE(world.budget) << "none is made only to hold nobody";
+}
+
+}  // namespace
+}  // namespace poolwarden::pool
