@@ -98,7 +98,7 @@ std::vector<Problem> problems(const PoolView& pool) {
     out.push_back({found->type, found->status, found->reason, found->message});
   }
   if (pool.observed_generation < pool.generation)
-    out.push_back({"", "", "NotObserved",
+    out.push_back({"", "", std::string{kNotObserved},
                    fmt::format("the status is about generation {} of the pool, which is at {}: the operator "
                                "has not taken it in yet",
                                pool.observed_generation, pool.generation)});

@@ -5,6 +5,7 @@
 #include "commands/view.h"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -15,6 +16,9 @@ namespace poolwarden::commands {
 inline constexpr const char* kReportVersion = "commands.poolwarden.io/v1alpha1";
 
 enum class Namespaces : bool { kOne, kAll };
+
+// The reason of a problem that passes by itself: the operator has yet to take in a change of the spec.
+inline constexpr std::string_view kNotObserved = "NotObserved";
 
 // A condition that is not as it should be; `type` is empty for what no condition says.
 struct Problem {

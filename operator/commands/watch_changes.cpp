@@ -27,7 +27,7 @@ void add_counts(const PoolView& before, const PoolView& after, std::vector<std::
   };
   if (before.wanted != after.wanted)
     parts.push_back(fmt::format("{} wanted (was {})", number(after.wanted), number(before.wanted)));
-  compare("pods", before.replicas, after.replicas);
+  compare(after.replicas == 1 ? "pod" : "pods", before.replicas, after.replicas);
   compare("ready", before.ready, after.ready);
   compare("serving", before.serving, after.serving);
   compare("draining", before.draining, after.draining);
@@ -61,9 +61,16 @@ void add_endpoints(const PoolView* before, const PoolView& after, api::Timestamp
   }
 }
 
+// A status that is about to catch up with the spec is no news: every change of the spec goes through that.
+std::vector<Problem> lasting_problems(const PoolView& pool) {
+  auto out = problems(pool);
+  std::erase_if(out, [](const Problem& problem) { return problem.reason == kNotObserved; });
+  return out;
+}
+
 void add_problems(const PoolView* before, const PoolView& after, std::vector<std::string>& out) {
-  const auto now = problems(after);
-  const auto then = before == nullptr ? std::vector<Problem>{} : problems(*before);
+  const auto now = lasting_problems(after);
+  const auto then = before == nullptr ? std::vector<Problem>{} : lasting_problems(*before);
   const auto same = [](const Problem& a, const Problem& b) {
     return a.type == b.type && a.status == b.status && a.reason == b.reason;
   };
@@ -92,9 +99,9 @@ std::vector<std::string> changes(const PoolView* before, const PoolView* after, 
     return out;
   }
   if (before == nullptr) {
-    out.push_back(fmt::format("{}: {} wanted, {} pods, {} ready, {} serving, {} draining", name_of(*after),
-                              number(after->wanted), after->replicas, after->ready, after->serving,
-                              after->draining));
+    out.push_back(fmt::format("{}: {} wanted, {} {}, {} ready, {} serving, {} draining", name_of(*after),
+                              number(after->wanted), after->replicas, after->replicas == 1 ? "pod" : "pods",
+                              after->ready, after->serving, after->draining));
   } else {
     add_counts(*before, *after, out);
   }

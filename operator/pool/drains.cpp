@@ -153,7 +153,8 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
       seen_.snapshot->gate == Gate::kPresent || (seen_.snapshot->gate == Gate::kUnseen && set.held);
   if (set.set->deleting) return;
   std::int32_t wanted = surplus(seen_, set);
-  if (wanted == 0) return;
+  const std::int32_t too_many = wanted;
+  if (too_many == 0) return;
   if (!held) {
     if (seen_.snapshot->gate == Gate::kUnseen) look_again_in(kSurplusWait);
     return;
@@ -187,7 +188,8 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
     if (!causes_[i]) causes_[i] = reason;
     --wanted;
   }
-  const std::string prefix = fmt::format("ReplicaSet {} wants {} pods", set.set->name, set.set->replicas);
+  const std::string prefix =
+      fmt::format("ReplicaSet {} has {} pod{} too many", set.set->name, too_many, too_many == 1 ? "" : "s");
   // Another pool that has pods of this ReplicaSet sees the same surplus. What drains already stays, so that
   // two that begin at once do not both give way; but nobody begins for what the other drains.
   wanted -= set.draining_strangers;

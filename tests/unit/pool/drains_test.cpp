@@ -22,7 +22,7 @@ TEST_F(Fleet, TheLeastBusyGoWhenTheirReplicaSetWantsFewer) {
   ASSERT_EQ(notes.size(), 2U);
   EXPECT_EQ(notes[0].event.reason, "DrainStarted");
   EXPECT_THAT(notes[1].event.message,
-              HasSubstr("ReplicaSet set wants 1 pods; it had the fewest requests in flight, 0 "
+              HasSubstr("ReplicaSet set has 2 pods too many; it had the fewest requests in flight, 0 "
                         "(the others: 3, 7)"));
   const auto& status = world.pool.status;
   EXPECT_EQ(status.draining_replicas, 2);
