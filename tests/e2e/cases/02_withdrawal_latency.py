@@ -68,6 +68,9 @@ class WithdrawalLatency(Case):
         haproxy = gateway.Haproxy(self.kube)
         pods, lists, slices = self.watches()
         with pods, lists, slices:
+            # Each has begun: what comes then comes as a change.
+            pods.wait(lambda event: True, "the pods")
+            lists.wait(lambda event: len(endpoints_of(event.object)) == 3, "the list")
             slices.wait(lambda event: len(event.object.get("endpoints") or []) == 3, "the plain Service's pods")
             self.step(f"delete a pod, {ROUNDS} times; from its terminating event:")
             rounds = [self.one_round(pods, lists, slices, haproxy) for _ in range(ROUNDS)]
