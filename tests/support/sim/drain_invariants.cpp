@@ -29,6 +29,7 @@ constexpr std::string_view kRequest = "poolwarden.io/drain";
 constexpr std::string_view kSavedCost = "poolwarden.io/saved-deletion-cost";
 constexpr std::string_view kCost = "controller.kubernetes.io/pod-deletion-cost";
 constexpr std::string_view kGate = "poolwarden-drain-gate";
+constexpr kube::Duration kWatchesApart = std::chrono::milliseconds(50);
 constexpr std::int64_t kDefaultTimeout = 300;  // seconds
 
 std::optional<std::string> annotation(const json& object, std::string_view key) {
@@ -178,8 +179,12 @@ void DrainInvariants::began(const Pod& pod) {
 // Where watches fail, the operator may know the pods of one moment and their ReplicaSet of another.
 std::int64_t DrainInvariants::believable_surplus(const std::string& set, kube::TimePoint since) {
   Sizes& sizes = sizes_[set];
-  if (!options_.watches_fail) return sizes.surplus.most(since).value_or(0);
-  return sizes.have.most(since).value_or(0) - sizes.want.least(since).value_or(0);
+  const auto apart = [&sizes](kube::TimePoint from) {
+    return sizes.have.most(from).value_or(0) - sizes.want.least(from).value_or(0);
+  };
+  if (options_.watches_fail) return apart(since);
+  // Even where none fails, each tells by itself.
+  return std::max(sizes.surplus.most(since).value_or(0), apart(time_.now().mono - kWatchesApart));
 }
 
 void DrainInvariants::let_go(const std::string& uid, const Pod& pod) {
@@ -233,7 +238,8 @@ void DrainInvariants::look_at_pods() {
   for (const auto& object : model_.list(kube::kPods, "default"))
     pods_.emplace(text_at(object->body(), {"metadata", "uid"}), read(object->body()));
   for (const auto& [uid, pod] : before) {
-    if (!pod.active || !pod.ready || pod.draining()) continue;
+    // One that drained may have been wanted again by then, for all the operator knew.
+    if (!pod.active || !pod.ready) continue;
     const auto now = pods_.find(uid);
     if (now == pods_.end() || !now->second.active || !now->second.ready || now->second.set != pod.set)
       fell_out_.push_back(time_.now().mono);
