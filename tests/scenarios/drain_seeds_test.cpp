@@ -22,7 +22,7 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 
 TEST(DrainSeeds, NothingIsCutAndNothingIsLeftBehind) {
   const std::uint64_t first = from_environment("POOLWARDEN_FIRST_SEED", 1);
-  const std::uint64_t count = from_environment("POOLWARDEN_SEEDS", 400);
+  const std::uint64_t count = from_environment("POOLWARDEN_SEEDS", 200);
   sim::DrainInvariants::Counts all;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     DrainStory story(seed);
