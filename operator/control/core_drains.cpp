@@ -102,8 +102,10 @@ void OperatorCore::see_replica_sets(pool::Snapshot& seen, api::Now now) {
     if (sets.empty()) continue;
     pool::ReplicaSetView view;
     view.set = sets.begin()->get();
+    view.alone = true;
     for (const auto& other : replica_sets_.store().by_index(sets_by_controller_, view.set->controller)) {
       view.superseded |= other->revision > view.set->revision && other->replicas > 0;
+      view.alone &= other->uid == view.set->uid || (other->replicas == 0 && other->status_replicas == 0);
     }
     std::int32_t ready = 0;
     bool drains = false;

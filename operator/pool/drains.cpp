@@ -135,6 +135,16 @@ class Drains {
   std::vector<std::optional<DrainReason>> causes_;  // as seen_.members
 };
 
+// What the set wants, or is about to: where it stands for all of the target, the target's own word counts if
+// that is more. The set's may be old, when its watch lags behind that of the pods, and what it has made
+// since then is not too many.
+std::int32_t wanted_by(const Observation& seen, const ReplicaSetView& view) {
+  const api::Deployment* target = seen.snapshot->target;
+  const bool speaks_for_it = target != nullptr && !target->deleting && view.alone &&
+                             !view.set->controller.empty() && view.set->controller == target->uid;
+  return speaks_for_it ? std::max(view.set->replicas, target->replicas) : view.set->replicas;
+}
+
 bool belongs_to(const PodVerdict& member, const ReplicaSetView& set) {
   return *member.pod->controller == set.set->uid && is_active(*member.pod);
 }
@@ -146,6 +156,18 @@ bool is_taken_first(const PodVerdict& member) {
   // The pods of a node that is away are about to be marked as not ready.
   return member.pod->ready != api::Tristate::kTrue || member.reason == Withdrawal::kNodeNotReady ||
          member.reason == Withdrawal::kNodeGone;
+}
+
+// Of its pods, those that are too many. Never negative.
+std::int32_t surplus(const Observation& seen, const ReplicaSetView& set) {
+  std::int32_t active = set.strangers;
+  std::int32_t taken_first = set.unready_strangers;
+  for (const PodVerdict& member : seen.members) {
+    if (!belongs_to(member, set)) continue;
+    ++active;
+    if (is_taken_first(member)) ++taken_first;
+  }
+  return std::max(active - wanted_by(seen, set) - taken_first, 0);
 }
 
 void Drains::drain_surplus(const ReplicaSetView& set) {
@@ -277,17 +299,6 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
 }
 
 }  // namespace
-
-std::int32_t surplus(const Observation& seen, const ReplicaSetView& set) {
-  std::int32_t active = set.strangers;
-  std::int32_t taken_first = set.unready_strangers;
-  for (const PodVerdict& member : seen.members) {
-    if (!belongs_to(member, set)) continue;
-    ++active;
-    if (is_taken_first(member)) ++taken_first;
-  }
-  return std::max(active - set.set->replicas - taken_first, 0);
-}
 
 void decide_drains(Observation& seen, Plan& plan, api::Now now) {
   if (seen.hold != Hold::kNone) return;

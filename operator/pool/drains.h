@@ -13,7 +13,4 @@ namespace poolwarden::pool {
 // the reason kDraining from then on.
 void decide_drains(Observation& seen, Plan& plan, api::Now now);
 
-// Of a ReplicaSet's pods, those that are too many. Never negative.
-std::int32_t surplus(const Observation& seen, const ReplicaSetView& set);
-
 }  // namespace poolwarden::pool

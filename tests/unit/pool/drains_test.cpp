@@ -200,6 +200,16 @@ TEST_F(Fleet, TwoReplicaSetsOfARolloutDrainTheirOwn) {
   EXPECT_EQ(world.pod("old-a").drain_marks().reason, "Rollout");
 }
 
+TEST_F(Fleet, PodsThatAReplicaSetMadeSinceItWasLastSeenAreNotTooMany) {
+  make({5, 5, 0});
+  world.replica_sets[0].replicas = 2;  // as it was, before its Deployment went from two to three
+  settle(10);
+  EXPECT_THAT(draining(), IsEmpty());
+  world.target->uid = "of-its-successor";
+  settle(11);
+  EXPECT_THAT(draining(), ElementsAre("old-c"));
+}
+
 TEST_F(Fleet, WithoutTheGateScalingDownIsPlain) {
   for (const Gate gate : {Gate::kMissing, Gate::kEdited, Gate::kUnseen}) {
     make({1, 2});
