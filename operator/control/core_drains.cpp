@@ -84,6 +84,7 @@ void OperatorCore::classify(api::Node& node) const {
 
 void OperatorCore::see_drains(PoolRecord& record, pool::Snapshot& seen, api::Now now) {
   seen.loads = &loads_;
+  seen.emptied_nodes = &emptied_nodes_;
   seen.labels_under_way = &labels_under_way_;
   seen.listed = &record.published;
   see_gate(seen);
@@ -209,6 +210,14 @@ void OperatorCore::arrived(LoadArrived load, api::Now now) {
   --load_reads_in_flight_;
   loads_.took(load.pod_uid, load.load, bounded(std::move(load.problem)), now.mono);
   if (const PoolRecord* record = table_.find(load.pool)) mark(*record, now);
+}
+
+// Pods of a first list were bound whenever that was.
+void OperatorCore::see_placement(const kube::Delta<api::Pod>& delta, kube::TimePoint now) {
+  const bool same = delta.before && delta.after && delta.before->uid == delta.after->uid;
+  if (delta.before && !same) emptied_nodes_.forget(delta.before->uid);
+  if (!settled() || !delta.after || delta.after->node->empty()) return;
+  if (!same || delta.before->node->empty()) emptied_nodes_.bound(delta.after->uid, *delta.after->node, now);
 }
 
 // It went while it drained: deleted by a person, evicted without asking, or its node is gone.

@@ -260,6 +260,7 @@ void OperatorCore::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
     return;
   }
   count_lost_drain(delta, now);
+  see_placement(delta, now.mono);
   const auto& object = delta.after ? delta.after : delta.before;
   ledger_.changed({Written::kPod, {object->ns, object->name}});
   const auto concerns = [&](PoolRecord& record) {
@@ -320,9 +321,10 @@ void OperatorCore::changed(const kube::Delta<api::Service>& delta, api::Now now)
 
 void OperatorCore::changed(const kube::Delta<api::Node>& delta, api::Now now) {
   if (delta.before && delta.after && same_but_for_version(*delta.before, *delta.after))
-    return;                // heartbeats and the like
-  if (!settled()) return;  // the first list; everything is marked when it is in
+    return;  // heartbeats and the like
   const auto& object = delta.after ? delta.after : delta.before;
+  emptied_nodes_.saw(object->name, delta.after && pool::emptying(*delta.after).has_value(), now.mono);
+  if (!settled()) return;  // the first list; everything is marked when it is in
   std::set<kube::ObjectKey> touched;
   pods_.store().for_each([&](const std::shared_ptr<const api::Pod>& pod) {
     if (*pod->node != object->name) return;

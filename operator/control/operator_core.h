@@ -228,6 +228,7 @@ class OperatorCore {
   void read_loads(const PoolRecord& record, const api::InferencePool& pool, const pool::Plan& plan,
                   api::Now now, Effects& out);
   void arrived(LoadArrived load, api::Now now);
+  void see_placement(const kube::Delta<api::Pod>& delta, kube::TimePoint now);
   void count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now now);
   void labelled(PoolRecord& record, const PodLabelWrite& label, api::Now now, Effects& out);
 
@@ -295,6 +296,7 @@ class OperatorCore {
   std::size_t labels_in_flight_ = 0;
   std::map<std::string, std::string> labels_under_way_;  // pod UID -> serving label that is being written
   pool::LoadBook loads_;
+  pool::EmptiedNodes emptied_nodes_;
   std::map<std::string, kube::TimePoint> surplus_since_;  // by UID of the ReplicaSet
   std::size_t load_reads_in_flight_ = 0;
   std::set<kube::ObjectKey> label_waiters_;    // pools that found no place among those

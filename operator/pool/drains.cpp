@@ -65,20 +65,15 @@ class Drains {
     return member.fit || drains(member.before) ? std::optional{DrainReason::kRequested} : std::nullopt;
   }
 
-  bool node_is_emptied(const api::Pod& pod) const { return emptying(pod).has_value(); }
-
-  std::optional<DrainReason> emptying(const api::Pod& pod) const {
+  std::optional<DrainReason> node_is_emptied(const api::Pod& pod) const {
     const api::Node* node = seen_.snapshot->node ? seen_.snapshot->node(*pod.node) : nullptr;
-    if (node == nullptr) return std::nullopt;
-    if (node->unschedulable) return DrainReason::kNodeCordoned;
-    if (!node->drain_taint.empty()) return DrainReason::kNodeTaint;
-    return std::nullopt;
+    return node != nullptr ? emptying(*node) : std::nullopt;
   }
 
   Candidate candidate(const PodVerdict& member) const {
     return {.pod = member.pod,
             .serves = member.fit,
-            .node_is_emptied = node_is_emptied(*member.pod),
+            .node_is_emptied = node_is_emptied(*member.pod).has_value(),
             .load = seen_.snapshot->loads->find(member.pod->uid)};
   }
 
@@ -221,6 +216,13 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
   take_cheapest(others, wanted, prefix, [reason](const api::Pod&) { return reason; });
 }
 
+std::string waits_to_leave(std::int32_t serving, std::int32_t asked) {
+  if (serving < asked)
+    return fmt::format("its node is being emptied: it goes once the pool serves with {}, {} do", asked,
+                       serving);
+  return "its node is being emptied: it goes in its turn";
+}
+
 // One by one where the pool would serve with fewer than it should: the next goes when another has come. A pod
 // that has no room elsewhere so holds up the rest of its node, as any disruption budget would.
 void Drains::empty_nodes() {
@@ -231,7 +233,13 @@ void Drains::empty_nodes() {
   for (std::size_t i = 0; i < seen_.members.size(); ++i) {
     PodVerdict& member = seen_.members[i];
     if (!is_active(*member.pod) || !is_led_here(*member.pod)) continue;
-    const auto reason = emptying(*member.pod);
+    auto reason = node_is_emptied(*member.pod);
+    if (reason && seen_.snapshot->emptied_nodes->came_late(member.pod->uid)) {
+      reason.reset();
+      member.waits =
+          "it came to its node when that was being emptied already, and stays until kubectl "
+          "poolwarden drain or delete";
+    }
     if (drains(member.before) || causes_[i]) {
       if (!causes_[i] && reason) causes_[i] = reason;
       draining |= reason && std::holds_alternative<Draining>(member.before);
@@ -255,9 +263,12 @@ void Drains::empty_nodes() {
   const std::int32_t spare = serving - asked;
   std::int32_t may_go = std::max(spare, 0);
   if (!replace_first && spare >= 0) may_go = std::max(may_go, 1);
-  take_cheapest(leaving, std::min(may_go, static_cast<std::int32_t>(leaving.size())),
-                "its node is being emptied",
-                [this](const api::Pod& pod) { return emptying(pod).value_or(DrainReason::kNodeCordoned); });
+  take_cheapest(
+      leaving, std::min(may_go, static_cast<std::int32_t>(leaving.size())), "its node is being emptied",
+      [this](const api::Pod& pod) { return node_is_emptied(pod).value_or(DrainReason::kNodeCordoned); });
+  for (const std::size_t i : leaving) {
+    if (!causes_[i]) seen_.members[i].waits = waits_to_leave(serving, asked);
+  }
 }
 
 void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {

@@ -9,6 +9,7 @@
 #include "api/pod.h"
 #include "api/writes.h"
 #include "pool/drain.h"
+#include "pool/emptied_nodes.h"
 #include "pool/load_book.h"
 
 #include <chrono>
@@ -79,6 +80,7 @@ struct Snapshot {
   // Zone of a node, and whether the node exists. Null while nodes cannot be read: then no pod is withdrawn
   // for its node, and zones are left out.
   std::function<const api::Node*(std::string_view name)> node;
+  const EmptiedNodes* emptied_nodes = nothing<EmptiedNodes>();  // never null
   // HorizontalPodAutoscalers of the namespace that scale the pool, and those that scale its target.
   std::vector<std::string> pool_autoscalers;
   std::vector<std::string> target_autoscalers;
@@ -153,6 +155,7 @@ struct PodVerdict {
   DrainState drain;                       // as it should be now
   DrainResult step = DrainResult::kNone;  // what leads from the one to the other
   std::string why;                        // kStarted: why this one
+  std::string waits;                      // what keeps it, though its node is being emptied
 };
 
 // A change of the published list, for logs, events and the latency metric, once the write is acknowledged.

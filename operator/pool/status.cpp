@@ -66,6 +66,7 @@ api::EndpointStatus endpoint_status(const Observation& seen, const PodVerdict& m
     out.reason = to_string(drained->reason);
     out.message = waits_for(drained->reason);
   }
+  if (out.state == kReady) out.message = member.waits;
   const auto same = std::find_if(before.endpoints.begin(), before.endpoints.end(), [&](const auto& endpoint) {
     return endpoint.pod == out.pod && endpoint.state == out.state && endpoint.reason == out.reason;
   });

@@ -66,6 +66,7 @@ class DrainStory {
   int timeout_ = 0;
   int template_ = 1;
   int template_before_ = 1;
+  bool rests_ = false;
 };
 
 }  // namespace poolwarden::scenarios

@@ -107,16 +107,15 @@ void DrainInvariants::violate(std::string what) {
 
 // Every write that is about to be stored.
 void DrainInvariants::witness(const apiserver::AdmissionRequest& write) {
+  if (write.user == options_.operator_user && write.resource != "leases") ++operator_writes_;
   if (write.resource != "pods" || write.before == nullptr) return;
   const std::string uid = text_at(*write.before, {"metadata", "uid"});
   const Pod before = read(*write.before);
   if (write.after == nullptr) {
-    const int lost = engines_.in_flight(uid);
-    const bool by_controller = write.user == cluster::kReplicaSetUser;
-    if (!before.active) return;
-    tell(
-        fmt::format("{} ({}, {} in flight) is deleted by {}", before.name, before.serving, lost, write.user));
-    if (by_controller) counts_.cut += static_cast<std::uint64_t>(lost);
+    if (before.active) {
+      tell(fmt::format("{} ({}, {} in flight) is deleted by {}", before.name, before.serving,
+                       engines_.in_flight(uid), write.user));
+    }
     return;
   }
   const Pod after = read(*write.after);

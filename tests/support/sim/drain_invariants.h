@@ -74,9 +74,10 @@ class DrainInvariants {
     std::uint64_t idle = 0;  // released with nothing in flight
     std::uint64_t timed_out = 0;
     std::uint64_t cancelled = 0;
-    std::uint64_t cut = 0;  // requests lost by pods that the ReplicaSet controller deleted
   };
   const Counts& counts() const { return counts_; }
+  // The operators', besides their Lease.
+  std::uint64_t operator_writes() const { return operator_writes_; }
 
  private:
   struct Pod {
@@ -132,6 +133,7 @@ class DrainInvariants {
   std::deque<kube::TimePoint> fell_out_;  // pods that stopped serving by themselves
   std::map<std::string, std::optional<std::string>> foreign_costs_;  // by uid, as last set by someone else
   Counts counts_;
+  std::uint64_t operator_writes_ = 0;
   std::vector<std::string> violations_;
   std::vector<std::string> history_;
 };

@@ -8,6 +8,7 @@ namespace poolwarden::pool {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 
 TEST_F(Fleet, ACordonedNodeIsEmptiedOneByOne) {
@@ -98,6 +99,45 @@ TEST_F(Fleet, AReplacementIsGivenUpWhenAnAutoscalerComes) {
   settle(11);
   EXPECT_EQ(world.target->replicas, 1);
   EXPECT_EQ(world.pool.replicas, 1);
+}
+
+// Its replacement would come to the same node again, and so on.
+TEST_F(Fleet, APodThatCameToANodeBeingEmptiedStays) {
+  using std::chrono::seconds;
+  make({2});
+  world.pool.disruption.replace_first = true;
+  world.nodes["node-1"].drain_taint = "ToBeDeletedByClusterAutoscaler";
+  world.emptied_nodes.saw("node-1", true, at_second(0).mono);
+  settle(10);
+  ASSERT_EQ(world.target->replicas, 2);
+  add_set("more", "new", {0}, 1);
+  world.emptied_nodes.bound("new-a-uid", "node-1", at_second(12).mono);
+  pass_seconds(12, 13);
+  ASSERT_THAT(draining(), ElementsAre("old-a"));
+  load["old-a-uid"] = 0;
+  pass_seconds(14, 18);
+  take_released();
+  pass_seconds(19, 25);
+  EXPECT_THAT(served(), ElementsAre("new-a"));
+  EXPECT_EQ(world.target->replicas, 1) << "no more replacements";
+  ASSERT_EQ(world.pool.status.endpoints.size(), 2U);
+  EXPECT_THAT(world.pool.status.endpoints[0].message, HasSubstr("it came to its node when"));
+}
+
+TEST_F(Fleet, APodWhoseNodeIsEmptiedTellsWhatItWaitsFor) {
+  make({2, 1});
+  world.nodes["node-1"].unschedulable = true;
+  world.pod("old-b").ready = api::Tristate::kFalse;
+  settle(10);
+  EXPECT_THAT(draining(), IsEmpty());
+  EXPECT_THAT(world.pool.status.endpoints[0].message, HasSubstr("once the pool serves with 2, 1 do"));
+  world.pod("old-b").ready = api::Tristate::kTrue;
+  settle(11);
+  ASSERT_THAT(draining(), ElementsAre("old-b"));
+  EXPECT_THAT(world.pool.status.endpoints[0].message, HasSubstr("once the pool serves with 2, 1 do"));
+  world.nodes["node-1"].unschedulable = false;
+  settle(12);
+  EXPECT_EQ(world.pool.status.endpoints[0].message, "");
 }
 
 TEST_F(Fleet, UncordoningTakesItBack) {

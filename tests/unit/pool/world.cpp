@@ -82,6 +82,7 @@ Plan World::decide(std::int64_t second) const {
       return found == nodes.end() ? nullptr : &found->second;
     };
   }
+  snapshot.emptied_nodes = &emptied_nodes;
   snapshot.pods_version = pods_version;
   snapshot.pods_behind = pods_behind;
   snapshot.pool_autoscalers = pool_autoscalers;

@@ -32,6 +32,7 @@ struct World {
   Sight service_sight = Sight::kAbsent;
   std::map<std::string, api::Node, std::less<>> nodes;
   bool nodes_readable = true;
+  EmptiedNodes emptied_nodes;
   bool can_see = true;
   std::vector<std::string> blind;
   std::string pods_version = "100";

@@ -1,0 +1,28 @@
+#include "pool/emptied_nodes.h"
+
+namespace poolwarden::pool {
+
+std::optional<DrainReason> emptying(const api::Node& node) {
+  if (node.unschedulable) return DrainReason::kNodeCordoned;
+  if (!node.drain_taint.empty()) return DrainReason::kNodeTaint;
+  return std::nullopt;
+}
+
+void EmptiedNodes::saw(const std::string& node, bool emptied, TimePoint now) {
+  if (emptied) {
+    since_.try_emplace(node, now);
+  } else if (since_.erase(node) > 0) {
+    std::erase_if(late_, [&node](const auto& item) { return item.second == node; });
+  }
+}
+
+void EmptiedNodes::bound(const std::string& uid, const std::string& node, TimePoint now) {
+  const auto found = since_.find(node);
+  if (found != since_.end() && now - found->second >= kMargin) late_.emplace(uid, node);
+}
+
+void EmptiedNodes::forget(const std::string& uid) {
+  late_.erase(uid);
+}
+
+}  // namespace poolwarden::pool

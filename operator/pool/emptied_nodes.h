@@ -1,0 +1,46 @@
+// Which nodes are being emptied (cordoned, or tainted so that pods should leave), and which pods came to them
+// all the same, because they tolerate it.
+//
+// Such a pod is not drained for its node: its replacement would most likely come to the same node, and be
+// drained there in its turn, without end. What is remembered here is gone with the process: after a restart
+// such a pod is drained like any other, and its replacement is the one that stays.
+//
+// Pure: time is an argument. Owned by the loop.
+#pragma once
+
+#include "api/objects.h"
+#include "pool/drain.h"
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace poolwarden::pool {
+
+// Why the node's pods should leave it, if they should.
+std::optional<DrainReason> emptying(const api::Node& node);
+
+class EmptiedNodes {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  using Duration = std::chrono::steady_clock::duration;
+
+  // Events of pods and of nodes come by different watches: within this time nothing is said of which was
+  // first, and the pod counts as having been there before.
+  static constexpr Duration kMargin = std::chrono::seconds(10);
+
+  // The node is as it says now; one that is gone is not being emptied.
+  void saw(const std::string& node, bool emptied, TimePoint now);
+  // The pod has just been bound to the node.
+  void bound(const std::string& uid, const std::string& node, TimePoint now);
+  void forget(const std::string& uid);
+
+  bool came_late(const std::string& uid) const { return late_.contains(uid); }
+
+ private:
+  std::map<std::string, TimePoint> since_;   // by node
+  std::map<std::string, std::string> late_;  // node, by UID of the pod
+};
+
+}  // namespace poolwarden::pool
