@@ -1,5 +1,6 @@
 #include "commands/fact_finder.h"
 
+#include "api/codecs.h"
 #include "api/json_read.h"
 #include "api/names.h"
 
@@ -14,11 +15,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr kube::ResourceType kReplicaSets{"apps", "v1", "replicasets", "ReplicaSet"};
-constexpr kube::ResourceType kBudgets{"policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"};
-constexpr kube::ResourceType kGateBindings{"admissionregistration.k8s.io", "v1",
-                                           "validatingadmissionpolicybindings",
-                                           "ValidatingAdmissionPolicyBinding", false};
 constexpr const char* kLeaseName = "poolwarden";
 constexpr const char* kSystemNamespace = "poolwarden-system";
 
@@ -119,11 +115,11 @@ Fact<NodeView> FactFinder::node_fact(const std::string& name) {
 Fact<ReplicaSetView> FactFinder::replica_set_of(const PodView& pod) {
   const api::OwnerReference* owner = pod.controller();
   if (owner == nullptr || owner->kind != "ReplicaSet") return {};
-  return fact<ReplicaSetView>(kube::get(kReplicaSets, pod.ns, owner->name), read_replica_set);
+  return fact<ReplicaSetView>(kube::get(kube::kReplicaSets, pod.ns, owner->name), read_replica_set);
 }
 
 Fact<std::vector<BudgetView>> FactFinder::budgets(const std::string& ns) {
-  auto items = session_.list(list_call(kBudgets, ns));
+  auto items = session_.list(list_call(kube::kPodDisruptionBudgets, ns));
   if (!items) return {.value = {}, .problem = std::move(items.error().message)};
   std::vector<BudgetView> out;
   for (const json& item : *items) out.push_back(read_budget(item));
@@ -146,11 +142,13 @@ Fact<std::vector<EventView>> FactFinder::events_of(const PodView& pod) {
   return {.value = std::move(out), .problem = {}};
 }
 
-Fact<bool> FactFinder::gate() {
-  auto found =
-      fact<bool>(kube::get(kGateBindings, {}, std::string(api::kGateName)), [](const json&) { return true; });
-  if (found.is_absent()) found.value = false;
-  return found;
+Fact<GateView> FactFinder::gate() {
+  const std::string name(api::kGateName);
+  const auto policy = fact<api::GatePart>(kube::get(kube::kValidatingAdmissionPolicies, {}, name),
+                                          api::GatePolicyCodec::from_json);
+  const auto binding = fact<api::GatePart>(kube::get(kube::kValidatingAdmissionPolicyBindings, {}, name),
+                                           api::GateBindingCodec::from_json);
+  return gate_of(policy, binding);
 }
 
 Fact<LeaseView> FactFinder::lease(const std::string& ns) {

@@ -5,6 +5,7 @@
 
 #include "api/endpoint_set.h"
 #include "commands/fact.h"
+#include "commands/gate.h"
 #include "commands/membership.h"
 #include "commands/session.h"
 #include "commands/view.h"
@@ -34,7 +35,7 @@ class FactFinder {
   Fact<ReplicaSetView> replica_set_of(const PodView& pod);
   Fact<std::vector<BudgetView>> budgets(const std::string& ns);
   Fact<std::vector<EventView>> events_of(const PodView& pod);  // newest first
-  Fact<bool> gate();
+  Fact<GateView> gate();
   // Of the operator that looks after `ns`: where manifests/ puts it, or in that namespace itself.
   Fact<LeaseView> lease(const std::string& ns);
 

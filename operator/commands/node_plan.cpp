@@ -19,6 +19,12 @@ std::string stays(const PodView& pod) {
   return {};
 }
 
+// What the operator waits for, if it has said so.
+std::string detail(const NodePod& pod) {
+  const bool said = pod.endpoint && pod.endpoint->state == "ready" && !pod.endpoint->message.empty();
+  return said ? ": " + pod.endpoint->message : std::string{};
+}
+
 }  // namespace
 
 NodePlan plan_node(const std::vector<NodePod>& pods, api::Timestamp now) {
@@ -39,7 +45,7 @@ NodePlan plan_node(const std::vector<NodePod>& pods, api::Timestamp now) {
         out.lines.push_back({name, is_drained(each.pod) ? "drained" : "on no list", "released"});
         break;
       case Hold::kServing:
-        out.lines.push_back({name, "serving, not drained yet", "serving"});
+        out.lines.push_back({name, "serving, not drained yet" + detail(each), "serving" + detail(each)});
         break;
       case Hold::kDraining: {
         ++out.draining;

@@ -1,5 +1,6 @@
 #include "commands/pod_reason.h"
 
+#include "api/taints.h"
 #include "commands/durations.h"
 
 #include <algorithm>
@@ -32,6 +33,19 @@ std::optional<PodReason> ending(const PodView& pod, api::Timestamp now) {
   return std::nullopt;
 }
 
+std::string look_at_node(const PodView& pod) {
+  return "kubectl describe node " + pod.node;
+}
+
+// The operator's flags may name others, which nobody but itself knows.
+std::string withdrawing_taint(const NodeView& node) {
+  const auto& keys = api::taint::kWithdraw;
+  const auto found = std::find_if(node.taints.begin(), node.taints.end(), [&keys](const std::string& taint) {
+    return std::find(keys.begin(), keys.end(), taint) != keys.end();
+  });
+  return found == node.taints.end() ? std::string{} : *found;
+}
+
 std::optional<PodReason> of_node(const PodView& pod, const Fact<NodeView>& node) {
   if (pod.node.empty()) {
     const api::Condition* scheduled = pod.condition("PodScheduled");
@@ -39,6 +53,9 @@ std::optional<PodReason> of_node(const PodView& pod, const Fact<NodeView>& node)
                      with("it has no node yet", scheduled == nullptr ? "" : scheduled->message), ""};
   }
   if (node.is_absent()) return PodReason{"NodeGone", fmt::format("its node {} is gone", pod.node), ""};
+  if (const std::string taint = node.value ? withdrawing_taint(*node.value) : ""; !taint.empty())
+    return PodReason{"NodeTaint", fmt::format("its node {} is tainted {}", pod.node, taint),
+                     look_at_node(pod)};
   if (const api::Condition* found = pod.condition("DisruptionTarget"); found && found->status == "True") {
     return PodReason{"DisruptionTarget",
                      with(with("it is about to be disrupted", found->reason), found->message), ""};
@@ -69,6 +86,15 @@ std::string last_probe_failure(const std::vector<EventView>& events) {
   return found == events.end() ? std::string{} : found->note;
 }
 
+// One that says nothing of it counts as ready.
+bool is_unready(const Fact<NodeView>& node) {
+  return node.value && !node.value->ready.empty() && node.value->ready != "True";
+}
+
+std::string node_is_unready(const PodView& pod, const NodeView& node) {
+  return with(fmt::format("its node {} is not ready", pod.node), node.ready_message);
+}
+
 PodReason not_ready(const PodView& pod, const Fact<NodeView>& node, const std::vector<EventView>& events,
                     const api::Condition& ready) {
   PodReason out{"NotReady", "it is not ready", ""};
@@ -77,9 +103,9 @@ PodReason not_ready(const PodView& pod, const Fact<NodeView>& node, const std::v
     out.fix = fmt::format("kubectl -n {} logs {} --all-containers", pod.ns, pod.name);
     return out;
   }
-  if (node.value && node.value->ready != "True" && !node.value->ready.empty()) {
-    out.words += with(fmt::format(": its node {} is not ready", pod.node), node.value->ready_message);
-    out.fix = "kubectl describe node " + pod.node;
+  if (is_unready(node)) {
+    out.words += ": " + node_is_unready(pod, *node.value);
+    out.fix = look_at_node(pod);
     return out;
   }
   if (const std::string failure = last_probe_failure(events); !failure.empty()) {
@@ -109,6 +135,9 @@ std::optional<PodReason> of_readiness(const PodView& pod, const Fact<NodeView>& 
     return PodReason{"NoReadyCondition", "its kubelet has not said yet whether it is ready", ""};
   if (ready->status != "True") return not_ready(pod, node, events, *ready);
   if (pod.ip.empty()) return PodReason{"NoAddress", "it has no IP address", ""};
+  // Before its pods are marked, one by one.
+  if (is_unready(node))
+    return PodReason{"NodeNotReady", node_is_unready(pod, *node.value), look_at_node(pod)};
   return std::nullopt;
 }
 

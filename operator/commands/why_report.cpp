@@ -7,6 +7,7 @@
 #include "commands/status_report.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -77,6 +78,10 @@ PoolVerdict drained(const PoolFacts& facts, const PodView& pod, const WhyFacts& 
   return out;
 }
 
+bool is_of_node(std::string_view reason) {
+  return reason == "NodeGone" || reason == "NodeTaint" || reason == "NodeNotReady";
+}
+
 PoolVerdict on_the_list(const PoolFacts& facts, const PodView& pod, const std::optional<PodReason>& against,
                         api::Timestamp now) {
   PoolVerdict out{facts.pool.name, Verdict::kListed, "", "is on the list and gets requests", ""};
@@ -86,11 +91,33 @@ PoolVerdict on_the_list(const PoolFacts& facts, const PodView& pod, const std::o
   if (against) {
     out.reason = against->reason;
     out.words += fmt::format("; but {}, and the list has not followed", against->words);
-    out.fix = "look whether the operator runs";
+    out.fix = is_of_node(against->reason) ? "look whether the operator runs, and may read nodes"
+                                          : "look whether the operator runs";
   } else if (is_requested(pod)) {
     out.words += "; its drain was asked for, and the operator has not begun it";
+  } else if (seen != nullptr && seen->state == "ready" && !seen->message.empty()) {
+    out.words += "; " + seen->message;
   }
   return out;
+}
+
+// What the operator holds against the pod's node, where that is more than can be seen from here: its flags
+// may name other taints, and it may read nodes.
+std::optional<PodReason> as_status_says(const PoolFacts& facts, const PodView& pod,
+                                        const Fact<NodeView>& node) {
+  const EndpointView* seen = facts.pool.endpoint(pod.name);
+  if (seen == nullptr || seen->state != "withdrawn" || !is_of_node(seen->reason)) return std::nullopt;
+  if (!node.problem.empty())
+    return PodReason{
+        seen->reason,
+        fmt::format("the operator withdrew it for its node {} ({}), which cannot be read from here", pod.node,
+                    seen->reason),
+        ""};
+  if (seen->reason != "NodeTaint" || !node.value || node.value->taints.empty()) return std::nullopt;
+  return PodReason{seen->reason,
+                   fmt::format("its node {} has a taint for which the operator withdraws pods: {}", pod.node,
+                               fmt::join(node.value->taints, ", ")),
+                   "kubectl describe node " + pod.node};
 }
 
 // Nothing speaks against the pod, and still it is not on the list.
@@ -138,9 +165,10 @@ PoolVerdict judge(const PoolFacts& facts, const PodView& pod, const WhyFacts& al
                              facts.list.problem.empty() ? "" : ": " + facts.list.problem);
     return out;
   }
-  if (against)
-    return {facts.pool.name, Verdict::kWithdrawn, against->reason, "is off the list: " + against->words,
-            against->fix};
+  const auto withdrawn = against ? against : as_status_says(facts, pod, all.node);
+  if (withdrawn)
+    return {facts.pool.name, Verdict::kWithdrawn, withdrawn->reason, "is off the list: " + withdrawn->words,
+            withdrawn->fix};
   return not_yet(facts, pod);
 }
 
@@ -217,17 +245,23 @@ void add_terminating_hold(const PodView& pod, api::Timestamp now, WhyReport& out
                     pod.node.empty() ? "-" : pod.node));
 }
 
+std::string gate_hold(const GateView& gate, const std::string& serving) {
+  if (!gate.difference.empty())
+    return fmt::format(
+        "the drain gate, perhaps: it was edited ({}); kubectl apply -k manifests/gate puts it back",
+        gate.difference);
+  return fmt::format("the drain gate: its ReplicaSet may not delete it while it is labelled {}={}",
+                     api::kServingLabel, serving);
+}
+
 void add_holds(const WhyFacts& all, api::Timestamp now, WhyReport& out) {
   const PodView& pod = *all.pod;
   if (pod.ends) return add_terminating_hold(pod, now, out);
   const Hold hold = hold_of(pod, now);
   const std::string serving = pod.serving();
   const bool gated = serving == api::serving::kTrue || serving == api::serving::kDraining;
-  if (gated && all.gate.value && *all.gate.value)
-    out.holds.push_back(
-        fmt::format("the drain gate: its ReplicaSet may not delete it while it is labelled "
-                    "{}={}",
-                    api::kServingLabel, serving));
+  const bool gate_stands = all.gate.value && all.gate.value->stands;
+  if (gated && gate_stands) out.holds.push_back(gate_hold(*all.gate.value, serving));
   if (all.budgets.value) {
     for (const BudgetView& budget : *all.budgets.value) {
       if (budget.disruptions_allowed > 0 || !budget.selector.matches(pod.labels)) continue;
@@ -248,11 +282,13 @@ void add_holds(const WhyFacts& all, api::Timestamp now, WhyReport& out) {
   out.let_go.push_back(
       fmt::format("at once, with what it is doing left to its grace period: kubectl -n {} delete pod {}",
                   pod.ns, pod.name));
-  if (auto problem = operator_problem(all.lease, now))
-    out.let_go.push_back(
-        fmt::format("{}; without one, kubectl delete validatingadmissionpolicybinding {} "
-                    "takes the gate away",
-                    *problem, api::kGateName));
+  if (auto problem = operator_problem(all.lease, now)) {
+    if (gate_stands)
+      *problem +=
+          fmt::format("; without one, kubectl delete validatingadmissionpolicybinding {} takes the gate away",
+                      api::kGateName);
+    out.let_go.push_back(std::move(*problem));
+  }
 }
 
 template <class T>

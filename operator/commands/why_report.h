@@ -4,6 +4,7 @@
 
 #include "api/endpoint_set.h"
 #include "commands/fact.h"
+#include "commands/gate.h"
 #include "commands/membership.h"
 #include "commands/text_table.h"
 #include "commands/view.h"
@@ -34,8 +35,8 @@ struct WhyFacts {
   Fact<ReplicaSetView> replica_set;  // absent also where the pod has none
   Fact<NodeView> node;
   Fact<std::vector<BudgetView>> budgets;  // of the namespace
-  Fact<bool> gate;                        // the drain gate's binding is there
-  Fact<std::vector<EventView>> events;    // of the pod, newest first
+  Fact<GateView> gate;
+  Fact<std::vector<EventView>> events;  // of the pod, newest first
   Fact<LeaseView> lease;
 };
 

@@ -1,6 +1,7 @@
 // `poolwarden operator`: builds the parts, joins them, runs the loop until it ends.
 #pragma once
 
+#include "api/taints.h"
 #include "control/operator_core.h"
 #include "telemetry/health_server.h"
 #include "telemetry/log.h"
@@ -20,13 +21,8 @@ struct OperatorOptions {
   std::string metrics_bind_address = ":8080";
   std::string probe_bind_address = ":8081";
   DrainGate drain_gate = DrainGate::kAuto;
-  // Keys of node taints. Cluster autoscaler and Karpenter taint a node before they evict its pods; the others
-  // announce its end within moments.
-  std::vector<std::string> drain_taints = {"ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted",
-                                           "node.cloudprovider.kubernetes.io/shutdown"};
-  std::vector<std::string> withdraw_taints = {"node.kubernetes.io/out-of-service",
-                                              "aws-node-termination-handler/spot-itn",
-                                              "cloud.google.com/impending-node-termination"};
+  std::vector<std::string> drain_taints{api::taint::kDrain.begin(), api::taint::kDrain.end()};  // keys
+  std::vector<std::string> withdraw_taints{api::taint::kWithdraw.begin(), api::taint::kWithdraw.end()};
   std::string uninstall_hold_bind_address = "0";  // control/uninstall_hold.h
   telemetry::LogFormat log_format = telemetry::LogFormat::kText;
   telemetry::Level log_level = telemetry::Level::kInfo;

@@ -93,6 +93,13 @@ bool CommandBench::becomes(const std::string& name, const std::string& wanted) {
   return eventually([&] { return serving(name) == wanted; }, 30s);
 }
 
+void CommandBench::load(const std::string& manifest) {
+  server().with_model([&](apiserver::Model& model) {
+    const auto loaded = model.load(read_all(manifest), std::chrono::system_clock::now());
+    ASSERT_TRUE(loaded) << loaded.error();
+  });
+}
+
 void CommandBench::patch(const std::string& target, const json& body) {
   const json made = request(kube::HttpMethod::kPatch, target, body, "application/merge-patch+json");
   ASSERT_FALSE(made.contains("failed")) << made.dump();

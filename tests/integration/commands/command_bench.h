@@ -38,6 +38,7 @@ class CommandBench : public OperatorBench {
   json pod(const std::string& name);
   std::string serving(const std::string& pod);  // the label, or "-"
   bool becomes(const std::string& pod, const std::string& serving);
+  void load(const std::string& manifest);  // a file
   void patch(const std::string& target, const json& body);
   void deny(const std::string& verb, const std::string& resource);
   void allow_all();

@@ -242,6 +242,48 @@ TEST(WhyCommand, GoesWithoutWhatItMayNotRead) {
   expect_complaint(bench.run({"why", "vllm-0"}), HasSubstr("needs verb get on pods in namespace default"));
 }
 
+TEST(WhyCommand, TheGateAsTheOperatorSeesIt) {
+  const std::string policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/";
+  const std::string bindings = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/";
+  CommandBench bench;
+  bench.store_pool(1, kStatus);
+  bench.patch(std::string(kPodsPath) + "vllm-0",
+              {{"metadata", {{"labels", {{"poolwarden.io/serving", "true"}}}}}});
+  const auto said = [&bench] { return bench.run({"why", "vllm-0"}).out; };
+  EXPECT_THAT(said(), Not(HasSubstr("the drain gate")));
+  bench.load(POOLWARDEN_GATE);
+  EXPECT_THAT(said(), HasSubstr("the drain gate: its ReplicaSet may not delete it"));
+  bench.deny("get", "validatingadmissionpolicies");
+  EXPECT_THAT(said(), AllOf(HasSubstr("needs verb get on validatingadmissionpolicies"),
+                            Not(HasSubstr("the drain gate"))));
+  bench.allow_all();
+  bench.patch(bindings + "poolwarden-drain-gate", {{"spec", {{"validationActions", {"Audit"}}}}});
+  EXPECT_THAT(said(), HasSubstr("the drain gate, perhaps: it was edited (the binding does not deny)"));
+  bench.request(kube::HttpMethod::kDelete, policies + "poolwarden-drain-gate");
+  EXPECT_THAT(said(), Not(HasSubstr("the drain gate"))) << "a binding to nothing";
+}
+
+TEST(WhyCommand, ANodeThatIsNotReady) {
+  CommandBench bench;
+  bench.store_pool(1, kStatus);
+  const std::string node = "/api/v1/nodes/n1";
+  bench.request(kube::HttpMethod::kPost, "/api/v1/nodes",
+                {{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", "n1"}}}});
+  bench.patch(node + "/status", {{"status",
+                                  {{"conditions",
+                                    {{{"type", "Ready"},
+                                      {"status", "Unknown"},
+                                      {"message", "Kubelet stopped posting node status."}}}}}}});
+  EXPECT_THAT(bench.run({"why", "vllm-0"}).out,
+              HasSubstr("is off the list: its node n1 is not ready: Kubelet stopped posting node status."));
+  bench.patch(
+      node,
+      {{"spec", {{"taints", {{{"key", "node.kubernetes.io/out-of-service"}, {"effect", "NoExecute"}}}}}}});
+  const json report = json::parse(bench.run({"why", "vllm-0", "-o", "json"}).out, nullptr, false);
+  ASSERT_TRUE(report.is_object());
+  EXPECT_EQ(report["verdicts"][0]["reason"], "NodeTaint");
+}
+
 TEST(WhyCommand, AListThatIsNone) {
   CommandBench bench;
   bench.store_pool(1, kStatus);

@@ -51,6 +51,13 @@ INSTANTIATE_TEST_SUITE_P(
     Situations, Plans,
     testing::Values(
         Row{"serving", pod("a", "true"), false, "serving, not drained yet"},
+        Row{"serving, and the operator says why",
+            but(pod("a", "true"),
+                [](auto& p) {
+                  p.endpoint = endpoint("a", "ready");
+                  p.endpoint->message = "it goes in its turn";
+                }),
+            false, "serving, not drained yet: it goes in its turn"},
         Row{"draining", but(pod("a", "draining"), [](auto& p) { p.endpoint = draining("a"); }), false,
             "draining for 12 s, 3 in flight, at most 288 s more", 1},
         Row{"draining, unlisted", pod("a", "draining"), false, "draining, in flight not known", 1},

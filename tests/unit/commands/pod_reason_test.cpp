@@ -140,11 +140,42 @@ INSTANTIATE_TEST_SUITE_P(
             "its kubelet"},
         Row{"no address", [](PodView& p) { p.ip.clear(); }, "NoAddress", "no IP address"}));
 
+std::string said(const PodView& pod, const NodeView& node) {
+  const auto found = reason_against(pod, {.value = node, .problem = {}}, {}, kNow);
+  return found ? found->reason + ": " + found->words : std::string{};
+}
+
+// Of two, the one that the operator names: pool/membership.cpp.
+TEST(Reasons, OfTheNodeComeInTheOperatorsOrder) {
+  NodeView lost = node("Unknown");
+  PodView pod = ready_pod();
+  pod.conditions.push_back(condition("DisruptionTarget", "True"));
+  EXPECT_THAT(said(pod, lost), HasSubstr("DisruptionTarget"));
+  lost.taints = {"node.kubernetes.io/out-of-service"};
+  EXPECT_THAT(said(pod, lost), HasSubstr("NodeTaint"));
+  pod.ends = ahead(30);
+  EXPECT_THAT(said(pod, lost), HasSubstr("Terminating"));
+  pod = ready_pod();
+  lost.taints.clear();
+  unready(pod);
+  EXPECT_THAT(said(pod, lost), HasSubstr("NotReady: it is not ready")) << "the pod's own word, if it has one";
+}
+
 TEST(Reasons, TheNode) {
   const PodView pod = ready_pod();
   EXPECT_EQ(reason_against(pod, {}, {}, kNow)->reason, "NodeGone");
   EXPECT_FALSE(reason_against(pod, {.value = {}, .problem = "forbidden"}, {}, kNow))
       << "not known is not gone";
+  EXPECT_EQ(reason_against(pod, {.value = node(""), .problem = {}}, {}, kNow), std::nullopt)
+      << "a node that says nothing counts as ready";
+  EXPECT_THAT(said(pod, node("Unknown")),
+              "NodeNotReady: its node n1 is not ready: Kubelet stopped posting node status.");
+  NodeView tainted = node();
+  tainted.taints = {"node-role.kubernetes.io/control-plane", "karpenter.sh/disrupted"};
+  EXPECT_THAT(said(pod, tainted), "") << "with these its pods are drained, at most";
+  tainted.taints.push_back("cloud.google.com/impending-node-termination");
+  EXPECT_THAT(said(pod, tainted),
+              "NodeTaint: its node n1 is tainted cloud.google.com/impending-node-termination");
   PodView lost = pod;
   unready(lost, "NodeStatusUnknown");
   EXPECT_THAT(reason_against(lost, {.value = node("Unknown"), .problem = {}}, {}, kNow)->words,

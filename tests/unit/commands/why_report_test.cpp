@@ -48,7 +48,7 @@ WhyFacts serving() {
   node.ready = "True";
   out.node.value = node;
   out.budgets.value.emplace();
-  out.gate.value = true;
+  out.gate.value = GateView{.stands = true, .difference = {}};
   out.events.value.emplace();
   return out;
 }
@@ -57,6 +57,11 @@ void begin_drain(WhyFacts& facts) {
   facts.pools[0].list.value = list_of("uid-vllm-a", api::EndpointState::kDraining);
   facts.pools[0].pool.endpoints[0] = draining("vllm-a");
   facts.replica_set.value->wanted = 1;
+}
+
+void withdraw(WhyFacts& facts, const char* reason) {
+  facts.pools[0].pool.endpoints[0].state = "withdrawn";
+  facts.pools[0].pool.endpoints[0].reason = reason;
 }
 
 struct Row {
@@ -91,6 +96,9 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"its drain was asked for and not begun",
             [](WhyFacts& f) { annotate(*f.pod, api::kDrainRequestAnnotation, "requested"); },
             Verdict::kListed, "", "the operator has not begun it"},
+        Row{"it serves, and the operator says what it waits for",
+            [](WhyFacts& f) { f.pools[0].pool.endpoints[0].message = "it goes in its turn"; },
+            Verdict::kListed, "", "for 60 s; it goes in its turn"},
         Row{"it drains", begin_drain, Verdict::kDraining, "ScaleDown",
             "it is draining for 12 s, 3 in flight, at most 288 s more (ScaleDown)"},
         Row{"it drains, and the status has no word of it",
@@ -144,6 +152,43 @@ INSTANTIATE_TEST_SUITE_P(
               f.pools[0].list.value = list_of("");
             },
             Verdict::kWithdrawn, "NodeGone", "its node n1 is gone"},
+        Row{"its node is tainted, for one of the usual",
+            [](WhyFacts& f) {
+              f.node.value->taints = {"example.com/mine", "node.kubernetes.io/out-of-service"};
+              f.pools[0].list.value = list_of("");
+            },
+            Verdict::kWithdrawn, "NodeTaint", "its node n1 is tainted node.kubernetes.io/out-of-service"},
+        Row{"its node is tainted, for one that the operator's flags name",
+            [](WhyFacts& f) {
+              f.node.value->taints = {"example.com/mine", "other"};
+              f.pools[0].list.value = list_of("");
+              withdraw(f, "NodeTaint");
+            },
+            Verdict::kWithdrawn, "NodeTaint",
+            "has a taint for which the operator withdraws pods: example.com/mine, other"},
+        Row{"its node was tainted, and is not any more",
+            [](WhyFacts& f) {
+              f.pools[0].list.value = list_of("");
+              withdraw(f, "NodeTaint");
+            },
+            Verdict::kNotYet, "NodeTaint", "was withdrawn (NodeTaint) and is not back"},
+        Row{"its node is not ready",
+            [](WhyFacts& f) {
+              f.node.value->ready = "Unknown";
+              f.pools[0].list.value = list_of("");
+            },
+            Verdict::kWithdrawn, "NodeNotReady", "its node n1 is not ready"},
+        Row{"its node is not ready, and may not be read",
+            [](WhyFacts& f) {
+              f.node = {.value = {}, .problem = "needs verb get on nodes"};
+              f.pools[0].list.value = list_of("");
+              withdraw(f, "NodeNotReady");
+            },
+            Verdict::kWithdrawn, "NodeNotReady",
+            "for its node n1 (NodeNotReady), which cannot be read from here"},
+        Row{"its node is not ready, and the list has not followed",
+            [](WhyFacts& f) { f.node.value->ready = "False"; }, Verdict::kListed, "NodeNotReady",
+            "but its node n1 is not ready, and the list has not followed"},
         Row{"a namesake before it is on the list",
             [](WhyFacts& f) { f.pools[0].list.value = list_of("older"); }, Verdict::kNotYet, "",
             "not on the list yet"},
@@ -153,8 +198,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"it is fit and was withdrawn a moment ago",
             [](WhyFacts& f) {
               f.pools[0].list.value = list_of("");
-              f.pools[0].pool.endpoints[0].state = "withdrawn";
-              f.pools[0].pool.endpoints[0].reason = "NotReady";
+              withdraw(f, "NotReady");
             },
             Verdict::kNotYet, "NotReady", "was withdrawn (NotReady) and is not back"},
         Row{"the list cannot be written",
@@ -229,12 +273,21 @@ TEST(Why, WhatHoldsAServingPod) {
 
 TEST(Why, NothingHoldsAPodThatIsNotGated) {
   WhyFacts facts = serving();
-  facts.gate.value = false;
+  facts.gate.value = GateView{};
   EXPECT_THAT(why(facts, kNow).holds, IsEmpty());
   facts = serving();
   drain(*facts.pod);
   EXPECT_THAT(why(facts, kNow).holds, IsEmpty());
   EXPECT_THAT(why(facts, kNow).let_go, IsEmpty());
+}
+
+TEST(Why, AnEditedGateMayHoldOrNot) {
+  WhyFacts facts = serving();
+  facts.gate.value->difference = "the binding does not deny";
+  EXPECT_THAT(
+      why(facts, kNow).holds,
+      ElementsAre("the drain gate, perhaps: it was edited (the binding does not deny); kubectl apply -k "
+                  "manifests/gate puts it back"));
 }
 
 TEST(Why, ADrainIsWaitedFor) {
@@ -257,6 +310,15 @@ TEST(Why, NoOperatorToLetItGo) {
   facts.pools[0].list.value = list_of("");
   EXPECT_THAT(why_text(why(facts, kNow), kNow, Paint::off()),
               HasSubstr("Operator    no operator seems to run"));
+}
+
+TEST(Why, NoOperatorAndNoGateToTakeAway) {
+  WhyFacts facts = serving();
+  facts.gate.value = GateView{};
+  *facts.budgets.value = {budget("vllm-serving", 0, {{"app", "vllm"}})};
+  facts.lease.value.emplace();
+  EXPECT_THAT(why(facts, kNow).let_go, Contains(HasSubstr("no operator seems to run")));
+  EXPECT_THAT(why(facts, kNow).let_go, Not(Contains(HasSubstr("validatingadmissionpolicybinding"))));
 }
 
 TEST(Why, WhatHoldsATerminatingPod) {

@@ -1,0 +1,23 @@
+#include "commands/gate.h"
+
+#include "commands/view.h"
+
+namespace poolwarden::commands {
+namespace {
+
+bool is_missing(const Fact<api::GatePart>& part) {
+  return part.is_absent() || (part.value && part.value->deleting);
+}
+
+}  // namespace
+
+Fact<GateView> gate_of(const Fact<api::GatePart>& policy, const Fact<api::GatePart>& binding) {
+  if (is_missing(policy) || is_missing(binding)) return {.value = GateView{}, .problem = {}};
+  if (!policy.value) return {.value = {}, .problem = policy.problem};
+  if (!binding.value) return {.value = {}, .problem = binding.problem};
+  const std::string& of_policy = policy.value->difference;
+  const std::string& difference = of_policy.empty() ? binding.value->difference : of_policy;
+  return {.value = GateView{.stands = true, .difference = printable(difference)}, .problem = {}};
+}
+
+}  // namespace poolwarden::commands
