@@ -183,6 +183,37 @@ TEST(Alerts, NameMetricsThatThereAre) {
   EXPECT_GT(found, 5U);
 }
 
+std::set<std::string> all_of(const std::string& text, const std::regex& pattern) {
+  std::set<std::string> out;
+  for (std::sregex_iterator it(text.begin(), text.end(), pattern), end; it != end; ++it) out.insert((*it)[1]);
+  return out;
+}
+
+// Programs go by them, so each has its place in the contract.
+TEST(Conditions, HaveTheReasonsOfTheDocs) {
+  static const std::regex reason(
+      R"re((?:is_(?:true|false|unknown)\(|emplace_back\(|return )\s*"([A-Z][A-Za-z]+)"[,);])re");
+  std::set<std::string> given = all_of(read("operator/pool/conditions.cpp"), reason);
+  for (const std::string_view written : {api::failure::kNameTaken, api::failure::kForbidden,
+                                         api::failure::kInvalid, api::failure::kWriteFailed})
+    given.emplace(written);
+  for (const char* of_target : {"NotFound", "Forbidden", "WrongKind"}) {
+    EXPECT_TRUE(given.contains(of_target)) << of_target;
+    given.insert(std::string("ScaleTarget") + of_target);
+  }
+  EXPECT_GT(given.size(), 40U);
+
+  const std::string page = read("docs/contract.md");
+  const std::size_t begin = page.find("### Conditions");
+  const std::string section = page.substr(begin, page.find("\n## ", begin) - begin);
+  std::set<std::string> documented = all_of(section, std::regex("`([A-Z][A-Za-z]+)`"));
+  for (const std::string_view type : {api::condition::kAvailable, api::condition::kProgressing,
+                                      api::condition::kDegraded, api::condition::kScaleTargetFound,
+                                      api::condition::kEndpointsPublished, api::condition::kDisruptionSafe})
+    EXPECT_EQ(documented.erase(std::string(type)), 1U) << type;
+  EXPECT_EQ(given, documented);
+}
+
 // The image that is built, installed and shown is this version's.
 TEST(Version, IsTheSameEverywhere) {
   const std::string version = POOLWARDEN_VERSION;
