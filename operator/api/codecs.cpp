@@ -95,8 +95,13 @@ ReplicaSet ReplicaSetCodec::from_json(const json& object) {
   out.controller = controller_of(read_owners(metadata));
   out.replicas = integer_at<std::int32_t>(member(object, "spec"), "replicas").value_or(1);
   out.status_replicas = integer_at<std::int32_t>(member(object, "status"), "replicas").value_or(0);
-  const std::string revision = string_at(member(metadata, "annotations"), kDeploymentRevisionAnnotation);
+  const json& annotations = member(metadata, "annotations");
+  const std::string revision = string_at(annotations, kDeploymentRevisionAnnotation);
   std::from_chars(revision.data(), revision.data() + revision.size(), out.revision);
+  const std::string desired = string_at(annotations, kDesiredReplicasAnnotation);
+  std::int32_t number = 0;
+  const auto read = std::from_chars(desired.data(), desired.data() + desired.size(), number);
+  if (read.ec == std::errc{} && number >= 0) out.desired = number;
   return out;
 }
 

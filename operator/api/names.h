@@ -31,6 +31,8 @@ inline constexpr std::string_view kDeletionCostAnnotation = "controller.kubernet
 inline constexpr std::string_view kLowestDeletionCost = "-2147483648";
 // https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
 inline constexpr std::string_view kDeploymentRevisionAnnotation = "deployment.kubernetes.io/revision";
+// On a ReplicaSet: its Deployment's replicas when it was last sized.
+inline constexpr std::string_view kDesiredReplicasAnnotation = "deployment.kubernetes.io/desired-replicas";
 // Of the ValidatingAdmissionPolicy and of its binding.
 inline constexpr std::string_view kGateName = "poolwarden-drain-gate";
 

@@ -67,9 +67,10 @@ struct Node : Identity {
 };
 
 struct ReplicaSet : Identity {
-  std::int32_t replicas = 1;  // spec.replicas; the API server defaults it to 1
-  std::string controller;     // UID of the Deployment it belongs to, or empty
-  std::int64_t revision = 0;  // of the Deployment; the newest template has the highest
+  std::int32_t replicas = 1;            // spec.replicas; the API server defaults it to 1
+  std::string controller;               // UID of the Deployment it belongs to, or empty
+  std::int64_t revision = 0;            // of the Deployment; the newest template has the highest
+  std::optional<std::int32_t> desired;  // its Deployment's replicas when that last sized it
   std::int32_t status_replicas = 0;
   bool deleting = false;
 

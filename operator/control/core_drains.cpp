@@ -62,6 +62,13 @@ std::string_view to_string(pool::Gate gate) {
   return "present";
 }
 
+// Whether the Deployment was scaled after this was read of its ReplicaSet. A set that is to have no pods is
+// sized no more, and has to lose what it has; the order of their versions tells which of two watches lags.
+bool is_outdated(const api::ReplicaSet& set, const api::Deployment& owner) {
+  return set.controller == owner.uid && set.replicas > 0 && set.desired && *set.desired != owner.replicas &&
+         !owner.deleting && kube::older(set.resource_version, owner.resource_version);
+}
+
 }  // namespace
 
 void OperatorCore::index_replica_sets() {
@@ -103,11 +110,12 @@ void OperatorCore::see_replica_sets(pool::Snapshot& seen, api::Now now) {
     if (sets.empty()) continue;
     pool::ReplicaSetView view;
     view.set = sets.begin()->get();
-    view.alone = true;
+    bool alone = true;
     for (const auto& other : replica_sets_.store().by_index(sets_by_controller_, view.set->controller)) {
       view.superseded |= other->revision > view.set->revision && other->replicas > 0;
-      view.alone &= other->uid == view.set->uid || (other->replicas == 0 && other->status_replicas == 0);
+      alone &= other->uid == view.set->uid || (other->replicas == 0 && other->status_replicas == 0);
     }
+    view.outdated = alone && seen.target != nullptr && is_outdated(*view.set, *seen.target);
     std::int32_t ready = 0;
     bool drains = false;
     for (const auto& pod : pods_.store().by_index(pods_by_controller_, view.set->uid)) {

@@ -130,14 +130,9 @@ class Drains {
   std::vector<std::optional<DrainReason>> causes_;  // as seen_.members
 };
 
-// What the set wants, or is about to: where it stands for all of the target, the target's own word counts if
-// that is more. The set's may be old, when its watch lags behind that of the pods, and what it has made
-// since then is not too many.
+// What it wants, or is about to: pods that its controller makes before its own watch tells are not too many.
 std::int32_t wanted_by(const Observation& seen, const ReplicaSetView& view) {
-  const api::Deployment* target = seen.snapshot->target;
-  const bool speaks_for_it = target != nullptr && !target->deleting && view.alone &&
-                             !view.set->controller.empty() && view.set->controller == target->uid;
-  return speaks_for_it ? std::max(view.set->replicas, target->replicas) : view.set->replicas;
+  return view.outdated ? std::max(view.set->replicas, seen.snapshot->target->replicas) : view.set->replicas;
 }
 
 bool belongs_to(const PodVerdict& member, const ReplicaSetView& set) {

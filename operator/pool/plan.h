@@ -41,7 +41,8 @@ enum class Sight : std::uint8_t {
 struct ReplicaSetView {
   const api::ReplicaSet* set = nullptr;
   bool superseded = false;  // its Deployment has a newer one, which wants pods
-  bool alone = false;       // its Deployment has no other with pods
+  // It stands for all of the pool's target, which has been scaled since it was last seen.
+  bool outdated = false;
   // It has had too many pods for longer than its controller takes to delete them: something holds them.
   bool held = false;
   // Its active pods that are not in the pool: all that count for it, and those it would take before any

@@ -15,19 +15,23 @@ using nlohmann::json;
 
 TEST(ReplicaSetCodec, ReadsWhatItWantsAndWhoseItIs) {
   const ReplicaSet set = ReplicaSetCodec::from_json(json::parse(R"({
-    "metadata":{"name":"vllm-1","namespace":"ns","uid":"s","annotations":{"deployment.kubernetes.io/revision":"12"},
+    "metadata":{"name":"vllm-1","namespace":"ns","uid":"s","annotations":{
+      "deployment.kubernetes.io/revision":"12","deployment.kubernetes.io/desired-replicas":"3"},
       "ownerReferences":[{"kind":"X","uid":"no"},{"kind":"Deployment","uid":"d","controller":true}]},
     "spec":{"replicas":0},"status":{"replicas":4}})"));
   EXPECT_EQ(set.replicas, 0);
   EXPECT_EQ(set.status_replicas, 4);
   EXPECT_EQ(set.controller, "d");
   EXPECT_EQ(set.revision, 12);
+  EXPECT_EQ(set.desired, 3);
   EXPECT_FALSE(set.deleting);
   const ReplicaSet bare = ReplicaSetCodec::from_json(json::parse(
-      R"({"metadata":{"annotations":{"deployment.kubernetes.io/revision":"newest"},"deletionTimestamp":"x"}})"));
+      R"({"metadata":{"annotations":{"deployment.kubernetes.io/revision":"newest",
+        "deployment.kubernetes.io/desired-replicas":"-1"},"deletionTimestamp":"x"}})"));
   EXPECT_EQ(bare.replicas, 1) << "the API server's default";
   EXPECT_EQ(bare.controller, "");
   EXPECT_EQ(bare.revision, 0);
+  EXPECT_EQ(bare.desired, std::nullopt);
   EXPECT_TRUE(bare.deleting);
 }
 

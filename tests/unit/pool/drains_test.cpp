@@ -203,9 +203,10 @@ TEST_F(Fleet, TwoReplicaSetsOfARolloutDrainTheirOwn) {
 TEST_F(Fleet, PodsThatAReplicaSetMadeSinceItWasLastSeenAreNotTooMany) {
   make({5, 5, 0});
   world.replica_sets[0].replicas = 2;  // as it was, before its Deployment went from two to three
+  world.sets_outdated = true;
   settle(10);
   EXPECT_THAT(draining(), IsEmpty());
-  world.target->uid = "of-its-successor";
+  world.sets_outdated = false;
   settle(11);
   EXPECT_THAT(draining(), ElementsAre("old-c"));
 }

@@ -33,7 +33,6 @@ class Fleet : public testing::Test {
     api::ReplicaSet set;
     set.name = name;
     set.uid = name + "-uid";
-    set.controller = world.target->uid;
     set.replicas = replicas;
     world.replica_sets.push_back(set);
     for (std::size_t i = 0; i < busy.size(); ++i) {
@@ -44,11 +43,7 @@ class Fleet : public testing::Test {
       world.pods.push_back(pod);
     }
   }
-  // As its Deployment says, where that has no other ReplicaSet.
-  void want(std::int32_t replicas) {
-    world.replica_sets[0].replicas = replicas;
-    if (world.replica_sets.size() == 1) world.target->replicas = replicas;
-  }
+  void want(std::int32_t replicas) { world.replica_sets[0].replicas = replicas; }
 
   // As many passes at one moment as lead to something, engines answering at once.
   void settle(int second) {

@@ -105,7 +105,7 @@ Plan World::decide(std::int64_t second) const {
   for (const api::ReplicaSet& set : replica_sets)
     snapshot.replica_sets.push_back({.set = &set,
                                      .superseded = superseded.contains(set.uid),
-                                     .alone = replica_sets.size() == 1,
+                                     .outdated = sets_outdated,
                                      .held = surplus_lasts,
                                      .strangers = strangers,
                                      .draining_strangers = draining_strangers});

@@ -45,6 +45,7 @@ struct World {
   std::vector<api::ReplicaSet> replica_sets;
   std::set<std::string> superseded;  // UIDs of those with a newer one
   bool surplus_lasts = false;
+  bool sets_outdated = false;
   std::int32_t strangers = 0, draining_strangers = 0;  // of each ReplicaSet
   bool sees_replica_sets = true;
   std::optional<api::DisruptionBudget> budget;
