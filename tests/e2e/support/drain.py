@@ -140,7 +140,8 @@ class Disruptions(Case):
 
     def identities(self) -> list[tuple[str, int]]:
         """Which pods there are, and how often their containers were restarted."""
-        return sorted((pod["metadata"]["uid"], sum(each["restartCount"] for each in pod["status"]["containerStatuses"]))
+        return sorted((pod["metadata"]["uid"],
+                       sum(each["restartCount"] for each in pod["status"].get("containerStatuses", [])))
                       for pod in self.kube.list("pods", PODS))
 
     def wait_busy(self) -> None:

@@ -7,6 +7,7 @@ error says what was waited for and what the last look saw.
 from __future__ import annotations  # Kube.list() hides the type
 
 import dataclasses
+import http.client
 import json
 import os
 import subprocess
@@ -35,8 +36,8 @@ class Output:
 
 
 def wait_for(look: Callable[[], Any], what: str, seconds: float = 60, every: float = 0.2) -> Any:
-    """Calls look() until it returns something true, and returns that. An AssertionError of look() is "not
-    yet"."""
+    """Calls look() until it returns something true, and returns that. An AssertionError of look() is "not yet";
+    so is what is missing, such as a status that nobody has written, and a server that does not answer."""
     deadline = time.monotonic() + seconds
     last: Any = None
     while True:
@@ -46,6 +47,8 @@ def wait_for(look: Callable[[], Any], what: str, seconds: float = 60, every: flo
                 return last
         except AssertionError as error:
             last = error
+        except (LookupError, OSError, http.client.HTTPException) as error:
+            last = f"{type(error).__name__}: {error}"
         if time.monotonic() >= deadline:
             raise NotInTime(f"still waiting after {seconds:g} s: {what}\nlast seen: {last}")
         time.sleep(every)
