@@ -19,7 +19,7 @@ import time
 import unittest
 
 from support import dump
-from support.kube import POOLS, Kube
+from support.kube import POOLS, Kube, wait_for
 
 ALL_SKIPPED = 77  # SKIP_RETURN_CODE in CMakeLists.txt
 CASE = os.path.splitext(os.path.basename(sys.argv[0]))[0]
@@ -44,7 +44,8 @@ class Case(unittest.TestCase):
         self.make_namespace(self.namespace)
 
     def make_namespace(self, name: str, **labels: str) -> Kube:
-        """Another one, which goes with the test. Restricted pod security, as the examples are written for."""
+        """Another one, which goes with the test. Restricted pod security, as the examples are written for. Ready for
+        pods: those that a test makes itself are refused until the controller manager has made the account they run as."""
         kube = Kube()
         if kube.find("namespace", name):  # of an earlier run that was killed
             self.remove_namespace(name)
@@ -54,6 +55,7 @@ class Case(unittest.TestCase):
         if name not in self.namespaces:
             self.namespaces.append(name)
         self.addCleanup(self.remove_namespace, name)
+        wait_for(lambda: Kube(name).find("serviceaccount", "default"), f"the service account of namespace {name}", 60)
         return Kube(name)
 
     @staticmethod
