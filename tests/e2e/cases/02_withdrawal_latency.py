@@ -12,8 +12,9 @@ from support.watch import Event, Watch
 
 ROUNDS = 10
 PODS = "app=vllm"
-# An empty process would do it in a few; this is what a busy machine with two cores is given.
-SLOWEST_SECONDS = 1.0
+# An idle machine does it in a few hundredths. The median is the program's own; one round in ten may meet whatever else a
+# busy machine with two cores does, but none may have waited for the next list of anything.
+MEDIAN_SECONDS, SLOWEST_SECONDS = 1.0, 3.0
 
 
 def terminating(pod: str):
@@ -49,8 +50,8 @@ class WithdrawalLatency(Case):
                   haproxy: gateway.Haproxy) -> tuple[float, ...]:
         victim = self.kube.ready_pods(PODS)[0]
         name = name_of(victim)
-        marks = [watch.mark() for watch in (pods, lists, slices)]
         drained = haproxy.time_of_withdrawal(victim["status"]["podIP"])
+        marks = [watch.mark() for watch in (pods, lists, slices)]
         self.kube.run("delete", "pod", name, "--wait=false")
         told = pods.wait(terminating(name), f"{name} terminating", after=marks[0]).at
         listed = lists.wait(list_without(name), f"the list without {name}", after=marks[1]).at
@@ -77,11 +78,12 @@ class WithdrawalLatency(Case):
             breaks = pods.breaks + lists.breaks + slices.breaks
             self.assertEqual(breaks, 0, "a watch was cut: the times are wrong")
         names = ("to the list", "to HAProxy drained", "to a plain Service's EndpointSlice")
-        slowest = [max(times) for times in zip(*rounds)]
+        medians, slowest = ([of(times) for times in zip(*rounds)] for of in (statistics.median, max))
         for what, times in zip(names, zip(*rounds)):
             self.figure(f"{what}, p50", statistics.median(times) * 1e3, "ms")
             self.figure(f"{what}, slowest", max(times) * 1e3, "ms")
-        self.assertLess(max(slowest[:2]), SLOWEST_SECONDS, "the list, or HAProxy, was late")
+        self.assertLess(max(medians[:2]), MEDIAN_SECONDS, "the list, or HAProxy, is slow")
+        self.assertLess(max(slowest[:2]), SLOWEST_SECONDS, "the list, or HAProxy, was late once")
 
 
 main()

@@ -78,7 +78,8 @@ class Haproxy:
 
     def time_of_withdrawal(self, address: str, seconds: float = 30) -> "Withdrawal":
         """Begins to look, many times a second, for the moment at which no new request goes to that
-        address."""
+        address. First it waits until requests do go there: the published list is ahead of HAProxy."""
+        wait_for(lambda: self.servers().get(address) == "ready", f"{self.pod} to send requests to {address}", 30)
         return Withdrawal(self, address, seconds)
 
 
@@ -86,8 +87,6 @@ class Withdrawal:
     def __init__(self, haproxy: Haproxy, address: str, seconds: float):
         self.haproxy, self.address, self.deadline = haproxy, address, time.monotonic() + seconds
         self.at: float | None = None
-        if haproxy.servers().get(address) != "ready":
-            raise AssertionError(f"{haproxy.pod} sends no requests to {address} as it is: {haproxy.servers()}")
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
