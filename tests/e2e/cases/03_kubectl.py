@@ -82,6 +82,7 @@ class Kubectl(Case):
 
     def test_get_and_describe(self) -> None:
         self.deploy()
+        wait_for(lambda: self.kube.events("AdoptedReplicas", "vllm"), "the Event that describe is to show", 30)
         header, row = self.kube.run("get", "pwp").out.splitlines()
         self.note(f"{header}\n{row}")
         self.assertEqual(header.split(), ["NAME", "REPLICAS", "READY", "SERVING", "DRAINING", "TARGET", "AGE"])
@@ -143,7 +144,8 @@ class Kubectl(Case):
                 for what in (f"{POOLS}/vllm", "deployment/vllm", "configmap/vllm-endpoints", "service/vllm")}
 
     def settled(self) -> dict:
-        """The versions, once the last status has been written."""
+        """The versions, once the last status has been written, the Deployment's included."""
+        self.kube.wait_rolled_out("deployment/vllm")
         last = {}
 
         def look() -> bool:
