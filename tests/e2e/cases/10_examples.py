@@ -3,9 +3,9 @@ becomes of it is what its README says."""
 import json
 import urllib.request
 
+from support import gateway
 from support.case import Case, main
 from support.kube import POOLS, condition, wait_for
-from support.reach import Reach
 
 PODS = "app=vllm"
 # As the guide has it: nobody thought of what happens when a replica goes.
@@ -23,6 +23,8 @@ class Examples(Case):
     def apply_twice(self, example: str) -> None:
         self.step(f"kubectl apply -k examples/{example}")
         self.kube.apply_kustomization(f"examples/{example}")
+        # That is a change of the pool's spec, too.
+        wait_for(lambda: "replicas" in self.kube.list(POOLS)[0]["spec"], "the target's count to be taken over", 30)
         before = self.kube.list(POOLS)[0]["metadata"]["generation"]
         self.kube.apply_kustomization(f"examples/{example}")
         self.assertEqual(before, self.kube.list(POOLS)[0]["metadata"]["generation"], "a second time changes nothing")
@@ -34,7 +36,7 @@ class Examples(Case):
         self.kube.wait_endpoints(2)
         self.kube.wait_rolled_out("deployment/gateway")
         body = json.dumps({"model": "facebook/opt-125m", "prompt": "The future of AI is", "max_tokens": 5}).encode()
-        with Reach(self.namespace, "service/gateway", 8080) as address:
+        with gateway.reach(self.kube) as address:
             request = urllib.request.Request(f"{address.url}/v1/completions", body, {"Content-Type": "application/json"})
             with urllib.request.urlopen(request, timeout=30) as answer:
                 self.note(answer.read().decode()[:200])
@@ -54,11 +56,14 @@ class Examples(Case):
         self.assertEqual(1, wait_for(lambda: self.kube.pool()["status"].get("replicas"), "its pod to be counted", 30))
         self.kube.wait_condition("DisruptionSafe", "True")
         self.step("The autoscaler finds the pool and its pods, and only misses its metric")
-        active = wait_for(lambda: condition(self.kube.get("hpa", "vllm"), "ScalingActive")["status"] and
-                          condition(self.kube.get("hpa", "vllm"), "ScalingActive"), "the autoscaler to have looked", 60)
-        self.note(active["message"])
-        self.assertIn(active["reason"], ("FailedGetPodsMetric", "ValidMetricFound"), active["message"])
+        self.note(wait_for(self.scaling_active, "the autoscaler to find all but its metric", 60)["message"])
         self.assertEqual("True", condition(self.kube.get("hpa", "vllm"), "AbleToScale")["status"])
+
+    def scaling_active(self) -> dict:
+        """Its first look may have come before the pool had a status."""
+        found = condition(self.kube.get("hpa", "vllm"), "ScalingActive")
+        self.assertIn(found["reason"], ("FailedGetPodsMetric", "ValidMetricFound"), found["message"])
+        return found
 
     def test_llm_d(self) -> None:
         self.kube.apply(GUIDE)
@@ -68,9 +73,7 @@ class Examples(Case):
         self.assertEqual(3, self.kube.pool()["spec"]["replicas"], "the count is taken over")
         after = self.kube.list("pods", PODS)
         self.assertEqual(sorted(pod["metadata"]["uid"] for pod in pods), sorted(pod["metadata"]["uid"] for pod in after))
-        safe = condition(self.kube.pool(), "DisruptionSafe")
-        self.note(safe["message"])
-        self.assertEqual(("False", "NoPreStopSleep"), (safe["status"], safe["reason"]))
+        self.note(self.kube.wait_condition("DisruptionSafe", "False", "NoPreStopSleep")["message"])
 
 
 main()
