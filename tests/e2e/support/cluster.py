@@ -46,7 +46,7 @@ def component(action: str, name: str) -> str:
     return done.stdout.strip()
 
 
-def wait_api_server(seconds: float = 60) -> None:
+def wait_api_server(seconds: float = 120) -> None:
     """Until it says it is ready, by itself and not through a Service."""
     def look() -> bool:
         done = subprocess.run(["kubectl", "get", "--raw", "/readyz", "--request-timeout=2s"],

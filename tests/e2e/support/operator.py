@@ -18,7 +18,8 @@ def pods() -> list[dict]:
     return kube.list("pods", SELECTOR)
 
 
-def wait_ready(count: int = 2, seconds: float = 90) -> list[dict]:
+def wait_ready(count: int = 2, seconds: float = 150) -> list[dict]:
+    """A container that ended several times is started anew after 40 or 80 s only."""
     return kube.wait_ready(SELECTOR, count, seconds)
 
 
