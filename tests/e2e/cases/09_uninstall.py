@@ -67,9 +67,9 @@ class Uninstall(Case):
             names = Kube().run("get", kind, "-o", "name").out
             self.assertNotIn("poolwarden", names, kind)
         for place in places:
-            # The garbage collector deletes what the pools owned.
+            # The garbage collector deletes what the pools owned. It learns every half minute that a kind is gone.
             wait_for(lambda: not any(place.find(*each) for each in OWNED),
-                     f"what the pool of {place.namespace} owned to go", 60)
+                     f"what the pool of {place.namespace} owned to go", 120)
 
     def test_with_pools_in_place(self) -> None:
         places = self.two_pools()
@@ -91,7 +91,7 @@ class Uninstall(Case):
         self.assertEqual(3, len(self.kube.list("pods", SERVING)), "nobody was there to take the labels off...")
         install()
         for place in places:
-            wait_for(lambda: not place.list("pods", SERVING), "...and the operator does so when it is back", 30)
+            wait_for(lambda: not place.list("pods", SERVING), "...and the operator does so when it is back", 60)
 
     def test_a_scale_down_that_is_held_is_let_go(self) -> None:
         deploy_pool(self.kube, 3)
@@ -109,7 +109,7 @@ class Uninstall(Case):
     def test_an_install_for_one_namespace(self) -> None:
         self.delete_all()
         Kube().run("apply", "-k", os.path.join(ROOT, "crds"))
-        Kube().run("wait", "--for=condition=Established", f"crd/{POOLS}")
+        Kube().wait_established(POOLS)
         self.step("An administrator closes the gate, and the operator, which may not look, is told")
         Kube().run("apply", "-k", os.path.join(MANIFESTS, "gate"))
         told = {"target": {"kind": "Deployment", "name": "poolwarden"},
@@ -121,7 +121,7 @@ class Uninstall(Case):
         self.kube.run("scale", "pwp/vllm", "--replicas=1")
         self.kube.wait_endpoints(1)
         wait_for(lambda: len(serving(self.kube)) == 1, "the pod that goes to be let go", 60)
-        self.assertTrue(self.kube.events("DrainCompleted"), "it was drained first")
+        wait_for(lambda: self.kube.events("DrainCompleted"), "an Event that it was drained first", 30)
         other = self.make_namespace(f"{self.namespace}-other")
         other.apply({"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "metadata": {"name": "vllm"},
                      "spec": {"selector": {"matchLabels": {"app": "vllm"}}, "targetPorts": [{"number": 8000}]}})

@@ -65,7 +65,7 @@ def stays(look: Callable[[], Any], what: str, seconds: float, every: float = 0.2
 
 def condition(thing: dict, kind: str) -> dict:
     """status.conditions[type=kind], or an empty one."""
-    found = [each for each in thing.get("status", {}).get("conditions", []) if each["type"] == kind]
+    found = [each for each in thing.get("status", {}).get("conditions") or [] if each["type"] == kind]
     return found[0] if found else {"type": kind, "status": "", "reason": "", "message": ""}
 
 
@@ -140,6 +140,12 @@ class Kube:
             with open(os.path.join(scratch, "kustomization.yaml"), "w", encoding="utf-8") as file:
                 json.dump(document, file)  # JSON is YAML
             self.run("apply", "-k", scratch)
+
+    def wait_established(self, definition: str, seconds: float = 60) -> None:
+        """Until objects of that kind can be made. `kubectl wait` fails at once on a definition that is so new that its
+        conditions are null."""
+        wait_for(lambda: condition(self.get("crd", definition), "Established")["status"] == "True",
+                 f"the definition {definition} to be established", seconds)
 
     # Pods and what they serve
 

@@ -34,7 +34,7 @@ def provide() -> str:
             cluster.import_image(os.path.join(IMAGES, f"{name}.tar"))
     definitions = run(BUILD, "crd")
     Kube().run("apply", "--server-side", "-k", definitions)
-    Kube().run("wait", "--for=condition=Established", f"crd/{POOLS}")
+    Kube().wait_established(POOLS)
     return definitions
 
 
