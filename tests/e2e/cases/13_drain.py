@@ -39,7 +39,7 @@ class Drain(Disruptions):
         before = self.identities()
         lists = Watch(f"/api/v1/namespaces/{self.namespace}/configmaps", "poolwarden.io/pool=vllm")
         with lists, Generations(url) as load:
-            self.wait_busy()
+            self.wait_busy(load)
             self.kube.run("scale", "pwp/vllm", "--replicas=1")
             self.kube.wait_endpoints(1)
             self.note(self.kube.run("get", "pods", "-l", PODS, "-L", SERVING).out)

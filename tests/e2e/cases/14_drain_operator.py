@@ -48,11 +48,12 @@ class DrainOperator(Disruptions):
         time.sleep(AWAY_SECONDS)
         self.step("the operator is back")
         give_back()
+        self.operator_back = time.monotonic()
 
     def test_operator_killed_in_the_middle(self) -> None:
         url = self.deploy(3)
         self.disrupt(url, "kubectl scale pwp/vllm --replicas=1", self.scale_and_kill, gone=2)
-        self.assertEqual([], self.kube.list("pods", f"{PODS},{SERVING}!=true"), "who is left serves")
+        wait_for(lambda: not self.kube.list("pods", f"{PODS},{SERVING}!=true"), "only pods that serve to be left", 60)
 
     def test_operator_gone_for_good(self) -> None:
         url = self.deploy(3)
@@ -61,7 +62,7 @@ class DrainOperator(Disruptions):
             self.step("no operator; kubectl scale deployment/vllm --replicas=1")
             self.addCleanup(give_back)
             take_away()
-            self.wait_busy()
+            self.wait_busy(load)
             load.short.start()
             self.kube.run("scale", "deployment/vllm", "--replicas=1")
             stays(lambda: self.uids() == everybody, "all three pods are there", seconds=10, every=1)

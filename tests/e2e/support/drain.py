@@ -8,7 +8,8 @@
 
 disrupt() keeps sixteen clients busy, half of them with streamed answers, each answer E2E_GENERATION_SECONDS (40) long,
 and sends a short request twice a second besides. Then it acts, and asks of what follows: no request failed; exactly the
-pods that were said to be drained were let go; and each of them soon after the last answer that it gave.
+pods that were said to be drained were let go; and each of them soon after the last answer that it gave, or as soon as
+there was an operator again.
 """
 import collections
 import contextlib
@@ -70,6 +71,10 @@ class Generations:
     def errors(self) -> list[Answer]:
         return [answer for load in self.loads for answer in load.errors]
 
+    def older_than(self, seconds: float) -> int:
+        """How many of the long ones have been under way for longer than that."""
+        return sum(load.waiting_since(time.monotonic() - seconds) for load in self.long)
+
     def summary(self) -> str:
         failed = self.errors()
         lines = [f"\n    {each.error} (after {each.seconds:.1f} s, pod {each.pod or '?'})" for each in failed[:20]]
@@ -126,6 +131,8 @@ def put_back(thing: dict) -> None:
 
 
 class Disruptions(Case):
+    operator_back = 0.0  # time.monotonic(): before that there was none to let go of a pod
+
     def watch_pods(self) -> Watch:
         return Watch(f"/api/v1/namespaces/{self.namespace}/pods", PODS)
 
@@ -144,10 +151,12 @@ class Disruptions(Case):
                        sum(each["restartCount"] for each in pod["status"].get("containerStatuses", [])))
                       for pod in self.kube.list("pods", PODS))
 
-    def wait_busy(self) -> None:
-        """Until the generations that this load asked for are under way, and those of an earlier one are over."""
+    def wait_busy(self, load: Generations) -> None:
+        """Until the generations that this load asked for are under way, those of an earlier one are over, and all have long
+        to go: what is done next takes a slow machine seconds, and is to meet them."""
         busy = wait_for(lambda: sum(self.in_flight().values()) == CLIENTS and self.in_flight(),
                         f"{CLIENTS} requests in flight, by the engines' metrics", 60)
+        wait_for(lambda: not load.older_than(SECONDS / 4), "generations that began just now", SECONDS + 60)
         self.note("in flight: " + ", ".join(f"{pod} {count}" for pod, count in busy.items()))
 
     def wait_idle(self) -> None:
@@ -159,7 +168,7 @@ class Disruptions(Case):
         """gone: how many pods are to be let go, within that time of act()'s end. Returns what became of them."""
         self.step(what)
         with self.watch_pods() as pods, Generations(url) as load:
-            self.wait_busy()
+            self.wait_busy(load)
             load.short.start()
             mark, began = pods.mark(), time.monotonic()
             act()
@@ -184,7 +193,7 @@ class Disruptions(Case):
         for fate in released:
             last = max((answer.ended for answer in answers if answer.pod == fate.name), default=None)
             after = f"{fate.released - last:.1f} s after its last answer" if last else "without an answer"
-            idle += [fate.released - last] if last else []
+            idle += [fate.released - max(last, self.operator_back)] if last else []
             withdrawn = f"withdrawn after {fate.withdrawn - began:.1f} s, " if fate.withdrawn else ""
             self.note(f"{fate.name}: {withdrawn}let go after {fate.released - began:.1f} s, {after}")
         if idle:
@@ -197,7 +206,7 @@ class Disruptions(Case):
         which is at once."""
         self.step(what)
         with self.watch_pods() as pods, Generations(url) as load:
-            self.wait_busy()
+            self.wait_busy(load)
             load.short.start()
             mark = pods.mark()
             act()
@@ -218,10 +227,10 @@ class Disruptions(Case):
         self.keep_off(node, gateway)
         wait_for(lambda: not complete(url, tokens=1).error, "an answer", 30)
         if watched:
-            watched(node, lambda: self.drain_node(node), count)
+            watched(node, lambda: self.drain_node(node, count), count)
         else:
-            self.disrupt(url, f"kubectl drain {node}, with {count} of the replicas", lambda: self.drain_node(node), count,
-                         count * SECONDS + 60)
+            self.disrupt(url, f"kubectl drain {node}, with {count} of the replicas",
+                         lambda: self.drain_node(node, count), count, count * SECONDS + 60)
         self.assertNotIn(node, [pod["spec"]["nodeName"] for pod in self.kube.list("pods", PODS)])
         Kube().run("uncordon", node)
 
@@ -234,11 +243,12 @@ class Disruptions(Case):
         self.kube.wait_rolled_out(f"deployment/{deployment}")
         wait_for(lambda: len(self.kube.list("pods", f"app={deployment}")) == 1, f"one pod of {deployment}", 60)
 
-    def drain_node(self, node: str) -> None:
+    def drain_node(self, node: str, replicas: int) -> None:
         """As a person does it. kubectl says each few seconds that it tries again."""
         self.addCleanup(Kube().run, "uncordon", node)
-        done = Kube().run("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={5 * SECONDS}s",
-                          timeout=5 * SECONDS + 10)
+        seconds = replicas * SECONDS + 180
+        done = Kube().run("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={seconds}s",
+                          timeout=seconds + 10)
         self.note("\n".join(dict.fromkeys(done.out.splitlines())))
 
     def scale_back(self, replicas: int) -> None:
