@@ -31,7 +31,7 @@ class GuideSteps(Case):
     def delete_one(self) -> None:
         victim = name_of(self.kube.ready_pods(PODS)[0])
         self.kubectl("delete", "pod", victim, "--wait=false")
-        wait_for(lambda: victim not in self.kube.endpoints(), f"{victim} off the list", 10, every=0.05)
+        wait_for(lambda: victim not in self.kube.endpoints(), f"{victim} off the list", 30, every=0.05)
         self.step("its replacement joins")
         self.kube.wait_replaced(victim, 3)
 

@@ -49,7 +49,7 @@ class BadInput(Case):
         self.step("the other pool is served as ever")
         self.other.wait_endpoints(1)
         victim = self.delete_one(self.other)
-        wait_for(lambda: victim not in self.other.endpoints(), f"{victim} off the other list", 10, every=0.05)
+        wait_for(lambda: victim not in self.other.endpoints(), f"{victim} off the other list", 30, every=0.05)
         self.other.wait_endpoints(1)
 
     def told(self, condition: str, status: str, reason: str, *words: str) -> None:

@@ -99,7 +99,7 @@ class DrainOperator(Disruptions):
         for pod, state in zip(pods, ("drained", "draining")):
             self.step(f"a person labels a pod {state}")
             self.kube.run("label", "--overwrite", "pod", pod, f"{SERVING}={state}")
-            wait_for(lambda: self.kube.get("pod", pod)["metadata"]["labels"][SERVING] == "true", "the label as it was", 10)
+            wait_for(lambda: self.kube.get("pod", pod)["metadata"]["labels"][SERVING] == "true", "the label as it was", 30)
             self.note(wait_for(lambda: self.kube.events("OverwriteUndone", pod), "an Event", 30)[0]["note"])
         self.step("a person gives a pod a deletion cost, which stays")
         self.kube.run("annotate", "pod", pods[0], f"{COST}=7")
@@ -126,7 +126,7 @@ class DrainOperator(Disruptions):
     def no_replicas(self, url: str) -> None:
         self.step("kubectl scale pwp/vllm --replicas=0 while eight answers are generated: all of them are finished")
         load = Clients(url, 8, tokens=10, streamed=True).start()
-        wait_for(lambda: sum(self.in_flight().values()) == 8, "eight in flight", 30)
+        wait_for(lambda: sum(self.in_flight().values()) == 8, "eight in flight", 60)
         load.stopping.set()
         self.kube.run("scale", "pwp/vllm", "--replicas=0")
         load.stop()
@@ -153,7 +153,7 @@ class DrainOperator(Disruptions):
         with self.watch_pods() as pods:
             load = Clients(url, 4, tokens=600, streamed=True).start()
             self.addCleanup(load.abandon)
-            wait_for(lambda: sum(self.in_flight().values()) == 4, "four in flight", 30)
+            wait_for(lambda: sum(self.in_flight().values()) == 4, "four in flight", 60)
             mark, began = pods.mark(), time.monotonic()
             self.kube.run("scale", "pwp/vllm", "--replicas=1")
             gone = wait_for(lambda: [fate for fate in fates(pods, mark).values() if fate.released],

@@ -78,19 +78,19 @@ class Graceful(Case):
         for said, seconds in (("120", 120), ("9999", 9999), ("1", 1), ("0", 300), ("-5", 300), ("5m", 300), ("", 300),
                               ("99999999999999999999", 300)):
             Kube().run("annotate", "--overwrite", "namespace", self.models.namespace, f"{LABEL}-seconds={said}")
-            wait_for(lambda: self.made(pod("a")) == ([seconds], seconds + 30), f"{said!r} to be {seconds}", 10)
+            wait_for(lambda: self.made(pod("a")) == ([seconds], seconds + 30), f"{said!r} to be {seconds}", 30)
 
     def test_a_deleted_pod_answers_on(self) -> None:
         Kube().run("annotate", "namespace", self.models.namespace, f"{LABEL}-seconds=4")
-        wait_for(lambda: self.made(pod("a")) == ([4], 34), "the seconds", 10)
+        wait_for(lambda: self.made(pod("a")) == ([4], 34), "the seconds", 30)
         self.models.create(pod("vllm"))
-        self.models.run("wait", "--for=condition=Ready", "pod/vllm", "--timeout=30s")
+        self.models.wait_ready("", 1)
         began = time.monotonic()
-        self.models.run("delete", "pod", "vllm", "--timeout=40s")
+        self.models.run("delete", "pod", "vllm", "--timeout=90s", timeout=100)
         took = time.monotonic() - began
         self.figure("from delete to gone", took, "s")
         self.assertGreater(took, 3.9)
-        self.assertLess(took, 20)
+        self.assertLess(took, 34, "it ended after its sleep, and not with its grace period")
 
 
 main()

@@ -61,21 +61,21 @@ start_all() {
   start_containerd
   start_containerd1
   start_apiserver
-  until_true 60 "the API server" in_cluster_kubectl get --raw /readyz
+  until_true 180 "the API server" in_cluster_kubectl get --raw /readyz
   start_controller-manager
   start_scheduler
   local i
   for i in 0 1; do
     of_node $i
-    until_true 30 "$containerd" "$bin/ctr" --address "$socket" version
+    until_true 120 "$containerd" "$bin/ctr" --address "$socket" version
   done
   "$here/import.sh" "$(<"$state/build")/pause.tar"
   start_kubelet
   start_kubelet1
   start_proxy
-  until_true 60 "the nodes" in_cluster_kubectl get node node0 node1
-  until_true 60 "the nodes' readiness" in_cluster_kubectl wait --for=condition=Ready node/node0 node/node1 --timeout=5s
-  until_true 30 "the default service account" in_cluster_kubectl get serviceaccount default
+  until_true 180 "the nodes" in_cluster_kubectl get node node0 node1
+  until_true 180 "the nodes' readiness" in_cluster_kubectl wait --for=condition=Ready node/node0 node/node1 --timeout=5s
+  until_true 120 "the default service account" in_cluster_kubectl get serviceaccount default
 }
 
 need_programs

@@ -162,7 +162,7 @@ class Kube:
             return []
         return wait_for(look, f"{count} ready pods of {selector}", seconds)
 
-    def wait_rolled_out(self, what: str, seconds: float = 120) -> None:
+    def wait_rolled_out(self, what: str, seconds: float = 240) -> None:
         """what: deployment/name."""
         self.run("rollout", "status", what, f"--timeout={seconds:g}s", timeout=seconds + 10)
 

@@ -97,5 +97,5 @@ class Prometheus:
         return {alert["labels"]["alertname"]: alert["annotations"] for alert in self.ask("alerts")["alerts"]
                 if alert["state"] == "firing"}
 
-    def wait_firing(self, alert: str, seconds: float = 30) -> dict:
+    def wait_firing(self, alert: str, seconds: float = 60) -> dict:
         return wait_for(lambda: self.firing().get(alert), f"the alert {alert}", seconds)
