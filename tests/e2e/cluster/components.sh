@@ -31,7 +31,8 @@ start_etcd() {
     --initial-cluster default=http://127.0.0.1:2380
 }
 
-# Every request's metadata is in log/audit.log: who did what to which object, without the object.
+# Every request's metadata is in log/audit.log: who did what to which object, without the object. One file, however long
+# the run: tests read it, and at 100 MiB another would be begun.
 start_apiserver() {
   local pki=$state/pki
   cat >"$state/config/audit.yaml" <<'EOC'
@@ -53,7 +54,7 @@ EOC
     --requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group \
     --requestheader-extra-headers-prefix=X-Remote-Extra- --enable-aggregator-routing \
     --proxy-client-cert-file="$pki/front-proxy-client.crt" --proxy-client-key-file="$pki/front-proxy-client.key" \
-    --audit-policy-file="$state/config/audit.yaml" --audit-log-path="$state/log/audit.log"
+    --audit-policy-file="$state/config/audit.yaml" --audit-log-path="$state/log/audit.log" --audit-log-maxsize=0
 }
 
 # Quicker than the defaults, for the tests' sake: autoscalers (15 s, and 5 min before they scale down) and the
