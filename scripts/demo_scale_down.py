@@ -8,11 +8,11 @@ import subprocess
 import threading
 import time
 
-from demo_support import (BIN, FAST, INTERRUPTED, complete, die_with_parent, pause, say, wait_for,
+from demo_support import (BIN, INTERRUPTED, complete, die_with_parent, pause, say, wait_for,
                           wait_for_pods)
 
 CLIENTS = 8
-TOKENS = 40 if FAST else 80  # of 100 ms each, at most
+TOKENS = 80  # of 100 ms each, at most: kubectl may need seconds before it has scaled
 ATTEMPTS = 3
 POOL = "chat"
 

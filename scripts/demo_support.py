@@ -180,10 +180,10 @@ def free_ports(count):
 def start_cluster(folder, processes, *manifests):
     kubeconfig = os.path.join(folder, "kubeconfig")
     os.mkdir(os.path.join(folder, "cluster"))
-    processes.start("testcluster", f"{BIN}/testcluster", "--directory", f"{folder}/cluster", "--kubeconfig",
-                    kubeconfig, "--nodes", "2", "--image", f"vllm-sim={BIN}/vllm-sim",
-                    *[word for path in manifests for word in ("--apply", os.path.join(ROOT, path))])
-    wait_for("the API server", lambda: os.path.getsize(kubeconfig) > 0, processes)
+    log = processes.start("testcluster", f"{BIN}/testcluster", "--directory", f"{folder}/cluster", "--kubeconfig",
+                          kubeconfig, "--nodes", "2", "--image", f"vllm-sim={BIN}/vllm-sim",
+                          *[word for path in manifests for word in ("--apply", os.path.join(ROOT, path))])
+    wait_for("the API server", lambda: "is ready at" in open(log).read(), processes)
     return Cluster(folder, kubeconfig)
 
 
