@@ -134,11 +134,12 @@ class KubectlTest : public ::testing::Test {
     ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     return ran;
   }
-  Ran kubectl(const std::string& arguments) {
+  std::string command(const std::string& arguments) {
     // HOME holds its caches: nothing of the user's is read or written.
-    return shell(fmt::format("HOME={} KUBECONFIG={} {} {}", directory_.string(), server_->kubeconfig_path(),
-                             kubectl_, arguments));
+    return fmt::format("HOME={} KUBECONFIG={} {} {}", directory_.string(), server_->kubeconfig_path(),
+                       kubectl_, arguments);
   }
+  Ran kubectl(const std::string& arguments) { return shell(command(arguments)); }
   std::string file(const std::string& name, const std::string& text) {
     const auto path = directory_ / name;
     std::ofstream(path) << text;
@@ -180,8 +181,8 @@ TEST_F(KubectlTest, Reads) {
       {"describe node node-a", "node-a"},
       {"describe tank big", "Colour:"},
       {"api-resources", "tanks"},
-      {"rollout status deployment/web --timeout=5s", "successfully rolled out"},
-      {"wait --for=condition=Ready pod/web-1 --timeout=5s", "condition met"},
+      {"rollout status deployment/web --timeout=60s", "successfully rolled out"},
+      {"wait --for=condition=Ready pod/web-1 --timeout=60s", "condition met"},
       {"get pods --context=standin-certificate", "web-1"},
   };
   for (const Row& row : rows) {
@@ -249,11 +250,14 @@ TEST_F(KubectlTest, Writes) {
 }
 
 TEST_F(KubectlTest, WatchesTables) {
-  const Ran ran = kubectl(
-      "get tank big -w --request-timeout=4s & sleep 1.5; "
-      "HOME=" +
-      directory_.string() + " KUBECONFIG=" + server_->kubeconfig_path() + " " + kubectl_ +
-      " scale tank/big --replicas=9; wait");
+  const std::string table = file("table", "");
+  const auto shown = [&table](const char* row) {
+    return fmt::format("i=0; until grep -q '{}' {} || [ $i -ge 300 ]; do i=$((i + 1)); sleep 0.2; done; ",
+                       row, table);
+  };
+  const Ran ran =
+      shell(command("get tank big -w") + " >" + table + " 2>&1 & watch=$!; " + shown("big    1") +
+            command("scale tank/big --replicas=9; ") + shown("big    9") + "kill $watch; wait; cat " + table);
   EXPECT_THAT(ran.output, HasSubstr("big    1"));
   EXPECT_THAT(ran.output, HasSubstr("big    9"));
 }
@@ -289,7 +293,7 @@ TEST_F(KubectlTest, ShowsLogs) {
 TEST_F(KubectlTest, WaitsForAGracefulDelete) {
   std::thread kubelet([this] {
     // Ends the pod once it is marked, as a kubelet does.
-    for (int i = 0; i < 100; ++i) {
+    for (int i = 0; i < 600; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
       bool marked = false;
       server_->with_model([&marked](Model& model) {
@@ -304,7 +308,7 @@ TEST_F(KubectlTest, WaitsForAGracefulDelete) {
       return;
     }
   });
-  const Ran ran = kubectl("delete pod web-1 --timeout=20s");
+  const Ran ran = kubectl("delete pod web-1 --timeout=60s");
   kubelet.join();
   EXPECT_EQ(ran.code, 0) << ran.output;
   EXPECT_THAT(ran.output, HasSubstr("deleted"));
