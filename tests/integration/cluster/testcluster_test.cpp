@@ -141,9 +141,9 @@ TEST_F(Cluster, APreStopSleepDelaysSigterm) {
   apply(deployment("        lifecycle: {preStop: {sleep: {seconds: 3}}}\n"));
   ASSERT_TRUE(wait_for_ready(2));
   const json pod = ready_pods().front();
+  const auto asked = std::chrono::steady_clock::now();
   ASSERT_EQ(request(kube::HttpMethod::kDelete, kube::resource_path(kube::kPods, "default", name_of(pod))),
             200);
-  const auto asked = std::chrono::steady_clock::now();
   EXPECT_TRUE(complete(pod, 1)) << "it still serves while preStop sleeps";
   const auto is_gone = [&] {
     const auto all = pods();

@@ -17,6 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -133,12 +134,12 @@ TEST(Terminal, WatchDrawsOverItself) {
   CommandBench bench;
   bench.store_pool(2, {{"servingReplicas", 2}});
   OnTerminal terminal({POOLWARDEN, "watch", "--kubeconfig", bench.kubeconfig()}, {"TERM=xterm", "HOME=/"});
-  ASSERT_TRUE(terminal.shows("vllm")) << terminal.text();
+  ASSERT_TRUE(terminal.shows("NotReported")) << terminal.text();
   EXPECT_THAT(terminal.text(),
-              AllOf(HasSubstr("\x1b[2J\x1b[H"), HasSubstr("\x1b[1mPOOL"), HasSubstr("NotReported")));
+              AllOf(HasSubstr("\x1b[2J\x1b[H"), HasSubstr("\x1b[1mPOOL"), HasSubstr("vllm")));
   bench.patch(std::string(kPoolsPath) + "vllm", {{"spec", {{"replicas", 7}}}});
   EXPECT_TRUE(terminal.shows("   7   ")) << terminal.text();
-  bench.server().refuse_for(2s);
+  bench.server().refuse_for(20s);
   bench.server().drop_connections();
   EXPECT_TRUE(terminal.shows("inferencepools in namespace default:")) << terminal.text();
   terminal.type('\x03');
@@ -165,12 +166,12 @@ TEST(Terminal, ColoursUnlessTheyAreNotWanted) {
 
 TEST(Terminal, ADrainIsDrawnOnOneLine) {
   CommandBench bench;
-  ASSERT_NO_FATAL_FAILURE(bench.start_pool(1, 3));
+  ASSERT_NO_FATAL_FAILURE(bench.start_pool(1, 5));
   OnTerminal terminal({POOLWARDEN, "drain", "vllm-0", "--kubeconfig", bench.kubeconfig()},
                       {"TERM=xterm", "HOME=/"});
   EXPECT_EQ(terminal.wait(), 0) << terminal.text();
   EXPECT_THAT(terminal.text(),
-              AllOf(HasSubstr("\rpod default/vllm-0: draining for 1 s"), HasSubstr("is drained")));
+              AllOf(ContainsRegex("\rpod default/vllm-0: draining for [1-9] s"), HasSubstr("is drained")));
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ inline api::Endpoint endpoint_of(const Replica& replica,
 }
 
 template <class Condition>
-bool eventually(Condition condition, std::chrono::milliseconds patience = std::chrono::seconds(10)) {
+bool eventually(Condition condition, std::chrono::milliseconds patience = std::chrono::seconds(30)) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > deadline) return false;

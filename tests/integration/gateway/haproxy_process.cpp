@@ -79,7 +79,7 @@ void HaproxyProcess::start() {
     ::_exit(127);
   }
   HaproxySocket control(UnixPath{socket_});
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (std::chrono::steady_clock::now() < deadline) {
     const auto answers = control.ask({"show info"});
     if (answers) {
