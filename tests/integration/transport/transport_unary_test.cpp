@@ -178,7 +178,7 @@ TEST(TransportUnary, GarbageIsAnError) {
       connection.close();
     });
     HttpRequest request = get_request();
-    request.deadline = 2s;
+    request.deadline = 10s;
     const Answer answer = ask(*transport_to(access_to(server.port())), request);
     ASSERT_FALSE(answer) << garbage;
     EXPECT_EQ(answer.error().kind, TransportFailure::kCut) << failure_text(answer);
@@ -221,8 +221,9 @@ TEST(TransportUnary, CallsOneAfterAnotherShareAWarmConnection) {
     took.push_back(
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin));
   }
-  // A connection goes back to the pool a moment after its callback, so that a second one may be made.
-  EXPECT_LE(server.connections(), 3);
+  // A connection goes back to the pool a moment after its callback, so that a second one may be made; on a
+  // busy machine a few more.
+  EXPECT_LE(server.connections(), 10);
   std::sort(took.begin(), took.end());
   const auto median = took[took.size() / 2];
   RecordProperty("median_us", static_cast<int>(median.count()));
@@ -288,6 +289,9 @@ TEST(TransportUnary, ACallThatWaitsForAConnectionHasItsDeadlineToo) {
   EXPECT_TRUE(first.get());
 }
 
+// After it a connection is back in the pool, also on a busy machine.
+constexpr auto kBackInThePool = 500ms;
+
 // A kept-alive connection the server gave up: it reads the request and hangs up without a byte.
 class StaleConnection : public ::testing::TestWithParam<bool> {};
 
@@ -306,7 +310,7 @@ TEST_P(StaleConnection, IsReplacedForWhatMayBeRepeatedOnly) {
   });
   const auto transport = transport_to(access_to(server.port()));
   ASSERT_TRUE(ask(*transport, get_request()));
-  std::this_thread::sleep_for(50ms);  // until the connection is back in the pool
+  std::this_thread::sleep_for(kBackInThePool);
   const Answer answer = ask(*transport, patch_request("{}", safe));
   if (safe) {
     EXPECT_TRUE(answer) << failure_text(answer);
@@ -331,6 +335,7 @@ TEST_P(StaleConnection, ThatWasClosedWhileIdleCostsASafeCallNothing) {
     ASSERT_TRUE(ask(*transport, get_request())) << i;
     std::this_thread::sleep_for(30ms);
   }
+  std::this_thread::sleep_for(kBackInThePool);
   const Answer answer = ask(*transport, patch_request("{}", safe));
   EXPECT_EQ(answer.has_value(), safe) << failure_text(answer);
 }
@@ -344,7 +349,7 @@ std::unique_ptr<kube::Transport> with_two_old_connections(const HttpsServer& ser
   auto second = Caller().send(*transport, get_request("/warm"));
   EXPECT_TRUE(first.get() && second.get());
   EXPECT_EQ(server.connections(), 2);
-  std::this_thread::sleep_for(50ms);  // until both are back in the pool
+  std::this_thread::sleep_for(kBackInThePool);
   return transport;
 }
 
