@@ -286,8 +286,8 @@ std::optional<Finding> hold_problem(const Observation& seen) {
     case Gate::kEdited:
       return is_false(
           "DrainGateEdited",
-          fmt::format("The gate does not do what it should ({}), so scale-downs are not drained. Put "
-                      "it back: {}",
+          fmt::format("The gate does not do what it should ({}): pods that it does not hold are deleted at "
+                      "once, with what they have in flight. Put it back: {}",
                       snapshot.gate_difference, kGateFix));
     case Gate::kUnseen:
       return is_unknown(

@@ -23,6 +23,9 @@ constexpr std::chrono::nanoseconds kSoundingWait = std::chrono::milliseconds(500
 // While it is not known whether deletes are held.
 constexpr std::chrono::nanoseconds kSurplusWait = seconds{1};
 
+// For as long as a ReplicaSet does not take what was released for it.
+constexpr std::chrono::nanoseconds kReleasedWait = std::chrono::minutes(1);
+
 bool drains(const DrainState& state) {
   return !std::holds_alternative<NotDraining>(state);
 }
@@ -120,8 +123,21 @@ class Drains {
     }
   }
 
+  // What the nodes that are being emptied leave of the pool.
+  struct Exodus {
+    std::int32_t serving = 0;
+    std::vector<std::size_t> leaving;  // of those that serve, who should go; as seen_.members
+    bool draining = false;
+    bool released = false;
+    bool settling =
+        false;  // some begin or end a drain just now: who serves, and how many, is about to change
+  };
+  Exodus exodus();
+
   void drain_surplus(const ReplicaSetView& set);
   void empty_nodes();
+  void watch_released(const Drained& drained);
+  void note_age(seconds age) { plan_.oldest_drain = std::max(plan_.oldest_drain.value_or(seconds{0}), age); }
   void advance(PodVerdict& member, std::optional<DrainReason> cause);
 
   Observation& seen_;
@@ -161,14 +177,15 @@ std::int32_t surplus(const Observation& seen, const ReplicaSetView& set) {
 }
 
 void Drains::drain_surplus(const ReplicaSetView& set) {
-  const bool held =
-      seen_.snapshot->gate == Gate::kPresent || (seen_.snapshot->gate == Gate::kUnseen && set.held);
+  // Whether a gate that may not be read, or was edited, holds this ReplicaSet's deletes, only time tells.
+  const bool uncertain = seen_.snapshot->gate == Gate::kUnseen || seen_.snapshot->gate == Gate::kEdited;
+  const bool held = seen_.snapshot->gate == Gate::kPresent || (uncertain && set.held);
   if (set.set->deleting) return;
   std::int32_t wanted = surplus(seen_, set);
   const std::int32_t too_many = wanted;
   if (too_many == 0) return;
   if (!held) {
-    if (seen_.snapshot->gate == Gate::kUnseen) look_again_in(kSurplusWait);
+    if (uncertain) look_again_in(kSurplusWait);
     return;
   }
   const DrainReason reason = set.superseded ? DrainReason::kRollout : DrainReason::kScaleDown;
@@ -212,19 +229,14 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
 }
 
 std::string waits_to_leave(std::int32_t serving, std::int32_t asked) {
-  if (serving < asked)
-    return fmt::format("its node is being emptied: it goes once the pool serves with {}, {} do", asked,
-                       serving);
-  return "its node is being emptied: it goes in its turn";
+  constexpr std::string_view kEmptied = "its node is being emptied: it goes";
+  if (serving < asked) return fmt::format("{} once the pool serves with {}, {} do", kEmptied, asked, serving);
+  if (serving == 1) return fmt::format("{} once another serves: it is the only one that does", kEmptied);
+  return fmt::format("{} in its turn", kEmptied);
 }
 
-// One by one where the pool would serve with fewer than it should: the next goes when another has come. A pod
-// that has no room elsewhere so holds up the rest of its node, as any disruption budget would.
-void Drains::empty_nodes() {
-  std::int32_t serving = 0;
-  std::vector<std::size_t> leaving;
-  bool draining = false;
-  bool released = false;
+Drains::Exodus Drains::exodus() {
+  Exodus out;
   for (std::size_t i = 0; i < seen_.members.size(); ++i) {
     PodVerdict& member = seen_.members[i];
     if (!is_active(*member.pod) || !is_led_here(*member.pod)) continue;
@@ -237,13 +249,21 @@ void Drains::empty_nodes() {
     }
     if (drains(member.before) || causes_[i]) {
       if (!causes_[i] && reason) causes_[i] = reason;
-      draining |= reason && std::holds_alternative<Draining>(member.before);
-      released |= reason && std::holds_alternative<Drained>(member.before);
+      out.settling |= !is_written(*member.pod) || !causes_[i] || !drains(member.before);
+      out.draining |= reason && std::holds_alternative<Draining>(member.before);
+      out.released |= reason && std::holds_alternative<Drained>(member.before);
     } else if (member.fit) {
-      ++serving;
-      if (reason && is_written(*member.pod)) leaving.push_back(i);
+      ++out.serving;
+      if (reason && is_written(*member.pod)) out.leaving.push_back(i);
     }
   }
+  return out;
+}
+
+// One by one where the pool would serve with fewer than it should: the next goes when another has come. A pod
+// that has no room elsewhere so holds up the rest of its node, as any disruption budget would.
+void Drains::empty_nodes() {
+  const Exodus exodus = this->exodus();
   // What the target has meanwhile is not what was asked for.
   const std::int32_t target =
       seen_.target == TargetState::kFound ? seen_.snapshot->target->replicas : seen_.active();
@@ -252,18 +272,31 @@ void Drains::empty_nodes() {
   // Not where an autoscaler sets the target's replicas: it would take the one more away again, over and over.
   const bool may_surge = seen_.target == TargetState::kFound && seen_.snapshot->target_autoscalers.empty();
   const bool replace_first = may_surge && (seen_.pool().disruption.replace_first || asked == 1);
-  // One more until one has drained; then none more, so that its ReplicaSet takes that one; and so on.
-  if (replace_first && !released && (draining || !leaving.empty())) plan_.surge = 1;
-  if (leaving.empty()) return;
-  const std::int32_t spare = serving - asked;
-  std::int32_t may_go = std::max(spare, 0);
-  if (!replace_first && spare >= 0) may_go = std::max(may_go, 1);
-  take_cheapest(
-      leaving, std::min(may_go, static_cast<std::int32_t>(leaving.size())), "its node is being emptied",
-      [this](const api::Pod& pod) { return node_is_emptied(pod).value_or(DrainReason::kNodeCordoned); });
-  for (const std::size_t i : leaving) {
-    if (!causes_[i]) seen_.members[i].waits = waits_to_leave(serving, asked);
+  // One more until one has drained; then none more, so that its ReplicaSet takes that one; and so on. It
+  // takes one that is not ready before that one, and then too few serve again.
+  const bool needs_one =
+      exodus.released ? exodus.serving < asked : exodus.draining || !exodus.leaving.empty();
+  if (replace_first && needs_one) plan_.surge = 1;
+  if (exodus.leaving.empty()) return;
+  const std::int32_t spare = exodus.serving - asked;
+  std::int32_t may_go = exodus.settling ? 0 : std::max(spare, 0);
+  // A cordon alone brings no replacement: nobody may ever evict the pod. So the last that serves stays.
+  const bool one_may = !replace_first && spare >= 0 && exodus.serving > 1 && !exodus.settling;
+  if (one_may) may_go = std::max(may_go, 1);
+  take_cheapest(exodus.leaving, std::min(may_go, static_cast<std::int32_t>(exodus.leaving.size())),
+                "its node is being emptied", [this](const api::Pod& pod) {
+                  return node_is_emptied(pod).value_or(DrainReason::kNodeCordoned);
+                });
+  for (const std::size_t i : exodus.leaving) {
+    if (!causes_[i]) seen_.members[i].waits = waits_to_leave(exodus.serving, asked);
   }
+}
+
+// Its ReplicaSet has only to delete it. One that waits for a person, or for its node's eviction, may wait.
+void Drains::watch_released(const Drained& drained) {
+  if (drained.reason != DrainReason::kScaleDown && drained.reason != DrainReason::kRollout) return;
+  note_age(elapsed(drained.started, now_.wall));
+  look_again_in(kReleasedWait);
 }
 
 void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
@@ -295,11 +328,13 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
   if (!drains(member.drain)) return;
   member.reason = Withdrawal::kDraining;
   member.detail = "it finishes what it has in flight and is sent nothing new";
+  if (!is_led_here(pod)) return;
+  if (const auto* released_now = std::get_if<Drained>(&member.drain)) watch_released(*released_now);
   const auto* draining = std::get_if<Draining>(&member.drain);
-  if (draining == nullptr || !is_led_here(pod)) return;
+  if (draining == nullptr) return;
   read(member, std::holds_alternative<Draining>(member.before) && is_written(pod) && !listed);
   const seconds so_far = elapsed(draining->started, now_.wall);
-  plan_.oldest_drain = std::max(plan_.oldest_drain.value_or(seconds{0}), so_far);
+  note_age(so_far);
   const seconds left = seen_.pool().drain.timeout - so_far;
   look_again_in(std::max(left, seconds{1}));
 }

@@ -209,7 +209,8 @@ struct Plan {
   std::map<std::string, DrainNote> drain_notes;  // by UID, of pods in pod_labels
   std::optional<api::BudgetWrite> budget;
   std::vector<WantedReading> readings;
-  std::optional<std::chrono::seconds> oldest_drain;  // of those under way
+  // Of those under way, and of those whose ReplicaSet is yet to take what was released.
+  std::optional<std::chrono::seconds> oldest_drain;
   // How many replicas more than the pool's its target should have, while replacements must come first.
   std::int32_t surge = 0;
   // When to look again at the latest, whatever happens.

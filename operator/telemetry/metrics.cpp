@@ -173,7 +173,8 @@ struct Metrics::Impl final : prometheus::Collectable {
   Family<Counter>& drain_results =
       counters(r, "poolwarden_drains_total", "Drains that ended, by how they did.");
   Family<Gauge>& oldest_drain =
-      gauges(r, "poolwarden_drain_oldest_seconds", "How long the oldest drain of a pool has been under way.");
+      gauges(r, "poolwarden_drain_oldest_seconds",
+             "Age of the oldest drain of a pool that is under way, or whose pod was released and not taken.");
   Family<Gauge>& gate = gauges(r, "poolwarden_drain_gate",
                                "1 for the state that the gate is in which holds deletes of serving pods.");
   Family<Gauge>& last_byte_age =

@@ -66,7 +66,12 @@ void ScenarioRun::add_drain_verbs() {
                       if (w[0] == "present") return world_.install_gate();
                       if (w[0] == "missing")
                         return cluster_.remove("validatingadmissionpolicybindings", kGate);
-                      if (w[0] != "edited") throw problem("gate present, missing or edited");
+                      if (w[0] == "narrowed") {  // it holds other namespaces no more
+                        return cluster_.merge(
+                            "validatingadmissionpolicybindings", kGate,
+                            R"({"spec":{"matchResources":{"namespaceSelector":{"matchLabels":{"a":"b"}}}}})");
+                      }
+                      if (w[0] != "edited") throw problem("gate present, missing, narrowed or edited");
                       cluster_.merge("validatingadmissionpolicybindings", kGate,
                                      R"({"spec":{"validationActions":["Audit"]}})");
                     }};

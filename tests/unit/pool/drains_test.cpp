@@ -222,16 +222,19 @@ TEST_F(Fleet, WithoutTheGateScalingDownIsPlain) {
   }
 }
 
-TEST_F(Fleet, WhereTheGateMayNotBeSeenASurplusThatLastsShowsIt) {
-  make({1, 2});
-  world.gate = Gate::kUnseen;
-  want(1);
-  settle(10);
-  EXPECT_THAT(draining(), IsEmpty());
-  EXPECT_TRUE(world.decide(10).look_again) << "it may last without another event";
-  world.surplus_lasts = true;
-  settle(15);
-  EXPECT_THAT(draining(), ElementsAre("old-a"));
+TEST_F(Fleet, WhereTheGateMayNotBeSeenOrWasEditedASurplusThatLastsShowsIt) {
+  for (const Gate gate : {Gate::kUnseen, Gate::kEdited}) {
+    make({1, 2});
+    world.gate = gate;
+    world.surplus_lasts = false;
+    want(1);
+    settle(10);
+    EXPECT_THAT(draining(), IsEmpty());
+    EXPECT_TRUE(world.decide(10).look_again) << "it may last without another event";
+    world.surplus_lasts = true;
+    settle(15);
+    EXPECT_THAT(draining(), ElementsAre("old-a"));
+  }
 }
 
 TEST_F(Fleet, AGateThatGoesEndsWhatItHeld) {

@@ -87,7 +87,9 @@ TEST_F(Fleet, NoReplacementIsAskedForWhereAnAutoscalerSetsTheTargetsReplicas) {
   settle(10);
   EXPECT_EQ(world.target->replicas, 1);
   EXPECT_EQ(world.pool.status.surge_replicas, 0);
-  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  EXPECT_THAT(served(), ElementsAre("old-a"))
+      << "nobody else would serve, for as long as it is only cordoned";
+  EXPECT_THAT(world.pool.status.endpoints[0].message, HasSubstr("it is the only one that does"));
 }
 
 TEST_F(Fleet, AReplacementIsGivenUpWhenAnAutoscalerComes) {
