@@ -2,6 +2,7 @@
 #include "api/names.h"
 #include "control/operator_core.h"
 #include "pool/decide.h"
+#include "pool/membership.h"
 #include "pool/pod_labels.h"
 #include "publish/calls.h"
 
@@ -19,13 +20,14 @@ constexpr kube::Duration kStatusInterval = std::chrono::seconds(1);
 // meet are of different clusters (a ConfigMap restored from a backup), and say nothing.
 constexpr kube::Duration kBehindLimit = std::chrono::minutes(5);
 constexpr kube::Duration kBehindRetry = std::chrono::seconds(1);
+// A ReplicaSet's controller acts on a change of its pods within a second.
+constexpr kube::Duration kDrainedGoFirst = std::chrono::seconds(2);
 // While the API server drops fields of it: between writes that differ, and of the same one (the CRD may have
 // been brought up to date by then).
 constexpr kube::Duration kStatusIntervalInVain = std::chrono::seconds(10);
 constexpr kube::Duration kStatusAskedAgain = std::chrono::minutes(9);
 // Nobody wakes a pool when another pool's write of the same object is over.
 constexpr kube::Duration kInFlightElsewhere = std::chrono::seconds(1);
-using PodPtr = std::shared_ptr<const api::Pod>;
 
 // What a write says, as one number: equal writes have equal ones (write_ledger.h).
 class Content {
@@ -396,24 +398,51 @@ void OperatorCore::label_pods(const PoolRecord& record, const pool::Plan& plan, 
 
 // Our label or marks on a pod that no pool selects: it was relabelled out, or its pool went while nobody was
 // looking.
+// Where some of a ReplicaSet's pods drain, it has too many. They are released for it to take, and the others
+// stay held until it has had the time: it would take any of them.
+void OperatorCore::let_drained_go_first(const std::vector<PodPtr>& strays, kube::TimePoint now) {
+  std::set<std::string_view> drain;  // UIDs of controllers
+  for (const PodPtr& pod : strays) {
+    const bool drains =
+        !std::holds_alternative<pool::NotDraining>(pool::drain_state(pod->serving, pod->drain_marks()));
+    if (!drains || pod->controller->empty() || !pool::is_active(*pod)) continue;
+    drain.insert(*pod->controller);
+    go_first_until_.try_emplace(*pod->controller, now + kDrainedGoFirst);
+  }
+  std::erase_if(go_first_until_,
+                [&](const auto& item) { return !drain.contains(item.first) && item.second <= now; });
+}
+
+// What to write of a pod that no pool selects any more; nothing if that has to wait.
+std::optional<api::PodLabelWrite> OperatorCore::stray_write(const api::Pod& pod, kube::TimePoint now) {
+  const auto wait = go_first_until_.find(*pod.controller);
+  if (wait == go_first_until_.end() || wait->second <= now) return pool::take_off(pod);
+  strays_due_ = std::min(wait->second, strays_due_.value_or(wait->second));
+  const auto state = pool::drain_state(pod.serving, pod.drain_marks());
+  return std::holds_alternative<pool::Draining>(state) ? std::optional{pool::release(pod)} : std::nullopt;
+}
+
 void OperatorCore::unlabel_strays(api::Now now, Effects& out) {
   strays_due_.reset();
-  for (const PodPtr& pod : pods_.store().by_index(pods_by_pool_, kStrayIndex)) {
+  const auto& strays = pods_.store().by_index(pods_by_pool_, kStrayIndex);
+  let_drained_go_first(strays, now.mono);
+  for (const PodPtr& pod : strays) {
     // While some pool of the namespace does not know whom it selects, nobody is a stray.
     const auto unsure = table_.in_namespace(
         pod->ns, [](const PoolRecord& record) { return !record.deleting && !record.selector_known; });
     if (!unsure.empty() || labels_in_flight_ >= options_.label_writes_in_flight) continue;
+    const auto write = stray_write(*pod, now.mono);
+    if (!write) continue;
     PoolRecord nobody;
     nobody.key = {pod->ns, ""};
-    const api::PodLabelWrite off = pool::take_off(*pod);
     const WrittenObject object{Written::kPod, {pod->ns, pod->name}};
-    if (const auto until = ledger_.blocked_until(object, now.mono, content_of(off))) {
+    if (const auto until = ledger_.blocked_until(object, now.mono, content_of(*write))) {
       // No pool comes back for it. One that is in flight is answered, and that is a step.
       if (*until != kube::TimePoint::max()) strays_due_ = std::min(*until, strays_due_.value_or(*until));
       continue;
     }
-    send(PodLabelWrite{off, std::nullopt}, object, nobody, publish::pod_label(pod->ns, off), Expect::kPod,
-         now, out, content_of(off));
+    send(PodLabelWrite{*write, std::nullopt}, object, nobody, publish::pod_label(pod->ns, *write),
+         Expect::kPod, now, out, content_of(*write));
   }
 }
 

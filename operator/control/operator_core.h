@@ -39,6 +39,8 @@
 
 namespace poolwarden::control {
 
+using PodPtr = std::shared_ptr<const api::Pod>;
+
 // Whether deletes are held by the gate: looked up in the cluster, or as told.
 enum class DrainGate : std::uint8_t { kAuto, kOn, kOff };
 
@@ -208,6 +210,8 @@ class OperatorCore {
   void write_pool(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
                   Effects& out);
   void label_pods(const PoolRecord& record, const pool::Plan& plan, api::Now now, Effects& out);
+  void let_drained_go_first(const std::vector<PodPtr>& strays, kube::TimePoint now);
+  std::optional<api::PodLabelWrite> stray_write(const api::Pod& pod, kube::TimePoint now);
   void unlabel_strays(api::Now now, Effects& out);
   bool selects(const PoolRecord& record, const api::Pod& pod);
   // True if it was sent; otherwise the pool comes back when the object is free again.
@@ -299,7 +303,8 @@ class OperatorCore {
   pool::EmptiedNodes emptied_nodes_;
   std::map<std::string, kube::TimePoint> surplus_since_;  // by UID of the ReplicaSet
   std::size_t load_reads_in_flight_ = 0;
-  std::set<kube::ObjectKey> label_waiters_;    // pools that found no place among those
+  std::set<kube::ObjectKey> label_waiters_;                // pools that found no place among those
+  std::map<std::string, kube::TimePoint> go_first_until_;  // where strays drain, by UID of the controller
   std::optional<kube::TimePoint> strays_due_;  // when the label of a pod of no pool is to be taken off
   kube::EventRecorder events_;
   bool event_in_flight_ = false;

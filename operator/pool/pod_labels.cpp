@@ -192,6 +192,15 @@ api::PodLabelWrite take_off(const api::Pod& pod) {
           .annotations = differing(marks_of(NotDraining{}, marks), marks)};
 }
 
+api::PodLabelWrite release(const api::Pod& pod) {
+  const api::DrainMarks& marks = pod.drain_marks();
+  return {.name = pod.name,
+          .uid = pod.uid,
+          .resource_version = pod.resource_version,
+          .serving = std::string{api::serving::kDrained},
+          .annotations = differing(marks_of(Drained{}, marks), marks)};
+}
+
 void label_pods(const Observation& seen, Plan& plan, api::Now now) {
   if (seen.pool().deleting) {
     take_labels_off(seen, seen.snapshot->pods, plan);

@@ -19,5 +19,7 @@ void label_pods(const Observation& seen, Plan& plan, api::Now now);
 bool is_marked(const api::Pod& pod);
 // Takes all of it off, and puts back the deletion cost it had.
 api::PodLabelWrite take_off(const api::Pod& pod);
+// Lets its ReplicaSet take it, before others.
+api::PodLabelWrite release(const api::Pod& pod);
 
 }  // namespace poolwarden::pool
