@@ -82,10 +82,13 @@ std::optional<std::size_t> content_of(const api::ScaleWrite& write) {
   return static_cast<std::size_t>(write.to);
 }
 
+// What another controller had set, and is kept for it, is its own: it may set another each time.
 std::size_t content_of(const api::PodLabelWrite& write) {
   Content content;
   content << write.uid << write.serving.value_or(std::string());
-  for (const auto& [key, value] : write.annotations) content << key << value.value_or(std::string());
+  for (const auto& [key, value] : write.annotations) {
+    if (key != api::kSavedCostAnnotation) content << key << value.value_or(std::string());
+  }
   return content.value();
 }
 
