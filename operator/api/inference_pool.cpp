@@ -72,6 +72,7 @@ std::vector<std::string> differing_fields(const PoolStatus& a, const PoolStatus&
   compare("servingReplicas", a.serving_replicas, b.serving_replicas);
   compare("drainingReplicas", a.draining_replicas, b.draining_replicas);
   compare("syncedReplicas", a.synced_replicas, b.synced_replicas);
+  compare("syncedTarget", a.synced_target, b.synced_target);
   compare("surgeReplicas", a.surge_replicas, b.surge_replicas);
   compare("selector", a.selector, b.selector);
   compare("endpointsRevision", a.endpoints_revision, b.endpoints_revision);

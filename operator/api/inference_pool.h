@@ -69,6 +69,14 @@ struct EndpointStatus {
   bool operator==(const EndpointStatus&) const = default;
 };
 
+// A count of replicas, and the UID of the target with which the pool agreed on it.
+struct Agreement {
+  std::int32_t replicas = 0;
+  std::string target;
+
+  bool operator==(const Agreement&) const = default;
+};
+
 struct PoolStatus {
   std::int64_t observed_generation = 0;
   std::int32_t replicas = 0;
@@ -76,8 +84,8 @@ struct PoolStatus {
   std::int32_t serving_replicas = 0;
   std::int32_t draining_replicas = 0;
   std::optional<std::int32_t> synced_replicas;
-  std::int32_t surge_replicas =
-      0;  // how many more the target may have meanwhile, so that replacements come first
+  std::string synced_target;        // UID of the target that agreed to them; empty: not known
+  std::int32_t surge_replicas = 0;  // how many more it may have meanwhile, so that replacements come first
   std::string selector;
   std::int64_t endpoints_revision = 0;
   std::vector<EndpointStatus> endpoints;  // at most kMaxStatusEndpoints

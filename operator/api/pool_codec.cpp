@@ -98,6 +98,7 @@ PoolStatus read_status(const json& status) {
   out.serving_replicas = integer_at<std::int32_t>(status, "servingReplicas").value_or(0);
   out.draining_replicas = integer_at<std::int32_t>(status, "drainingReplicas").value_or(0);
   out.synced_replicas = integer_at<std::int32_t>(status, "syncedReplicas");
+  out.synced_target = string_at(status, "syncedTarget");
   out.surge_replicas = integer_at<std::int32_t>(status, "surgeReplicas").value_or(0);
   out.selector = string_at(status, "selector");
   out.endpoints_revision = integer_at<std::int64_t>(status, "endpointsRevision").value_or(0);

@@ -51,14 +51,16 @@ struct BudgetWrite {
 struct ScaleWrite {
   std::int32_t from = 0;
   std::int32_t to = 0;
-  std::int32_t agreed =
-      0;  // what the pool and its target agree on then: `to`, less what is only there meanwhile
+  // What the pool and its target agree on then: `to`, less what is only there meanwhile.
+  std::int32_t agreed = 0;
+  std::string target_uid;
   std::string resource_version;  // of the target, as read
 };
 
 struct AdoptWrite {
   std::optional<std::int32_t> from;
   std::int32_t to = 0;
+  std::string target_uid;
 };
 
 }  // namespace poolwarden::api

@@ -139,7 +139,7 @@ void OperatorCore::succeeded(Pending& pending, Answer answer, api::Now now, Effe
     } else if (auto* scale = std::get_if<ScaleTargetWrite>(&pending.purpose)) {
       scaled(*record, *scale, answer, now, out);
     } else if (auto* adopt = std::get_if<AdoptReplicasWrite>(&pending.purpose)) {
-      record->synced_replicas = adopt->what.to;
+      record->agreed = api::Agreement{adopt->what.to, adopt->what.target_uid};
       if (adopt->event) note(*record, *adopt->event, now);
       out.logs.push_back({Severity::kInfo,
                           "took over the target's replicas",
@@ -213,7 +213,7 @@ void OperatorCore::acknowledged(PoolRecord& record, const pool::PublishEndpoints
 
 void OperatorCore::scaled(PoolRecord& record, const ScaleTargetWrite& write, const Answer& answer,
                           api::Now now, Effects& out) {
-  record.synced_replicas = write.what.agreed;
+  record.agreed = api::Agreement{write.what.agreed, write.what.target_uid};
   if (write.event) note(record, *write.event, now);
   out.logs.push_back({Severity::kInfo,
                       "scaled the target",

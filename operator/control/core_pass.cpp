@@ -215,7 +215,7 @@ pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePo
   see_autoscalers(record, seen);
   see_drains(record, seen, now);
   see_blindness(seen);
-  seen.synced_replicas = record.synced_replicas;
+  seen.agreed = record.agreed;
   seen.replicas_unsettled = record.replicas_in_flight;
   seen.last_revision = record.last_revision;
   seen.once_published = &record.once_published;
@@ -309,7 +309,7 @@ void OperatorCore::see_blindness(pool::Snapshot& seen) const {
 
 void OperatorCore::publish(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
                            Effects& out) {
-  if (plan.synced_replicas) record.synced_replicas = plan.synced_replicas;
+  if (plan.agreed) record.agreed = plan.agreed;
   if (!plan.publish) {
     // All events so far are accounted for: the list says what they lead to. Not so while it is left alone
     // because our pods are behind it: then they are yet to lead to something.

@@ -36,7 +36,7 @@ struct PoolRecord {
   bool selector_known = false;
 
   // Memory that the cluster does not hold (yet); rebuilt from nothing after a restart.
-  std::optional<std::int32_t> synced_replicas;
+  std::optional<api::Agreement> agreed;
   bool replicas_in_flight = false;  // a scale or adopt write of ours is under way
   std::int64_t last_revision = 0;
   std::map<std::string, std::string> published;  // uid -> pod name, of the list's ready endpoints, as last

@@ -104,7 +104,7 @@ struct Snapshot {
   std::set<std::string> pods_of_others;        // uids of pods here that another live pool selects too
 
   // What the operator remembers beyond the cluster's own state; empty after a restart, and then rebuilt.
-  std::optional<std::int32_t> synced_replicas;  // newer than status.syncedReplicas while that write is due
+  std::optional<api::Agreement> agreed;  // newer than status.syncedReplicas while that write is due
   // A scale or adopt write of ours is under way, or acknowledged but not yet in the caches: what the two
   // sides say now is older than what we wrote, and acting on it would undo it. Replicas are left alone.
   bool replicas_unsettled = false;
@@ -217,8 +217,8 @@ struct Plan {
   std::optional<std::chrono::nanoseconds> look_again;
   std::optional<api::PoolStatus> status;  // set only when it differs from the pool's
   // Replicas on which both sides agree now; to remember until status says so too. A scale or adopt write
-  // still to come is not agreed yet: remember its `to` when it is acknowledged.
-  std::optional<std::int32_t> synced_replicas;
+  // still to come is not agreed yet: remember it when it is acknowledged.
+  std::optional<api::Agreement> agreed;
 
   bool empty() const {
     return !publish && !scale_target && !adopt_replicas && !service && pod_labels.empty() && !budget &&

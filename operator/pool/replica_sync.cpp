@@ -38,6 +38,23 @@ SyncDirection direction(std::optional<std::int32_t> pool, std::int32_t target,
   return SyncDirection::kTargetToPool;
 }
 
+std::optional<std::int32_t> agreed_before(const Snapshot& snapshot) {
+  const std::string& target = snapshot.target->uid;
+  if (snapshot.agreed)
+    return snapshot.agreed->target == target ? std::optional{snapshot.agreed->replicas} : std::nullopt;
+  const api::PoolStatus& status = snapshot.pool->status;
+  return status.synced_target.empty() || status.synced_target == target ? status.synced_replicas
+                                                                        : std::nullopt;
+}
+
+std::int32_t granted_surge(const Snapshot& snapshot) {
+  const std::string& target = snapshot.target->uid;
+  const api::PoolStatus& status = snapshot.pool->status;
+  const bool to_another = (!status.synced_target.empty() && status.synced_target != target) ||
+                          (snapshot.agreed && snapshot.agreed->target != target);
+  return to_another ? 0 : status.surge_replicas;
+}
+
 bool autoscalers_compete(const Snapshot& snapshot) {
   return !snapshot.pool_autoscalers.empty() && !snapshot.target_autoscalers.empty();
 }
@@ -49,31 +66,32 @@ void sync_replicas(const Observation& seen, Plan& plan) {
   const api::Deployment& target = *snapshot.target;
   if (target.deleting || snapshot.replicas_unsettled || autoscalers_compete(snapshot)) return;
 
-  const auto agreed_before =
-      snapshot.synced_replicas ? snapshot.synced_replicas : pool.status.synced_replicas;
+  const auto agreed = agreed_before(snapshot);
   // What is there only until a replacement has come is in status before it is in the target: whoever comes
   // next knows it from a count that somebody wants.
-  const std::int32_t granted = pool.status.surge_replicas;
+  const std::int32_t granted = granted_surge(snapshot);
   const std::int32_t surge = std::min(plan.surge, granted);
-  const bool surges = granted > 0 && pool.replicas && pool.replicas == agreed_before &&
-                      target.replicas == *pool.replicas + granted;
+  const bool surges =
+      granted > 0 && pool.replicas && pool.replicas == agreed && target.replicas == *pool.replicas + granted;
   const auto scale = [&](std::int32_t to) {
     plan.scale_target = api::ScaleWrite{.from = target.replicas,
                                         .to = to,
                                         .agreed = *pool.replicas,
+                                        .target_uid = target.uid,
                                         .resource_version = target.resource_version};
     plan.scale_event = scaled(target, *plan.scale_target);
   };
-  switch (surges ? SyncDirection::kAgreed : direction(pool.replicas, target.replicas, agreed_before)) {
+  switch (surges ? SyncDirection::kAgreed : direction(pool.replicas, target.replicas, agreed)) {
     case SyncDirection::kAgreed:
-      plan.synced_replicas = pool.replicas;
+      plan.agreed = api::Agreement{.replicas = *pool.replicas, .target = target.uid};
       if (target.replicas != *pool.replicas + surge) scale(*pool.replicas + surge);
       break;
     case SyncDirection::kPoolToTarget:
       scale(*pool.replicas + surge);
       break;
     case SyncDirection::kTargetToPool:
-      plan.adopt_replicas = api::AdoptWrite{.from = pool.replicas, .to = target.replicas};
+      plan.adopt_replicas =
+          api::AdoptWrite{.from = pool.replicas, .to = target.replicas, .target_uid = target.uid};
       plan.adopt_event = adopted(target, *plan.adopt_replicas);
       break;
   }

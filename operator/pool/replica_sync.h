@@ -1,10 +1,14 @@
 // The pool and its target always agree on a number of replicas, and whoever scaled last wins.
 //
 // There is no clock in the objects that says who was last. What both agreed on before says who has moved:
-//   pool unset                          -> the target's count is taken over (a new pool never resizes a
-//   model) pool and target equal               -> agreed nothing agreed yet, or pool moved   -> the pool's
-//   count goes to the target (it wins when both moved) only the target moved               -> the target's
-//   count goes to the pool
+//   - pool unset: the target's count is taken over, so that a new pool never resizes a model
+//   - both equal: agreed
+//   - nothing agreed yet: the pool's count goes to the target
+//   - the pool moved, be it that both did: the pool's count goes to the target
+//   - only the target moved: its count goes to the pool
+//
+// They agreed on it with one object: a Deployment that was deleted and made again, or another one that the
+// pool is pointed at, has agreed on nothing yet, whatever its name.
 #pragma once
 
 #include "pool/observation.h"
@@ -18,6 +22,12 @@ enum class SyncDirection : std::uint8_t { kAgreed, kPoolToTarget, kTargetToPool 
 
 SyncDirection direction(std::optional<std::int32_t> pool, std::int32_t target,
                         std::optional<std::int32_t> agreed_before);
+
+// Of the target that is there now (there must be one). Status that does not tell with whom, as older
+// releases wrote it, is taken to mean this one.
+std::optional<std::int32_t> agreed_before(const Snapshot& snapshot);
+// How many replicas it may have beyond the pool's, so that replacements come first.
+std::int32_t granted_surge(const Snapshot& snapshot);
 
 // One autoscaler at the pool and another at its target, each of its own mind: carrying their counts back and
 // forth would make each undo the other for ever. So nothing is carried until one of them goes.

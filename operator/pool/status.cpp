@@ -3,6 +3,7 @@
 #include "api/names.h"
 #include "pool/conditions.h"
 #include "pool/membership.h"
+#include "pool/replica_sync.h"
 
 #include <algorithm>
 
@@ -122,10 +123,14 @@ api::PoolStatus wanted_status(const Observation& seen, const Plan& plan, const P
   out.observed_generation = seen.pool().generation;
   out.serving_replicas = list.ready;
   out.draining_replicas = 0;
-  if (plan.synced_replicas) out.synced_replicas = plan.synced_replicas;
+  if (plan.agreed) {
+    out.synced_replicas = plan.agreed->replicas;
+    out.synced_target = plan.agreed->target;
+  }
   // Taken back only once the target is back too.
   const bool surges = seen.target == TargetState::kFound && seen.pool().replicas &&
-                      seen.snapshot->target->replicas > *seen.pool().replicas && out.surge_replicas > 0;
+                      seen.snapshot->target->replicas > *seen.pool().replicas &&
+                      granted_surge(*seen.snapshot) > 0;
   if (!surges || plan.surge > out.surge_replicas) out.surge_replicas = plan.surge;
   out.endpoints_revision = list.revision;
   if (seen.hold == Hold::kNone) {

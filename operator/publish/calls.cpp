@@ -78,6 +78,7 @@ json status_json(const api::PoolStatus& status) {
   // In a merge patch null takes a field away.
   out["surgeReplicas"] = status.surge_replicas == 0 ? json(nullptr) : json(status.surge_replicas);
   out["syncedReplicas"] = status.synced_replicas ? json(*status.synced_replicas) : json(nullptr);
+  out["syncedTarget"] = status.synced_target.empty() ? json(nullptr) : json(status.synced_target);
   for (const auto& endpoint : status.endpoints) out["endpoints"].push_back(endpoint_json(endpoint));
   for (const auto& condition : status.conditions) out["conditions"].push_back(api::to_json(condition));
   return out;

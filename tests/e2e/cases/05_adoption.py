@@ -1,5 +1,6 @@
 """A pool laid over a Deployment that runs already restarts nothing and resizes nothing; from then on whoever scales
-last, the pool or the Deployment, is followed by the other, and Events say so."""
+last, the pool or the Deployment, is followed by the other, and Events say so. A Deployment that is made again under its
+name is given the pool's count."""
 import os
 
 from support.case import Case, main
@@ -77,6 +78,18 @@ class Adoption(Case):
         self.kube.run("scale", "pwp/vllm", "--replicas=1")
         self.wait_agreed(1)
         self.kube.wait_endpoints(1)
+
+    def test_a_recreated_deployment_is_given_the_pools_count(self) -> None:
+        self.adopt(2)
+        self.wait_agreed(2)
+        self.step("kubectl delete deployment/vllm, and apply it again: its file does not say how many")
+        self.kube.run("delete", "deployment", "vllm", "--timeout=60s")
+        self.kube.run("apply", "-f", os.path.join(EXAMPLE, "deployment.yaml"))
+        uid = self.kube.get("deployment", "vllm")["metadata"]["uid"]
+        wait_for(lambda: self.kube.pool()["status"].get("syncedTarget") == uid, "the new one to have agreed", 60)
+        self.wait_agreed(2)
+        self.wait_event("ScaledTarget", "Scaled Deployment vllm from 1 to 2 replicas")
+        self.kube.wait_endpoints(2)
 
     def test_a_pool_that_says_how_many_means_it(self) -> None:
         self.kube.run("apply", "-f", os.path.join(EXAMPLE, "deployment.yaml"))

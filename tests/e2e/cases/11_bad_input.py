@@ -165,9 +165,11 @@ class BadInput(Case):
         self.wait_event("Degraded", "Deployment vllm does not exist", "create it")
         wait_for(lambda: self.kube.endpoints() == [], "its pods off the list as they go", 30)
         self.other_is_served()
-        self.step("the Deployment is there again")
-        self.deploy(self.kube, 2)
+        self.step("the Deployment is applied again; its file does not say how many, the pool does")
+        self.kube.run("apply", "-f", os.path.join(EXAMPLE, "deployment.yaml"))
         self.kube.wait_endpoints(2)
+        self.assertEqual(self.kube.pool()["spec"]["replicas"], 2)
+        self.assertEqual(self.kube.get("deployment", "vllm")["spec"]["replicas"], 2)
         self.told("Degraded", "False", "AsExpected")
 
     def test_terminating_namespace(self) -> None:

@@ -138,7 +138,7 @@ json pool() {
       "selector":{"matchLabels":{"app":"vllm"}},"targetPorts":[{"number":8000,"name":"http"},{"number":8001}],
       "publish":{"configMap":{"name":"list"},"service":{"name":"svc","create":false}}},
     "status":{"observedGeneration":3,"replicas":5,"readyReplicas":4,"servingReplicas":3,"drainingReplicas":0,
-      "syncedReplicas":2,"selector":"app=vllm","endpointsRevision":17,"endpointsOmitted":1,
+      "syncedReplicas":2,"syncedTarget":"d-uid","selector":"app=vllm","endpointsRevision":17,"endpointsOmitted":1,
       "endpoints":[{"pod":"a","ip":"10.0.0.1","state":"withdrawn","reason":"NotReady","since":"2026-01-02T03:04:05Z"}],
       "conditions":[{"type":"Available","status":"True","reason":"R","message":"M","observedGeneration":3,
         "lastTransitionTime":"2026-01-02T03:04:05Z"}]}})");
@@ -157,6 +157,7 @@ TEST(PoolCodec, ReadsThePoolWhole) {
   EXPECT_EQ(out.publish,
             (PublishSpec{.config_map_name = "list", .service_name = "svc", .create_service = false}));
   EXPECT_EQ(out.status.synced_replicas, 2);
+  EXPECT_EQ(out.status.synced_target, "d-uid");
   EXPECT_EQ(out.status.endpoints_revision, 17);
   EXPECT_EQ(out.status.endpoints_omitted, 1);
   ASSERT_EQ(out.status.endpoints.size(), 1U);

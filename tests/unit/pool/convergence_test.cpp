@@ -43,8 +43,9 @@ void shake(World& world, Dice& dice) {
   if (dice.once_in(3)) world.pool.replicas = dice.below(4);
   if (dice.once_in(3)) world.target->replicas = dice.below(4);
   if (dice.once_in(3)) world.target->status_replicas = dice.below(4);
-  if (dice.once_in(4)) world.synced_replicas = dice.below(4);
-  if (dice.once_in(4)) world.synced_replicas.reset();
+  if (dice.once_in(4)) world.agreed = api::Agreement{dice.below(4), "target-uid"};
+  if (dice.once_in(4)) world.agreed.reset();
+  if (world.target && dice.once_in(8)) world.target->uid = "recreated-" + std::to_string(dice.below(4));
   if (dice.once_in(8))
     world.pool.selector = api::LabelSelector{{{"app", dice.once_in(2) ? "vllm" : "other"}}, {}};
   if (dice.once_in(10)) world.target.reset();
@@ -90,7 +91,7 @@ TEST(Decide, ConvergesFromAnySnapshotAndThenRests) {
       ASSERT_FALSE(HasFailure());
       ASSERT_TRUE(world.decide(round * 100 + 99).empty()) << "time alone is no reason to write";
       World restarted = world;
-      restarted.synced_replicas.reset();
+      restarted.agreed.reset();
       restarted.last_revision = 0;
       restarted.once_published.clear();
       ASSERT_TRUE(restarted.decide(round * 100 + 99).empty()) << "nor is a restart";

@@ -67,13 +67,13 @@ TEST(ReplicaSync, ThePlanSaysSo) {
     world.pool.replicas = row.pool;
     world.target->replicas = row.target;
     world.pool.status.synced_replicas = row.status;
-    world.synced_replicas = row.memory;
+    if (row.memory) world.agreed = api::Agreement{*row.memory, world.target->uid};
     const Plan plan = world.decide();
     EXPECT_EQ(plan.scale_target.has_value(), row.wanted == kScale) << row.situation;
     EXPECT_EQ(plan.scale_event.has_value(), row.wanted == kScale) << row.situation;
     EXPECT_EQ(plan.adopt_replicas.has_value(), row.wanted == kAdopt) << row.situation;
     EXPECT_EQ(plan.adopt_event.has_value(), row.wanted == kAdopt) << row.situation;
-    EXPECT_EQ(plan.synced_replicas.has_value(), row.wanted == kAgreed) << row.situation;
+    EXPECT_EQ(plan.agreed.has_value(), row.wanted == kAgreed) << row.situation;
     if (plan.scale_target) {
       EXPECT_EQ(plan.scale_target->from, row.target) << row.situation;
       EXPECT_EQ(plan.scale_target->to, row.pool) << row.situation;
@@ -95,14 +95,87 @@ TEST(ReplicaSync, ConvergesFromEveryRow) {
     world.pool.replicas = row.pool;
     world.target->replicas = row.target;
     world.pool.status.synced_replicas = row.status;
-    world.synced_replicas = row.memory;
+    if (row.memory) world.agreed = api::Agreement{*row.memory, world.target->uid};
     world.settle();
     const auto wanted = row.wanted == kScale ? *row.pool : row.target;
     EXPECT_EQ(world.pool.replicas, wanted) << row.situation;
     EXPECT_EQ(world.target->replicas, wanted) << row.situation;
     EXPECT_EQ(world.pool.status.synced_replicas, wanted) << row.situation;
-    world.synced_replicas.reset();  // a restart
+    EXPECT_EQ(world.pool.status.synced_target, world.target->uid) << row.situation;
+    world.agreed.reset();  // a restart
     EXPECT_TRUE(world.decide().empty()) << row.situation;
+  }
+}
+
+struct AnotherTargetRow {
+  const char* situation;
+  std::optional<std::int32_t> pool;
+  std::int32_t target;
+  std::optional<api::Agreement> status;
+  std::optional<api::Agreement> memory;
+  SyncDirection wanted;
+};
+
+// A Deployment that was made again under its name, or another that the pool is pointed at.
+TEST(ReplicaSync, WhatWasAgreedWithAnotherTargetIsNotAgreed) {
+  const api::Agreement with_other{4, "other-uid"};
+  const api::Agreement with_this{4, "target-uid"};
+  const AnotherTargetRow rows[] = {
+      {"fewer: the pool's count is carried to it", 4, 1, with_other, kUnset, kScale},
+      {"fewer, by memory", 4, 1, kUnset, with_other, kScale},
+      {"fewer, and status does not tell with whom", 4, 1, api::Agreement{4, ""}, with_other, kScale},
+      {"more", 4, 6, with_other, with_other, kScale},
+      {"as many", 4, 4, with_other, with_other, kAgreed},
+      {"a pool without a count takes its", kUnset, 1, with_other, with_other, kAdopt},
+      {"the pool was scaled at the same time", 2, 1, with_other, with_other, kScale},
+      {"agreed since, status still tells of the other", 4, 1, with_other, with_this, kAdopt},
+      {"this one before, and the other since", 4, 1, with_this, with_other, kScale},
+      {"the same one", 4, 1, with_this, kUnset, kAdopt},
+  };
+  for (const AnotherTargetRow& row : rows) {
+    World world;
+    world.pool.replicas = row.pool;
+    world.target->replicas = row.target;
+    if (row.status) {
+      world.pool.status.synced_replicas = row.status->replicas;
+      world.pool.status.synced_target = row.status->target;
+    }
+    world.agreed = row.memory;
+    const Plan plan = world.decide();
+    EXPECT_EQ(plan.scale_target.has_value(), row.wanted == kScale) << row.situation;
+    EXPECT_EQ(plan.adopt_replicas.has_value(), row.wanted == kAdopt) << row.situation;
+    EXPECT_EQ(plan.agreed.has_value(), row.wanted == kAgreed) << row.situation;
+    world.settle();
+    const std::int32_t count = row.wanted == kScale ? *row.pool : row.target;
+    EXPECT_EQ(world.pool.replicas, count) << row.situation;
+    EXPECT_EQ(world.target->replicas, count) << row.situation;
+    EXPECT_EQ(world.pool.status.synced_replicas, count) << row.situation;
+    EXPECT_EQ(world.pool.status.synced_target, "target-uid") << row.situation;
+  }
+}
+
+TEST(ReplicaSync, StatusOfAnOlderReleaseIsFilledInAndResizesNothing) {
+  World world = settled();
+  world.pool.status.synced_target.clear();
+  world.agreed.reset();
+  const Plan plan = world.decide();
+  EXPECT_FALSE(plan.scale_target || plan.adopt_replicas);
+  ASSERT_TRUE(plan.status);
+  EXPECT_EQ(plan.status->synced_target, "target-uid");
+}
+
+TEST(ReplicaSync, WhatAnotherTargetWasGrantedIsNotThisOnes) {
+  for (const std::int32_t has : {2, 3}) {
+    World world = settled();
+    world.pool.status.surge_replicas = 1;
+    world.pool.status.synced_target = "other-uid";
+    world.agreed.reset();
+    world.target->replicas = has;
+    EXPECT_EQ(world.decide().status->surge_replicas, 0) << has;
+    world.settle();
+    EXPECT_EQ(world.target->replicas, 2) << has;
+    EXPECT_EQ(world.pool.replicas, 2) << has;
+    EXPECT_EQ(world.pool.status.surge_replicas, 0) << has;
   }
 }
 
@@ -131,7 +204,7 @@ TEST(ReplicaSync, LeavesReplicasAlone) {
     world.pool.replicas = 7;
     row.change(world);
     const Plan plan = world.decide();
-    EXPECT_FALSE(plan.scale_target || plan.adopt_replicas || plan.synced_replicas) << row.situation;
+    EXPECT_FALSE(plan.scale_target || plan.adopt_replicas || plan.agreed) << row.situation;
   }
 }
 

@@ -89,7 +89,7 @@ Plan World::decide(std::int64_t second) const {
   snapshot.target_autoscalers = target_autoscalers;
   snapshot.overlapping_pools = overlapping_pools;
   snapshot.pods_of_others = pods_of_others;
-  snapshot.synced_replicas = synced_replicas;
+  snapshot.agreed = agreed;
   snapshot.replicas_unsettled = replicas_unsettled;
   snapshot.last_revision = last_revision;
   snapshot.once_published = &once_published;
@@ -218,14 +218,14 @@ void World::apply(const Plan& plan) {
     ASSERT_EQ(plan.scale_target->resource_version, target->resource_version);
     target->replicas = plan.scale_target->to;
     target->resource_version = next_version();
-    synced_replicas = plan.scale_target->agreed;
+    agreed = api::Agreement{plan.scale_target->agreed, plan.scale_target->target_uid};
   }
   if (plan.adopt_replicas) {
     pool.replicas = plan.adopt_replicas->to;
     ++pool.generation;
-    synced_replicas = plan.adopt_replicas->to;
+    agreed = api::Agreement{plan.adopt_replicas->to, plan.adopt_replicas->target_uid};
   }
-  if (plan.synced_replicas) synced_replicas = plan.synced_replicas;
+  if (plan.agreed) agreed = plan.agreed;
   if (plan.service) apply_service(*plan.service);
   for (const auto& write : plan.pod_labels) apply_label(write);
   if (plan.budget) apply_budget(*plan.budget);

@@ -54,7 +54,7 @@ struct World {
   LoadBook loads;
   std::map<std::string, std::string> labels_under_way;
   std::set<std::string> led_by_others, listed_by_others;
-  std::optional<std::int32_t> synced_replicas;
+  std::optional<api::Agreement> agreed;
   bool replicas_unsettled = false;
   std::int64_t last_revision = 0;
   std::set<std::string> once_published;

@@ -188,14 +188,15 @@ TEST(BudgetCall, HoldsEveryEvictionOfWhatItSelects) {
 }
 
 TEST(ReplicaCalls, ScaleTheTargetThroughItsSubresource) {
-  const kube::Call call = scale_target(pool(), {.from = 1, .to = 3, .resource_version = "50"});
+  const kube::Call call =
+      scale_target(pool(), {.from = 1, .to = 3, .target_uid = "d-uid", .resource_version = "50"});
   expect_call(call, kube::Verb::kMergePatch, kube::kDeployments, "engine", "scale");
   EXPECT_EQ(json::parse(call.body),
             json::parse(R"({"metadata":{"resourceVersion":"50"},"spec":{"replicas":3}})"));
 }
 
 TEST(ReplicaCalls, AdoptIntoThePool) {
-  const kube::Call call = adopt_replicas(pool(), {.from = std::nullopt, .to = 0});
+  const kube::Call call = adopt_replicas(pool(), {.from = std::nullopt, .to = 0, .target_uid = "d-uid"});
   expect_call(call, kube::Verb::kMergePatch, kInferencePools, "vllm");
   EXPECT_EQ(json::parse(call.body),
             json::parse(R"({"metadata":{"resourceVersion":"42"},"spec":{"replicas":0}})"));
@@ -208,6 +209,7 @@ api::PoolStatus full_status() {
   out.ready_replicas = 4;
   out.serving_replicas = 3;
   out.synced_replicas = 2;
+  out.synced_target = "d-uid";
   out.selector = "app=vllm";
   out.endpoints_revision = 17;
   out.endpoints_omitted = 1;
@@ -236,6 +238,8 @@ TEST(StatusCall, WhatIsUnsetIsTakenAway) {
   const json body = json::parse(status(pool(), {}).body)["status"];
   EXPECT_TRUE(body.contains("syncedReplicas"));
   EXPECT_TRUE(body["syncedReplicas"].is_null());
+  EXPECT_TRUE(body.contains("syncedTarget"));
+  EXPECT_TRUE(body["syncedTarget"].is_null());
   EXPECT_EQ(body["endpoints"], json::array());
   EXPECT_EQ(body["conditions"], json::array());
 }
