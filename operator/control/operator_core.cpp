@@ -97,6 +97,7 @@ Effects OperatorCore::step(std::vector<Input>& inputs, api::Now now) {
   post_events(now, out);
   run_stop(now, out);
   sweep(now);
+  table_.trim();
   return out;
 }
 

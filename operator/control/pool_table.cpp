@@ -56,8 +56,11 @@ PoolRecord* PoolTable::find(const kube::ObjectKey& key) {
   return found == records_.end() ? nullptr : &found->second;
 }
 
+void PoolTable::trim() {
+  if (matches_.size() > kMaxCachedLabelSets) invalidate();
+}
+
 const std::vector<PoolRecord*>& PoolTable::matching(const api::Pod& pod) {
-  if (matches_.size() > kMaxCachedLabelSets) matches_.clear();
   auto [entry, fresh] = matches_.try_emplace(LabelSet{pod.ns, pod.labels});
   if (fresh) {
     entry->second = in_namespace(pod.ns, [&pod](const PoolRecord& record) {

@@ -87,10 +87,14 @@ class PoolTable {
     for (auto& item : records_) visit(item.second);
   }
 
-  // The living pools that select a pod, in name order. The reference is good until the next call that
-  // changes the table.
+  // The living pools that select a pod, in name order. The reference is good until the next call of upsert(),
+  // remove(), invalidate() or trim(): asking for other pods meanwhile does it no harm.
   const std::vector<PoolRecord*>& matching(const api::Pod& pod);
   void invalidate() { matches_.clear(); }
+  // Pods with labels of their own (a StatefulSet's) would fill the memory of answers: to be called where none
+  // is held, it throws them away when they are many.
+  void trim();
+  std::size_t answers_kept() const { return matches_.size(); }
   std::size_t size() const { return records_.size(); }
 
  private:
@@ -104,7 +108,6 @@ class PoolTable {
       return std::hash<std::string>{}(set.ns) ^ std::hash<const void*>{}(set.labels.get());
     }
   };
-  // Pods with labels of their own (a StatefulSet's) would fill the cache; beyond this it starts afresh.
   static constexpr std::size_t kMaxCachedLabelSets = 20'000;
 
   std::map<kube::ObjectKey, PoolRecord> records_;

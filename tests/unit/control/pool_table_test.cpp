@@ -45,6 +45,26 @@ TEST(PoolTable, MatchesWithinTheNamespaceInNameOrder) {
   EXPECT_EQ(names(table.matching(here)), Names{"b"}) << "the answer kept for these labels was thrown away";
 }
 
+// As a pass does, which looks up a pod while it goes through the pools of another.
+TEST(PoolTable, AnAnswerOutlivesAnyNumberOfOtherQuestions) {
+  PoolTable table;
+  table.upsert(pool("a", "1", "vllm"), nullptr);
+  table.upsert(pool("b", "2", "vllm"), nullptr);
+  const api::Pod first = pod("default", "vllm");
+  std::vector<api::Pod> others;
+  for (int i = 0; i < 25'000; ++i) others.push_back(pod("default", "vllm"));
+  for (const PoolRecord* record : table.matching(first)) {
+    for (const api::Pod& other : others) ASSERT_EQ(table.matching(other).size(), 2U);
+    EXPECT_FALSE(record->key.name.empty());
+  }
+  EXPECT_EQ(table.answers_kept(), 1U + others.size());
+  table.trim();
+  EXPECT_EQ(table.answers_kept(), 0U);
+  EXPECT_EQ(names(table.matching(first)), (Names{"a", "b"}));
+  table.trim();
+  EXPECT_EQ(table.answers_kept(), 1U) << "few are kept";
+}
+
 TEST(PoolTable, SaysWhetherASelectionChanged) {
   PoolTable table;
   EXPECT_TRUE(table.upsert(pool("a", "1", "vllm"), nullptr)) << "new";
