@@ -135,7 +135,7 @@ void OperatorCore::succeeded(Pending& pending, Answer answer, api::Now now, Effe
   }
   if (record != nullptr) {
     if (auto* publish = std::get_if<PublishWrite>(&pending.purpose)) {
-      acknowledged(*record, publish->what, pending.sent_at, now, out);
+      acknowledged(*record, *publish, pending.sent_at, now, out);
     } else if (auto* scale = std::get_if<ScaleTargetWrite>(&pending.purpose)) {
       scaled(*record, *scale, answer, now, out);
     } else if (auto* adopt = std::get_if<AdoptReplicasWrite>(&pending.purpose)) {
@@ -170,12 +170,12 @@ void OperatorCore::succeeded(Pending& pending, Answer answer, api::Now now, Effe
   }
 }
 
-void OperatorCore::acknowledged(PoolRecord& record, const pool::PublishEndpoints& published,
-                                kube::TimePoint sent_at, api::Now now, Effects& out) {
-  record.take_published(published.write.set);
-  for (const pool::EndpointChange& change : published.changes) {
-    const auto seen = record.seen.find(change.uid);
-    const kube::Duration latency = now.mono - (seen == record.seen.end() ? sent_at : seen->second);
+void OperatorCore::acknowledged(PoolRecord& record, const PublishWrite& published, kube::TimePoint sent_at,
+                                api::Now now, Effects& out) {
+  record.take_published(published.what.write.set);
+  for (std::size_t i = 0; i < published.what.changes.size(); ++i) {
+    const pool::EndpointChange& change = published.what.changes[i];
+    const kube::Duration latency = now.mono - published.began[i];
     const std::string pod = record.key.ns + "/" + change.pod;
     if (change.reason == pool::Withdrawal::kNone) {
       out.logs.push_back({Severity::kInfo,
@@ -206,9 +206,9 @@ void OperatorCore::acknowledged(PoolRecord& record, const pool::PublishEndpoints
                      change.detail.empty() ? "" : ", ", change.detail, milliseconds(latency))},
         now);
   }
-  if (published.event) note(record, *published.event, now);
+  if (published.what.event) note(record, *published.what.event, now);
   // Events that came while the write was under way are still to be published, so they keep their time.
-  std::erase_if(record.seen, [sent_at](const auto& item) { return item.second <= sent_at; });
+  std::erase_if(record.first_event_at, [sent_at](const auto& item) { return item.second <= sent_at; });
 }
 
 void OperatorCore::scaled(PoolRecord& record, const ScaleTargetWrite& write, const Answer& answer,

@@ -264,8 +264,8 @@ void OperatorCore::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
   const auto& object = delta.after ? delta.after : delta.before;
   ledger_.changed({Written::kPod, {object->ns, object->name}});
   const auto concerns = [&](PoolRecord& record) {
-    record.seen.try_emplace(object->uid, delta.decoded_at);
-    if (delta.before) record.seen.try_emplace(delta.before->uid, delta.decoded_at);
+    saw_event(record, object->uid, delta.decoded_at);
+    if (delta.before) saw_event(record, delta.before->uid, delta.decoded_at);
     if (!delta.after) record.once_published.erase(delta.before->uid);
     mark(record, now, lane_of(record, delta));
   };
@@ -278,6 +278,11 @@ void OperatorCore::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
     for (PoolRecord* record : table_.matching(*delta.after)) concerns(*record);
   }
   if (delta.before) mark_deleting(delta.before->ns, now);
+}
+
+// A standby withdraws nothing: what it sees is another's to act on.
+void OperatorCore::saw_event(PoolRecord& record, const std::string& pod_uid, kube::TimePoint at) const {
+  if (leads()) record.first_event_at.try_emplace(pod_uid, at);
 }
 
 // Pools that do not know whom they select, yet have the pod on their list: they must hear that it goes.
@@ -329,7 +334,7 @@ void OperatorCore::changed(const kube::Delta<api::Node>& delta, api::Now now) {
   pods_.store().for_each([&](const std::shared_ptr<const api::Pod>& pod) {
     if (*pod->node != object->name) return;
     const auto concerns = [&](PoolRecord& record) {
-      record.seen.try_emplace(pod->uid, delta.decoded_at);
+      saw_event(record, pod->uid, delta.decoded_at);
       if (touched.insert(record.key).second) mark(record, now, kube::Lane::kUrgent);
     };
     for (PoolRecord* record : table_.matching(*pod)) concerns(*record);

@@ -313,16 +313,23 @@ void OperatorCore::publish(PoolRecord& record, const api::InferencePool& pool, p
   if (!plan.publish) {
     // All events so far are accounted for: the list says what they lead to. Not so while it is left alone
     // because our pods are behind it: then they are yet to lead to something.
-    if (!record.behind_since) record.seen.clear();
+    if (!record.behind_since) record.first_event_at.clear();
     return;
   }
   kube::TimePoint first_seen = now.mono;
-  for (const auto& [uid, when] : record.seen) first_seen = std::min(first_seen, when);
+  for (const auto& [uid, when] : record.first_event_at) first_seen = std::min(first_seen, when);
+  // The write takes them along: by the time of its answer, its own watch event may have had them cleared.
+  std::vector<kube::TimePoint> began;
+  for (const pool::EndpointChange& change : plan.publish->changes) {
+    const auto event = record.first_event_at.find(change.uid);
+    began.push_back(event == record.first_event_at.end() ? now.mono : event->second);
+  }
   const auto trigger = now.wall - std::chrono::duration_cast<api::Timestamp::duration>(now.mono - first_seen);
   auto call = publish::config_map(pool, plan.publish->write, trigger);
   const std::size_t content = content_of(plan.publish->write.set);
-  send(PublishWrite{std::move(*plan.publish)}, {Written::kConfigMap, {pool.ns, record.config_map}}, record,
-       std::move(call), Expect::kConfigMap, now, out, content);
+  send(PublishWrite{std::move(*plan.publish), std::move(began)},
+       {Written::kConfigMap, {pool.ns, record.config_map}}, record, std::move(call), Expect::kConfigMap, now,
+       out, content);
 }
 
 void OperatorCore::write_rest(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,

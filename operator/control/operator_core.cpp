@@ -124,7 +124,7 @@ CoreHealth OperatorCore::health() const {
   each_feed(*this, [&health](const auto& informer, Feed which) {
     health.feeds[static_cast<std::size_t>(which)] = health_of(informer);
   });
-  health.leading = led_ || !elector_;
+  health.leading = leads();
   health.stopping = std::holds_alternative<Stopping>(state_);
   return health;
 }
@@ -145,7 +145,10 @@ void OperatorCore::lease_outputs(std::vector<kube::LeaseOutput> outputs, api::No
       led_ = true;
       meters_.leading(true);
       out.logs.push_back({Severity::kInfo, "became the leader", {{"identity", options_.lease.identity}}});
-      table_.for_each([&](const PoolRecord& record) { mark(record, now); });
+      table_.for_each([&](PoolRecord& record) {
+        record.first_event_at.clear();
+        mark(record, now);
+      });
     } else if (const auto* lost = std::get_if<kube::LostLeadership>(&output)) {
       led_ = false;
       meters_.leading(false);
@@ -203,13 +206,18 @@ void OperatorCore::sweep(api::Now now) {
 }
 
 // A pod that was relabelled out of the pool takes its leave from the pool's memory when it goes; but that
-// event is no longer the pool's. So what is remembered is compared with what there is, when it grows.
+// event is no longer the pool's. And the stopwatch of one that went runs on while the list cannot be written.
+// So what is remembered is compared with what there is, when it grows.
 void OperatorCore::forget_departed(PoolRecord& record) {
-  if (record.once_published.size() <= 2 * record.published.size() + 64) return;
+  const std::size_t many = 2 * record.published.size() + 64;
+  if (record.once_published.size() <= many && record.first_event_at.size() <= many) return;
   std::set<std::string> living;
   pods_.store().for_each_in(record.key.ns,
                             [&](const std::shared_ptr<const api::Pod>& pod) { living.insert(pod->uid); });
   std::erase_if(record.once_published, [&](const std::string& uid) { return !living.contains(uid); });
+  std::erase_if(record.first_event_at, [&](const auto& item) {
+    return !living.contains(item.first) && !record.published.contains(item.first);
+  });
 }
 
 }  // namespace poolwarden::control

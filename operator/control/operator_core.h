@@ -94,6 +94,7 @@ class OperatorCore {
   // What an awaited answer was for.
   struct PublishWrite {
     pool::PublishEndpoints what;
+    std::vector<kube::TimePoint> began;  // of each of its changes: when the stopwatch was started
   };
   struct ScaleTargetWrite {
     api::ScaleWrite what;
@@ -187,6 +188,7 @@ class OperatorCore {
   void mark(const PoolRecord& record, api::Now now, kube::Lane lane = kube::Lane::kNormal);
   void mark_namespace(const std::string& ns, api::Now now);
   void mark_deleting(const std::string& ns, api::Now now);
+  void saw_event(PoolRecord& record, const std::string& pod_uid, kube::TimePoint at) const;
   std::vector<PoolRecord*> publishers_without_selector(const api::Pod& pod);
   void take_published(PoolRecord& record, const api::ConfigMap* config_map);
 
@@ -240,8 +242,8 @@ class OperatorCore {
   void answered(CallAnswered answer, api::Now now, Effects& out);
   void succeeded(Pending& pending, Answer answer, api::Now now, Effects& out);
   void failed(Pending& pending, const kube::Error& error, api::Now now, Effects& out);
-  void acknowledged(PoolRecord& record, const pool::PublishEndpoints& published, kube::TimePoint sent_at,
-                    api::Now now, Effects& out);
+  void acknowledged(PoolRecord& record, const PublishWrite& published, kube::TimePoint sent_at, api::Now now,
+                    Effects& out);
   void scaled(PoolRecord& record, const ScaleTargetWrite& write, const Answer& answer, api::Now now,
               Effects& out);
   void look_up_config_map(const PoolRecord& record, api::Now now, Effects& out);
@@ -260,6 +262,7 @@ class OperatorCore {
   void post_events(api::Now now, Effects& out);
 
   // --- operator_core.cpp: leadership and the end
+  bool leads() const { return led_ || !elector_; }
   void run_lease(api::Now now, Effects& out);
   void lease_outputs(std::vector<kube::LeaseOutput> outputs, api::Now now, Effects& out);
   void stop(Exit exit, api::Now now, Effects& out);

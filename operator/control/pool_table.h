@@ -53,9 +53,10 @@ struct PoolRecord {
   std::string scale_error;
   std::string labels_error;
 
-  // The withdrawal's stopwatch: when the first event about a pod that is not yet published was decoded.
-  std::unordered_map<std::string, kube::TimePoint> seen;  // by uid
-  kube::TimePoint status_not_before{};                    // status is written at most once a second
+  // The withdrawal's stopwatch, while we lead: when the first event about a pod that is not yet accounted for
+  // was decoded, by UID.
+  std::unordered_map<std::string, kube::TimePoint> first_event_at;
+  kube::TimePoint status_not_before{};  // status is written at most once a second
   // A status that the API server stored otherwise than we wrote it: the CRD that is installed drops fields.
   std::vector<std::string> dropped_fields;
   api::PoolStatus status_wanted, status_stored;

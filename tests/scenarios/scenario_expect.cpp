@@ -171,9 +171,19 @@ void ScenarioRun::add_traffic_expectations() {
         const auto& exit = op(w[0]).exited();
         expect_equal("exit of " + w[0], w[1], !exit ? "no" : exit->failed ? "failed" : "clean");
       }};
+  // The slowest of all of them: ">=3900", in milliseconds.
+  expectations_["slowest"] = {
+      1, 2, [this](const Words& w) {
+        const auto& latencies = op(w.size() > 1 ? w[1] : "a").record().withdrawals;
+        if (latencies.empty()) throw unmet("nothing was withdrawn");
+        const auto slowest = *std::max_element(latencies.begin(), latencies.end());
+        expect_number(
+            "slowest withdrawal", w[0],
+            static_cast<std::size_t>(std::chrono::duration_cast<std::chrono::milliseconds>(slowest).count()));
+      }};
   expectations_["withdrawals"] = {
-      2, 2, [this](const Words& w) {
-        const auto& latencies = op("a").record().withdrawals;
+      2, 3, [this](const Words& w) {
+        const auto& latencies = op(w.size() > 2 ? w[2] : "a").record().withdrawals;
         expect_number("withdrawals", w[0], latencies.size());
         const double bound = std::stod(w[1]);  // in milliseconds of virtual time: hops, not speed
         for (const kube::Duration latency : latencies) {
