@@ -228,10 +228,10 @@ void OperatorCore::see_placement(const kube::Delta<api::Pod>& delta, kube::TimeP
   if (!same || delta.before->node->empty()) emptied_nodes_.bound(delta.after->uid, *delta.after->node, now);
 }
 
-// It went while it drained: deleted by a person, evicted without asking, or its node is gone.
+// It went while it drained: deleted by a person, evicted without asking, failed, or its node is gone.
 void OperatorCore::count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now now) {
-  if (!delta.before || delta.before->deletion_timestamp) return;
-  const bool goes = !delta.after || delta.after->uid != delta.before->uid || delta.after->deletion_timestamp;
+  if (!delta.before || !pool::is_active(*delta.before)) return;
+  const bool goes = !delta.after || delta.after->uid != delta.before->uid || !pool::is_active(*delta.after);
   const auto state = pool::drain_state(delta.before->serving, delta.before->drain_marks());
   const auto* draining = std::get_if<pool::Draining>(&state);
   if (goes && draining != nullptr && can_decide_)

@@ -126,6 +126,8 @@ std::optional<DrainNote> note_of(const Observation& seen, const PodVerdict& memb
                                           member.fit ? ", and back in the list" : ", but it is not ready")};
       break;
     case DrainResult::kNone:
+      // One that has ended drains no more, which its withdrawal tells.
+      if (!is_active(pod)) return std::nullopt;
       // Said by a label that we did not write.
       if (!is_going(pod.serving.value_or(std::string{})) || is_going(serving_of(member))) return std::nullopt;
       out.event = {

@@ -120,6 +120,13 @@ void ScenarioRun::add_drain_expectations() {
                                    }
                                  }
                                }};
+  // How many ended so: completed, timed_out, cancelled or lost.
+  expectations_["drains"] = {2, 2, [this](const Words& w) {
+                               const auto& drains = op("a").record().drains;
+                               const auto found = drains.find(w[0]);
+                               expect_equal("drains " + w[0], w[1],
+                                            std::to_string(found == drains.end() ? 0 : found->second));
+                             }};
   // What status says of an endpoint: one of its fields.
   expectations_["endpoint"] = {
       4, 4, [this](const Words& w) {

@@ -103,6 +103,10 @@ void ScenarioRun::add_object_expectations() {
                               if (!has_event(w[0], w[1]))
                                 throw unmet(fmt::format("there is no event {} on {}", w[1], w[0]));
                             }};
+  expectations_["no-event"] = {2, 2, [this](const Words& w) {
+                                 if (has_event(w[0], w[1]))
+                                   throw unmet(fmt::format("there is an event {} on {}", w[1], w[0]));
+                               }};
 }
 
 bool ScenarioRun::has_event(const std::string& name, const std::string& reason) {

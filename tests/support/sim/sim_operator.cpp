@@ -11,6 +11,7 @@ class RecordingMeters final : public control::Meters {
  public:
   explicit RecordingMeters(SimRecord& record) : record_(record) {}
   void withdrawal(kube::Duration latency) override { record_.withdrawals.push_back(latency); }
+  void drained(std::string_view result, kube::Duration) override { ++record_.drains[std::string(result)]; }
 
  private:
   SimRecord& record_;

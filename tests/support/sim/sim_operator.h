@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@ namespace poolwarden::sim {
 struct SimRecord {
   std::vector<control::LogLine> logs;
   std::vector<kube::Duration> withdrawals;
+  std::map<std::string, std::size_t> drains;  // that ended, by result
   std::uint64_t steps = 0;
 };
 
