@@ -204,6 +204,7 @@ pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePo
   seen.service_sight = seen.service != nullptr ? pool::Sight::kPresent
                        : services_.synced()    ? pool::Sight::kAbsent
                                                : pool::Sight::kBlind;
+  seen.sees_cordons = nodes_.synced() && !refused(nodes_);
   if (nodes_.synced()) {
     // A node that came after we lost the right to watch them is not one that went.
     const api::Node* otherwise = refused(nodes_) ? &kUnseenNode : nullptr;

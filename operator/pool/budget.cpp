@@ -11,9 +11,10 @@ namespace {
 
 constexpr std::string_view kAlwaysAllow = "AlwaysAllow";
 
-// Where nodes may not be read, nobody sees that one is cordoned: what is held would be held for ever.
+// Where nodes may not be read, or not any more, nobody sees that one is cordoned: what is held would be held
+// for ever.
 bool holds_evictions(const Observation& seen) {
-  return seen.pool().disruption.hold_evictions && seen.snapshot->node != nullptr;
+  return seen.pool().disruption.hold_evictions && seen.snapshot->sees_cordons;
 }
 
 // A pod whose label changes leaves the budget by that. Without holdEvictions it stays, and selects nobody:

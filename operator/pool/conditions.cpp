@@ -304,7 +304,7 @@ std::optional<Finding> hold_problem(const Observation& seen) {
                     "ReplicaSets cannot be read, so the gate holds what they want to delete and nothing lets "
                     "it go: grant the operator list and watch on replicasets.apps");
   if (!seen.pool().disruption.hold_evictions) return std::nullopt;
-  if (!snapshot.node)
+  if (!snapshot.sees_cordons)
     return is_false("EvictionsNotHeld",
                     "Evictions are not held: nodes cannot be read, so nobody would see that one is being "
                     "emptied, and its pods would be held for ever. Grant the operator list and watch on "

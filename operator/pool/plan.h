@@ -81,6 +81,7 @@ struct Snapshot {
   // Zone of a node, and whether the node exists. Null while nodes cannot be read: then no pod is withdrawn
   // for its node, and zones are left out.
   std::function<const api::Node*(std::string_view name)> node;
+  bool sees_cordons = true;  // or may not, or not any more: `node` tells what was seen last
   const EmptiedNodes* emptied_nodes = nothing<EmptiedNodes>();  // never null
   // HorizontalPodAutoscalers of the namespace that scale the pool, and those that scale its target.
   std::vector<std::string> pool_autoscalers;

@@ -148,6 +148,8 @@ const std::vector<ConditionRow>& rows() {
        "DrainGateUnseen", "--drain-gate=on"},
       {"budgets that may not be read", [](World& w) { w.budget.reset(), w.budget_sight = Sight::kBlind; },
        kDisruptionSafe, "False", "EvictionsNotHeld", "poddisruptionbudgets"},
+      {"nodes that may not be read any more", [](World& w) { w.nodes_stale = true; }, kDisruptionSafe,
+       "False", "EvictionsNotHeld", "nodes cannot be read"},
       {"nodes that may not be read", [](World& w) { w.nodes_readable = false; }, kDisruptionSafe, "False",
        "EvictionsNotHeld", "list and watch on nodes"},
       {"ReplicaSets that may not be read", [](World& w) { w.sees_replica_sets = false; }, kDisruptionSafe,

@@ -167,6 +167,12 @@ TEST_F(Fleet, EvictionsAreNotHeldWhereNodesCannotBeRead) {
   make({0, 5});
   const auto held = [this] { return world.budget->selector.match_expressions.back().values; };
   EXPECT_THAT(held(), ElementsAre("draining", "true"));
+  world.nodes_stale = true;
+  settle(8);
+  EXPECT_THAT(held(), ElementsAre("nobody")) << "what was read once tells of no cordon that came since";
+  world.nodes_stale = false;
+  settle(9);
+  EXPECT_THAT(held(), ElementsAre("draining", "true"));
   world.nodes_readable = false;
   settle(10);
   EXPECT_THAT(held(), ElementsAre("nobody"));

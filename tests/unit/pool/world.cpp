@@ -76,6 +76,7 @@ Plan World::decide(std::int64_t second) const {
   snapshot.blind = blind;
   snapshot.service = service ? &*service : nullptr;
   snapshot.service_sight = service ? Sight::kPresent : service_sight;
+  snapshot.sees_cordons = nodes_readable && !nodes_stale;
   if (nodes_readable) {
     snapshot.node = [this](std::string_view name) -> const api::Node* {
       const auto found = nodes.find(name);

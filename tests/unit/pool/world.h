@@ -32,6 +32,7 @@ struct World {
   Sight service_sight = Sight::kAbsent;
   std::map<std::string, api::Node, std::less<>> nodes;
   bool nodes_readable = true;
+  bool nodes_stale = false;  // they were, and are not any more
   EmptiedNodes emptied_nodes;
   bool can_see = true;
   std::vector<std::string> blind;
