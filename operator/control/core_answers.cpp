@@ -319,7 +319,11 @@ void OperatorCore::remember_error(PoolRecord& record, const Pending& pending, st
       record.budget_error = std::move(text);
       break;
     case Written::kPod:
-      record.labels_error = std::move(text);
+      // Each pod its own: that another's label was taken says nothing about this one's.
+      if (const auto* label = std::get_if<PodLabelWrite>(&pending.purpose)) {
+        record.label_errors.erase(label->what.uid);
+        if (!text.empty()) record.label_errors.emplace(label->what.uid, std::move(text));
+      }
       break;
     case Written::kPool:
       break;  // where the condition would be written is what cannot be written; the log line has to do

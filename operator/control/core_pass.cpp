@@ -225,7 +225,7 @@ pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePo
   seen.service_error = record.service_error;
   seen.budget_error = record.budget_error;
   seen.scale_error = record.scale_error;
-  seen.labels_error = record.labels_error;
+  if (!record.label_errors.empty()) seen.labels_error = record.label_errors.begin()->second;
   seen.dropped_fields = record.dropped_fields;
   return seen;
 }
@@ -365,7 +365,13 @@ void OperatorCore::forget_needless_errors(PoolRecord& record, const pool::Plan& 
   forget(plan.scale_target.has_value(), record.scale_error);
   forget(plan.service.has_value(), record.service_error);
   forget(plan.budget.has_value(), record.budget_error);
-  forget(!plan.pod_labels.empty(), record.labels_error);
+  if (record.label_errors.empty()) return;
+  std::set<std::string_view> wanted;
+  for (const api::PodLabelWrite& label : plan.pod_labels) wanted.insert(label.uid);
+  const auto needless = std::erase_if(record.label_errors, [&](const auto& item) {
+    return !wanted.contains(item.first) && !labels_under_way_.contains(item.first);
+  });
+  if (needless > 0) mark(record, now);
 }
 
 // The pool itself takes one write at a time: first what others wait for, then how things stand.

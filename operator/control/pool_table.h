@@ -51,7 +51,7 @@ struct PoolRecord {
   std::string service_error;
   std::string budget_error;
   std::string scale_error;
-  std::string labels_error;
+  std::map<std::string, std::string> label_errors;  // by UID of the pod whose label was refused
 
   // The withdrawal's stopwatch, while we lead: when the first event about a pod that is not yet accounted for
   // was decoded, by UID.

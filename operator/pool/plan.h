@@ -118,7 +118,7 @@ struct Snapshot {
   std::string service_error;
   std::string budget_error;
   std::string scale_error;
-  std::string labels_error;
+  std::string labels_error;  // of one of the pods whose label was refused
   // Kinds that were read once and may not be any more, as the API server worded it.
   std::vector<std::string> stale;
   std::vector<std::string> dropped_fields;  // of status, which the installed CRD does not know

@@ -52,6 +52,8 @@ apiserver::FaultRule fault_rule(const Words& words) {
       rule.skip = std::stoull(value);
     } else if (key == "seconds") {
       rule.seconds = std::stod(value);
+    } else if (key == "name") {
+      rule.name = value;
     } else if (key == "bytes") {
       rule.bytes = std::stoull(value);
     } else if (key != "operator") {
