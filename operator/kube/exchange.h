@@ -79,9 +79,9 @@ class Exchange final : public std::enable_shared_from_this<Exchange> {
   // kWaiting    -> kCredential  when a connection may be used
   // kCredential -> kHead        with a credential; the request goes out
   // kHead       -> kBody        the answer begins
-  // kHead       -> kHead        once, when a kept-alive connection had gone stale and the request may be
-  // repeated kHead       -> kCredential  once, when the API server answered 401 and another credential can be
-  // had any         -> kDone        the answer is complete, or it failed, ran out of time, was cancelled
+  // kHead       -> kHead        once: a kept-alive connection had gone stale, the request may be repeated
+  // kHead       -> kCredential  once: the API server answered 401, and another credential can be had
+  // any         -> kDone        the answer is complete, or it failed, ran out of time, was cancelled
   //
   // Reports of an attempt that was given up carry an older number and are ignored.
   enum class Phase { kWaiting, kCredential, kHead, kBody, kDone };

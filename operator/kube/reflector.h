@@ -163,8 +163,8 @@ class Reflector {
   //              -> Connecting  the last page
   //              -> Waiting     failed, stale or lost; goes on at the same page only after a passing failure
   //   Connecting -> Watching    opened, or data
-  //              -> Waiting     failed, ended or lost; to list again if the version is gone or the request
-  //              wrong
+  //              -> Waiting     failed, ended or lost; to list again if the version is gone, or the request
+  //                             is wrong
   //   Watching   -> Watching    data
   //              -> Connecting  ended after more than a second, or failed after a healthy spell
   //              -> Listing     the version is gone, after a healthy spell
