@@ -5,12 +5,13 @@
 MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
 LINT_JOBS ?= $(JOBS)
+SEEDS ?= 5000
 # So that ccache, where it is installed, helps from one clone to the next.
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test image e2e e2e-images e2e-up e2e-down bench lint fmt asan tsan coverage fuzz clean help \
+.PHONY: build demo test seeds image e2e e2e-images e2e-up e2e-down bench lint fmt asan tsan coverage fuzz clean help \
         setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image
 
 build: setup-build ## Build the programs: build/bin/poolwarden
@@ -55,6 +56,11 @@ e2e-down: ## Take that Kubernetes down
 bench: setup-test build ## Measure latency, throughput and memory, and print a table (BENCH_FAST=1: shorter)
 	@cmake --build build -j $(JOBS) --target benchmarks
 	@scripts/bench.sh
+
+seeds: setup-test ## Simulate clusters and drains, more of them than make test does (SEEDS=5000)
+	@cmake --preset debug --log-level=WARNING
+	@cmake --build build-debug -j $(JOBS) --target drain_seeds seeds
+	@printf '%s\n' seeds drain_seeds | POOLWARDEN_SEEDS=$(SEEDS) xargs -P 2 -I {} env build-debug/bin/{} --gtest_brief=1
 
 lint: setup-lint ## Check formatting, static analysis, dependency rules and lengths
 	@LINT_JOBS=$(LINT_JOBS) scripts/lint.sh
