@@ -77,7 +77,7 @@ class Drains {
     return {.pod = member.pod,
             .serves = member.fit,
             .node_is_emptied = node_is_emptied(*member.pod).has_value(),
-            .load = seen_.snapshot->loads->find(member.pod->uid)};
+            .load = seen_.snapshot->loads->recent(member.pod->uid, now_.mono)};
   }
 
   void read(const PodVerdict& member, bool withdrawn) {

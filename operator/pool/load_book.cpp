@@ -55,12 +55,20 @@ const PodLoad* LoadBook::find(const std::string& uid) const {
   return found == entries_.end() ? nullptr : &found->second.known;
 }
 
+const PodLoad* LoadBook::recent(const std::string& uid, TimePoint now) const {
+  const auto found = entries_.find(uid);
+  if (found == entries_.end()) return nullptr;
+  const Entry& entry = found->second;
+  return entry.known.answered && now - entry.answered_at <= kFresh ? &entry.known : nullptr;
+}
+
 bool LoadBook::sounded(const std::string& uid, TimePoint now) const {
   const auto found = entries_.find(uid);
   if (found == entries_.end()) return false;
+  if (recent(uid, now) != nullptr) return true;
+  // What was wanted some time ago is a question of its own, and its patience was, too.
   const Entry& entry = found->second;
-  const bool fresh = entry.known.answered && now - entry.answered_at <= kFresh;
-  return fresh || now - entry.first_wanted >= kPatience;
+  return now - entry.last_wanted <= kFresh && now - entry.first_wanted >= kPatience;
 }
 
 void LoadBook::sweep(TimePoint now) {

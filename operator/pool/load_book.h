@@ -52,7 +52,10 @@ class LoadBook {
 
   // Null if nothing is known about it.
   const PodLoad* find(const std::string& uid) const;
-  // It has answered, or has been given the time to.
+  // What it said lately: null if that is nothing, or too old to choose by.
+  const PodLoad* recent(const std::string& uid, TimePoint now) const;
+  // It has answered lately, or has been given the time to since it was wanted for this choice. The same
+  // before and after the want() of one moment.
   bool sounded(const std::string& uid, TimePoint now) const;
   void sweep(TimePoint now);
   std::size_t size() const { return entries_.size(); }

@@ -23,7 +23,7 @@ struct Candidate {
   const api::Pod* pod = nullptr;
   bool serves = true;
   bool node_is_emptied = false;
-  const PodLoad* load = nullptr;  // null: never asked
+  const PodLoad* load = nullptr;  // null: it has said nothing lately
 };
 
 // First to go first.

@@ -68,17 +68,34 @@ TEST(LoadBook, AsksOncePerPollAndOneAtATime) {
   EXPECT_TRUE(book.want("pod", true, seconds{5}, at(9)));
 }
 
+// A pass judges before it says what it wants: what is true before want() must be true after it.
+bool sounded(LoadBook& book, int second) {
+  const bool before = book.sounded("pod", at(second));
+  book.want("pod", false, kPoll, at(second));
+  EXPECT_EQ(book.sounded("pod", at(second)), before) << "at " << second;
+  return before;
+}
+
 TEST(LoadBook, AChoiceWaitsForFreshAnswersButNotForEver) {
   LoadBook book;
-  EXPECT_FALSE(book.sounded("pod", at(0)));
-  book.want("pod", false, kPoll, at(0));
-  EXPECT_FALSE(book.sounded("pod", at(2))) << "it has not answered";
-  EXPECT_TRUE(book.sounded("pod", at(3))) << "and will not";
+  EXPECT_FALSE(sounded(book, 0));
+  EXPECT_FALSE(sounded(book, 2)) << "it has not answered";
+  EXPECT_TRUE(sounded(book, 3)) << "and will not";
   book.began("pod", at(3));
   book.took("pod", Load{2, 0.5}, "", at(3));
-  EXPECT_TRUE(book.sounded("pod", at(4)));
-  book.want("pod", false, kPoll, at(60));
-  EXPECT_FALSE(book.sounded("pod", at(60))) << "what it said a minute ago decides nothing";
+  EXPECT_TRUE(sounded(book, 4));
+  EXPECT_TRUE(sounded(book, 8));
+  EXPECT_NE(book.recent("pod", at(8)), nullptr);
+}
+
+TEST(LoadBook, WhatItSaidAMinuteAgoDecidesNothing) {
+  LoadBook book;
+  read(book, 0, Load{2, 0.5}, false);
+  EXPECT_EQ(book.recent("pod", at(60)), nullptr);
+  EXPECT_FALSE(sounded(book, 60));
+  EXPECT_FALSE(sounded(book, 62));
+  EXPECT_TRUE(sounded(book, 63)) << "this choice has been patient, too";
+  EXPECT_EQ(book.recent("pod", at(63)), nullptr) << "but it chooses without the old figure";
 }
 
 TEST(LoadBook, ForgetsWhomNobodyAsksAbout) {
