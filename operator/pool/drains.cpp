@@ -252,9 +252,9 @@ Drains::Exodus Drains::exodus() {
       out.settling |= !is_written(*member.pod) || !causes_[i] || !drains(member.before);
       out.draining |= reason && std::holds_alternative<Draining>(member.before);
       out.released |= reason && std::holds_alternative<Drained>(member.before);
-    } else if (member.fit) {
+    } else if (member.fit && is_written(*member.pod)) {  // one that is on its way back is not back
       ++out.serving;
-      if (reason && is_written(*member.pod)) out.leaving.push_back(i);
+      if (reason) out.leaving.push_back(i);
     }
   }
   return out;

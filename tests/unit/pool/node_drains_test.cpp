@@ -31,6 +31,21 @@ TEST_F(Fleet, ACordonedNodeIsEmptiedOneByOne) {
   EXPECT_THAT(draining(), ElementsAre("old-a"));
 }
 
+TEST_F(Fleet, WhoeverIsOnItsWayBackDoesNotServeYet) {
+  make({2, 1, 3});
+  world.nodes["node-2"].name = "node-2";
+  world.pod("old-c").node = std::make_shared<const std::string>("node-2");
+  world.pod("old-c").serving = "draining";
+  world.labels_under_way["old-c-uid"] = "true";
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("old-c")) << "nobody else goes before it is back";
+  world.labels_under_way.clear();
+  world.pod("old-c").serving = "true";
+  settle(11);
+  EXPECT_THAT(draining(), ElementsAre("old-b"));
+}
+
 // The target has one more until the replacement serves; then the pod drains, and its ReplicaSet takes it.
 TEST_F(Fleet, AReplacementComesFirstWhereThatIsAsked) {
   make({2});
