@@ -14,7 +14,8 @@ namespace {
 
 // Before pods are chosen among, their engines are asked about this often.
 constexpr kube::Duration kSoundingPoll = std::chrono::seconds(1);
-constexpr kube::Duration kReadsInFlightElsewhere = std::chrono::milliseconds(100);
+// While a reading waits for its turn.
+constexpr kube::Duration kStillWanted = std::chrono::seconds(1);
 // A ReplicaSet's controller deletes what is too many within a second.
 constexpr kube::Duration kSurplusIsHeld = std::chrono::seconds(5);
 // What an engine's refusal may take in status.
@@ -197,25 +198,30 @@ void OperatorCore::see_budgets(const PoolRecord& record, pool::Snapshot& seen) c
       });
 }
 
-void OperatorCore::read_loads(const PoolRecord& record, const api::InferencePool& pool,
-                              const pool::Plan& plan, api::Now now, Effects& out) {
+void OperatorCore::want_loads(const PoolRecord& record, const api::InferencePool& pool,
+                              const pool::Plan& plan, api::Now now) {
   for (const pool::WantedReading& wanted : plan.readings) {
     const kube::Duration poll = wanted.withdrawn ? kube::Duration(pool.drain.poll) : kSoundingPoll;
-    const bool due = loads_.want(wanted.uid, wanted.withdrawn, poll, now.mono);
-    if (due && load_reads_in_flight_ >= options_.load_reads_in_flight) {
-      queue_.add_after(record.key, kReadsInFlightElsewhere, now.mono);
-    } else if (due) {
-      ++load_reads_in_flight_;
-      loads_.began(wanted.uid, now.mono);
-      out.load_reads.push_back(LoadRead{wanted.uid, record.key, load_request(pool, wanted.ip)});
+    if (loads_.want(wanted.uid, wanted.withdrawn, poll, now.mono)) {
+      load_turns_.join({wanted.uid, record.key, load_request(pool, wanted.ip)},
+                       loads_.in_trouble(wanted.uid));
+      queue_.add_after(record.key, kStillWanted, now.mono);
     } else if (const auto next = loads_.due(wanted.uid)) {
       queue_.add_after(record.key, *next - now.mono, now.mono);
     }
   }
 }
 
+void OperatorCore::read_loads(api::Now now, Effects& out) {
+  for (LoadRead& read :
+       load_turns_.take([&](const std::string& uid) { return loads_.is_wanted(uid, now.mono); })) {
+    loads_.began(read.pod_uid, now.mono);
+    out.load_reads.push_back(std::move(read));
+  }
+}
+
 void OperatorCore::arrived(LoadArrived load, api::Now now) {
-  --load_reads_in_flight_;
+  load_turns_.ended(load.pod_uid);
   loads_.took(load.pod_uid, load.load, bounded(std::move(load.problem)), now.mono);
   if (const PoolRecord* record = table_.find(load.pool)) mark(*record, now);
 }

@@ -147,12 +147,13 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
       pool::Plan plan = pool::decide(seen, now);
       count_endpoints(*record, seen, plan);
       publish(*record, *object, plan, now, out);
-      read_loads(*record, *object, plan, now, out);
+      want_loads(*record, *object, plan, now);
       come_back(*record, plan.look_again, now);
       rest.emplace_back(*key, std::move(plan));
     }
     queue_.done(*key, now.mono);
   }
+  read_loads(now, out);
   for (auto& [key, plan] : rest) {
     PoolRecord* record = table_.find(key);
     const auto object = pools_.store().find(key);

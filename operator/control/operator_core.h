@@ -15,6 +15,7 @@
 #include "api/interner.h"
 #include "api/time.h"
 #include "control/effects.h"
+#include "control/load_turns.h"
 #include "control/meters.h"
 #include "control/pool_table.h"
 #include "control/write_ledger.h"
@@ -54,7 +55,8 @@ struct CoreOptions {
   kube::Duration stop_patience = std::chrono::seconds(5);  // for writes in flight, then for the lease
   std::size_t passes_per_step = 256;                       // so that a burst cannot keep inputs waiting
   std::size_t label_writes_in_flight = 64;  // so that labels cannot crowd out withdrawals on the wire
-  std::size_t load_reads_in_flight = 64;
+  // Engines' ports that are asked for their load at once: all that the reader can, so that none waits there.
+  std::size_t load_ports_in_flight = engine::LoadReaderOptions{}.max_connections;
   DrainGate drain_gate = DrainGate::kAuto;
   // Keys of taints by which a node announces that its pods must go, and of those by which they are as good as
   // gone.
@@ -231,8 +233,9 @@ class OperatorCore {
   void see_gate(pool::Snapshot& snapshot);
   void look_at_gate(pool::Snapshot& snapshot) const;
   void see_budgets(const PoolRecord& record, pool::Snapshot& snapshot) const;
-  void read_loads(const PoolRecord& record, const api::InferencePool& pool, const pool::Plan& plan,
-                  api::Now now, Effects& out);
+  void want_loads(const PoolRecord& record, const api::InferencePool& pool, const pool::Plan& plan,
+                  api::Now now);
+  void read_loads(api::Now now, Effects& out);
   void arrived(LoadArrived load, api::Now now);
   void see_placement(const kube::Delta<api::Pod>& delta, kube::TimePoint now);
   void count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now now);
@@ -303,9 +306,9 @@ class OperatorCore {
   std::size_t labels_in_flight_ = 0;
   std::map<std::string, std::string> labels_under_way_;  // pod UID -> serving label that is being written
   pool::LoadBook loads_;
+  LoadTurns load_turns_;
   pool::EmptiedNodes emptied_nodes_;
   std::map<std::string, kube::TimePoint> surplus_since_;  // by UID of the ReplicaSet
-  std::size_t load_reads_in_flight_ = 0;
   std::set<kube::ObjectKey> label_waiters_;                // pools that found no place among those
   std::map<std::string, kube::TimePoint> go_first_until_;  // where strays drain, by UID of the controller
   std::optional<kube::TimePoint> strays_due_;  // when the label of a pod of no pool is to be taken off

@@ -1,5 +1,6 @@
 #include "pool/load_book.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace poolwarden::pool {
@@ -33,6 +34,7 @@ void LoadBook::took(const std::string& uid, std::optional<Load> load, std::strin
   entry.under_way = false;
   entry.answered_at = now;
   entry.known.answered = true;
+  entry.failures = load ? 0 : entry.failures + 1;
   const bool quiet = load && load->in_flight == 0;
   if (!quiet) {
     entry.known.quiet = 0;
@@ -47,7 +49,24 @@ std::optional<LoadBook::TimePoint> LoadBook::due(const std::string& uid) const {
   const auto found = entries_.find(uid);
   if (found == entries_.end() || found->second.under_way) return std::nullopt;
   const Entry& entry = found->second;
-  return entry.known.answered ? entry.answered_at + entry.poll : entry.first_wanted;
+  return entry.known.answered ? entry.answered_at + pause(entry) : entry.first_wanted;
+}
+
+LoadBook::Duration LoadBook::pause(const Entry& entry) {
+  if (entry.failures < 2) return entry.poll;
+  constexpr int kMostDoublings = 8;
+  const Duration longer = std::chrono::seconds(1) * (1 << std::min(entry.failures - 1, kMostDoublings));
+  return std::max(entry.poll, std::min(longer, kLongestPause));
+}
+
+bool LoadBook::is_wanted(const std::string& uid, TimePoint now) const {
+  const auto found = entries_.find(uid);
+  return found != entries_.end() && now - found->second.last_wanted <= kFresh;
+}
+
+bool LoadBook::in_trouble(const std::string& uid) const {
+  const auto found = entries_.find(uid);
+  return found != entries_.end() && found->second.failures > 0;
 }
 
 const PodLoad* LoadBook::find(const std::string& uid) const {
@@ -66,9 +85,14 @@ bool LoadBook::sounded(const std::string& uid, TimePoint now) const {
   const auto found = entries_.find(uid);
   if (found == entries_.end()) return false;
   if (recent(uid, now) != nullptr) return true;
-  // What was wanted some time ago is a question of its own, and its patience was, too.
+  // What was wanted some time ago was another choice, with a patience of its own.
+  if (!is_wanted(uid, now)) return false;
   const Entry& entry = found->second;
-  return now - entry.last_wanted <= kFresh && now - entry.first_wanted >= kPatience;
+  if (now - entry.first_wanted >= kPatienceForATurn) return true;
+  const auto next = due(uid);
+  if (next && now >= *next) return false;
+  const TimePoint since = entry.under_way ? std::max(entry.began_at, entry.first_wanted) : entry.first_wanted;
+  return now - since >= kPatience;
 }
 
 void LoadBook::sweep(TimePoint now) {

@@ -36,10 +36,14 @@ class LoadBook {
 
   // After the list and the label say so, until gateways have acted on it.
   static constexpr Duration kSettle = std::chrono::seconds(1);
-  // A choice among pods waits this long for their first reading.
+  // A choice among pods waits this long for a reading that may begin, and this long for one that may not,
+  // as too many others are under way.
   static constexpr Duration kPatience = std::chrono::seconds(3);
+  static constexpr Duration kPatienceForATurn = std::chrono::seconds(15);
   // And takes none that is older.
   static constexpr Duration kFresh = std::chrono::seconds(5);
+  // Between readings of an engine that cannot be read: twice as long after each, up to this.
+  static constexpr Duration kLongestPause = std::chrono::seconds(10);
   static constexpr Duration kMemory = std::chrono::minutes(3);
 
   // `withdrawn`: nobody is told any more to send requests to it. True if a reading should begin now.
@@ -49,13 +53,17 @@ class LoadBook {
   void took(const std::string& uid, std::optional<Load> load, std::string problem, TimePoint now);
   // When the next reading is due; nothing while one is under way, or none is wanted.
   std::optional<TimePoint> due(const std::string& uid) const;
+  // Someone has wanted it lately.
+  bool is_wanted(const std::string& uid, TimePoint now) const;
+  // Its newest reading told nothing.
+  bool in_trouble(const std::string& uid) const;
 
   // Null if nothing is known about it.
   const PodLoad* find(const std::string& uid) const;
   // What it said lately: null if that is nothing, or too old to choose by.
   const PodLoad* recent(const std::string& uid, TimePoint now) const;
-  // It has answered lately, or has been given the time to since it was wanted for this choice. The same
-  // before and after the want() of one moment.
+  // It has answered lately, or has been given the time to since it was wanted for this choice: one that has
+  // yet to get its turn has not. The same before and after the want() of one moment.
   bool sounded(const std::string& uid, TimePoint now) const;
   void sweep(TimePoint now);
   std::size_t size() const { return entries_.size(); }
@@ -67,10 +75,12 @@ class LoadBook {
     TimePoint last_wanted{};
     TimePoint began_at{};
     TimePoint answered_at{};
+    int failures = 0;  // in a row
     Duration poll{};
     std::optional<TimePoint> counts_from;
     bool under_way = false;
   };
+  static Duration pause(const Entry& entry);
   std::unordered_map<std::string, Entry> entries_;
 };
 

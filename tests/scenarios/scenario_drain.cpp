@@ -78,6 +78,10 @@ void ScenarioRun::add_drain_verbs() {
   verbs_["replicaset"] = {
       3, 5, [this](const Words& w) { cluster_.create_replica_set(w[0], std::stoi(w[1]), options(w, 2)); }};
   verbs_["engine"] = {2, 4, [this](const Words& w) { set_engine(w[0], w[1], options(w, 2)); }};
+  verbs_["engines"] = {3, 5, [this](const Words& w) {  // of pods PREFIX1, PREFIX2, ...
+                         for (int i = 1; i <= std::stoi(w[1]); ++i)
+                           set_engine(w[0] + std::to_string(i), w[2], options(w, 3));
+                       }};
   verbs_["cordon"] = {
       1, 1, [this](const Words& w) { cluster_.merge("nodes", w[0], R"({"spec":{"unschedulable":true}})"); }};
   verbs_["uncordon"] = {

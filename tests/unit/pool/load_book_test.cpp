@@ -79,9 +79,9 @@ bool sounded(LoadBook& book, int second) {
 TEST(LoadBook, AChoiceWaitsForFreshAnswersButNotForEver) {
   LoadBook book;
   EXPECT_FALSE(sounded(book, 0));
+  book.began("pod", at(0));
   EXPECT_FALSE(sounded(book, 2)) << "it has not answered";
   EXPECT_TRUE(sounded(book, 3)) << "and will not";
-  book.began("pod", at(3));
   book.took("pod", Load{2, 0.5}, "", at(3));
   EXPECT_TRUE(sounded(book, 4));
   EXPECT_TRUE(sounded(book, 8));
@@ -93,9 +93,48 @@ TEST(LoadBook, WhatItSaidAMinuteAgoDecidesNothing) {
   read(book, 0, Load{2, 0.5}, false);
   EXPECT_EQ(book.recent("pod", at(60)), nullptr);
   EXPECT_FALSE(sounded(book, 60));
+  book.began("pod", at(60));
   EXPECT_FALSE(sounded(book, 62));
   EXPECT_TRUE(sounded(book, 63)) << "this choice has been patient, too";
   EXPECT_EQ(book.recent("pod", at(63)), nullptr) << "but it chooses without the old figure";
+}
+
+TEST(LoadBook, AChoiceWaitsLongerForWhoeverHasYetToGetItsTurn) {
+  LoadBook book;
+  for (const int second : {0, 4, 8}) EXPECT_FALSE(sounded(book, second)) << "it has not been asked";
+  book.began("pod", at(9));
+  EXPECT_FALSE(sounded(book, 11)) << "it is being asked";
+  EXPECT_TRUE(sounded(book, 12));
+  LoadBook crowded;
+  for (const int second : {0, 4, 8, 12, 14}) EXPECT_FALSE(sounded(crowded, second));
+  EXPECT_TRUE(sounded(crowded, 15)) << "not for ever";
+}
+
+TEST(LoadBook, AsksMoreRarelyWhoeverDoesNotAnswer) {
+  LoadBook book;
+  int second = 0;
+  std::vector<int> asked;
+  for (; second < 50; ++second) {
+    if (!book.want("pod", true, kPoll, at(second))) continue;
+    asked.push_back(second);
+    book.began("pod", at(second));
+    book.took("pod", std::nullopt, "refused", at(second));
+  }
+  EXPECT_EQ(asked, (std::vector<int>{0, 1, 3, 7, 15, 25, 35, 45}));
+  EXPECT_TRUE(book.in_trouble("pod"));
+  read(book, 55, Load{0, {}});
+  EXPECT_FALSE(book.in_trouble("pod"));
+  EXPECT_EQ(book.due("pod"), at(56)) << "as ever again";
+}
+
+TEST(LoadBook, NeverAsksMoreOftenThanThePoolSays) {
+  LoadBook book;
+  for (const int second : {0, 60, 120}) {
+    ASSERT_TRUE(book.want("pod", true, seconds{60}, at(second)));
+    book.began("pod", at(second));
+    book.took("pod", std::nullopt, "refused", at(second));
+  }
+  EXPECT_EQ(book.due("pod"), at(180));
 }
 
 TEST(LoadBook, ForgetsWhomNobodyAsksAbout) {

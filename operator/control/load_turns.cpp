@@ -1,0 +1,51 @@
+#include "control/load_turns.h"
+
+namespace poolwarden::control {
+
+void LoadTurns::join(LoadRead read, bool in_trouble) {
+  const auto [turn, fresh] = turns_.try_emplace(read.pod_uid, in_trouble, last_ + 1);
+  if (fresh) ++last_;
+  queue_.insert_or_assign(turn->second, std::move(read));
+}
+
+// A reading that asks more ports than there are places, or than half of them, goes alone.
+LoadTurns::Queue::iterator LoadTurns::next() {
+  const auto fits = [](std::size_t held, std::size_t more, std::size_t places) {
+    return held == 0 || held + more <= places;
+  };
+  const auto well = queue_.begin();
+  const auto troubled = queue_.lower_bound({true, 0});
+  const bool has_well = well != troubled;
+  if (troubled != queue_.end() &&
+      fits(held_in_trouble_, troubled->second.request.ports.size(), places_ / 2) &&
+      (!has_well || troubled->first.second < well->first.second))
+    return fits(held_, troubled->second.request.ports.size(), places_) ? troubled : queue_.end();
+  return has_well && fits(held_, well->second.request.ports.size(), places_) ? well : queue_.end();
+}
+
+std::vector<LoadRead> LoadTurns::take(const std::function<bool(const std::string& pod_uid)>& wanted) {
+  std::vector<LoadRead> out;
+  for (auto it = next(); it != queue_.end(); it = next()) {
+    const bool in_trouble = it->first.first;
+    LoadRead read = std::move(it->second);
+    queue_.erase(it);
+    turns_.erase(read.pod_uid);
+    if (!wanted(read.pod_uid)) continue;
+    const std::size_t places = read.request.ports.size();
+    under_way_[read.pod_uid] = {in_trouble, places};
+    held_ += places;
+    if (in_trouble) held_in_trouble_ += places;
+    out.push_back(std::move(read));
+  }
+  return out;
+}
+
+void LoadTurns::ended(const std::string& pod_uid) {
+  const auto found = under_way_.find(pod_uid);
+  if (found == under_way_.end()) return;
+  held_ -= found->second.places;
+  if (found->second.in_trouble) held_in_trouble_ -= found->second.places;
+  under_way_.erase(found);
+}
+
+}  // namespace poolwarden::control
