@@ -36,17 +36,14 @@ std::string bounded(std::string text) {
   return text + " ...";
 }
 
-engine::LoadRequest load_request(const api::InferencePool& pool, const std::string& ip) {
-  engine::LoadRequest out;
-  out.ip = ip;
-  if (pool.engine.metrics_port) {
-    out.ports = {*pool.engine.metrics_port};
-  } else {
-    for (const api::EndpointPort& port : pool.target_ports) out.ports.push_back(port.number);
-  }
-  out.path = pool.engine.metrics_path;
-  out.metrics = engine::metrics_of(pool.engine);
-  return out;
+// Where and what the pool's engine says of its load, but for what is there already.
+void add_sources(const api::InferencePool& pool, std::vector<engine::LoadSource>& out) {
+  const auto add = [&](std::int32_t port) {
+    engine::LoadSource source{port, pool.engine.metrics_path, engine::metrics_of(pool.engine)};
+    if (std::find(out.begin(), out.end(), source) == out.end()) out.push_back(std::move(source));
+  };
+  if (pool.engine.metrics_port) return add(*pool.engine.metrics_port);
+  for (const api::EndpointPort& port : pool.target_ports) add(port.number);
 }
 
 std::string_view to_string(pool::Gate gate) {
@@ -201,15 +198,29 @@ void OperatorCore::see_budgets(const PoolRecord& record, pool::Snapshot& seen) c
 void OperatorCore::want_loads(const PoolRecord& record, const api::InferencePool& pool,
                               const pool::Plan& plan, api::Now now) {
   for (const pool::WantedReading& wanted : plan.readings) {
-    const kube::Duration poll = wanted.withdrawn ? kube::Duration(pool.drain.poll) : kSoundingPoll;
+    const kube::Duration poll = wanted.withdrawn ? kube::Duration(wanted.poll) : kSoundingPoll;
     if (loads_.want(wanted.uid, wanted.withdrawn, poll, now.mono)) {
-      load_turns_.join({wanted.uid, record.key, load_request(pool, wanted.ip)},
-                       loads_.in_trouble(wanted.uid));
+      load_turns_.join({wanted.uid, record.key, load_request(wanted, pool)}, loads_.in_trouble(wanted.uid));
       queue_.add_after(record.key, kStillWanted, now.mono);
     } else if (const auto next = loads_.due(wanted.uid)) {
       queue_.add_after(record.key, *next - now.mono, now.mono);
     }
   }
+}
+
+// A pod of several pools is idle when it is for all of them.
+engine::LoadRequest OperatorCore::load_request(const pool::WantedReading& wanted,
+                                               const api::InferencePool& pool) {
+  engine::LoadRequest out;
+  out.ip = wanted.ip;
+  add_sources(pool, out.sources);
+  const auto pod = pods_.store().find({pool.ns, wanted.name});
+  if (!pod || pod->uid != wanted.uid) return out;
+  for (const PoolRecord* record : table_.matching(*pod)) {
+    const auto other = pools_.store().find(record->key);
+    if (other && other->uid != pool.uid) add_sources(*other, out.sources);
+  }
+  return out;
 }
 
 void OperatorCore::read_loads(api::Now now, Effects& out) {

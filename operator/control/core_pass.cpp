@@ -253,6 +253,7 @@ void OperatorCore::see_pods(PoolRecord& record, pool::Snapshot& seen) {
   for (const api::Pod* pod : seen.pods) {
     for (const PoolRecord* other : table_.matching(*pod)) {
       if (other == &record) continue;
+      see_longer_drain(*pod, other->key, seen);
       seen.pods_of_others.insert(pod->uid);
       if (other->published.contains(pod->uid)) seen.listed_by_others.insert(pod->uid);
       if (other->key < record.key) seen.led_by_others.insert(pod->uid);
@@ -260,6 +261,16 @@ void OperatorCore::see_pods(PoolRecord& record, pool::Snapshot& seen) {
     }
   }
   seen.overlapping_pools.assign(overlapping.begin(), overlapping.end());
+}
+
+void OperatorCore::see_longer_drain(const api::Pod& pod, const kube::ObjectKey& other,
+                                    pool::Snapshot& seen) const {
+  const auto object = pools_.store().find(other);
+  if (!object) return;
+  api::DrainSpec& drain = seen.shared_drains.try_emplace(pod.uid, seen.pool->drain).first->second;
+  drain.timeout = std::max(drain.timeout, object->drain.timeout);
+  drain.quiet_reads = std::max(drain.quiet_reads, object->drain.quiet_reads);
+  drain.poll = std::max(drain.poll, object->drain.poll);
 }
 
 // The list may have been written by another operator that knew more: we led before and lost it, or are new

@@ -17,10 +17,10 @@ LoadTurns::Queue::iterator LoadTurns::next() {
   const auto troubled = queue_.lower_bound({true, 0});
   const bool has_well = well != troubled;
   if (troubled != queue_.end() &&
-      fits(held_in_trouble_, troubled->second.request.ports.size(), places_ / 2) &&
+      fits(held_in_trouble_, troubled->second.request.sources.size(), places_ / 2) &&
       (!has_well || troubled->first.second < well->first.second))
-    return fits(held_, troubled->second.request.ports.size(), places_) ? troubled : queue_.end();
-  return has_well && fits(held_, well->second.request.ports.size(), places_) ? well : queue_.end();
+    return fits(held_, troubled->second.request.sources.size(), places_) ? troubled : queue_.end();
+  return has_well && fits(held_, well->second.request.sources.size(), places_) ? well : queue_.end();
 }
 
 std::vector<LoadRead> LoadTurns::take(const std::function<bool(const std::string& pod_uid)>& wanted) {
@@ -31,7 +31,7 @@ std::vector<LoadRead> LoadTurns::take(const std::function<bool(const std::string
     queue_.erase(it);
     turns_.erase(read.pod_uid);
     if (!wanted(read.pod_uid)) continue;
-    const std::size_t places = read.request.ports.size();
+    const std::size_t places = read.request.sources.size();
     under_way_[read.pod_uid] = {in_trouble, places};
     held_ += places;
     if (in_trouble) held_in_trouble_ += places;

@@ -65,7 +65,7 @@ OperatorCore::OperatorCore(CoreOptions options, Meters& meters)
       gate_policies_(options_.reflector, random_),
       gate_bindings_(options_.reflector, random_),
       queue_(kube::WorkQueueOptions{}, &meters_),
-      load_turns_(options_.load_ports_in_flight),
+      load_turns_(options_.load_sources_in_flight),
       events_(options_.instance) {
   pods_.set_transform([this](api::Pod& pod) {
     pod.labels = label_sets_.intern(std::move(pod.labels));

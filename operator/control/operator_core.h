@@ -55,8 +55,8 @@ struct CoreOptions {
   kube::Duration stop_patience = std::chrono::seconds(5);  // for writes in flight, then for the lease
   std::size_t passes_per_step = 256;                       // so that a burst cannot keep inputs waiting
   std::size_t label_writes_in_flight = 64;  // so that labels cannot crowd out withdrawals on the wire
-  // Engines' ports that are asked for their load at once: all that the reader can, so that none waits there.
-  std::size_t load_ports_in_flight = engine::LoadReaderOptions{}.max_connections;
+  // Sources of engines' load that are asked at once: all that the reader can, so that none waits there.
+  std::size_t load_sources_in_flight = engine::LoadReaderOptions{}.max_connections;
   DrainGate drain_gate = DrainGate::kAuto;
   // Keys of taints by which a node announces that its pods must go, and of those by which they are as good as
   // gone.
@@ -203,6 +203,7 @@ class OperatorCore {
   void count_endpoints(const PoolRecord& record, const pool::Snapshot& seen, const pool::Plan& plan);
   pool::Snapshot snapshot(PoolRecord& record, const api::InferencePool& pool, api::Now now);
   void see_pods(PoolRecord& record, pool::Snapshot& snapshot);
+  void see_longer_drain(const api::Pod& pod, const kube::ObjectKey& other, pool::Snapshot& snapshot) const;
   void see_pods_version(PoolRecord& record, pool::Snapshot& snapshot, kube::TimePoint now) const;
   void see_autoscalers(const PoolRecord& record, pool::Snapshot& snapshot) const;
   void see_blindness(pool::Snapshot& snapshot) const;
@@ -235,6 +236,7 @@ class OperatorCore {
   void see_budgets(const PoolRecord& record, pool::Snapshot& snapshot) const;
   void want_loads(const PoolRecord& record, const api::InferencePool& pool, const pool::Plan& plan,
                   api::Now now);
+  engine::LoadRequest load_request(const pool::WantedReading& wanted, const api::InferencePool& pool);
   void read_loads(api::Now now, Effects& out);
   void arrived(LoadArrived load, api::Now now);
   void see_placement(const kube::Delta<api::Pod>& delta, kube::TimePoint now);

@@ -56,11 +56,11 @@ std::string told(const error_code& error, std::size_t max_bytes) {
 struct Reading {
   LoadRequest request;
   LoadReader::Callback done;
-  std::vector<std::optional<Answer>> answers;  // as many as ports
+  std::vector<std::optional<Answer>> answers;  // as many as sources
   std::size_t missing = 0;
 
-  void answer(std::size_t port, Answer answer) {
-    answers[port] = std::move(answer);
+  void answer(std::size_t source, Answer answer) {
+    answers[source] = std::move(answer);
     if (--missing == 0) {
       done(together());
     }
@@ -87,19 +87,19 @@ std::optional<std::string> problem(const LoadRequest& request) {
   if (error) {
     return fmt::format("\"{}\" is no IP address", request.ip);
   }
-  if (request.ports.empty()) {
+  if (request.sources.empty()) {
     return "there is no port to ask for metrics: set spec.engine.metricsPort or spec.targetPorts";
   }
-  for (const std::int32_t port : request.ports) {
+  for (const auto& [port, path, metrics] : request.sources) {
     if (port < 1 || port > 65'535) {
       return fmt::format("{} is no port: it must be 1 to 65535", port);
     }
-  }
-  const std::string& path = request.path;
-  const auto printable = [](char c) { return c > ' ' && c <= '~'; };
-  if (!path.starts_with('/') || path.size() > kMaxPath || !std::all_of(path.begin(), path.end(), printable)) {
-    return fmt::format("spec.engine.metricsPath must begin with / and be at most {} characters of a URL",
-                       kMaxPath);
+    const auto printable = [](char c) { return c > ' ' && c <= '~'; };
+    if (!path.starts_with('/') || path.size() > kMaxPath ||
+        !std::all_of(path.begin(), path.end(), printable)) {
+      return fmt::format("spec.engine.metricsPath must begin with / and be at most {} characters of a URL",
+                         kMaxPath);
+    }
   }
   return std::nullopt;
 }
@@ -140,15 +140,15 @@ class LoadReader::Impl {
 // once.
 class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
  public:
-  Fetch(Impl& owner, std::shared_ptr<Reading> reading, std::size_t port)
+  Fetch(Impl& owner, std::shared_ptr<Reading> reading, std::size_t source)
       : owner_(owner),
         reading_(std::move(reading)),
-        port_(port),
-        endpoint_(asio::ip::make_address(reading_->request.ip),
-                  static_cast<std::uint16_t>(reading_->request.ports[port])),
+        index_(source),
+        source_(reading_->request.sources[source]),
+        endpoint_(asio::ip::make_address(reading_->request.ip), static_cast<std::uint16_t>(source_.port)),
         socket_(owner.io_),
         timer_(owner.io_),
-        text_(reading_->request.metrics) {}
+        text_(source_.metrics) {}
 
   void arm() {
     timer_.expires_after(reading_->request.deadline);
@@ -177,7 +177,7 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
     const auto ip = endpoint_.address();
     return fmt::format(fmt::runtime(ip.is_v6() ? "[{}]:{}" : "{}:{}"), ip.to_string(), endpoint_.port());
   }
-  std::string url() const { return fmt::format("http://{}{}", address(), reading_->request.path); }
+  std::string url() const { return fmt::format("http://{}{}", address(), source_.path); }
   void fail(const std::string& what) { finish(tl::unexpected(fmt::format("{} {}", url(), what))); }
   void finish(Answer answer);
   // A step of the exchange: `next` is called when it went well, and never after finish().
@@ -196,7 +196,8 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
 
   Impl& owner_;
   const std::shared_ptr<Reading> reading_;
-  const std::size_t port_;
+  const std::size_t index_;
+  const LoadSource& source_;  // of reading_
   const tcp::endpoint endpoint_;
   tcp::socket socket_;
   asio::steady_timer timer_;
@@ -216,7 +217,7 @@ void LoadReader::Impl::Fetch::connect() {
 void LoadReader::Impl::Fetch::ask() {
   request_.version(kPlainHttp);
   request_.method(http::verb::get);
-  request_.target(reading_->request.path);
+  request_.target(source_.path);
   request_.set(http::field::host, address());
   request_.set(http::field::user_agent, std::string(kube::user_agent()));
   request_.set(http::field::accept, "text/plain;version=0.0.4");
@@ -239,8 +240,8 @@ void LoadReader::Impl::Fetch::on_head() {
     return fail(fmt::format("answered {}, a redirect, which is not followed", status));
   }
   if (status == 404) {
-    return fail(fmt::format("answered 404; see spec.engine.metricsPort and metricsPath ({})",
-                            reading_->request.metrics.hint));
+    return fail(
+        fmt::format("answered 404; see spec.engine.metricsPort and metricsPath ({})", source_.metrics.hint));
   }
   fail(fmt::format("answered {}", status));
 }
@@ -280,7 +281,7 @@ void LoadReader::Impl::Fetch::finish(Answer answer) {
   error_code ignored;
   socket_.close(ignored);
   owner_.ended(*this);
-  reading_->answer(port_, std::move(answer));
+  reading_->answer(index_, std::move(answer));
 }
 
 void LoadReader::Impl::begin(const std::shared_ptr<Reading>& reading) {
@@ -291,7 +292,7 @@ void LoadReader::Impl::begin(const std::shared_ptr<Reading>& reading) {
   if (auto wrong = problem(reading->request)) {
     return refuse(std::move(*wrong));
   }
-  const std::size_t ports = reading->request.ports.size();
+  const std::size_t ports = reading->request.sources.size();
   const std::size_t room =
       options_.max_connections - connected_.size() + options_.max_waiting - waiting_.size();
   if (ports > room) {

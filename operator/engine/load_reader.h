@@ -1,10 +1,10 @@
 // Asks the engines of a pod, over HTTP, how busy they are.
 //
-// A pod is asked at all its ports at once; its load is theirs together, and unknown as soon as one of them
-// cannot be read, with the address and the reason in words for a person. Whatever a pod does (refuse,
-// redirect, never answer, dribble, send gigabytes, send nonsense), a read ends by its deadline, and holds no
-// more than some 100 KiB for each port: answers are read as they arrive (load.h), and nothing is believed
-// that was not complete.
+// A pod is asked at all its sources, which are ports, at once; its load is theirs together, and unknown as
+// soon as one of them cannot be read, with the address and the reason in words for a person. Whatever a pod
+// does (refuse, redirect, never answer, dribble, send gigabytes, send nonsense), a read ends by its deadline,
+// and holds no more than some 100 KiB for each port: answers are read as they arrive (load.h), and nothing is
+// believed that was not complete.
 //
 // Each read makes connections of its own and closes them: a pod is asked about once a second and only while
 // it drains, and an engine that is told to stop should not have to wait for our idle connections. Boost.Beast
@@ -30,11 +30,17 @@
 
 namespace poolwarden::engine {
 
-struct LoadRequest {
-  std::string ip;                   // v4 or v6, as in the pod's status
-  std::vector<std::int32_t> ports;  // all of them are asked
+struct LoadSource {
+  std::int32_t port = 0;
   std::string path = "/metrics";
   EngineMetrics metrics;
+
+  bool operator==(const LoadSource&) const = default;
+};
+
+struct LoadRequest {
+  std::string ip;                             // v4 or v6, as in the pod's status
+  std::vector<LoadSource> sources;            // all of them are asked
   std::chrono::milliseconds deadline{2'000};  // of the whole read, its wait for a connection included
 };
 

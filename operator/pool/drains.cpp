@@ -85,7 +85,8 @@ class Drains {
     plan_.readings.push_back({.uid = member.pod->uid,
                               .name = member.pod->name,
                               .ip = member.pod->ips.front(),
-                              .withdrawn = withdrawn});
+                              .withdrawn = withdrawn,
+                              .poll = seen_.snapshot->drain_of(*member.pod).poll});
   }
 
   void look_again_in(std::chrono::nanoseconds wait) {
@@ -309,7 +310,7 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
     member.drain = member.before;
   } else {
     const PodLoad* load = snapshot.loads->find(pod.uid);
-    const api::DrainSpec& drain = seen_.pool().drain;
+    const api::DrainSpec& drain = snapshot.drain_of(pod);
     const DrainStep step = next(member.before, {.cause = cause,
                                                 .withdrawn = !listed,
                                                 .idle = load != nullptr && load->quiet >= drain.quiet_reads,
@@ -335,7 +336,7 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
   read(member, std::holds_alternative<Draining>(member.before) && is_written(pod) && !listed);
   const seconds so_far = elapsed(draining->started, now_.wall);
   note_age(so_far);
-  const seconds left = seen_.pool().drain.timeout - so_far;
+  const seconds left = snapshot.drain_of(pod).timeout - so_far;
   look_again_in(std::max(left, seconds{1}));
 }
 

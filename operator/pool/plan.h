@@ -101,8 +101,16 @@ struct Snapshot {
   std::set<std::string> listed_by_others;  // UIDs of pods here that another pool's list tells to use
   std::set<std::string>
       led_by_others;  // UIDs of pods whose drains another pool decides, which selects them too
+  // By UID, how long pods drain that other pools select, too: in all things as the pool that asks for the
+  // most.
+  std::map<std::string, api::DrainSpec> shared_drains;
   std::vector<std::string> overlapping_pools;  // names of pools of the namespace that share a pod with it
   std::set<std::string> pods_of_others;        // uids of pods here that another live pool selects too
+
+  const api::DrainSpec& drain_of(const api::Pod& pod) const {
+    const auto shared = shared_drains.find(pod.uid);
+    return shared == shared_drains.end() ? pool->drain : shared->second;
+  }
 
   // What the operator remembers beyond the cluster's own state; empty after a restart, and then rebuilt.
   std::optional<api::Agreement> agreed;  // newer than status.syncedReplicas while that write is due
@@ -189,6 +197,7 @@ struct WantedReading {
   std::string name;
   std::string ip;
   bool withdrawn = false;  // see LoadBook
+  std::chrono::seconds poll{1};
 };
 
 // A step of a drain, to tell of once its label is written.

@@ -88,7 +88,7 @@ api::Timestamp started(const DrainState& state) {
 }
 
 EventNote started_event(const Observation& seen, const PodVerdict& member, const Draining& drain) {
-  const auto timeout = seen.pool().drain.timeout.count();
+  const auto timeout = seen.snapshot->drain_of(*member.pod).timeout.count();
   return {
       .reason = std::string{api::event::kDrainStarted},
       .warning = false,

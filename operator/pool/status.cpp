@@ -46,7 +46,7 @@ api::EndpointStatus drain_status(const Observation& seen, const PodVerdict& memb
   out.state = api::serving::kDraining;
   out.reason = to_string(drain.reason);
   out.since = drain.started;
-  out.deadline = drain.started + seen.pool().drain.timeout;
+  out.deadline = drain.started + seen.snapshot->drain_of(*member.pod).timeout;
   const PodLoad* load = seen.snapshot->loads->find(member.pod->uid);
   if (load != nullptr && load->load) {
     constexpr double kMost = 1e9;

@@ -1,6 +1,7 @@
 // The verbs of drains: the gate, ReplicaSets, nodes that are emptied, and what engines say.
 #include "scenarios/scenario_run.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -37,15 +38,28 @@ json ScenarioRun::annotation(const std::string& pod, const std::string& key) con
   return cluster_.get("pods", pod).at("metadata").value("annotations", json::object()).value(key, json());
 }
 
-sim::EngineAnswer ScenarioRun::engine_of(const std::string& ip) const {
-  for (const auto& [pod, answer] : engines_) {
-    const json object = cluster_.get("pods", pod);
-    if (!object.is_null() && object.value("/status/podIP"_json_pointer, "") == ip) return answer;
+sim::EngineAnswer ScenarioRun::engine_of(const engine::LoadRequest& request) const {
+  sim::EngineAnswer together{engine::Load{}};  // idle
+  for (const auto& [pod, answers] : engines_) {
+    const auto object = world_.model().find(kube::kPods, "default", pod);
+    if (!object || object->body().value("/status/podIP"_json_pointer, "") != request.ip) continue;
+    if (const auto any = answers.find(0); any != answers.end()) return any->second;
+    for (const engine::LoadSource& source : request.sources) {
+      const auto found = answers.find(source.port);
+      if (found == answers.end()) continue;
+      const sim::EngineAnswer& answer = found->second;
+      together.after = std::max(together.after, answer.after);
+      if (together.load && answer.load) {
+        together.load->in_flight += answer.load->in_flight;
+      } else if (!answer.load) {
+        together.load = answer.load;
+      }
+    }
   }
-  return {engine::Load{}};  // idle
+  return together;
 }
 
-// engine POD busy=N [cache=SHARE] | engine POD hangs | engine POD refuses 'WHY'
+// engine POD says busy=N [cache=SHARE] | engine POD hangs | engine POD refuses why=TEXT; each with [port=N]
 void ScenarioRun::set_engine(const std::string& pod, const std::string& how, const Options& options) {
   sim::EngineAnswer answer{engine::Load{}};
   if (how == "hangs") {
@@ -58,7 +72,7 @@ void ScenarioRun::set_engine(const std::string& pod, const std::string& how, con
   } else {
     throw problem("engine POD says busy=N [cache=SHARE], hangs, or refuses why=TEXT");
   }
-  engines_[pod] = answer;
+  engines_[pod][options.contains("port") ? std::stoi(options.at("port")) : 0] = answer;
 }
 
 void ScenarioRun::add_drain_verbs() {
@@ -77,8 +91,8 @@ void ScenarioRun::add_drain_verbs() {
                     }};
   verbs_["replicaset"] = {
       3, 5, [this](const Words& w) { cluster_.create_replica_set(w[0], std::stoi(w[1]), options(w, 2)); }};
-  verbs_["engine"] = {2, 4, [this](const Words& w) { set_engine(w[0], w[1], options(w, 2)); }};
-  verbs_["engines"] = {3, 5, [this](const Words& w) {  // of pods PREFIX1, PREFIX2, ...
+  verbs_["engine"] = {2, 5, [this](const Words& w) { set_engine(w[0], w[1], options(w, 2)); }};
+  verbs_["engines"] = {3, 6, [this](const Words& w) {  // of pods PREFIX1, PREFIX2, ...
                          for (int i = 1; i <= std::stoi(w[1]); ++i)
                            set_engine(w[0] + std::to_string(i), w[2], options(w, 3));
                        }};

@@ -149,7 +149,7 @@ sim::SimOperator& ScenarioRun::op_or_new(const std::string& name) {
     world_.add_operator({.name = name,
                          .seed = 11 + world_.operators(),
                          .leader_elect = elect_,
-                         .engines = [this](const auto& request) { return engine_of(request.ip); }});
+                         .engines = [this](const auto& request) { return engine_of(request); }});
   }
   return op(name);
 }

@@ -41,7 +41,7 @@ class ScenarioRun {
   void add_traffic_expectations();
   static void dispatch(const std::map<std::string, Verb>& verbs, const std::string& kind, const Words& words);
 
-  sim::EngineAnswer engine_of(const std::string& ip) const;
+  sim::EngineAnswer engine_of(const engine::LoadRequest& request) const;
   void set_engine(const std::string& pod, const std::string& how, const Options& options);
   json annotation(const std::string& pod, const std::string& key) const;
 
@@ -60,7 +60,8 @@ class ScenarioRun {
   std::map<std::string, std::size_t> operators_;  // name -> index in the world
   std::map<std::string, std::size_t> marks_;      // name -> requests seen at the last mark
   std::vector<apiserver::DenyRule> denied_;
-  std::map<std::string, sim::EngineAnswer> engines_;  // by pod
+  // By pod and port; 0: whatever is asked.
+  std::map<std::string, std::map<std::int32_t, sim::EngineAnswer>> engines_;
   bool elect_ = false;
   bool finish_ = true;
 };

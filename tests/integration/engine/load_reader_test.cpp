@@ -34,8 +34,10 @@ HttpsServer::Options plain() {
   return options;
 }
 
-LoadRequest request_to(std::vector<std::int32_t> ports, std::chrono::milliseconds deadline = kLong) {
-  return {"127.0.0.1", std::move(ports), "/metrics", metrics_of({}), deadline};
+LoadRequest request_to(const std::vector<std::int32_t>& ports, std::chrono::milliseconds deadline = kLong) {
+  LoadRequest request{"127.0.0.1", {}, deadline};
+  for (const std::int32_t port : ports) request.sources.push_back({port, "/metrics", metrics_of({})});
+  return request;
 }
 
 // A port of this machine on which nobody listens.
@@ -205,7 +207,7 @@ TEST(LoadReader, AsksAsAScraperDoes) {
   });
   LoadReader reader;
   LoadRequest request = request_to({server.port()});
-  request.path = "/prometheus/metrics?a=b";
+  request.sources[0].path = "/prometheus/metrics?a=b";
   ASSERT_TRUE(read_now(reader, request));
   EXPECT_EQ(seen.method, "GET");
   EXPECT_EQ(seen.target, "/prometheus/metrics?a=b");
@@ -228,6 +230,20 @@ TEST(LoadReader, AddsUpAllPorts) {
   const Answer answer = read_now(reader, request_to({first.port(), second.port()}));
   ASSERT_TRUE(answer) << answer.error();
   EXPECT_EQ(*answer, (Load{7, 0.75}));
+}
+
+TEST(LoadReader, AsksEachSourceInItsOwnWords) {
+  HttpsServer server(plain(), [](ServerConnection& connection, const ServerRequest& request) {
+    const std::string body =
+        request.target == "/mine" ? "busy 4\n" : "vllm:num_requests_running 1\nvllm:num_requests_waiting 0\n";
+    connection.send(with_length(body, body.size()));
+  });
+  LoadReader reader;
+  LoadRequest request = request_to({server.port()});
+  request.sources.push_back({server.port(), "/mine", {{"busy"}, {}, {}, ""}});
+  const Answer answer = read_now(reader, request);
+  ASSERT_TRUE(answer) << answer.error();
+  EXPECT_EQ(*answer, (Load{5, {}}));
 }
 
 TEST(LoadReader, KnowsNothingWhenOnePortOfSeveralCannotBeRead) {
@@ -270,13 +286,17 @@ TEST(LoadReader, RefusesRequestsThatMakeNoSense) {
   };
   EXPECT_THAT(told([](auto& r) { r.ip = ""; }), HasSubstr("\"\" is no IP address"));
   EXPECT_THAT(told([](auto& r) { r.ip = "vllm.default.svc"; }), HasSubstr("is no IP address"));
-  EXPECT_THAT(told([](auto& r) { r.ports = {}; }), HasSubstr("no port to ask"));
-  EXPECT_THAT(told([](auto& r) { r.ports = {8000, 0}; }), HasSubstr("0 is no port"));
-  EXPECT_THAT(told([](auto& r) { r.ports = {65'536}; }), HasSubstr("65536 is no port"));
-  EXPECT_THAT(told([](auto& r) { r.path = "metrics"; }),
+  EXPECT_THAT(told([](auto& r) { r.sources.clear(); }), HasSubstr("no port to ask"));
+  EXPECT_THAT(told([](auto& r) {
+                r.sources.push_back({0, "/metrics", metrics_of({})});
+              }),
+              HasSubstr("0 is no port"));
+  EXPECT_THAT(told([](auto& r) { r.sources[0].port = 65'536; }), HasSubstr("65536 is no port"));
+  EXPECT_THAT(told([](auto& r) { r.sources[0].path = "metrics"; }),
               HasSubstr("spec.engine.metricsPath must begin with /"));
-  EXPECT_THAT(told([](auto& r) { r.path = "/a HTTP/1.1\r\nX: y"; }), HasSubstr("spec.engine.metricsPath"));
-  EXPECT_THAT(told([](auto& r) { r.path = "/" + std::string(10'000, 'a'); }),
+  EXPECT_THAT(told([](auto& r) { r.sources[0].path = "/a HTTP/1.1\r\nX: y"; }),
+              HasSubstr("spec.engine.metricsPath"));
+  EXPECT_THAT(told([](auto& r) { r.sources[0].path = "/" + std::string(10'000, 'a'); }),
               HasSubstr("spec.engine.metricsPath"));
 }
 

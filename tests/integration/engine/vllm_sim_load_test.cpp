@@ -26,7 +26,7 @@ TEST(VllmSimLoad, FollowsARequest) {
     const auto until = std::chrono::steady_clock::now() + kLong;
     Answer answer;
     do {
-      answer = read_now(reader, {"127.0.0.1", {port}, "/metrics", metrics_of({}), kLong});
+      answer = read_now(reader, {"127.0.0.1", {{port, "/metrics", metrics_of({})}}, kLong});
       if (answer == wanted) return testing::AssertionSuccess();
       std::this_thread::sleep_for(10ms);
     } while (std::chrono::steady_clock::now() < until);

@@ -15,7 +15,7 @@ class LoadTurnsOfFour : public testing::Test {
  protected:
   void join(const std::string& uid, bool in_trouble = false, std::size_t ports = 1) {
     LoadRead read{uid, {"default", "pool"}, {}};
-    read.request.ports.resize(ports);
+    read.request.sources.resize(ports);
     turns.join(std::move(read), in_trouble);
   }
   std::vector<std::string> take() {
@@ -57,7 +57,7 @@ TEST_F(LoadTurnsOfFour, WhoeverIsInTroubleLeavesHalfOfThePlaces) {
   EXPECT_THAT(take(), ElementsAre("d"));
 }
 
-TEST_F(LoadTurnsOfFour, EachPortTakesAPlace) {
+TEST_F(LoadTurnsOfFour, EachSourceTakesAPlace) {
   join("a", false, 3);
   join("b", false, 2);
   join("c");

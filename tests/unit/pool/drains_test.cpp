@@ -298,6 +298,24 @@ TEST_F(Fleet, AnotherPoolsDrainIsFollowedAndNotTouched) {
   EXPECT_THAT(draining(), ElementsAre("old-a"));
 }
 
+TEST_F(Fleet, APodOfTwoPoolsDrainsAsTheOneThatAsksForMore) {
+  make({0, 5});
+  world.pool.drain = {.timeout = std::chrono::seconds{0}, .quiet_reads = 1, .poll = std::chrono::seconds{1}};
+  world.shared_drains["old-a-uid"] = {
+      .timeout = std::chrono::seconds{60}, .quiet_reads = 4, .poll = std::chrono::seconds{2}};
+  want(1);
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  const Plan plan = world.decide(11);
+  ASSERT_EQ(plan.readings.size(), 1U);
+  EXPECT_EQ(plan.readings[0].poll, std::chrono::seconds{2});
+  EXPECT_EQ(world.pool.status.endpoints[0].deadline, at_second(70).wall);
+  pass_seconds(11, 13);
+  EXPECT_THAT(drained(), IsEmpty());
+  pass_seconds(14, 16);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+}
+
 // A gateway may read either list.
 TEST_F(Fleet, WhoIsOnTheListOfAnotherPoolIsNotReleased) {
   make({0, 5});

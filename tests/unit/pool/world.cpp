@@ -118,6 +118,7 @@ Plan World::decide(std::int64_t second) const {
   snapshot.labels_under_way = &labels_under_way;
   snapshot.led_by_others = led_by_others;
   snapshot.listed_by_others = listed_by_others;
+  snapshot.shared_drains = shared_drains;
   std::map<std::string, std::string> listed;
   if (const auto set =
           config_map ? api::parse_endpoint_set(config_map->endpoints_json, nullptr) : std::nullopt) {

@@ -55,6 +55,7 @@ struct World {
   LoadBook loads;
   std::map<std::string, std::string> labels_under_way;
   std::set<std::string> led_by_others, listed_by_others;
+  std::map<std::string, api::DrainSpec> shared_drains;
   std::optional<api::Agreement> agreed;
   bool replicas_unsettled = false;
   std::int64_t last_revision = 0;
