@@ -64,6 +64,7 @@ void SimOperator::start() {
   options.lease.identity = options_.name + "_" + std::to_string(starts_);
   options.lease.ns = "poolwarden-system";
   options.lease.name = "poolwarden";
+  options.load_sources_in_flight = 16;  // so that a story of a few dozen pods may want more
   const control::OperatorOptions defaults;
   options.drain_taints = defaults.drain_taints;
   options.withdraw_taints = defaults.withdraw_taints;
