@@ -9,10 +9,9 @@ import time
 from support import gateway
 from support.case import main
 from support.cluster import needs_own_cluster
-from support.drain import AT_ONCE, PODS, SECONDS, Disruptions, Generations, open_gate, slow_model
+from support.drain import AT_ONCE, PODS, SECONDS, SHORT, Disruptions, Generations, open_gate, slow_model
 from support.external_metrics import ExternalMetrics, autoscaler
 from support.kube import ROOT, SERVING, Kube, endpoints_of, name_of, wait_for
-from support.watch import Watch
 
 POOL = {"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "name": "vllm"}
 
@@ -37,8 +36,7 @@ class Drain(Disruptions):
         """Scaled down, and up again while it drains."""
         self.step("kubectl scale pwp/vllm --replicas=1, and back to 3 while two drain")
         before = self.identities()
-        lists = Watch(f"/api/v1/namespaces/{self.namespace}/configmaps", "poolwarden.io/pool=vllm")
-        with lists, Generations(url) as load:
+        with self.watch_lists() as lists, Generations(url) as load:
             self.wait_busy(load)
             self.kube.run("scale", "pwp/vllm", "--replicas=1")
             self.kube.wait_endpoints(1)
@@ -113,6 +111,7 @@ class Drain(Disruptions):
 
     @needs_own_cluster("drains a node")
     def test_node(self) -> None:
+        self.seconds = SHORT
         url = self.deploy(3)
         self.drain_a_node(url, "gateway")
         self.kube.wait_endpoints(3)

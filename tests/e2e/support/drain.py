@@ -21,12 +21,13 @@ from typing import Callable, Iterator
 
 from support import operator
 from support.case import Case
-from support.kube import SERVING, Kube, is_ready, name_of, wait_for
+from support.kube import SERVING, Kube, endpoints_of, is_ready, name_of, wait_for
 from support.load import Answer, Clients, NumberedStream, complete
 from support.reach import Reach
 from support.watch import Watch
 
 SECONDS = int(os.environ.get("E2E_GENERATION_SECONDS", "40"))
+SHORT = min(SECONDS, 15)  # where pods drain one after the other
 # What an idle machine needs five seconds for takes a busy one longer.
 SOON = 5 * float(os.environ.get("E2E_SLACK", "4"))
 CLIENTS = 16
@@ -50,8 +51,8 @@ def slow_model(**spec: object) -> dict:
 class Generations:
     """The load of a disruption. At its end clients hang up: nothing waits for generations that show nothing more."""
 
-    def __init__(self, url: str):
-        self.long = [Clients(url, CLIENTS // 2, tokens=SECONDS, streamed=streamed, timeout=SECONDS + 60)
+    def __init__(self, url: str, seconds: int = SECONDS):
+        self.long = [Clients(url, CLIENTS // 2, tokens=seconds, streamed=streamed, timeout=seconds + 60)
                      for streamed in (False, True)]
         self.short = NumberedStream(url, period=0.5, quiet=True, tokens=1)
         self.loads = [*self.long, self.short]
@@ -131,6 +132,7 @@ def put_back(thing: dict) -> None:
 
 
 class Disruptions(Case):
+    seconds = SECONDS  # of a long answer; less where a test has many drains, one after the other
     operator_back = 0.0  # time.monotonic(): before that there was none to let go of a pod
 
     def watch_pods(self) -> Watch:
@@ -156,21 +158,25 @@ class Disruptions(Case):
         to go: what is done next takes a slow machine seconds, and is to meet them."""
         busy = wait_for(lambda: sum(self.in_flight().values()) == CLIENTS and self.in_flight(),
                         f"{CLIENTS} requests in flight, by the engines' metrics", 60)
-        wait_for(lambda: not load.older_than(SECONDS / 4), "generations that began just now", SECONDS + 60)
+        wait_for(lambda: not load.older_than(self.seconds / 4), "generations that began just now", self.seconds + 60)
         self.note("in flight: " + ", ".join(f"{pod} {count}" for pod, count in busy.items()))
 
     def wait_idle(self) -> None:
         """The clients have hung up: what they asked for is no longer generated, since the gateway passes that on."""
         wait_for(lambda: not sum(self.in_flight().values()), "no request in flight, by the engines' metrics", SOON)
 
+    def watch_lists(self) -> Watch:
+        return Watch(f"/api/v1/namespaces/{self.namespace}/configmaps", "poolwarden.io/pool=vllm")
+
     def disrupt(self, url: str, what: str, act: Callable[[], object], gone: int,
-                seconds: float = SECONDS + 60) -> dict[str, Fate]:
-        """gone: how many pods are to be let go, within that time of act()'s end. Returns what became of them."""
+                seconds: float = SECONDS + 60, least: int = 0) -> dict[str, Fate]:
+        """gone: how many pods are to be let go, within that time of act()'s end. least: as many are on the list at every
+        moment of it. Returns what became of them."""
         self.step(what)
-        with self.watch_pods() as pods, Generations(url) as load:
+        with self.watch_pods() as pods, self.watch_lists() as lists, Generations(url, self.seconds) as load:
             self.wait_busy(load)
             load.short.start()
-            mark, began = pods.mark(), time.monotonic()
+            mark, lists_mark, began = pods.mark(), lists.mark(), time.monotonic()
             act()
 
             def released() -> dict[str, Fate]:
@@ -182,6 +188,7 @@ class Disruptions(Case):
             self.assertEqual(pods.breaks, 0, "the watch of the pods was cut: the times are wrong")
             self.assertEqual(len(released()), gone, "pods that were let go")
             self.judge(what, fates(pods, mark), load.answers(), began)
+            self.judge_lists(what, lists, lists_mark, least)
         self.wait_idle()
         return released()
 
@@ -201,11 +208,18 @@ class Disruptions(Case):
             self.assertLess(max(idle), SOON, "let go late after the last answer")
         self.figure(f"{what}: all of it", max(fate.released for fate in released) - began, "s")
 
+    def judge_lists(self, what: str, lists: Watch, mark: int, least: int) -> None:
+        self.assertEqual(lists.breaks, 0, "the watch of the list was cut: it may have missed some")
+        sizes = [len(endpoints_of(event.object)) for event in list(lists.events[mark:])]
+        if sizes:
+            self.figure(f"{what}: on the list, at least", min(sizes), f"(in turn {', '.join(map(str, sizes))})")
+            self.assertGreaterEqual(min(sizes), least, f"endpoints on the list, in turn: {sizes}")
+
     def cut(self, url: str, what: str, act: Callable[[], object], gone: int) -> None:
         """The same where nothing is held: what there was before there was Poolwarden. Ends as soon as the pods are gone,
         which is at once."""
         self.step(what)
-        with self.watch_pods() as pods, Generations(url) as load:
+        with self.watch_pods() as pods, Generations(url, self.seconds) as load:
             self.wait_busy(load)
             load.short.start()
             mark = pods.mark()
@@ -219,18 +233,23 @@ class Disruptions(Case):
         self.wait_idle()
 
     def drain_a_node(self, url: str, gateway: str,
-                     watched: Callable[[str, Callable[[], None], int], object] | None = None) -> None:
-        """The one with the fewest replicas, as each of them drains when the one before it has been replaced. The clients'
-        way in, that Deployment, is kept off it. watched: instead of disrupt()."""
+                     watched: Callable[[str, Callable[[], None], int], object] | None = None,
+                     least: int | None = None) -> None:
+        """The one with the most replicas, so that with three on two nodes there are some to drain one by one: each of them
+        does when the one before it has been replaced, and so the list never lacks more than one. The clients' way in, that
+        Deployment, is kept off it. watched: instead of disrupt(). least: on the list, if it is not one less."""
         replicas = collections.Counter(pod["spec"]["nodeName"] for pod in self.kube.list("pods", PODS))
-        node, count = min(replicas.items(), key=lambda item: (item[1], item[0]))
+        node, count = max(replicas.items(), key=lambda item: (item[1], item[0]))
+        asked = replicas.total()
+        self.assertGreaterEqual(count, 2 if asked > 2 else 1, f"replicas to drain one by one, on one node of {replicas}")
         self.keep_off(node, gateway)
         wait_for(lambda: not complete(url, tokens=1).error, "an answer", 30)
         if watched:
             watched(node, lambda: self.drain_node(node, count), count)
         else:
             self.disrupt(url, f"kubectl drain {node}, with {count} of the replicas",
-                         lambda: self.drain_node(node, count), count, count * SECONDS + 60)
+                         lambda: self.drain_node(node, count), count, count * (self.seconds + 60),
+                         least=max(1, asked - 1) if least is None else least)
         self.assertNotIn(node, [pod["spec"]["nodeName"] for pod in self.kube.list("pods", PODS)])
         Kube().run("uncordon", node)
 
@@ -246,7 +265,7 @@ class Disruptions(Case):
     def drain_node(self, node: str, replicas: int) -> None:
         """As a person does it. kubectl says each few seconds that it tries again."""
         self.addCleanup(Kube().run, "uncordon", node)
-        seconds = replicas * SECONDS + 180
+        seconds = replicas * self.seconds + 180
         done = Kube().run("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", f"--timeout={seconds}s",
                           timeout=seconds + 10)
         self.note("\n".join(dict.fromkeys(done.out.splitlines())))
