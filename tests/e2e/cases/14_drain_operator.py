@@ -1,19 +1,19 @@
 """Drains whose operator has a bad day, and drains that are asked for with bad input. Killed in the middle of one and back
 20 seconds later, it carries on, and no answer is cut. Gone for good, everything goes on serving, an alert fires, and
 deleting the gate's binding lets Kubernetes finish. And: a label that a person wrote, a pool of no replicas, a gate that
-somebody edited, no time to drain at all, and a pod that is never idle."""
+somebody edited, so that it holds nothing or so that it still holds, no time to drain at all, and a pod that is never idle."""
 import time
 
 from support import gateway, operator
 from support.case import main
 from support.cluster import needs_own_cluster
-from support.drain import GATE, PODS, Disruptions, Generations, fates, open_gate, put_back, slow_model
+from support.drain import GATE, PODS, SHORT, Disruptions, Generations, fates, open_gate, put_back, slow_model
 from support.kube import POOLS, SERVING, Kube, name_of, stays, wait_for
 from support.load import Clients
 from support.prometheus import Prometheus
 
 AWAY_SECONDS = 20
-POLICY = "validatingadmissionpolicy"
+POLICY, BINDING = "validatingadmissionpolicy", "validatingadmissionpolicybinding"
 COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
@@ -117,6 +117,24 @@ class DrainOperator(Disruptions):
         wait_for(lambda: self.gate_state("edited") == 1, "the metric to say so", 30)
         put_back(policy)
         wait_for(lambda: self.gate_state("present") == 1, "the metric to say that it stands again", 30)
+        self.kube.wait_condition("DisruptionSafe", "False", "NoPreStopSleep")
+
+    def test_a_gate_that_was_edited_and_still_holds(self) -> None:
+        """It may look as if it held nothing, as the operator does not work out which namespaces a selector selects. What it
+        holds is seen from a surplus that lasts."""
+        self.seconds = SHORT
+        url = self.deploy(2)
+        self.step("somebody narrows the gate's binding, to namespaces that this one is among")
+        self.addCleanup(Kube().patch, BINDING, GATE, {"spec": {"matchResources": None}})
+        Kube().patch(BINDING, GATE, {"spec": {"matchResources": {"namespaceSelector": {"matchLabels": {"e2e": "true"}}}}})
+        said = self.kube.wait_condition("DisruptionSafe", "False", "DrainGateEdited")["message"]
+        self.note(said)
+        self.assertIn("namespaceSelector", said)
+        gone = self.disrupt(url, "with a narrowed gate: kubectl scale pwp/vllm --replicas=1",
+                            lambda: self.kube.run("scale", "pwp/vllm", "--replicas=1"), gone=1)
+        self.note(wait_for(lambda: self.kube.events("DrainStarted", "vllm"), "an Event DrainStarted", 30)[0]["note"])
+        self.assertTrue(all(fate.withdrawn for fate in gone.values()), "by way of a drain")
+        Kube().patch(BINDING, GATE, {"spec": {"matchResources": None}})
         self.kube.wait_condition("DisruptionSafe", "False", "NoPreStopSleep")
 
     @staticmethod
