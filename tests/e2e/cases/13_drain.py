@@ -9,9 +9,10 @@ import time
 from support import gateway
 from support.case import main
 from support.cluster import needs_own_cluster
-from support.drain import AT_ONCE, PODS, SECONDS, SHORT, Disruptions, Generations, open_gate, slow_model
+from support.drain import (AT_ONCE, PODS, SECONDS, SHORT, SOON, Disruptions, Generations, fates, open_gate,
+                           slow_model)
 from support.external_metrics import ExternalMetrics, autoscaler
-from support.kube import ROOT, SERVING, Kube, endpoints_of, name_of, wait_for
+from support.kube import ROOT, SERVING, Kube, endpoints_of, name_of, stays, wait_for
 
 POOL = {"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "name": "vllm"}
 
@@ -54,6 +55,38 @@ class Drain(Disruptions):
                      if key.startswith("poolwarden.io/") or key.endswith("deletion-cost")]
             self.assertEqual([], marks, "left behind")
         wait_for(lambda: self.kube.events("DrainCancelled", "vllm"), "an Event DrainCancelled on the pool", 30)
+
+    def test_its_pool_is_deleted(self) -> None:
+        url = self.deploy(3)
+        with self.watch_pods() as pods, Generations(url) as load:
+            self.wait_busy(load)
+            mark = pods.mark()
+            self.kube.run("scale", "pwp/vllm", "--replicas=2")
+            victim = wait_for(lambda: self.kube.list("pods", f"{PODS},{SERVING}=draining"), "one that drains", 30)[0]
+            serving = [each for each in self.identities() if each[0] != victim["metadata"]["uid"]]
+            self.step(f"kubectl delete pwp vllm, while {name_of(victim)} drains")
+            began = time.monotonic()
+            self.kube.run("delete", "pwp", "vllm", "--timeout=60s", timeout=70)
+            gone = wait_for(lambda: [uid for uid, fate in fates(pods, mark).items() if fate.released],
+                            "one to be let go", SOON)
+            self.figure("a pool deleted while one drains: that one let go after",
+                        fates(pods, mark)[gone[0]].released - began, "s")
+            wait_for(lambda: not self.marked(), "no mark of ours on those that stay", SOON)
+            # Long enough for a ReplicaSet that would go on and take another.
+            stays(lambda: self.pods() == {uid for uid, _restarts in serving}, "those that served are there", 5, every=1)
+            self.assertEqual([victim["metadata"]["uid"]],
+                             [uid for uid, fate in fates(pods, mark).items() if fate.released], "who was let go")
+        # The one that was let go may still be on its way out.
+        self.assertEqual(serving, [each for each in self.identities() if each[0] != victim["metadata"]["uid"]],
+                         "none was restarted")
+        self.assertEqual({}, self.marked())
+
+    def marked(self) -> dict[str, list[str]]:
+        """Pods that stay and have labels or annotations of ours on them."""
+        found = {name_of(pod): [key for kind in ("labels", "annotations") for key in pod["metadata"].get(kind, {})
+                                if key.startswith("poolwarden.io/") or key.endswith("deletion-cost")]
+                 for pod in self.kube.list("pods", PODS) if "deletionTimestamp" not in pod["metadata"]}
+        return {pod: keys for pod, keys in found.items() if keys}
 
     @needs_own_cluster("opens the gate, for all pools")
     def test_scale_without_the_gate(self) -> None:
