@@ -1,12 +1,21 @@
 """The only replica of a pool, on a node that is emptied: another serves before it drains, so nobody is ever without one.
-Sixteen clients through HAProxy, long answers, `kubectl drain`; and `kubectl cordon` alone, which moves it as well."""
+Sixteen clients through HAProxy, long answers, `kubectl drain`; and `kubectl cordon` alone, which moves it as well. And
+the same for two replicas, where the pool says so: `kubectl drain`, and a taint that node autoscalers announce themselves
+with."""
+import collections
+import contextlib
 import time
+from typing import Callable, Iterator
 
 from support import gateway
 from support.case import main
 from support.cluster import needs_own_cluster
-from support.drain import PODS, SECONDS, Disruptions, slow_model
-from support.kube import Kube, wait_for
+from support.drain import PODS, SECONDS, SHORT, Disruptions, slow_model
+from support.kube import POOLS, Kube, wait_for
+from support.watch import Watch
+
+# Karpenter's, one of those that drain a node's pods by default.
+TAINT = "karpenter.sh/disrupted:NoSchedule"
 
 
 class OnlyReplica(Disruptions):
@@ -30,12 +39,45 @@ class OnlyReplica(Disruptions):
         self.figure("kubectl cordon, idle: moved after", time.monotonic() - began, "s")
         self.at_rest()
 
-    def at_rest(self) -> None:
+    @needs_own_cluster("drains a node, and taints one")
+    def test_two_that_are_replaced_first(self) -> None:
+        self.seconds = SHORT
+        gateway.deploy(self.kube, 2, patches=(slow_model(),))
+        self.kube.patch(POOLS, "vllm", {"spec": {"disruption": {"replaceFirst": True}}})
+        url = self.enterContext(gateway.reach(self.kube)).url
+        with self.surges() as surges:
+            self.drain_a_node(url, "gateway", least=2)
+            self.assertEqual({1}, set(surges()), "status.surgeReplicas while a node is drained")
+        self.at_rest(2)
+        nodes = collections.Counter(pod["spec"]["nodeName"] for pod in self.kube.list("pods", PODS))
+        node, count = nodes.most_common(1)[0]
+        with self.surges() as surges:
+            # Nobody evicts them: their ReplicaSet takes them.
+            self.disrupt(url, f"kubectl taint node {node} {TAINT}, with {count} of the replicas",
+                         lambda: self.taint(node), count, count * (SHORT + 60), least=2)
+            self.assertEqual({1}, set(surges()), "status.surgeReplicas while a node is tainted")
+        self.assertNotIn(node, [pod["spec"]["nodeName"] for pod in self.kube.ready_pods(PODS)])
+        Kube().run("taint", "node", node, f"{TAINT}-")
+        self.at_rest(2)
+
+    def taint(self, node: str) -> None:
+        self.addCleanup(Kube().run, "taint", "node", node, f"{TAINT}-", check=False)
+        Kube().run("taint", "node", node, TAINT)
+
+    @contextlib.contextmanager
+    def surges(self) -> Iterator[Callable[[], list[int]]]:
+        """What the pool's status said of more replicas than asked for, from here on, where it said anything."""
+        with Watch(f"/apis/poolwarden.io/v1alpha1/namespaces/{self.namespace}/inferencepools") as pools:
+            yield lambda: [event.object["status"]["surgeReplicas"] for event in list(pools.events)
+                           if "surgeReplicas" in event.object.get("status", {})]
+
+    def at_rest(self, replicas: int = 1) -> None:
         """As many as were asked for, no more, and nothing left of what was there meanwhile."""
-        wait_for(lambda: self.kube.get("deployment", "vllm")["spec"]["replicas"] == 1, "one replica again", 60)
+        wait_for(lambda: self.kube.get("deployment", "vllm")["spec"]["replicas"] == replicas, f"{replicas} again", 60)
         wait_for(lambda: "surgeReplicas" not in self.kube.pool()["status"], "no more replicas than asked for", 30)
-        self.assertEqual(self.kube.pool()["spec"]["replicas"], 1)
-        self.kube.wait_endpoints(1)
+        self.assertEqual(self.kube.pool()["spec"]["replicas"], replicas)
+        self.kube.wait_endpoints(replicas)
+        wait_for(lambda: len(self.kube.list("pods", PODS)) == replicas, "none on its way out", 60)
 
 
 main()
