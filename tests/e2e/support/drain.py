@@ -30,6 +30,8 @@ SECONDS = int(os.environ.get("E2E_GENERATION_SECONDS", "40"))
 SHORT = min(SECONDS, 15)  # where pods drain one after the other
 # What an idle machine needs five seconds for takes a busy one longer.
 SOON = 5 * float(os.environ.get("E2E_SLACK", "4"))
+# The same for what is one second there.
+AGAIN = SOON / 5
 CLIENTS = 16
 PODS = "app=vllm"
 GATE = "poolwarden-drain-gate"
