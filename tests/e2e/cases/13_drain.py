@@ -27,10 +27,10 @@ class Drain(Disruptions):
     def test_scale(self) -> None:
         url = self.deploy(3)
         self.disrupt(url, "kubectl scale pwp/vllm --replicas=1",
-                     lambda: self.kube.run("scale", "pwp/vllm", "--replicas=1"), gone=2)
+                     lambda: self.kube.run("scale", "pwp/vllm", "--replicas=1"), gone=2, at_once=True)
         self.scale_back(3)
         self.disrupt(url, "kubectl scale deployment/vllm --replicas=1",
-                     lambda: self.kube.run("scale", "deployment/vllm", "--replicas=1"), gone=2)
+                     lambda: self.kube.run("scale", "deployment/vllm", "--replicas=1"), gone=2, at_once=True)
         self.scale_back(3)
         self.call_off(url)
 

@@ -171,9 +171,9 @@ class Disruptions(Case):
         return Watch(f"/api/v1/namespaces/{self.namespace}/configmaps", "poolwarden.io/pool=vllm")
 
     def disrupt(self, url: str, what: str, act: Callable[[], object], gone: int,
-                seconds: float = SECONDS + 60, least: int = 0) -> dict[str, Fate]:
+                seconds: float = SECONDS + 60, least: int = 0, at_once: bool = False) -> dict[str, Fate]:
         """gone: how many pods are to be let go, within that time of act()'s end. least: as many are on the list at every
-        moment of it. Returns what became of them."""
+        moment of it. at_once: they drain beside each other. Returns what became of them."""
         self.step(what)
         with self.watch_pods() as pods, self.watch_lists() as lists, Generations(url, self.seconds) as load:
             self.wait_busy(load)
@@ -190,6 +190,8 @@ class Disruptions(Case):
             self.assertEqual(pods.breaks, 0, "the watch of the pods was cut: the times are wrong")
             self.assertEqual(len(released()), gone, "pods that were let go")
             self.judge(what, fates(pods, mark), load.answers(), began)
+            if at_once:
+                self.judge_total(what, released(), load.answers(), began)
             self.judge_lists(what, lists, lists_mark, least)
         self.wait_idle()
         return released()
@@ -209,6 +211,19 @@ class Disruptions(Case):
             self.figure(f"{what}: each let go after its last answer, at most", max(idle), "s")
             self.assertLess(max(idle), SOON, "let go late after the last answer")
         self.figure(f"{what}: all of it", max(fate.released for fate in released) - began, "s")
+
+    def judge_total(self, what: str, released: dict[str, Fate], answers: list[Answer], began: float) -> None:
+        """No longer than the longest of the answers that were under way at the pods that went, when they were withdrawn: a
+        drain adds no turn of its own, and no answer that began later keeps it up. SOON beyond that is for the withdrawal, for a second
+        after which gateways have heard of it, for two readings of the engines in which nothing is in flight, a second apart,
+        and for the ReplicaSet's turn: five seconds on an idle machine."""
+        withdrawn = {fate.name: fate.withdrawn or began for fate in released.values()}
+        longest = max((answer.ended for answer in answers
+                       if answer.pod in withdrawn and answer.began <= withdrawn[answer.pod] <= answer.ended), default=began)
+        total = max(fate.released for fate in released.values()) - began
+        self.figure(f"{what}: all of it, beyond the longest answer under way, which took {longest - began:.1f} s",
+                    total - (longest - began), "s")
+        self.assertLess(total, longest - began + SOON, "it took longer than what was in flight")
 
     def judge_lists(self, what: str, lists: Watch, mark: int, least: int) -> None:
         self.assertEqual(lists.breaks, 0, "the watch of the list was cut: it may have missed some")
