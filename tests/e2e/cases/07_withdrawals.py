@@ -58,7 +58,7 @@ class Withdrawals(Case):
 
         def without(event: Event) -> bool:
             return name_of(event.object) == f"{pool}-endpoints" and victim not in endpoints_of(event.object)
-        off = self.lists.wait(without, f"{victim} off the list", 10, after=lists)
+        off = self.lists.wait(without, f"{victim} off the list", 20, after=lists)
         latency = off.at - said.at
         self.figure(f"{victim} off the list, from its event", latency * 1000, "ms")
         self.assertLess(latency, AT_ONCE)
@@ -83,7 +83,7 @@ class Withdrawals(Case):
             if [(each["state"], each.get("reason")) for each in entries] != [("withdrawn", reason)]:
                 raise AssertionError(f"status says {entries}")
             return True
-        wait_for(look, f"{victim} withdrawn with reason {reason} in the pool's status", 10)
+        wait_for(look, f"{victim} withdrawn with reason {reason} in the pool's status", 20)
 
     def replaced(self, victim: str, count: int = 2) -> None:
         wait_for(lambda: victim not in self.kube.endpoints() and len(self.kube.endpoints()) == count,
@@ -105,7 +105,8 @@ class Withdrawals(Case):
         self.addCleanup(resume, server)
         self.withdrawn(name_of(victim), lambda: os.kill(server, signal.SIGSTOP), not_ready, "NotReady")
         self.told_in_status(name_of(victim), "NotReady")
-        self.assertEqual(self.kube.get("pod", name_of(victim))["metadata"]["labels"][SERVING], "false")
+        wait_for(lambda: self.kube.get("pod", name_of(victim))["metadata"]["labels"][SERVING] == "false",
+                 "the label, which is written beside the status", 20)
         os.kill(server, signal.SIGCONT)
         self.back(name_of(victim))
 
@@ -127,7 +128,7 @@ class Withdrawals(Case):
         self.step("kubectl label pod app=other: out of the Deployment and of the pool")
         self.withdrawn(victim, lambda: self.kube.run("label", "pod", victim, "app=other", "--overwrite"),
                        lambda pod: pod["metadata"]["labels"]["app"] == "other", "Relabelled")
-        wait_for(lambda: SERVING not in self.kube.get("pod", victim)["metadata"]["labels"], "our label off it", 10)
+        wait_for(lambda: SERVING not in self.kube.get("pod", victim)["metadata"]["labels"], "our label off it", 20)
         self.replaced(victim)
 
     def evict(self, pod: str) -> bool:
@@ -194,7 +195,7 @@ class Withdrawals(Case):
         self.step("nothing is heard of the node any more: the node controller says so after its grace period")
         # The node is marked first, and its pods after it.
         self.withdrawn("one", lambda: None, not_ready, "NodeNotReady", "NotReady", pool="hollow", seconds=120)
-        wait_for(lambda: self.kube.endpoints("hollow") == [], "both off the list", 10)
+        wait_for(lambda: self.kube.endpoints("hollow") == [], "both off the list", 20)
         self.step("all are said to be ready again, and the node is deleted")
         self.said_node_ready(node)
         for name in ("one", "two"):
@@ -204,7 +205,7 @@ class Withdrawals(Case):
         began = time.monotonic()
         Kube().delete("node", node)
         off = self.lists.wait(lambda event: name_of(event.object) == "hollow-endpoints" and
-                              endpoints_of(event.object) == [], "both off the list", 10, after=mark)
+                              endpoints_of(event.object) == [], "both off the list", 20, after=mark)
         self.figure("both off the list, from the call of kubectl", (off.at - began) * 1000, "ms")
         self.assertIn(self.reason("one", "hollow", told), ("NodeGone", "Terminating", "Deleted"))
 
