@@ -128,6 +128,16 @@ class Drain(Disruptions):
             self.assertEqual(load.errors(), [], load.summary())
             self.step(load.summary())
 
+    def test_rollout_by_default(self) -> None:
+        """A quarter more and a quarter less at a time: Kubernetes takes an old one from the list before there is a new one."""
+        self.seconds = min(SECONDS, 10)
+        url = self.deploy(4)
+        self.disrupt(url, "kubectl rollout restart, of four with the default strategy",
+                     lambda: self.kube.run("rollout", "restart", "deployment/vllm"), gone=4, seconds=4 * (self.seconds + 60),
+                     least=3)
+        self.kube.wait_rolled_out("deployment/vllm")
+        self.kube.wait_endpoints(4)
+
     def rollout_commands(self) -> None:
         self.kube.run("rollout", "pause", "deployment/vllm")
         before = self.pods()
