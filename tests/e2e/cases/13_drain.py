@@ -4,6 +4,7 @@ that take 40 seconds, plain and streamed, from servers that cut them when they a
 without Poolwarden's gate. And a drain that is called off gives warm replicas back at once."""
 import os
 import tempfile
+import threading
 import time
 
 from support import gateway
@@ -11,8 +12,8 @@ from support.case import main
 from support.cluster import needs_own_cluster
 from support.drain import (AGAIN, AT_ONCE, PODS, SECONDS, SHORT, SOON, Disruptions, Generations, fates, open_gate,
                            slow_model)
-from support.external_metrics import ExternalMetrics, autoscaler
-from support.kube import ROOT, SERVING, Kube, endpoints_of, name_of, stays, wait_for
+from support.external_metrics import ExternalMetrics, PodMetrics, autoscaler, pod_autoscaler
+from support.kube import ROOT, SERVING, Kube, condition, endpoints_of, name_of, stays, wait_for
 from support.watch import Watch
 
 POOL = {"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "name": "vllm"}
@@ -50,7 +51,7 @@ class Drain(Disruptions):
             self.figure("warm replicas on the list again, from the call of kubectl", back.at - began, "s")
             # kubectl alone takes a busy machine seconds.
             asked = pools.wait(lambda event: event.object["spec"]["replicas"] == 3, "three asked for", after=pools_mark)
-            self.figure("warm replicas on the list again, from the pool's event", back.at - asked.at, "s")
+            self.figure("warm replicas on the list again, from the pool's event", (back.at - asked.at) * 1000, "ms")
             self.assertLess(back.at - asked.at, AGAIN)
             wait_for(lambda: len(self.kube.list("pods", f"{PODS},{SERVING}=true")) == 3, "the label of all three", 30)
             time.sleep(2)
@@ -112,6 +113,58 @@ class Drain(Disruptions):
         self.disrupt(url, "an autoscaler asks for one replica", lambda: metrics.values.update(queued=5), gone=2)
         # Idle replicas that drain did not make it ask for yet another number.
         self.assertEqual(self.kube.pool()["spec"]["replicas"], 1)
+
+    @needs_own_cluster("registers an API of metrics of pods")
+    def test_autoscaler_of_what_each_pod_reports(self) -> None:
+        """It averages over the pods that its target's selector selects, and leaves be what is not far from the 10 that it
+        wants of each. Once it has asked for two, two serve with 4.5 each, and that it leaves be. With the idle one that
+        drains among them the average would be 3, and it would ask for one."""
+        url = self.deploy(3)
+        metrics = self.autoscale_by_pods(POOL)
+        pools = self.enterContext(Watch(f"/apis/poolwarden.io/v1alpha1/namespaces/{self.namespace}/inferencepools"))
+        gone = self.disrupt(url, "an autoscaler of what each pod reports asks for two replicas", self.busy.clear, gone=1)
+        fate, = gone.values()
+        told = [values for at, values in metrics.told if fate.withdrawn < at < fate.released]
+        self.note(f"meanwhile it was told {len(told)} times, the last time {told[-1:]}, in thousandths")
+        self.assertTrue(told, "it did not look while one drained: this shows nothing")
+        self.assertEqual([], [values for values in told if 0 in values.values()], "it was told of the one that drained")
+        looked = metrics.reads
+        wait_for(lambda: metrics.reads > looked + 2, "it to look again, with two pods", 60)
+        self.assertEqual({2, 3}, {event.object["spec"]["replicas"] for event in list(pools.events)}, "what it asked for")
+        self.assertEqual(2, len(self.pods()))
+
+    @needs_own_cluster("registers an API of metrics of pods")
+    def test_autoscaler_of_what_each_pod_reports_on_the_deployment(self) -> None:
+        """The same on the Deployment, whose selector knows of no drains, as docs/drain.md says."""
+        url = self.deploy(3)
+        metrics = self.autoscale_by_pods({"apiVersion": "apps/v1", "kind": "Deployment", "name": "vllm"})
+        with Generations(url) as load:
+            self.wait_busy(load)
+            self.busy.clear()
+            wait_for(lambda: self.kube.pool()["spec"]["replicas"] == 1, "it to ask for one", SECONDS)
+        self.note(f"it was told {metrics.told[-1][1]}, in thousandths")
+
+    def autoscale_by_pods(self, scaled: dict) -> PodMetrics:
+        """Content with three, while self.busy is set."""
+        self.busy = threading.Event()
+        self.busy.set()
+        metrics = self.enterContext(PodMetrics(self.kube, self.reported))
+        self.kube.apply(pod_autoscaler("by-pod", scaled, "requests"))
+        made = self.kube.get("hpa", "by-pod")
+        if "tolerance" not in made["spec"]["behavior"]["scaleDown"]:
+            self.skipTest("the autoscalers of this Kubernetes know of no tolerance of their own")
+        wait_for(lambda: condition(self.kube.get("hpa", "by-pod"), "ScalingActive")["reason"] == "ValidMetricFound",
+                 "the autoscaler to have found its metric", 60)
+        return metrics
+
+    def reported(self, pod: dict) -> int:
+        """Less than three replicas are for, and spread over two once two are asked for. Who drains reports nothing, though
+        it ends what it has: as one whose last answers are long."""
+        if self.busy.is_set():
+            return 10000
+        if pod["metadata"]["labels"].get(SERVING) in ("draining", "drained"):
+            return 0
+        return 3500 if self.kube.pool()["spec"]["replicas"] == 3 else 4500
 
     def test_rollout(self) -> None:
         url = self.deploy(3, **AT_ONCE)
