@@ -7,8 +7,8 @@ import os
 from support import llmd
 from support.case import main
 from support.cluster import needs_own_cluster
-from support.drain import AT_ONCE, PODS, SECONDS, Disruptions, slow_model
-from support.kube import ROOT, SERVING, wait_for
+from support.drain import AT_ONCE, PODS, SECONDS, SHORT, Disruptions, slow_model
+from support.kube import ROOT, SERVING, name_of, wait_for
 
 POOL = os.path.join(ROOT, "examples", "llm-d", "pool.yaml")
 
@@ -31,7 +31,7 @@ class Llmd(Disruptions):
         self.kube.run("apply", "-f", POOL)
         self.kube.wait_endpoints(3)
         wait_for(lambda: len(self.kube.list("pods", f"{PODS},{SERVING}=true")) == 3, "the label on all three", 30)
-        self.kube.patch(llmd.POOLS, "vllm", {"spec": {"selector": {"matchLabels": {SERVING: "true"}}}})
+        llmd.select(self.kube, SERVING, [name_of(pod) for pod in self.kube.list("pods", PODS)])
         self.assertEqual(before, self.identities(), "no replica was restarted")
 
     def whole_again(self) -> None:
@@ -55,6 +55,7 @@ class Llmd(Disruptions):
         self.disrupt(url, "kubectl rollout restart", self.restart, gone=3, seconds=3 * SECONDS + 60)
         self.kube.wait_rolled_out("deployment/vllm")
         self.kube.wait_endpoints(3)
+        self.seconds = SHORT
         self.drain_a_node(url, "inference-gateway")
 
 
