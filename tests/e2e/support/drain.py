@@ -42,8 +42,9 @@ AT_ONCE = {"strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 
 
 def slow_model(**spec: object) -> dict:
     """A patch for the Deployment of the examples: a token a second, and told to stop it cuts what it generates, as vLLM
-    does by default. spec: of the Deployment's spec."""
-    container = {"name": "vllm", "lifecycle": None, "args": [
+    does by default. A probe that a busy machine answers late takes it from no list. spec: of the Deployment's spec."""
+    patience = {"timeoutSeconds": 10, "failureThreshold": 6}
+    container = {"name": "vllm", "lifecycle": None, "readinessProbe": patience, "livenessProbe": patience, "args": [
         "--model=facebook/opt-125m", "--port=8000", "--time-to-first-token=1000", "--time-per-output-token=1000"]}
     patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "vllm"}, "spec": {
         **spec, "template": {"spec": {"terminationGracePeriodSeconds": 30, "containers": [container]}}}}
