@@ -39,10 +39,11 @@ std::string look_at_node(const PodView& pod) {
 
 // The operator's flags may name others, which nobody but itself knows.
 std::string withdrawing_taint(const NodeView& node) {
-  const auto& keys = api::taint::kWithdraw;
-  const auto found = std::find_if(node.taints.begin(), node.taints.end(), [&keys](const std::string& taint) {
-    return std::find(keys.begin(), keys.end(), taint) != keys.end();
-  });
+  const auto withdraws = [](const std::string& taint) {
+    return std::find(api::taint::kWithdraw.begin(), api::taint::kWithdraw.end(), taint) !=
+           api::taint::kWithdraw.end();
+  };
+  const auto found = std::find_if(node.taints.begin(), node.taints.end(), withdraws);
   return found == node.taints.end() ? std::string{} : *found;
 }
 
