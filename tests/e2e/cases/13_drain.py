@@ -23,7 +23,7 @@ class Drain(Disruptions):
     def deploy(self, replicas: int, **spec: object) -> str:
         """Returns the gateway's address."""
         gateway.deploy(self.kube, replicas, patches=(slow_model(**spec),))
-        return self.enterContext(gateway.reach(self.kube)).url
+        return self.enterContext(gateway.reach_pod(self.kube)).url
 
     def test_scale(self) -> None:
         url = self.deploy(3)
@@ -214,7 +214,8 @@ class Drain(Disruptions):
     @needs_own_cluster("drains a node")
     def test_node(self) -> None:
         self.seconds = SHORT
-        url = self.deploy(3)
+        self.deploy(3)
+        url = self.enterContext(gateway.reach(self.kube)).url  # it may have to move, too
         self.drain_a_node(url, "gateway")
         self.kube.wait_endpoints(3)
 

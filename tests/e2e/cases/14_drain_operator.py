@@ -36,7 +36,7 @@ class DrainOperator(Disruptions):
         gateway.deploy(self.kube, replicas, patches=(slow_model(),))
         if pool:
             self.kube.patch(POOLS, "vllm", {"spec": pool})
-        return self.enterContext(gateway.reach(self.kube)).url
+        return self.enterContext(gateway.reach_pod(self.kube)).url
 
     def scale_and_kill(self) -> None:
         self.kube.run("scale", "pwp/vllm", "--replicas=1")

@@ -34,6 +34,16 @@ def reach(kube: Kube) -> Iterator[Reach]:
         yield address
 
 
+@contextlib.contextmanager
+def reach_pod(kube: Kube) -> Iterator[Reach]:
+    """As reach(), past its Service, for tests that leave the gateway where it is. Once in some ten thousand connections
+    kube-proxy, as it writes its rules anew, lets one to a Service's address out untranslated, and nobody has that."""
+    pod = wait_for(lambda: kube.ready_pods(SELECTOR), "a ready pod of the gateway")[0]
+    with Reach(kube.namespace, f"pod/{name_of(pod)}", 8080) as address:
+        wait_for(lambda: answers(address), "an answer of the gateway", 30)
+        yield address
+
+
 def answers(address: Reach) -> bool:
     try:
         return address.get("/-/ready", timeout=2) != ""
