@@ -281,8 +281,10 @@ void Drains::empty_nodes() {
   if (exodus.leaving.empty()) return;
   const std::int32_t spare = exodus.serving - asked;
   std::int32_t may_go = exodus.settling ? 0 : std::max(spare, 0);
-  // A cordon alone brings no replacement: nobody may ever evict the pod. So the last that serves stays.
-  const bool one_may = !replace_first && spare >= 0 && exodus.serving > 1 && !exodus.settling;
+  // A cordon alone brings no replacement: nobody may ever evict the pod. So the last that serves stays,
+  // unless there is no target that could bring one before: then nothing else would ever empty the node.
+  const bool stays = exodus.serving == 1 && seen_.target == TargetState::kFound;
+  const bool one_may = !replace_first && spare >= 0 && !stays && !exodus.settling;
   if (one_may) may_go = std::max(may_go, 1);
   take_cheapest(exodus.leaving, std::min(may_go, static_cast<std::int32_t>(exodus.leaving.size())),
                 "its node is being emptied", [this](const api::Pod& pod) {
