@@ -125,6 +125,14 @@ void ScenarioCluster::create_deployment(const std::string& name, const Options& 
 }
 
 // replicaset NAME REPLICAS deployment=X [app=X] [revision=N]
+void ScenarioCluster::scale_replica_set(const std::string& name, int replicas) {
+  const json owner = get("replicasets", name).at("metadata").at("ownerReferences").at(0).at("name");
+  const json wanted = get("deployments", owner).at("spec").at("replicas");
+  const json note = {{"deployment.kubernetes.io/desired-replicas", wanted.dump()}};
+  merge("replicasets", name,
+        json({{"metadata", {{"annotations", note}}}, {"spec", {{"replicas", replicas}}}}).dump());
+}
+
 void ScenarioCluster::create_replica_set(const std::string& name, int replicas, const Options& options) {
   const std::string of = options.at("deployment");
   const json deployment = get("deployments", of);

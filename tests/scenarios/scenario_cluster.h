@@ -28,6 +28,8 @@ class ScenarioCluster {
   void create_deployment(const std::string& name, const Options& options);
   // The scenario plays the Deployment's controller; the ReplicaSet's own deletes and makes pods by itself.
   void create_replica_set(const std::string& name, int replicas, const Options& options);
+  // As its Deployment's controller does, which notes how many the Deployment wants.
+  void scale_replica_set(const std::string& name, int replicas);
   void create_pod(const std::string& name, const std::string& state, const Options& options);
   void set_ready(const std::string& pod, bool ready);
   void set_phase(const std::string& pod, const std::string& phase, const std::string& reason);

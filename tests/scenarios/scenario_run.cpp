@@ -174,8 +174,9 @@ void ScenarioRun::add_object_verbs() {
                           }};
   verbs_["foreign"] = {2, 2, [this](const Words& w) { cluster_.create_foreign(w[0], w[1]); }};
   verbs_["scale"] = {3, 3, [this](const Words& w) {
-                       const std::map<std::string, std::string> kinds = {
-                           {"pool", "inferencepools"}, {"target", "deployments"}, {"set", "replicasets"}};
+                       const std::map<std::string, std::string> kinds = {{"pool", "inferencepools"},
+                                                                         {"target", "deployments"}};
+                       if (w[0] == "set") return cluster_.scale_replica_set(w[1], std::stoi(w[2]));
                        if (!kinds.contains(w[0])) throw problem("scale pool, target or set");
                        cluster_.merge(kinds.at(w[0]), w[1],
                                       fmt::format(R"({{"spec":{{"replicas":{}}}}})", w[2]));
