@@ -39,6 +39,8 @@ struct GateBindingCodec {
   using Object = GatePart;
   static GatePart from_json(const nlohmann::json& object);
 };
+// Of both halves, in what way the gate does not do what it should; empty when it does.
+const std::string& gate_difference(const GatePart& policy, const GatePart& binding);
 struct AutoscalerCodec {
   using Object = Autoscaler;
   static Autoscaler from_json(const nlohmann::json& object);

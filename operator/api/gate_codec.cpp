@@ -91,6 +91,10 @@ GatePart read_part(const json& object) {
 
 }  // namespace
 
+const std::string& gate_difference(const GatePart& policy, const GatePart& binding) {
+  return policy.difference.empty() ? binding.difference : policy.difference;
+}
+
 GatePart GatePolicyCodec::from_json(const json& object) {
   GatePart out = read_part(object);
   out.difference = policy_difference(member(object, "spec"));

@@ -1,5 +1,6 @@
 #include "commands/gate.h"
 
+#include "api/codecs.h"
 #include "commands/view.h"
 
 namespace poolwarden::commands {
@@ -15,8 +16,7 @@ Fact<GateView> gate_of(const Fact<api::GatePart>& policy, const Fact<api::GatePa
   if (is_missing(policy) || is_missing(binding)) return {.value = GateView{}, .problem = {}};
   if (!policy.value) return {.value = {}, .problem = policy.problem};
   if (!binding.value) return {.value = {}, .problem = binding.problem};
-  const std::string& of_policy = policy.value->difference;
-  const std::string& difference = of_policy.empty() ? binding.value->difference : of_policy;
+  const std::string& difference = api::gate_difference(*policy.value, *binding.value);
   return {.value = GateView{.stands = true, .difference = printable(difference)}, .problem = {}};
 }
 

@@ -33,10 +33,6 @@ std::optional<PodReason> ending(const PodView& pod, api::Timestamp now) {
   return std::nullopt;
 }
 
-std::string look_at_node(const PodView& pod) {
-  return "kubectl describe node " + pod.node;
-}
-
 // The operator's flags may name others, which nobody but itself knows.
 std::string withdrawing_taint(const NodeView& node) {
   const auto withdraws = [](const std::string& taint) {
@@ -149,6 +145,10 @@ std::optional<PodReason> reason_against(const PodView& pod, const Fact<NodeView>
   if (auto found = ending(pod, now)) return found;
   if (auto found = of_node(pod, node)) return found;
   return of_readiness(pod, node, events);
+}
+
+std::string look_at_node(const PodView& pod) {
+  return "kubectl describe node " + pod.node;
 }
 
 }  // namespace poolwarden::commands

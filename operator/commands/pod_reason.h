@@ -21,4 +21,7 @@ struct PodReason {
 std::optional<PodReason> reason_against(const PodView& pod, const Fact<NodeView>& node,
                                         const std::vector<EventView>& events, api::Timestamp now);
 
+// The command that shows what is the matter with its node.
+std::string look_at_node(const PodView& pod);
+
 }  // namespace poolwarden::commands

@@ -117,7 +117,7 @@ std::optional<PodReason> as_status_says(const PoolFacts& facts, const PodView& p
   return PodReason{seen->reason,
                    fmt::format("its node {} has a taint for which the operator withdraws pods: {}", pod.node,
                                fmt::join(node.value->taints, ", ")),
-                   "kubectl describe node " + pod.node};
+                   look_at_node(pod)};
 }
 
 // Nothing speaks against the pod, and still it is not on the list.

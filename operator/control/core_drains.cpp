@@ -120,8 +120,7 @@ void OperatorCore::see_replica_sets(pool::Snapshot& seen, api::Now now) {
       if (!pool::is_active(*pod)) continue;
       const bool is_ready = pod->ready == api::Tristate::kTrue;
       if (is_ready) ++ready;
-      const bool this_drains =
-          !std::holds_alternative<pool::NotDraining>(pool::drain_state(pod->serving, pod->drain_marks()));
+      const bool this_drains = pool::drains(pool::drain_state(pod->serving, pod->drain_marks()));
       drains |= this_drains;
       if (pods.contains(pod->uid)) continue;
       ++view.strangers;
@@ -166,12 +165,10 @@ void OperatorCore::look_at_gate(pool::Snapshot& seen) const {
   const auto binding = gate_bindings_.store().find({"", std::string(api::kGateName)});
   if (!policy || !binding || policy->deleting || binding->deleting) {
     seen.gate = pool::Gate::kMissing;
-  } else if (!policy->difference.empty() || !binding->difference.empty()) {
-    seen.gate = pool::Gate::kEdited;
-    seen.gate_difference = policy->difference.empty() ? binding->difference : policy->difference;
-  } else {
-    seen.gate = pool::Gate::kPresent;
+    return;
   }
+  seen.gate_difference = api::gate_difference(*policy, *binding);
+  seen.gate = seen.gate_difference.empty() ? pool::Gate::kPresent : pool::Gate::kEdited;
 }
 
 void OperatorCore::see_budgets(const PoolRecord& record, pool::Snapshot& seen) const {
@@ -241,8 +238,9 @@ void OperatorCore::arrived(LoadArrived load, api::Now now) {
 void OperatorCore::see_placement(const kube::Delta<api::Pod>& delta, kube::TimePoint now) {
   const bool same = delta.before && delta.after && delta.before->uid == delta.after->uid;
   if (delta.before && !same) emptied_nodes_.forget(delta.before->uid);
-  if (!settled() || !delta.after || delta.after->node->empty()) return;
-  if (!same || delta.before->node->empty()) emptied_nodes_.bound(delta.after->uid, *delta.after->node, now);
+  if (!delta.after || delta.after->node->empty()) return;
+  const bool is_new_there = !same || delta.before->node->empty();
+  if (is_new_there && settled()) emptied_nodes_.bound(delta.after->uid, *delta.after->node, now);
 }
 
 // It went while it drained: deleted by a person, evicted without asking, failed, or its node is gone.

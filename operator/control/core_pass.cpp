@@ -425,15 +425,12 @@ void OperatorCore::label_pods(const PoolRecord& record, const pool::Plan& plan, 
   }
 }
 
-// Our label or marks on a pod that no pool selects: it was relabelled out, or its pool went while nobody was
-// looking.
 // Where some of a ReplicaSet's pods drain, it has too many. They are released for it to take, and the others
 // stay held until it has had the time: it would take any of them.
 void OperatorCore::let_drained_go_first(const std::vector<PodPtr>& strays, kube::TimePoint now) {
   std::set<std::string_view> drain;  // UIDs of controllers
   for (const PodPtr& pod : strays) {
-    const bool drains =
-        !std::holds_alternative<pool::NotDraining>(pool::drain_state(pod->serving, pod->drain_marks()));
+    const bool drains = pool::drains(pool::drain_state(pod->serving, pod->drain_marks()));
     if (!drains || pod->controller->empty() || !pool::is_active(*pod)) continue;
     drain.insert(*pod->controller);
     go_first_until_.try_emplace(*pod->controller, now + kDrainedGoFirst);
@@ -451,6 +448,8 @@ std::optional<api::PodLabelWrite> OperatorCore::stray_write(const api::Pod& pod,
   return std::holds_alternative<pool::Draining>(state) ? std::optional{pool::release(pod)} : std::nullopt;
 }
 
+// Our label or marks on a pod that no pool selects: it was relabelled out, or its pool went while nobody was
+// looking.
 void OperatorCore::unlabel_strays(api::Now now, Effects& out) {
   strays_due_.reset();
   const auto& strays = pods_.store().by_index(pods_by_pool_, kStrayIndex);

@@ -131,9 +131,8 @@ Finding available(const Observation& seen, const PublishedList& list) {
 }
 
 std::int64_t drains_under_way(const Observation& seen) {
-  return std::count_if(seen.members.begin(), seen.members.end(), [](const PodVerdict& member) {
-    return !std::holds_alternative<NotDraining>(member.drain);
-  });
+  return std::count_if(seen.members.begin(), seen.members.end(),
+                       [](const PodVerdict& member) { return drains(member.drain); });
 }
 
 Finding progressing(const Observation& seen) {

@@ -45,6 +45,11 @@ struct Drained {
 };
 using DrainState = std::variant<NotDraining, Draining, Drained>;
 
+// It is on its way out, be it released already.
+inline bool drains(const DrainState& state) {
+  return !std::holds_alternative<NotDraining>(state);
+}
+
 struct DrainInput {
   std::optional<DrainReason> cause;   // nothing: it should stay
   bool withdrawn = false;             // no list that we publish tells anyone to send requests to it

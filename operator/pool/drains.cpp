@@ -26,10 +26,6 @@ constexpr std::chrono::nanoseconds kSurplusWait = seconds{1};
 // For as long as a ReplicaSet does not take what was released for it.
 constexpr std::chrono::nanoseconds kReleasedWait = std::chrono::minutes(1);
 
-bool drains(const DrainState& state) {
-  return !std::holds_alternative<NotDraining>(state);
-}
-
 // One pass's view of a pool's drains.
 class Drains {
  public:
@@ -68,7 +64,7 @@ class Drains {
     return member.fit || drains(member.before) ? std::optional{DrainReason::kRequested} : std::nullopt;
   }
 
-  std::optional<DrainReason> node_is_emptied(const api::Pod& pod) const {
+  std::optional<DrainReason> reason_to_leave(const api::Pod& pod) const {
     const api::Node* node = seen_.snapshot->node ? seen_.snapshot->node(*pod.node) : nullptr;
     return node != nullptr ? emptying(*node) : std::nullopt;
   }
@@ -76,7 +72,7 @@ class Drains {
   Candidate candidate(const PodVerdict& member) const {
     return {.pod = member.pod,
             .serves = member.fit,
-            .node_is_emptied = node_is_emptied(*member.pod).has_value(),
+            .node_is_emptied = reason_to_leave(*member.pod).has_value(),
             .load = seen_.snapshot->loads->recent(member.pod->uid, now_.mono)};
   }
 
@@ -130,12 +126,13 @@ class Drains {
     std::vector<std::size_t> leaving;  // of those that serve, who should go; as seen_.members
     bool draining = false;
     bool released = false;
-    bool settling =
-        false;  // some begin or end a drain just now: who serves, and how many, is about to change
+    // Some begin or end a drain just now: who serves, and how many, is about to change.
+    bool settling = false;
   };
   Exodus exodus();
 
   void drain_surplus(const ReplicaSetView& set);
+  std::int32_t may_leave(const Exodus& exodus, std::int32_t asked, bool replace_first) const;
   void empty_nodes();
   void watch_released(const Drained& drained);
   void note_age(seconds age) { plan_.oldest_drain = std::max(plan_.oldest_drain.value_or(seconds{0}), age); }
@@ -241,7 +238,7 @@ Drains::Exodus Drains::exodus() {
   for (std::size_t i = 0; i < seen_.members.size(); ++i) {
     PodVerdict& member = seen_.members[i];
     if (!is_active(*member.pod) || !is_led_here(*member.pod)) continue;
-    auto reason = node_is_emptied(*member.pod);
+    auto reason = reason_to_leave(*member.pod);
     if (reason && seen_.snapshot->emptied_nodes->came_late(member.pod->uid)) {
       reason.reset();
       member.waits =
@@ -263,6 +260,15 @@ Drains::Exodus Drains::exodus() {
 
 // One by one where the pool would serve with fewer than it should: the next goes when another has come. A pod
 // that has no room elsewhere so holds up the rest of its node, as any disruption budget would.
+std::int32_t Drains::may_leave(const Exodus& exodus, std::int32_t asked, bool replace_first) const {
+  const std::int32_t spare = exodus.serving - asked;
+  if (exodus.settling || spare < 0) return 0;
+  // A cordon alone brings no replacement: nobody may ever evict the pod. So the last that serves stays,
+  // unless there is no target that could bring one before: then nothing else would ever empty the node.
+  const bool last_stays = exodus.serving == 1 && seen_.target == TargetState::kFound;
+  return replace_first || last_stays ? spare : std::max(spare, 1);
+}
+
 void Drains::empty_nodes() {
   const Exodus exodus = this->exodus();
   // What the target has meanwhile is not what was asked for.
@@ -279,16 +285,10 @@ void Drains::empty_nodes() {
       exodus.released ? exodus.serving < asked : exodus.draining || !exodus.leaving.empty();
   if (replace_first && needs_one) plan_.surge = 1;
   if (exodus.leaving.empty()) return;
-  const std::int32_t spare = exodus.serving - asked;
-  std::int32_t may_go = exodus.settling ? 0 : std::max(spare, 0);
-  // A cordon alone brings no replacement: nobody may ever evict the pod. So the last that serves stays,
-  // unless there is no target that could bring one before: then nothing else would ever empty the node.
-  const bool stays = exodus.serving == 1 && seen_.target == TargetState::kFound;
-  const bool one_may = !replace_first && spare >= 0 && !stays && !exodus.settling;
-  if (one_may) may_go = std::max(may_go, 1);
+  const std::int32_t may_go = may_leave(exodus, asked, replace_first);
   take_cheapest(exodus.leaving, std::min(may_go, static_cast<std::int32_t>(exodus.leaving.size())),
                 "its node is being emptied", [this](const api::Pod& pod) {
-                  return node_is_emptied(pod).value_or(DrainReason::kNodeCordoned);
+                  return reason_to_leave(pod).value_or(DrainReason::kNodeCordoned);
                 });
   for (const std::size_t i : exodus.leaving) {
     if (!causes_[i]) seen_.members[i].waits = waits_to_leave(exodus.serving, asked);
@@ -332,11 +332,10 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
   member.reason = Withdrawal::kDraining;
   member.detail = "it finishes what it has in flight and is sent nothing new";
   if (!is_led_here(pod)) return;
-  if (const auto* released_now = std::get_if<Drained>(&member.drain)) watch_released(*released_now);
-  const auto* draining = std::get_if<Draining>(&member.drain);
-  if (draining == nullptr) return;
+  if (const auto* done = std::get_if<Drained>(&member.drain)) return watch_released(*done);
+  const auto& draining = std::get<Draining>(member.drain);
   read(member, std::holds_alternative<Draining>(member.before) && is_written(pod) && !listed);
-  const seconds so_far = elapsed(draining->started, now_.wall);
+  const seconds so_far = elapsed(draining.started, now_.wall);
   note_age(so_far);
   const seconds left = snapshot.drain_of(pod).timeout - so_far;
   look_again_in(std::max(left, seconds{1}));

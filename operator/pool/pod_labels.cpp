@@ -58,9 +58,21 @@ Annotations marks_of(const Drained&, const api::DrainMarks& marks) {
   return out;
 }
 
-Annotations differing(Annotations wanted, const api::DrainMarks& marks) {
+// What has to be written of the pod's marks for them to be those of the state.
+Annotations differing(const api::Pod& pod, const DrainState& state) {
+  const api::DrainMarks& marks = pod.drain_marks();
+  Annotations wanted = std::visit([&](const auto& one) { return marks_of(one, marks); }, state);
   std::erase_if(wanted, [&](const auto& item) { return mark(marks, item.first) == item.second; });
   return wanted;
+}
+
+api::PodLabelWrite write_of(const api::Pod& pod, std::optional<std::string> serving,
+                            Annotations annotations) {
+  return {.name = pod.name,
+          .uid = pod.uid,
+          .resource_version = pod.resource_version,
+          .serving = std::move(serving),
+          .annotations = std::move(annotations)};
 }
 
 std::string_view serving_of(const PodVerdict& member) {
@@ -157,25 +169,16 @@ void label_member(const Observation& seen, const PodVerdict& member, Plan& plan,
   const Snapshot& snapshot = *seen.snapshot;
   if (pod.deletion_timestamp || snapshot.labels_under_way->contains(pod.uid)) return;
   const bool led_here = !snapshot.led_by_others.contains(pod.uid);
-  const bool drains = !std::holds_alternative<NotDraining>(member.drain);
-  if (drains && !led_here) return;
+  if (drains(member.drain) && !led_here) return;
   const std::string_view wanted = serving_of(member);
   Annotations annotations;
-  if (led_here) {
-    const api::DrainMarks& marks = pod.drain_marks();
-    annotations =
-        differing(std::visit([&](const auto& state) { return marks_of(state, marks); }, member.drain), marks);
-  }
+  if (led_here) annotations = differing(pod, member.drain);
   const bool never_served = !pod.serving && wanted == api::serving::kFalse;
   const bool same = pod.serving == wanted || never_served;
   if (same && annotations.empty()) return;
-  api::PodLabelWrite write{.name = pod.name,
-                           .uid = pod.uid,
-                           .resource_version = pod.resource_version,
-                           .serving = never_served ? std::nullopt : std::optional{std::string{wanted}},
-                           .annotations = std::move(annotations)};
   if (auto note = note_of(seen, member, now)) plan.drain_notes.insert_or_assign(pod.uid, std::move(*note));
-  plan.pod_labels.push_back(std::move(write));
+  plan.pod_labels.push_back(write_of(pod, never_served ? std::nullopt : std::optional{std::string{wanted}},
+                                     std::move(annotations)));
 }
 
 }  // namespace
@@ -186,21 +189,11 @@ bool is_marked(const api::Pod& pod) {
 }
 
 api::PodLabelWrite take_off(const api::Pod& pod) {
-  const api::DrainMarks& marks = pod.drain_marks();
-  return {.name = pod.name,
-          .uid = pod.uid,
-          .resource_version = pod.resource_version,
-          .serving = std::nullopt,
-          .annotations = differing(marks_of(NotDraining{}, marks), marks)};
+  return write_of(pod, std::nullopt, differing(pod, NotDraining{}));
 }
 
 api::PodLabelWrite release(const api::Pod& pod) {
-  const api::DrainMarks& marks = pod.drain_marks();
-  return {.name = pod.name,
-          .uid = pod.uid,
-          .resource_version = pod.resource_version,
-          .serving = std::string{api::serving::kDrained},
-          .annotations = differing(marks_of(Drained{}, marks), marks)};
+  return write_of(pod, std::string{api::serving::kDrained}, differing(pod, Drained{}));
 }
 
 void label_pods(const Observation& seen, Plan& plan, api::Now now) {

@@ -109,9 +109,9 @@ void count_pods(const Observation& seen, api::Timestamp now, api::PoolStatus& ou
     out.endpoints.push_back(endpoint_status(seen, seen.members[i], now));
   }
   out.endpoints_omitted = static_cast<std::int32_t>(seen.members.size() - listed);
-  out.draining_replicas = static_cast<std::int32_t>(std::count_if(
-      seen.members.begin(), seen.members.end(),
-      [](const PodVerdict& member) { return !std::holds_alternative<NotDraining>(member.drain); }));
+  out.draining_replicas =
+      static_cast<std::int32_t>(std::count_if(seen.members.begin(), seen.members.end(),
+                                              [](const PodVerdict& member) { return drains(member.drain); }));
 }
 
 }  // namespace
