@@ -43,7 +43,9 @@ struct Pod : Identity {
   std::string status_reason;                     // status.reason, "Evicted"
   std::optional<Timestamp> deletion_timestamp;
   std::int64_t deletion_grace_seconds = 0;
+  std::int64_t termination_grace_seconds = 30;
   bool has_readiness_probe = false;  // any container
+  bool has_pre_stop = false;         // any container
 
   const DrainMarks& drain_marks() const;  // empty ones when it has none
 };

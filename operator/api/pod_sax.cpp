@@ -62,6 +62,7 @@ PodSax::Field PodSax::field_in(Place place, std::string_view name) {
       break;
     case Place::kSpec:
       if (name == "nodeName") return Field::kNodeName;
+      if (name == "terminationGracePeriodSeconds") return Field::kTerminationGrace;
       if (name == "readinessGates") return Field::kReadinessGates;
       // Init containers too: one that restarts always (a sidecar) may have a readiness probe.
       if (name == "containers" || name == "initContainers") return Field::kContainers;
@@ -71,6 +72,10 @@ PodSax::Field PodSax::field_in(Place place, std::string_view name) {
       break;
     case Place::kContainer:
       if (name == "readinessProbe") return Field::kReadinessProbe;
+      if (name == "lifecycle") return Field::kLifecycle;
+      break;
+    case Place::kLifecycle:
+      if (name == "preStop") return Field::kPreStop;
       break;
     case Place::kStatus:
       if (name == "phase") return Field::kPhase;
@@ -111,6 +116,8 @@ PodSax::Place PodSax::object_below(Place place, Field field) {
       return Place::kGate;
     case Place::kContainers:
       return Place::kContainer;
+    case Place::kContainer:
+      return field == Field::kLifecycle ? Place::kLifecycle : Place::kOutside;
     case Place::kIps:
       return Place::kIp;
     case Place::kConditions:
@@ -164,6 +171,7 @@ void PodSax::start_object() {
   }
   const Place here = path_[depth_ - 1];
   if (here == Place::kContainer && field_ == Field::kReadinessProbe) pod_.has_readiness_probe = true;
+  if (here == Place::kLifecycle && field_ == Field::kPreStop) pod_.has_pre_stop = true;
   enter(object_below(here, field_));
 }
 
@@ -306,6 +314,8 @@ void PodSax::integer(std::int64_t value) {
   if (skipped_ > 0 || depth_ == 0) return;
   if (path_[depth_ - 1] == Place::kMetadata && field_ == Field::kDeletionGrace)
     pod_.deletion_grace_seconds = value;
+  if (path_[depth_ - 1] == Place::kSpec && field_ == Field::kTerminationGrace)
+    pod_.termination_grace_seconds = value;
   field_ = Field::kOther;
 }
 

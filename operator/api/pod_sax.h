@@ -46,6 +46,7 @@ class PodSax {
     kGate,        // one of them
     kContainers,  // spec.containers[], spec.initContainers[]
     kContainer,
+    kLifecycle,
     kStatus,
     kIps,  // status.podIPs[]
     kIp,
@@ -77,6 +78,9 @@ class PodSax {
     kConditionType,
     kContainers,
     kReadinessProbe,
+    kLifecycle,
+    kPreStop,
+    kTerminationGrace,
     kPhase,
     kReason,
     kPodIp,
@@ -87,7 +91,8 @@ class PodSax {
     kConditionStatus,
     kLastTransition,
   };
-  static constexpr std::size_t kMaxDepth = 5;  // root, status, conditions, one condition; one to spare
+  static constexpr std::size_t kMaxDepth =
+      6;  // root, spec, containers, one container, its lifecycle; one to spare
 
   struct ConditionView {
     std::string type;

@@ -16,7 +16,8 @@ bool same_for_pools(const api::Pod& a, const api::Pod& b) {
          a.containers_ready == b.containers_ready && a.ready_reason == b.ready_reason &&
          a.disruption_target == b.disruption_target && a.unmet_gate == b.unmet_gate &&
          a.status_reason == b.status_reason && a.deletion_timestamp == b.deletion_timestamp &&
-         a.has_readiness_probe == b.has_readiness_probe && a.controller == b.controller &&
+         a.has_readiness_probe == b.has_readiness_probe && a.has_pre_stop == b.has_pre_stop &&
+         a.termination_grace_seconds == b.termination_grace_seconds && a.controller == b.controller &&
          a.drain_marks() == b.drain_marks();
 }
 

@@ -329,6 +329,29 @@ std::optional<Finding> hold_problem(const Observation& seen) {
   return std::nullopt;
 }
 
+// What a pod has when it is told to stop.
+struct Termination {
+  bool has_pre_stop = false;
+  std::int64_t sleep_seconds = 0;
+  std::int64_t grace_seconds = 0;
+};
+
+// The template says it, unless an admission policy (manifests/overlays/graceful) gives pods what that lacks
+// as they are made: then all of them have it, and they are asked.
+Termination termination(const Observation& seen) {
+  const api::Deployment& target = *seen.snapshot->target;
+  const auto& members = seen.members;
+  const bool given = !target.has_pre_stop && !members.empty() &&
+                     std::all_of(members.begin(), members.end(),
+                                 [](const PodVerdict& member) { return member.pod->has_pre_stop; });
+  if (!given) return {target.has_pre_stop, target.pre_stop_sleep_seconds, target.termination_grace_seconds};
+  const auto shortest =
+      std::min_element(members.begin(), members.end(), [](const PodVerdict& a, const PodVerdict& b) {
+        return a.pod->termination_grace_seconds < b.pod->termination_grace_seconds;
+      });
+  return {true, 0, shortest->pod->termination_grace_seconds};
+}
+
 Finding disruption_safe(const Observation& seen) {
   if (auto problem = hold_problem(seen)) return *problem;
   if (seen.target != TargetState::kFound) return disruption_safe_by_pods(seen);
@@ -340,27 +363,29 @@ Finding disruption_safe(const Observation& seen) {
         fmt::format("{}: no container has a readinessProbe, so pods are sent requests before their model is "
                     "loaded; add one to the template",
                     name));
-  if (!target.has_pre_stop)
+  const Termination stop = termination(seen);
+  if (!stop.has_pre_stop)
     return is_false(
         "NoPreStopSleep",
-        fmt::format("{}: no container has a preStop hook, so a deleted pod stops before gateways have "
-                    "heard of it; add lifecycle.preStop.sleep with the seconds that requests may take",
-                    name));
-  if (target.termination_grace_seconds <= target.pre_stop_sleep_seconds)
+        fmt::format(
+            "{}: no container has a preStop hook, so a deleted pod stops before gateways have "
+            "heard of it; add lifecycle.preStop.sleep with the seconds that requests may take, or have "
+            "pods given one: manifests/overlays/graceful",
+            name));
+  if (stop.grace_seconds <= stop.sleep_seconds)
     return is_false(
         "GracePeriodTooShort",
         fmt::format("{}: terminationGracePeriodSeconds is {}, but its preStop sleep alone takes {} s, so the "
                     "engine is killed before it can stop; set it above {}",
-                    name, target.termination_grace_seconds, target.pre_stop_sleep_seconds,
-                    target.pre_stop_sleep_seconds));
+                    name, stop.grace_seconds, stop.sleep_seconds, stop.sleep_seconds));
   const auto drain = seen.pool().drain.timeout.count();
-  if (target.termination_grace_seconds < drain)
+  if (stop.grace_seconds < drain)
     return is_false(
         "GracePeriodTooShort",
         fmt::format(
             "{}: a pod that a person deletes has terminationGracePeriodSeconds, {} s, to finish, less "
             "than spec.drain.timeoutSeconds, {} s; set it to that, or lower the latter",
-            name, target.termination_grace_seconds, drain));
+            name, stop.grace_seconds, drain));
   return is_true("Held", "A pod is deleted or evicted once it has nothing in flight, after " +
                              fmt::format("{} s at most", drain) +
                              (seen.pool().disruption.hold_evictions ? "" : "; evictions are not held"));

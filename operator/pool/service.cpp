@@ -52,6 +52,14 @@ std::vector<api::ServicePort> wanted_ports(const api::InferencePool& pool) {
   return out;
 }
 
+// A Service with an address puts variables of its name into every container that starts in its namespace
+// (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables), and some engines
+// take what one of their own name makes for a setting: vLLM does not start with VLLM_PORT=tcp://..., nor
+// SGLang with SGLANG_PORT.
+bool would_set_an_engines_port(std::string_view name) {
+  return name == "vllm" || name == "sglang";
+}
+
 bool carries(const api::LabelMap& labels, const api::LabelMap& wanted) {
   return std::all_of(wanted.begin(), wanted.end(), [&](const auto& label) {
     const auto found = labels.find(label.first);
@@ -64,6 +72,7 @@ void label_only(const Observation& seen, const api::Service& service, Plan& plan
   if (carries(service.labels, labels)) return;
   plan.service = api::ServiceWrite{.create = false,
                                    .labels_only = true,
+                                   .headless = false,
                                    .resource_version = service.resource_version,
                                    .labels = std::move(labels),
                                    .selector = {},
@@ -74,6 +83,7 @@ void label_only(const Observation& seen, const api::Service& service, Plan& plan
 void create_service(const Observation& seen, Plan& plan) {
   api::ServiceWrite write;
   write.create = true;
+  write.headless = would_set_an_engines_port(seen.pool().publish.service_name);
   write.labels = wanted_labels(seen);
   write.labels.emplace(api::kManagedByLabel, api::kManagedByValue);
   write.selector = wanted_selector(*seen.selector);

@@ -135,6 +135,7 @@ kube::Call service(const api::InferencePool& pool, const api::ServiceWrite& want
     body["kind"] = "Service";
     body["metadata"]["name"] = name;
     body["metadata"]["ownerReferences"] = json::array({api::to_json(owner(pool))});
+    if (wanted.headless) body["spec"]["clusterIP"] = "None";
     return kube::create(kube::kServices, pool.ns, to_body(body));
   }
   body["metadata"]["resourceVersion"] = wanted.resource_version;

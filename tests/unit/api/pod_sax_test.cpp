@@ -226,6 +226,21 @@ TEST(PodSax, AProbeOfAnyContainerCounts) {
   EXPECT_FALSE(read(std::string{R"({"spec":{"containers":[{"readinessProbe":null}]}})"}).has_readiness_probe);
 }
 
+TEST(PodSax, WhatAPodHasWhenItIsToldToStop) {
+  const Pod pod = read(std::string{R"({"spec":{"containers":[{},{"lifecycle":{"postStart":{},"preStop":
+      {"exec":{"command":["sleep","5"]}}},"name":"b"}],"terminationGracePeriodSeconds":90},"status":{"phase":"Running"}})"});
+  EXPECT_TRUE(pod.has_pre_stop);
+  EXPECT_EQ(pod.termination_grace_seconds, 90);
+  EXPECT_EQ(pod.phase, PodPhase::kRunning);
+  for (const char* none : {R"({"spec":{"containers":[{}]}})", R"({"spec":{"containers":[{"preStop":{}}]}})",
+                           R"({"spec":{"containers":[{"lifecycle":{"postStart":{"preStop":{}}}}]}})",
+                           R"({"spec":{"containers":[{"lifecycle":{"preStop":null}}]}})",
+                           R"({"spec":{"lifecycle":{"preStop":{}}}})"}) {
+    EXPECT_FALSE(read(std::string{none}).has_pre_stop) << none;
+    EXPECT_EQ(read(std::string{none}).termination_grace_seconds, 30) << none;
+  }
+}
+
 TEST(PodSax, APhaseNobodyKnowsIsUnknown) {
   EXPECT_EQ(read(std::string{R"({"status":{"phase":"Pending"}})"}).phase, PodPhase::kPending);
   EXPECT_EQ(read(std::string{R"({"status":{"phase":"Succeeded"}})"}).phase, PodPhase::kSucceeded);

@@ -131,6 +131,24 @@ const std::vector<ConditionRow>& rows() {
       {"no preStop hook",
        [](World& w) { w.target->has_pre_stop = false, w.target->termination_grace_seconds = 0; },
        kDisruptionSafe, "False", "NoPreStopSleep", "lifecycle.preStop.sleep"},
+      {"a preStop hook that pods are given",
+       [](World& w) {
+         w.target->has_pre_stop = false;
+         for (auto& pod : w.pods) pod.has_pre_stop = true, pod.termination_grace_seconds = 330;
+       },
+       kDisruptionSafe, "True", "Held", "after 300 s at most"},
+      {"a preStop hook that pods are given, with less time than a drain has",
+       [](World& w) {
+         w.target->has_pre_stop = false;
+         for (auto& pod : w.pods) pod.has_pre_stop = true, pod.termination_grace_seconds = 330;
+         w.pod("vllm-b").termination_grace_seconds = 150;
+       },
+       kDisruptionSafe, "False", "GracePeriodTooShort", "terminationGracePeriodSeconds, 150 s"},
+      {"a preStop hook that one pod lacks",
+       [](World& w) { w.target->has_pre_stop = false, w.pod("vllm-a").has_pre_stop = true; }, kDisruptionSafe,
+       "False", "NoPreStopSleep", "manifests/overlays/graceful"},
+      {"no preStop hook, and no pods", [](World& w) { w.target->has_pre_stop = false, w.pods.clear(); },
+       kDisruptionSafe, "False", "NoPreStopSleep", ""},
       {"grace period as long as the sleep", [](World& w) { w.target->termination_grace_seconds = 30; },
        kDisruptionSafe, "False", "GracePeriodTooShort", "set it above 30"},
       {"grace period shorter than the drain", [](World&) {}, kDisruptionSafe, "False", "GracePeriodTooShort",

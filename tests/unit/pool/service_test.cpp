@@ -31,6 +31,17 @@ TEST(Service, IsCreated) {
   EXPECT_EQ(plan.service->ports, ports);
 }
 
+TEST(Service, WithAnEnginesNameSetsNoVariablesOfIt) {
+  for (const auto& [name, headless] :
+       std::map<std::string, bool>{{"vllm", true}, {"sglang", true}, {"vllm-a", false}, {"chat", false}}) {
+    World world;
+    world.pool.publish.service_name = name;
+    const Plan plan = world.decide();
+    ASSERT_TRUE(plan.service) << name;
+    EXPECT_EQ(plan.service->headless, headless) << name;
+  }
+}
+
 TEST(Service, SeveralPortsHaveNames) {
   World world;
   world.pool.target_ports = {{.number = 8000, .name = "api"}, {.number = 8001, .name = ""}};

@@ -105,6 +105,7 @@ TEST(ServiceCall, Creates) {
   const api::ServiceWrite wanted{
       .create = true,
       .labels_only = false,
+      .headless = false,
       .resource_version = "",
       .labels = {{"a", "b"}},
       .selector = {{"app", "vllm"}},
@@ -119,6 +120,13 @@ TEST(ServiceCall, Creates) {
                         kOwners.dump() + R"(},"spec":{"selector":{"app":"vllm"},"ports":[
     {"name":"http","port":8000,"targetPort":8000,"protocol":"TCP"},
     {"name":"web","port":80,"targetPort":"web","protocol":"TCP"}]}})"));
+}
+
+TEST(ServiceCall, CreatesOneWithoutAnAddress) {
+  api::ServiceWrite wanted;
+  wanted.create = wanted.headless = true;
+  wanted.selector = {{"app", "vllm"}};
+  EXPECT_EQ(json::parse(service(pool(), wanted).body).at("spec").at("clusterIP"), "None");
 }
 
 TEST(ServiceCall, PatchesOnlyWhatIsNamed) {
