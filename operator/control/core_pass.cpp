@@ -3,6 +3,7 @@
 #include "control/operator_core.h"
 #include "pool/decide.h"
 #include "pool/membership.h"
+#include "pool/observation.h"
 #include "pool/pod_labels.h"
 #include "publish/calls.h"
 
@@ -172,6 +173,9 @@ void OperatorCore::count_endpoints(const PoolRecord& record, const pool::Snapsho
       }));
   counts.withdrawn = seen.pods.size() - std::min(seen.pods.size(), counts.ready + counts.draining);
   meters_.endpoints(record.key.ns, record.key.name, counts);
+  const bool target_found = pool::target_state(seen) == pool::TargetState::kFound;
+  meters_.wanted_replicas(record.key.ns, record.key.name,
+                          target_found ? std::optional{seen.target->replicas} : std::nullopt);
   meters_.oldest_drain(record.key.ns, record.key.name, plan.oldest_drain.value_or(std::chrono::seconds{0}));
 }
 

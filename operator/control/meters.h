@@ -9,6 +9,8 @@
 #include "kube/work_queue.h"
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace poolwarden::control {
@@ -31,6 +33,9 @@ class Meters : public kube::WorkQueueMetrics {
     std::size_t withdrawn = 0;
   };
   virtual void endpoints(std::string_view /*ns*/, std::string_view /*pool*/, EndpointCounts) {}
+  // What the pool's target asks for; nothing while that is not known.
+  virtual void wanted_replicas(std::string_view /*ns*/, std::string_view /*pool*/,
+                               std::optional<std::int32_t>) {}
   // How long the oldest drain under way has taken so far; 0 without one.
   virtual void oldest_drain(std::string_view /*ns*/, std::string_view /*pool*/, kube::Duration) {}
   // One that ended: "completed", "timed_out", "cancelled", "lost".

@@ -23,6 +23,10 @@ class PrometheusMeters final : public Meters {
   void endpoints(std::string_view ns, std::string_view pool, EndpointCounts counts) override {
     metrics_.set_endpoints(ns, pool, counts.ready, counts.draining, counts.withdrawn);
   }
+  void wanted_replicas(std::string_view ns, std::string_view pool,
+                       std::optional<std::int32_t> replicas) override {
+    metrics_.set_wanted_replicas(ns, pool, replicas);
+  }
   void oldest_drain(std::string_view ns, std::string_view pool, kube::Duration age) override {
     metrics_.set_oldest_drain(ns, pool, age);
   }

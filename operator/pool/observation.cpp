@@ -8,14 +8,6 @@
 namespace poolwarden::pool {
 namespace {
 
-TargetState target_state(const Snapshot& snapshot) {
-  const auto& ref = snapshot.pool->scale_target;
-  if (!ref) return TargetState::kNotConfigured;
-  if (ref->api_version != "apps/v1" || ref->kind != "Deployment") return TargetState::kWrongKind;
-  if (snapshot.target != nullptr) return TargetState::kFound;
-  return snapshot.target_sight == Sight::kBlind ? TargetState::kBlind : TargetState::kNotFound;
-}
-
 const api::LabelSelector* selector_in_force(const Snapshot& snapshot, TargetState target) {
   if (snapshot.pool->selector) return &*snapshot.pool->selector;
   if (target != TargetState::kFound) return nullptr;
@@ -33,6 +25,14 @@ Hold hold_of(const Observation& seen) {
 }
 
 }  // namespace
+
+TargetState target_state(const Snapshot& snapshot) {
+  const auto& ref = snapshot.pool->scale_target;
+  if (!ref) return TargetState::kNotConfigured;
+  if (ref->api_version != "apps/v1" || ref->kind != "Deployment") return TargetState::kWrongKind;
+  if (snapshot.target != nullptr) return TargetState::kFound;
+  return snapshot.target_sight == Sight::kBlind ? TargetState::kBlind : TargetState::kNotFound;
+}
 
 const api::Pod* Observation::pod(std::string_view name) const {
   const auto& pods = snapshot->pods;

@@ -22,6 +22,8 @@ enum class Hold : std::uint8_t {
 
 enum class TargetState : std::uint8_t { kNotConfigured, kFound, kNotFound, kBlind, kWrongKind };
 
+TargetState target_state(const Snapshot& snapshot);
+
 // Borrows from the snapshot.
 struct Observation {
   const Snapshot* snapshot = nullptr;

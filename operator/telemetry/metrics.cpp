@@ -63,6 +63,20 @@ void raise_to(Counter& counter, double total) {
   counter.Increment(std::max(0.0, total - counter.Value()));
 }
 
+using PoolKey = std::pair<std::string, std::string>;
+using GaugeOfPool = std::map<PoolKey, Gauge*>;
+
+void set(GaugeOfPool& pools, Family<Gauge>& family, std::string_view ns, std::string_view pool,
+         double value) {
+  auto [entry, is_new] = pools.try_emplace({std::string(ns), std::string(pool)});
+  if (is_new) entry->second = &family.Add({{"namespace", std::string(ns)}, {"pool", std::string(pool)}});
+  entry->second->Set(value);
+}
+
+void remove(GaugeOfPool& pools, Family<Gauge>& family, const PoolKey& key) {
+  if (const auto gone = pools.extract(key)) family.Remove(gone.mapped());
+}
+
 struct ProcessSeries {
   explicit ProcessSeries(prometheus::Registry& r)
       : cpu(counters(r, "process_cpu_seconds_total", "User and system CPU time spent.").Add({})),
@@ -167,6 +181,8 @@ struct Metrics::Impl final : prometheus::Collectable {
           .Add({}, latency_buckets());
   Family<Gauge>& endpoints =
       gauges(r, "poolwarden_endpoints", "Pods of a pool by what the published list says of them.");
+  Family<Gauge>& wanted_replicas =
+      gauges(r, "poolwarden_wanted_replicas", "Replicas that the target of a pool asks for.");
   Histogram& drains = histograms(r, "poolwarden_drain_seconds",
                                  "From a pod's withdrawal to the end of its drain, however it ended.")
                           .Add({}, drain_buckets());
@@ -196,8 +212,9 @@ struct Metrics::Impl final : prometheus::Collectable {
 
   mutable std::mutex mutex;  // guards what follows
   std::map<std::string, std::chrono::steady_clock::time_point, std::less<>> last_bytes;
-  std::map<std::pair<std::string, std::string>, std::array<Gauge*, 3>> pools;  // ready, draining, withdrawn
-  std::map<std::pair<std::string, std::string>, Gauge*> oldest_drains;
+  std::map<PoolKey, std::array<Gauge*, 3>> pools;  // ready, draining, withdrawn
+  GaugeOfPool wanted;
+  GaugeOfPool oldest_drains;
   std::function<std::uint64_t()> dropped_logs;
 };
 
@@ -234,14 +251,24 @@ void Metrics::set_endpoints(std::string_view ns, std::string_view pool, std::siz
   series[2]->Set(static_cast<double>(withdrawn));
 }
 
+void Metrics::set_wanted_replicas(std::string_view ns, std::string_view pool,
+                                  std::optional<std::int32_t> replicas) {
+  const std::lock_guard lock(impl_->mutex);
+  if (replicas) {
+    set(impl_->wanted, impl_->wanted_replicas, ns, pool, *replicas);
+  } else {
+    remove(impl_->wanted, impl_->wanted_replicas, {std::string(ns), std::string(pool)});
+  }
+}
+
 void Metrics::remove_pool(std::string_view ns, std::string_view pool) {
   const std::lock_guard lock(impl_->mutex);
-  const auto found = impl_->pools.find({std::string(ns), std::string(pool)});
-  if (found == impl_->pools.end()) return;
-  for (Gauge* gauge : found->second) impl_->endpoints.Remove(gauge);
-  impl_->pools.erase(found);
-  if (const auto drain = impl_->oldest_drains.extract({std::string(ns), std::string(pool)}))
-    impl_->oldest_drain.Remove(drain.mapped());
+  const PoolKey key{ns, pool};
+  if (const auto gone = impl_->pools.extract(key)) {
+    for (Gauge* gauge : gone.mapped()) impl_->endpoints.Remove(gauge);
+  }
+  remove(impl_->wanted, impl_->wanted_replicas, key);
+  remove(impl_->oldest_drains, impl_->oldest_drain, key);
 }
 
 void Metrics::observe_drain(std::string_view result, Seconds took) {
@@ -251,10 +278,7 @@ void Metrics::observe_drain(std::string_view result, Seconds took) {
 
 void Metrics::set_oldest_drain(std::string_view ns, std::string_view pool, Seconds age) {
   const std::lock_guard lock(impl_->mutex);
-  auto [entry, is_new] = impl_->oldest_drains.try_emplace({std::string(ns), std::string(pool)});
-  if (is_new)
-    entry->second = &impl_->oldest_drain.Add({{"namespace", std::string(ns)}, {"pool", std::string(pool)}});
-  entry->second->Set(age.count());
+  set(impl_->oldest_drains, impl_->oldest_drain, ns, pool, age.count());
 }
 
 void Metrics::set_drain_gate(std::string_view state) {

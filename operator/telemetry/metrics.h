@@ -13,6 +13,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 namespace prometheus {
@@ -67,15 +68,18 @@ class Metrics {
   // Watch event decoded -> ConfigMap write acknowledged.
   void observe_withdrawal(Seconds latency);
 
-  // States are "ready", "draining" and "withdrawn". remove_pool() takes all three away.
+  // States are "ready", "draining" and "withdrawn".
   void set_endpoints(std::string_view ns, std::string_view pool, std::size_t ready, std::size_t draining,
                      std::size_t withdrawn);
-  void remove_pool(std::string_view ns, std::string_view pool);
+  // No series while it is not known how many are wanted.
+  void set_wanted_replicas(std::string_view ns, std::string_view pool, std::optional<std::int32_t> replicas);
 
   // One drain that ended: "completed", "timed_out", "cancelled" or "lost".
   void observe_drain(std::string_view result, Seconds took);
-  // How long the pool's oldest drain has been under way; 0 without one. Goes with set_endpoints()' series.
+  // How long the pool's oldest drain has been under way; 0 without one.
   void set_oldest_drain(std::string_view ns, std::string_view pool, Seconds age);
+  // Takes away all series of the pool.
+  void remove_pool(std::string_view ns, std::string_view pool);
   // "present", "missing", "edited" or "unknown".
   void set_drain_gate(std::string_view state);
 

@@ -1,5 +1,6 @@
 #include "telemetry/metrics.h"
 
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -61,6 +62,8 @@ TEST_F(MetricsTest, APoolsSeriesGoWithThePool) {
   metrics_.set_endpoints("a", "x", 3, 0, 1);
   metrics_.set_endpoints("a", "y", 2, 0, 0);
   metrics_.set_endpoints("a", "x", 2, 1, 2);
+  metrics_.set_wanted_replicas("a", "x", 3);
+  metrics_.set_oldest_drain("a", "x", Seconds(5));
   std::string text = scrape();
   EXPECT_THAT(text, HasSubstr("poolwarden_endpoints{namespace=\"a\",pool=\"x\",state=\"ready\"} 2\n"));
   EXPECT_THAT(text, HasSubstr("poolwarden_endpoints{namespace=\"a\",pool=\"x\",state=\"draining\"} 1\n"));
@@ -74,6 +77,24 @@ TEST_F(MetricsTest, APoolsSeriesGoWithThePool) {
 
   metrics_.set_endpoints("a", "x", 1, 0, 0);
   EXPECT_THAT(scrape(), HasSubstr("poolwarden_endpoints{namespace=\"a\",pool=\"x\",state=\"ready\"} 1\n"));
+}
+
+TEST_F(MetricsTest, HowManyReplicasAreWantedIsShownWhileItIsKnown) {
+  metrics_.set_wanted_replicas("a", "x", 2);
+  metrics_.set_wanted_replicas("a", "y", 3);
+  EXPECT_THAT(scrape(), HasSubstr("poolwarden_wanted_replicas{namespace=\"a\",pool=\"x\"} 2\n"));
+  metrics_.set_wanted_replicas("a", "x", 0);
+  EXPECT_THAT(scrape(), HasSubstr("poolwarden_wanted_replicas{namespace=\"a\",pool=\"x\"} 0\n"));
+
+  metrics_.set_wanted_replicas("a", "x", std::nullopt);
+  metrics_.set_wanted_replicas("a", "never-known", std::nullopt);
+  std::string text = scrape();
+  EXPECT_THAT(text, Not(HasSubstr("poolwarden_wanted_replicas{namespace=\"a\",pool=\"x\"}")));
+  EXPECT_THAT(text, Not(HasSubstr("never-known")));
+  EXPECT_THAT(text, HasSubstr("poolwarden_wanted_replicas{namespace=\"a\",pool=\"y\"} 3\n"));
+
+  metrics_.set_wanted_replicas("a", "x", 1);
+  EXPECT_THAT(scrape(), HasSubstr("poolwarden_wanted_replicas{namespace=\"a\",pool=\"x\"} 1\n"));
 }
 
 TEST_F(MetricsTest, TheAgeOfTheLastByteIsThatOfTheScrape) {
