@@ -234,13 +234,15 @@ void OperatorCore::arrived(LoadArrived load, api::Now now) {
   if (const PoolRecord* record = table_.find(load.pool)) mark(*record, now);
 }
 
-// Pods of a first list were bound whenever that was.
-void OperatorCore::see_placement(const kube::Delta<api::Pod>& delta, kube::TimePoint now) {
+// Pods of a first list were bound whenever that was, and so was one that is not new when it is first seen:
+// the watch had a gap.
+void OperatorCore::see_placement(const kube::Delta<api::Pod>& delta, api::Now now) {
   const bool same = delta.before && delta.after && delta.before->uid == delta.after->uid;
   if (delta.before && !same) emptied_nodes_.forget(delta.before->uid);
   if (!delta.after || delta.after->node->empty()) return;
-  const bool is_new_there = !same || delta.before->node->empty();
-  if (is_new_there && settled()) emptied_nodes_.bound(delta.after->uid, *delta.after->node, now);
+  const bool is_new_there =
+      same ? delta.before->node->empty() : now.wall - delta.after->created < pool::EmptiedNodes::kMargin;
+  if (is_new_there && settled()) emptied_nodes_.bound(delta.after->uid, *delta.after->node, now.mono);
 }
 
 // It went while it drained: deleted by a person, evicted without asking, failed, or its node is gone.

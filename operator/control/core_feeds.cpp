@@ -261,7 +261,7 @@ void OperatorCore::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
     return;
   }
   count_lost_drain(delta, now);
-  see_placement(delta, now.mono);
+  see_placement(delta, now);
   const auto& object = delta.after ? delta.after : delta.before;
   ledger_.changed({Written::kPod, {object->ns, object->name}});
   const auto concerns = [&](PoolRecord& record) {
@@ -278,7 +278,6 @@ void OperatorCore::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
   if (delta.after && !same_pools) {
     for (PoolRecord* record : table_.matching(*delta.after)) concerns(*record);
   }
-  if (delta.before) mark_deleting(delta.before->ns, now);
 }
 
 // A standby withdraws nothing: what it sees is another's to act on.
@@ -291,13 +290,6 @@ std::vector<PoolRecord*> OperatorCore::publishers_without_selector(const api::Po
   return table_.in_namespace(pod.ns, [&pod](const PoolRecord& record) {
     return !record.deleting && !record.selector && record.published.contains(pod.uid);
   });
-}
-
-// A pool that is being deleted matches no pod any more, yet waits for its label to be off all of them.
-void OperatorCore::mark_deleting(const std::string& ns, api::Now now) {
-  for (const PoolRecord* record : table_.in_namespace(ns, [](const PoolRecord& r) { return r.deleting; })) {
-    mark(*record, now);
-  }
 }
 
 void OperatorCore::changed(const kube::Delta<api::Deployment>& delta, api::Now now) {

@@ -236,20 +236,14 @@ pool::Snapshot OperatorCore::snapshot(PoolRecord& record, const api::InferencePo
 }
 
 void OperatorCore::see_pods(PoolRecord& record, pool::Snapshot& seen) {
-  if (record.deleting) {
-    pods_.store().for_each_in(record.key.ns, [&](const PodPtr& pod) {
-      if (record.selector && record.selector->matches(*pod->labels)) seen.pods.push_back(pod.get());
-    });
-  } else {
-    for (const PodPtr& pod : pods_.store().by_index(pods_by_pool_, record.key.to_string())) {
-      seen.pods.push_back(pod.get());
-    }
-    // A pod that has just been relabelled out is no longer matched, but still in the list that gateways
-    // read: the decision must see why it goes.
-    for (const auto& [uid, name] : record.published) {
-      const auto pod = pods_.store().find({record.key.ns, name});
-      if (pod && pod->uid == uid && !selects(record, *pod)) seen.pods.push_back(pod.get());
-    }
+  for (const PodPtr& pod : pods_.store().by_index(pods_by_pool_, record.key.to_string())) {
+    seen.pods.push_back(pod.get());
+  }
+  // A pod that has just been relabelled out is no longer matched, but still in the list that gateways
+  // read: the decision must see why it goes.
+  for (const auto& [uid, name] : record.published) {
+    const auto pod = pods_.store().find({record.key.ns, name});
+    if (pod && pod->uid == uid && !selects(record, *pod)) seen.pods.push_back(pod.get());
   }
   std::sort(seen.pods.begin(), seen.pods.end(),
             [](const api::Pod* a, const api::Pod* b) { return a->name < b->name; });
@@ -260,8 +254,8 @@ void OperatorCore::see_pods(PoolRecord& record, pool::Snapshot& seen) {
       see_longer_drain(*pod, other->key, seen);
       seen.pods_of_others.insert(pod->uid);
       if (other->published.contains(pod->uid)) seen.listed_by_others.insert(pod->uid);
-      if (other->key < record.key) seen.led_by_others.insert(pod->uid);
-      if (!record.deleting && selects(record, *pod)) overlapping.insert(other->key.name);
+      if (other->decides && other->key < record.key) seen.led_by_others.insert(pod->uid);
+      if (selects(record, *pod)) overlapping.insert(other->key.name);
     }
   }
   seen.overlapping_pools.assign(overlapping.begin(), overlapping.end());
@@ -452,6 +446,17 @@ std::optional<api::PodLabelWrite> OperatorCore::stray_write(const api::Pod& pod,
   return std::holds_alternative<pool::Draining>(state) ? std::optional{pool::release(pod)} : std::nullopt;
 }
 
+// Of one that does not know whom it selects, and has the pod on its list: an operator that is new knows no
+// other way. Nor does it without the list.
+bool OperatorCore::may_be_of_a_pool(const api::Pod& pod) {
+  const bool sees_lists = !refused(config_maps_);
+  const auto pools = table_.in_namespace(pod.ns, [&](const PoolRecord& record) {
+    return !record.deleting && !record.selector_known &&
+           (!sees_lists || record.once_published.contains(pod.uid));
+  });
+  return !pools.empty();
+}
+
 // Our label or marks on a pod that no pool selects: it was relabelled out, or its pool went while nobody was
 // looking.
 void OperatorCore::unlabel_strays(api::Now now, Effects& out) {
@@ -459,10 +464,7 @@ void OperatorCore::unlabel_strays(api::Now now, Effects& out) {
   const auto& strays = pods_.store().by_index(pods_by_pool_, kStrayIndex);
   let_drained_go_first(strays, now.mono);
   for (const PodPtr& pod : strays) {
-    // While some pool of the namespace does not know whom it selects, nobody is a stray.
-    const auto unsure = table_.in_namespace(
-        pod->ns, [](const PoolRecord& record) { return !record.deleting && !record.selector_known; });
-    if (!unsure.empty() || labels_in_flight_ >= options_.label_writes_in_flight) continue;
+    if (labels_in_flight_ >= options_.label_writes_in_flight || may_be_of_a_pool(*pod)) continue;
     const auto write = stray_write(*pod, now.mono);
     if (!write) continue;
     PoolRecord nobody;

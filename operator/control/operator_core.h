@@ -189,7 +189,6 @@ class OperatorCore {
   void mark_all(api::Now now);
   void mark(const PoolRecord& record, api::Now now, kube::Lane lane = kube::Lane::kNormal);
   void mark_namespace(const std::string& ns, api::Now now);
-  void mark_deleting(const std::string& ns, api::Now now);
   void saw_event(PoolRecord& record, const std::string& pod_uid, kube::TimePoint at) const;
   std::vector<PoolRecord*> publishers_without_selector(const api::Pod& pod);
   void take_published(PoolRecord& record, const api::ConfigMap* config_map);
@@ -217,6 +216,7 @@ class OperatorCore {
   void label_pods(const PoolRecord& record, const pool::Plan& plan, api::Now now, Effects& out);
   void let_drained_go_first(const std::vector<PodPtr>& strays, kube::TimePoint now);
   std::optional<api::PodLabelWrite> stray_write(const api::Pod& pod, kube::TimePoint now);
+  bool may_be_of_a_pool(const api::Pod& pod);
   void unlabel_strays(api::Now now, Effects& out);
   bool selects(const PoolRecord& record, const api::Pod& pod);
   // True if it was sent; otherwise the pool comes back when the object is free again.
@@ -239,7 +239,7 @@ class OperatorCore {
   engine::LoadRequest load_request(const pool::WantedReading& wanted, const api::InferencePool& pool);
   void read_loads(api::Now now, Effects& out);
   void arrived(LoadArrived load, api::Now now);
-  void see_placement(const kube::Delta<api::Pod>& delta, kube::TimePoint now);
+  void see_placement(const kube::Delta<api::Pod>& delta, api::Now now);
   void count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now now);
   void labelled(PoolRecord& record, const PodLabelWrite& label, api::Now now, Effects& out);
 

@@ -33,6 +33,7 @@ bool PoolTable::upsert(const api::InferencePool& pool, const api::Deployment* ta
   if (fresh) record = PoolRecord{};
   auto selector = effective_selector(pool, target);
   record.selector_known = selector.has_value();
+  record.decides = record.selector_known && api::problems(pool).empty();
   if (!selector) selector = record.selector;
   const bool selects_differently = fresh || record.deleting != pool.deleting || record.selector != selector;
   record.key = key;

@@ -34,6 +34,7 @@ struct PoolRecord {
   // selector_known is false: nothing is taken from pods then.
   std::optional<api::LabelSelector> selector;
   bool selector_known = false;
+  bool decides = false;  // about its pods: selector_known, and nothing is wrong with its spec
 
   // Memory that the cluster does not hold (yet); rebuilt from nothing after a restart.
   std::optional<api::Agreement> agreed;

@@ -12,14 +12,12 @@
 namespace poolwarden::pool {
 
 Plan decide(const Snapshot& snapshot, api::Now now) {
-  Observation seen = observe(snapshot);
   Plan plan;
-  if (snapshot.pool->deleting) {
-    // What it owns goes with it. Until then the list stays as it is: gateways keep the last list when the
-    // ConfigMap disappears, and an empty one published just before would send them nowhere.
-    label_pods(seen, plan, now);
-    return plan;
-  }
+  // What it owns goes with it. Until then the list stays as it is: gateways keep the last list when the
+  // ConfigMap disappears, and an empty one published just before would send them nowhere. Its pods are
+  // nobody's already, which is not a pool's to act on.
+  if (snapshot.pool->deleting) return plan;
+  Observation seen = observe(snapshot);
   decide_drains(seen, plan, now);
   const PublishedList list = publish_endpoints(seen, plan);
   if (seen.hold == Hold::kBehind) return plan;  // for a moment: what status says of it would be out of date

@@ -69,6 +69,10 @@ class Drains {
     return node != nullptr ? emptying(*node) : std::nullopt;
   }
 
+  bool leaves_its_node(const api::Pod& pod) const {
+    return reason_to_leave(pod) && !seen_.snapshot->emptied_nodes->came_late(pod.uid);
+  }
+
   Candidate candidate(const PodVerdict& member) const {
     return {.pod = member.pod,
             .serves = member.fit,
@@ -124,7 +128,7 @@ class Drains {
   struct Exodus {
     std::int32_t serving = 0;
     std::vector<std::size_t> leaving;  // of those that serve, who should go; as seen_.members
-    bool draining = false;
+    bool draining = false;             // someone, for its node only
     bool released = false;
     // Some begin or end a drain just now: who serves, and how many, is about to change.
     bool settling = false;
@@ -134,7 +138,7 @@ class Drains {
   void drain_surplus(const ReplicaSetView& set);
   std::int32_t may_leave(const Exodus& exodus, std::int32_t asked, bool replace_first) const;
   void empty_nodes();
-  void watch_released(const Drained& drained);
+  void watch_released(const Drained& drained, DrainReason cause);
   void note_age(seconds age) { plan_.oldest_drain = std::max(plan_.oldest_drain.value_or(seconds{0}), age); }
   void advance(PodVerdict& member, std::optional<DrainReason> cause);
 
@@ -206,7 +210,8 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
     api::Timestamp started = api::Timestamp::max();
     if (const auto* now = std::get_if<Draining>(&member.before)) started = now->started;
     if (const auto* done = std::get_if<Drained>(&member.before)) started = done->started;
-    return std::tuple{!causes_[i].has_value(), !std::holds_alternative<Drained>(member.before), started,
+    const bool goes_anyway = causes_[i] || leaves_its_node(*member.pod);
+    return std::tuple{!goes_anyway, !std::holds_alternative<Drained>(member.before), started,
                       member.pod->name};
   };
   std::sort(draining.begin(), draining.end(), [&](auto a, auto b) { return order(a) < order(b); });
@@ -237,18 +242,23 @@ Drains::Exodus Drains::exodus() {
   Exodus out;
   for (std::size_t i = 0; i < seen_.members.size(); ++i) {
     PodVerdict& member = seen_.members[i];
-    if (!is_active(*member.pod) || !is_led_here(*member.pod)) continue;
+    if (!is_active(*member.pod)) continue;
+    if (!is_led_here(*member.pod)) {
+      if (member.fit && !drains(member.before)) ++out.serving;
+      continue;
+    }
     auto reason = reason_to_leave(*member.pod);
-    if (reason && seen_.snapshot->emptied_nodes->came_late(member.pod->uid)) {
+    if (reason && !leaves_its_node(*member.pod)) {
       reason.reset();
       member.waits =
           "it came to its node when that was being emptied already, and stays until kubectl "
           "poolwarden drain or delete";
     }
     if (drains(member.before) || causes_[i]) {
-      if (!causes_[i] && reason) causes_[i] = reason;
+      const bool for_its_node = !causes_[i] && reason;
+      if (for_its_node) causes_[i] = reason;
       out.settling |= !is_written(*member.pod) || !causes_[i] || !drains(member.before);
-      out.draining |= reason && std::holds_alternative<Draining>(member.before);
+      out.draining |= for_its_node && std::holds_alternative<Draining>(member.before);
       out.released |= reason && std::holds_alternative<Drained>(member.before);
     } else if (member.fit && is_written(*member.pod)) {  // one that is on its way back is not back
       ++out.serving;
@@ -278,11 +288,11 @@ void Drains::empty_nodes() {
   // The only one there is goes after its replacement whatever the pool says: nobody would serve meanwhile.
   // Not where an autoscaler sets the target's replicas: it would take the one more away again, over and over.
   const bool may_surge = seen_.target == TargetState::kFound && seen_.snapshot->target_autoscalers.empty();
-  const bool replace_first = may_surge && (seen_.pool().disruption.replace_first || asked == 1);
+  const bool replace_first = may_surge && asked > 0 && (seen_.pool().disruption.replace_first || asked == 1);
   // One more until one has drained; then none more, so that its ReplicaSet takes that one; and so on. It
   // takes one that is not ready before that one, and then too few serve again.
-  const bool needs_one =
-      exodus.released ? exodus.serving < asked : exodus.draining || !exodus.leaving.empty();
+  const bool is_replaced = exodus.draining && exodus.serving <= asked;
+  const bool needs_one = exodus.released ? exodus.serving < asked : is_replaced || !exodus.leaving.empty();
   if (replace_first && needs_one) plan_.surge = 1;
   if (exodus.leaving.empty()) return;
   const std::int32_t may_go = may_leave(exodus, asked, replace_first);
@@ -296,8 +306,8 @@ void Drains::empty_nodes() {
 }
 
 // Its ReplicaSet has only to delete it. One that waits for a person, or for its node's eviction, may wait.
-void Drains::watch_released(const Drained& drained) {
-  if (drained.reason != DrainReason::kScaleDown && drained.reason != DrainReason::kRollout) return;
+void Drains::watch_released(const Drained& drained, DrainReason cause) {
+  if (cause != DrainReason::kScaleDown && cause != DrainReason::kRollout) return;
   note_age(elapsed(drained.started, now_.wall));
   look_again_in(kReleasedWait);
 }
@@ -320,6 +330,7 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
                                                 .now = now_.wall});
     member.drain = step.next;
     member.step = step.result;
+    member.cause = cause;
   }
   // Wanted again, but whoever may delete it still may until its label says so: it is sent nothing before.
   const bool released = is_active(pod) && member.fit &&
@@ -332,7 +343,8 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
   member.reason = Withdrawal::kDraining;
   member.detail = "it finishes what it has in flight and is sent nothing new";
   if (!is_led_here(pod)) return;
-  if (const auto* done = std::get_if<Drained>(&member.drain)) return watch_released(*done);
+  if (const auto* done = std::get_if<Drained>(&member.drain))
+    return watch_released(*done, cause.value_or(done->reason));
   const auto& draining = std::get<Draining>(member.drain);
   read(member, std::holds_alternative<Draining>(member.before) && is_written(pod) && !listed);
   const seconds so_far = elapsed(draining.started, now_.wall);

@@ -1,6 +1,7 @@
 #include "pool/endpoints.h"
 
 #include "api/names.h"
+#include "pool/drain.h"
 #include "pool/membership.h"
 
 #include <algorithm>
@@ -185,7 +186,10 @@ EndpointChange withdrawn(const Observation& seen, const api::Endpoint& endpoint)
   PodVerdict verdict = judge_listed(seen, endpoint);
   if (const PodVerdict* member = seen.member(endpoint.uid); member != nullptr && verdict.fit)
     verdict = *member;
-  if (verdict.reason == Withdrawal::kNone) {
+  if (verdict.reason == Withdrawal::kNone && seen.hold != Hold::kNone) {
+    verdict.reason = Withdrawal::kDraining;
+    verdict.detail = "another pool that selects it drains it";
+  } else if (verdict.reason == Withdrawal::kNone) {
     verdict.reason = Withdrawal::kListFull;
     verdict.detail = "the list has grown too large for a ConfigMap";
   }
@@ -291,6 +295,14 @@ PublishedList after(const Observation& seen, PublishedList now, const Plan& plan
   return now;
 }
 
+// A pool that cannot decide leaves that to another that has the same pods, and waits for none of its own.
+bool is_drained_by_another(const Observation& seen, const api::Endpoint& endpoint) {
+  if (seen.hold != Hold::kNoSelector && seen.hold != Hold::kInvalidSpec) return false;
+  const api::Pod* pod = seen.pod(endpoint.pod);
+  return endpoint.state == api::EndpointState::kReady && pod != nullptr && pod->uid == endpoint.uid &&
+         drains(drain_state(pod->serving, pod->drain_marks()));
+}
+
 // The list of a pool on hold: nobody can join it, but whoever is seen to be unfit leaves it at once.
 PublishedList withdraw_only(const Observation& seen, const Published& before, PublishedList out, Plan& plan) {
   if (seen.hold == Hold::kBlind || !before.set || !before.edited.empty()) return out;
@@ -298,7 +310,13 @@ PublishedList withdraw_only(const Observation& seen, const Published& before, Pu
   std::erase_if(remaining.endpoints, [&](const api::Endpoint& endpoint) {
     return judge_listed(seen, endpoint).reason != Withdrawal::kNone;
   });
-  if (remaining.endpoints.size() == before.set->endpoints.size()) return out;
+  bool same = remaining.endpoints.size() == before.set->endpoints.size();
+  for (api::Endpoint& endpoint : remaining.endpoints) {
+    if (!is_drained_by_another(seen, endpoint)) continue;
+    endpoint.state = api::EndpointState::kDraining;
+    same = false;
+  }
+  if (same) return out;
   patch_list(seen, before, std::move(remaining), plan);
   return after(seen, std::move(out), plan);
 }

@@ -164,6 +164,7 @@ struct PodVerdict {
   DrainState before;                      // as its label and annotations have it
   DrainState drain;                       // as it should be now
   DrainResult step = DrainResult::kNone;  // what leads from the one to the other
+  std::optional<DrainReason> cause;       // of its drain as of now; that began for another, maybe
   std::string why;                        // kStarted: why this one
   std::string waits;                      // what keeps it, though its node is being emptied
 };

@@ -158,12 +158,6 @@ bool is_ours_to_remove(const api::Pod& pod, const Snapshot& snapshot) {
   return is_marked(pod) && !pod.deletion_timestamp && !snapshot.pods_of_others.contains(pod.uid);
 }
 
-void take_labels_off(const Observation& seen, const std::vector<const api::Pod*>& pods, Plan& plan) {
-  for (const api::Pod* pod : pods) {
-    if (is_ours_to_remove(*pod, *seen.snapshot)) plan.pod_labels.push_back(take_off(*pod));
-  }
-}
-
 void label_member(const Observation& seen, const PodVerdict& member, Plan& plan, api::Now now) {
   const api::Pod& pod = *member.pod;
   const Snapshot& snapshot = *seen.snapshot;
@@ -197,13 +191,11 @@ api::PodLabelWrite release(const api::Pod& pod) {
 }
 
 void label_pods(const Observation& seen, Plan& plan, api::Now now) {
-  if (seen.pool().deleting) {
-    take_labels_off(seen, seen.snapshot->pods, plan);
-    return;
-  }
   if (seen.hold != Hold::kNone) return;
   for (const PodVerdict& member : seen.members) label_member(seen, member, plan, now);
-  take_labels_off(seen, seen.strays, plan);
+  for (const api::Pod* pod : seen.strays) {
+    if (is_ours_to_remove(*pod, *seen.snapshot)) plan.pod_labels.push_back(take_off(*pod));
+  }
 }
 
 }  // namespace poolwarden::pool

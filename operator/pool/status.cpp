@@ -65,7 +65,7 @@ api::EndpointStatus endpoint_status(const Observation& seen, const PodVerdict& m
   if (const auto* drained = std::get_if<Drained>(&member.drain)) {
     out.state = api::serving::kDrained;
     out.reason = to_string(drained->reason);
-    out.message = waits_for(drained->reason);
+    out.message = waits_for(member.cause.value_or(drained->reason));
   }
   if (out.state == kReady) out.message = member.waits;
   const auto same = std::find_if(before.endpoints.begin(), before.endpoints.end(), [&](const auto& endpoint) {

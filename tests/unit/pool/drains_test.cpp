@@ -1,6 +1,7 @@
 // Whom a pool drains, and when it lets go.
 #include "api/names.h"
 #include "fleet.h"
+#include "pool/pod_labels.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -394,9 +395,14 @@ TEST_F(Fleet, MarksGoAlsoWhereALabelIsGone) {
   pass_seconds(10, 13);
   ASSERT_THAT(drained(), ElementsAre("old-a"));
   world.pod("old-a").serving.reset();
-  world.pool.deleting = true;
-  settle(14);
-  EXPECT_EQ(world.pod("old-a").marks, nullptr);
+  ASSERT_TRUE(is_marked(world.pod("old-a")));
+  const api::PodLabelWrite write = take_off(world.pod("old-a"));
+  const auto marks = {api::kDrainStartedAnnotation, api::kDrainReasonAnnotation, api::kSavedCostAnnotation};
+  for (const std::string_view mark : marks) {
+    const auto found = write.annotations.find(std::string{mark});
+    ASSERT_NE(found, write.annotations.end()) << mark;
+    EXPECT_EQ(found->second, std::nullopt) << mark;
+  }
 }
 
 TEST_F(Fleet, ScaledToZeroAllOfThemDrain) {

@@ -44,6 +44,14 @@ class Fleet : public testing::Test {
     }
   }
   void want(std::int32_t replicas) { world.replica_sets[0].replicas = replicas; }
+  void scale(std::int32_t replicas) {
+    world.pool.replicas = world.target->replicas = replicas;
+    want(replicas);
+  }
+  void on_node_two(const std::string& pod) {
+    world.nodes["node-2"].name = "node-2";
+    world.pod(pod).node = std::make_shared<const std::string>("node-2");
+  }
 
   // As many passes at one moment as lead to something, engines answering at once.
   void settle(int second) {

@@ -157,6 +157,91 @@ TEST_F(Fleet, APodWhoseNodeIsEmptiedTellsWhatItWaitsFor) {
   EXPECT_EQ(world.pool.status.endpoints[0].message, "");
 }
 
+// Who goes for its node is one too many already: the other is warm, and nobody has to be made in its place.
+TEST_F(Fleet, AVictimComesBackWhereAnotherGoesForItsNode) {
+  make({1, 2, 3});
+  on_node_two("old-b");
+  scale(2);
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("old-a"));
+  world.nodes["node-2"].unschedulable = true;
+  settle(20);
+  settle(21);
+  EXPECT_THAT(draining(), ElementsAre("old-b"));
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-c"));
+}
+
+TEST_F(Fleet, RaisingReplicasTakesBackWhoDoesNotGoForItsNode) {
+  make({1, 2, 3});
+  on_node_two("old-b");
+  on_node_two("old-c");
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("old-a"));
+  scale(1);
+  settle(11);
+  ASSERT_THAT(draining(), ElementsAre("old-a", "old-b"));
+  scale(2);
+  settle(12);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+}
+
+TEST_F(Fleet, WhoIsNotWantedAnyMoreIsNotReplaced) {
+  make({1, 2, 3});
+  on_node_two("old-b");
+  on_node_two("old-c");
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("old-a"));
+  scale(1);
+  pass_seconds(11, 14);
+  EXPECT_THAT(draining(), ElementsAre("old-a", "old-b"));
+  EXPECT_EQ(world.target->replicas, 1);
+  EXPECT_EQ(world.pool.status.surge_replicas, 0);
+}
+
+TEST_F(Fleet, NobodyIsReplacedInAPoolOfNone) {
+  make({1, 2});
+  world.pool.disruption.replace_first = true;
+  on_node_two("old-b");
+  world.nodes["node-1"].unschedulable = true;
+  world.pool.replicas = 0;
+  settle(10);
+  EXPECT_EQ(world.target->replicas, 0) << "before its ReplicaSet has heard of it";
+  want(0);
+  pass_seconds(11, 14);
+  EXPECT_EQ(world.target->replicas, 0);
+  EXPECT_THAT(served(), IsEmpty());
+}
+
+// They serve, whoever decides about them.
+TEST_F(Fleet, PodsThatAnotherPoolDecidesAboutCountAsServing) {
+  make({1, 2, 3});
+  on_node_two("old-b");
+  on_node_two("old-c");
+  world.led_by_others = {"old-b-uid", "old-c-uid"};
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+}
+
+TEST_F(Fleet, AReleasedPodTellsWhatItWaitsForNow) {
+  make({0, 2, 3});
+  on_node_two("old-b");
+  on_node_two("old-c");
+  scale(2);
+  pass_seconds(10, 14);
+  ASSERT_THAT(drained(), ElementsAre("old-a"));
+  EXPECT_THAT(world.pool.status.endpoints[0].message, HasSubstr("its ReplicaSet deletes it"));
+  EXPECT_TRUE(world.decide(14).oldest_drain);
+  world.nodes["node-1"].unschedulable = true;
+  scale(3);
+  pass_seconds(15, 16);
+  ASSERT_THAT(drained(), ElementsAre("old-a"));
+  EXPECT_THAT(world.pool.status.endpoints[0].message, HasSubstr("evicted from its node"));
+  EXPECT_FALSE(world.decide(16).oldest_drain) << "nobody is late";
+}
+
 TEST_F(Fleet, UncordoningTakesItBack) {
   make({2, 1});
   world.nodes["node-1"].unschedulable = true;
