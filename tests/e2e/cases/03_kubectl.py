@@ -3,6 +3,7 @@ the resource with its message, and apply, also server-side, next to the operator
 import os
 import time
 
+from support import operator
 from support.case import Case, main
 from support.kube import POOLS, ROOT, as_text, stays, wait_for
 
@@ -97,6 +98,17 @@ class Kubectl(Case):
         for part in ("Target Ports:", "Conditions:", "EndpointsPublished", "Endpoints:", "AdoptedReplicas"):
             self.assertIn(part, text)
         self.step("get, get -o wide and describe show the pool, its conditions and its Events")
+
+    def test_what_is_made_for_a_pool_of_an_engines_name(self) -> None:
+        self.deploy()
+        self.assertEqual("None", self.kube.get("service", "vllm")["spec"]["clusterIP"],
+                         "with an address, it would set VLLM_PORT in every container that starts")
+        self.kube.patch(POOLS, "vllm", {"spec": {"publish": {"service": {"name": "chat"}}}})
+        made = wait_for(lambda: self.kube.find("service", "chat"), "the Service of the other name", 30)
+        self.assertNotEqual("None", made["spec"]["clusterIP"])
+        self.step("a Service called vllm is headless, one of another name is not")
+        wanted = operator.metrics(operator.leader()).sum("poolwarden_wanted_replicas", namespace=self.kube.namespace)
+        self.assertEqual(1, wanted)
 
     def test_each_rule_refuses_with_its_message(self) -> None:
         for message, bad in REFUSED_BY_RULE + REFUSED_BY_SCHEMA:

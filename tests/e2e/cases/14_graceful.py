@@ -86,6 +86,20 @@ class Graceful(Case):
             Kube().run("annotate", "--overwrite", "namespace", self.models.namespace, f"{LABEL}-seconds={said}")
             wait_for(lambda: self.made(pod("a")) == ([seconds], seconds + 30), f"{said!r} to be {seconds}", 30)
 
+    def test_the_pool_counts_what_its_pods_are_given(self) -> None:
+        Kube().run("annotate", "namespace", self.models.namespace, f"{LABEL}-seconds=5")
+        wait_for(lambda: self.made(pod("a")) == ([5], 35), "the seconds", 30)
+        spec = pod("", {"vllm": {"readinessProbe": {"httpGet": {"path": "/health", "port": 8000}}}})["spec"]
+        labels = {"app": "vllm"}
+        self.models.apply([
+            {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "vllm"},
+             "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}}},
+            {"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "metadata": {"name": "vllm"},
+             "spec": {"scaleTargetRef": {"name": "vllm"}, "targetPorts": [{"number": 8000}],
+                      "drain": {"timeoutSeconds": 20}}}])
+        self.models.wait_endpoints(1)
+        self.note(self.models.wait_condition("DisruptionSafe", "True", "Held")["message"])
+
     def test_a_deleted_pod_answers_on(self) -> None:
         Kube().run("annotate", "namespace", self.models.namespace, f"{LABEL}-seconds={SLEEP}")
         wait_for(lambda: self.made(pod("a")) == ([SLEEP], SLEEP + 30), "the seconds", 30)
