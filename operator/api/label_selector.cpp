@@ -115,4 +115,16 @@ std::optional<std::string> LabelSelector::problem() const {
   return std::nullopt;
 }
 
+bool may_select(std::string_view selector, const LabelMap& labels) {
+  while (!selector.empty()) {
+    const std::string_view term = selector.substr(0, selector.find(','));
+    selector.remove_prefix(std::min(term.size() + 1, selector.size()));
+    const auto equals = term.find('=');
+    if (equals == std::string_view::npos) continue;  // of another kind, or a piece of one
+    const auto found = labels.find(std::string{term.substr(0, equals)});
+    if (found == labels.end() || found->second != term.substr(equals + 1)) return false;
+  }
+  return true;
+}
+
 }  // namespace poolwarden::api

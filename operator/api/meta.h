@@ -74,6 +74,9 @@ struct LabelSelector {
   std::optional<std::string> problem() const;
 };
 
+// Whether such a text may select these labels: only "key=value" is looked at.
+bool may_select(std::string_view selector, const LabelMap& labels);
+
 // Readers of the wire form. They take what is there and ignore what has the wrong type: the API server has
 // validated it, and a broken object must not stop the others.
 void read_identity(const nlohmann::json& object, Identity& out);

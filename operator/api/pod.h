@@ -45,7 +45,7 @@ struct Pod : Identity {
   std::int64_t deletion_grace_seconds = 0;
   std::int64_t termination_grace_seconds = 30;
   bool has_readiness_probe = false;  // any container
-  bool has_pre_stop = false;         // any container
+  bool has_pre_stop = false;         // every container, init containers aside
 
   const DrainMarks& drain_marks() const;  // empty ones when it has none
 };

@@ -64,8 +64,9 @@ PodSax::Field PodSax::field_in(Place place, std::string_view name) {
       if (name == "nodeName") return Field::kNodeName;
       if (name == "terminationGracePeriodSeconds") return Field::kTerminationGrace;
       if (name == "readinessGates") return Field::kReadinessGates;
-      // Init containers too: one that restarts always (a sidecar) may have a readiness probe.
-      if (name == "containers" || name == "initContainers") return Field::kContainers;
+      if (name == "containers") return Field::kContainers;
+      // One that restarts always (a sidecar) may have a readiness probe.
+      if (name == "initContainers") return Field::kInitContainers;
       break;
     case Place::kGate:
       if (name == "conditionType") return Field::kConditionType;
@@ -130,7 +131,8 @@ PodSax::Place PodSax::object_below(Place place, Field field) {
 PodSax::Place PodSax::array_below(Place place, Field field) {
   if (place == Place::kMetadata && field == Field::kOwnerReferences) return Place::kOwners;
   if (place == Place::kSpec && field == Field::kReadinessGates) return Place::kGates;
-  if (place == Place::kSpec && field == Field::kContainers) return Place::kContainers;
+  if (place == Place::kSpec && (field == Field::kContainers || field == Field::kInitContainers))
+    return Place::kContainers;
   if (place == Place::kStatus && field == Field::kPodIps) return Place::kIps;
   if (place == Place::kStatus && field == Field::kConditions) return Place::kConditions;
   return Place::kOutside;
@@ -142,6 +144,8 @@ void PodSax::enter(Place place) {
     return;
   }
   path_[depth_++] = place;
+  if (place == Place::kContainers) init_containers_ = field_ == Field::kInitContainers;
+  if (place == Place::kContainer) pre_stop_ = false;
   field_ = Field::kOther;
   if (place == Place::kCondition) conditions_.emplace_back();
   if (place == Place::kOwner) {
@@ -156,6 +160,10 @@ void PodSax::leave() {
   } else if (depth_ > 0) {
     --depth_;
     if (path_[depth_] == Place::kOwner && owner_controls_) controller_ = std::move(owner_uid_);
+    if (path_[depth_] == Place::kContainer && !init_containers_) {
+      ++containers_;
+      if (pre_stop_) ++pre_stops_;
+    }
   }
   field_ = Field::kOther;
 }
@@ -171,7 +179,7 @@ void PodSax::start_object() {
   }
   const Place here = path_[depth_ - 1];
   if (here == Place::kContainer && field_ == Field::kReadinessProbe) pod_.has_readiness_probe = true;
-  if (here == Place::kLifecycle && field_ == Field::kPreStop) pod_.has_pre_stop = true;
+  if (here == Place::kLifecycle && field_ == Field::kPreStop) pre_stop_ = true;
   enter(object_below(here, field_));
 }
 
@@ -355,6 +363,7 @@ void PodSax::finish_conditions() {
 
 Pod PodSax::take() {
   finish_conditions();
+  pod_.has_pre_stop = containers_ > 0 && pre_stops_ == containers_;
   if (const auto serving = labels_.find(kServingLabel); serving != labels_.end()) {
     pod_.serving = std::move(serving->second);
     labels_.erase(serving);

@@ -77,6 +77,7 @@ class PodSax {
     kReadinessGates,
     kConditionType,
     kContainers,
+    kInitContainers,
     kReadinessProbe,
     kLifecycle,
     kPreStop,
@@ -123,6 +124,10 @@ class PodSax {
   std::string owner_uid_;  // of the owner that is being read
   bool owner_controls_ = false;
   std::string controller_;
+  bool init_containers_ = false;  // those that are being read
+  bool pre_stop_ = false;         // of the container that is being read
+  std::size_t containers_ = 0;
+  std::size_t pre_stops_ = 0;
   std::vector<std::string> gates_;
   std::vector<ConditionView> conditions_;
   std::array<Place, kMaxDepth> path_{};

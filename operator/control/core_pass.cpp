@@ -174,8 +174,10 @@ void OperatorCore::count_endpoints(const PoolRecord& record, const pool::Snapsho
   counts.withdrawn = seen.pods.size() - std::min(seen.pods.size(), counts.ready + counts.draining);
   meters_.endpoints(record.key.ns, record.key.name, counts);
   const bool target_found = pool::target_state(seen) == pool::TargetState::kFound;
-  meters_.wanted_replicas(record.key.ns, record.key.name,
-                          target_found ? std::optional{seen.target->replicas} : std::nullopt);
+  meters_.wanted_replicas(
+      record.key.ns, record.key.name,
+      target_found ? std::optional{std::max(seen.target->replicas, seen.pool->replicas.value_or(0))}
+                   : std::nullopt);
   meters_.oldest_drain(record.key.ns, record.key.name, plan.oldest_drain.value_or(std::chrono::seconds{0}));
 }
 
@@ -446,13 +448,16 @@ std::optional<api::PodLabelWrite> OperatorCore::stray_write(const api::Pod& pod,
   return std::holds_alternative<pool::Draining>(state) ? std::optional{pool::release(pod)} : std::nullopt;
 }
 
-// Of one that does not know whom it selects, and has the pod on its list: an operator that is new knows no
-// other way. Nor does it without the list.
+// Of one that does not know whom it selects: it has the pod on its list, or its status tells whom it
+// selected, which an operator that is new knows no other way.
 bool OperatorCore::may_be_of_a_pool(const api::Pod& pod) {
-  const bool sees_lists = !refused(config_maps_);
+  const auto selected = [&](const PoolRecord& record) {
+    const auto pool = pools_.store().find(record.key);
+    return pool && !pool->status.selector.empty() && api::may_select(pool->status.selector, *pod.labels);
+  };
   const auto pools = table_.in_namespace(pod.ns, [&](const PoolRecord& record) {
-    return !record.deleting && !record.selector_known &&
-           (!sees_lists || record.once_published.contains(pod.uid));
+    if (record.deleting || record.selector_known) return false;
+    return record.once_published.contains(pod.uid) || (!record.selector && selected(record));
   });
   return !pools.empty();
 }

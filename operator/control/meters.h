@@ -33,7 +33,7 @@ class Meters : public kube::WorkQueueMetrics {
     std::size_t withdrawn = 0;
   };
   virtual void endpoints(std::string_view /*ns*/, std::string_view /*pool*/, EndpointCounts) {}
-  // What the pool's target asks for; nothing while that is not known.
+  // What the pool and its target ask for, the more of them; nothing while that is not known.
   virtual void wanted_replicas(std::string_view /*ns*/, std::string_view /*pool*/,
                                std::optional<std::int32_t>) {}
   // How long the oldest drain under way has taken so far; 0 without one.

@@ -33,12 +33,14 @@ bool PoolTable::upsert(const api::InferencePool& pool, const api::Deployment* ta
   if (fresh) record = PoolRecord{};
   auto selector = effective_selector(pool, target);
   record.selector_known = selector.has_value();
-  record.decides = record.selector_known && api::problems(pool).empty();
+  const bool decides = record.selector_known && api::problems(pool).empty();
   if (!selector) selector = record.selector;
-  const bool selects_differently = fresh || record.deleting != pool.deleting || record.selector != selector;
+  const bool selects_differently =
+      fresh || record.deleting != pool.deleting || record.selector != selector || record.decides != decides;
   record.key = key;
   record.uid = pool.uid;
   record.deleting = pool.deleting;
+  record.decides = decides;
   record.target = pool.scale_target ? pool.scale_target->name : std::string();
   record.config_map = pool.publish.config_map_name;
   record.service = pool.publish.service_name;

@@ -68,8 +68,8 @@ struct PoolRecord {
 
 class PoolTable {
  public:
-  // Takes a pool as it now is. `target` is its Deployment if the cache has it. True if what it selects
-  // changed (then the caller reindexes).
+  // Takes a pool as it now is. `target` is its Deployment if the cache has it. True if whom it selects,
+  // or whether it decides about them, changed (then the caller reindexes).
   bool upsert(const api::InferencePool& pool, const api::Deployment* target);
   // True if it was there.
   bool remove(const kube::ObjectKey& key);

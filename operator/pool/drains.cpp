@@ -2,6 +2,7 @@
 
 #include "api/names.h"
 #include "pool/membership.h"
+#include "pool/replica_sync.h"
 #include "pool/victims.h"
 
 #include <algorithm>
@@ -128,7 +129,7 @@ class Drains {
   struct Exodus {
     std::int32_t serving = 0;
     std::vector<std::size_t> leaving;  // of those that serve, who should go; as seen_.members
-    bool draining = false;             // someone, for its node only
+    bool draining = false;             // someone, and not for a surplus
     bool released = false;
     // Some begin or end a drain just now: who serves, and how many, is about to change.
     bool settling = false;
@@ -258,7 +259,8 @@ Drains::Exodus Drains::exodus() {
       const bool for_its_node = !causes_[i] && reason;
       if (for_its_node) causes_[i] = reason;
       out.settling |= !is_written(*member.pod) || !causes_[i] || !drains(member.before);
-      out.draining |= for_its_node && std::holds_alternative<Draining>(member.before);
+      const bool leaves = reason && (for_its_node || causes_[i] == DrainReason::kRequested);
+      out.draining |= leaves && !std::holds_alternative<Drained>(member.before);
       out.released |= reason && std::holds_alternative<Drained>(member.before);
     } else if (member.fit && is_written(*member.pod)) {  // one that is on its way back is not back
       ++out.serving;
@@ -291,7 +293,9 @@ void Drains::empty_nodes() {
   const bool replace_first = may_surge && asked > 0 && (seen_.pool().disruption.replace_first || asked == 1);
   // One more until one has drained; then none more, so that its ReplicaSet takes that one; and so on. It
   // takes one that is not ready before that one, and then too few serve again.
-  const bool is_replaced = exodus.draining && exodus.serving <= asked;
+  // One that was granted stays until then: its ReplicaSet may be another than that of the pod which goes.
+  const bool is_replaced =
+      exodus.draining && exodus.serving <= asked + (may_surge ? granted_surge(*seen_.snapshot) : 0);
   const bool needs_one = exodus.released ? exodus.serving < asked : is_replaced || !exodus.leaving.empty();
   if (replace_first && needs_one) plan_.surge = 1;
   if (exodus.leaving.empty()) return;

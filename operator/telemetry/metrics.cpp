@@ -181,8 +181,8 @@ struct Metrics::Impl final : prometheus::Collectable {
           .Add({}, latency_buckets());
   Family<Gauge>& endpoints =
       gauges(r, "poolwarden_endpoints", "Pods of a pool by what the published list says of them.");
-  Family<Gauge>& wanted_replicas =
-      gauges(r, "poolwarden_wanted_replicas", "Replicas that the target of a pool asks for.");
+  Family<Gauge>& wanted_replicas = gauges(r, "poolwarden_wanted_replicas",
+                                          "Replicas that a pool or its target asks for, the more of them.");
   Histogram& drains = histograms(r, "poolwarden_drain_seconds",
                                  "From a pod's withdrawal to the end of its drain, however it ended.")
                           .Add({}, drain_buckets());

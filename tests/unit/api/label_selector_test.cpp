@@ -92,5 +92,18 @@ TEST(LabelSelector, SaysWhatIsWrong) {
   }
 }
 
+TEST(MaySelect, LooksAtEqualities) {
+  const LabelMap labels{{"app", "vllm"}, {"tier", "a"}};
+  for (const char* text :
+       {"app=vllm", "app=vllm,tier=a", "app=vllm,poolwarden.io/serving notin (drained,draining)",
+        "tier in (b,c)", "", ",,"}) {
+    EXPECT_TRUE(may_select(text, labels)) << text;
+  }
+  for (const char* text :
+       {"app=web", "app=vllm,tier=b", "x=y,app=vllm", "tier in (a,b),app=", "=", "app=vllm,=vllm"}) {
+    EXPECT_FALSE(may_select(text, labels)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace poolwarden::api

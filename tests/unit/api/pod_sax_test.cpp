@@ -227,14 +227,17 @@ TEST(PodSax, AProbeOfAnyContainerCounts) {
 }
 
 TEST(PodSax, WhatAPodHasWhenItIsToldToStop) {
-  const Pod pod = read(std::string{R"({"spec":{"containers":[{},{"lifecycle":{"postStart":{},"preStop":
-      {"exec":{"command":["sleep","5"]}}},"name":"b"}],"terminationGracePeriodSeconds":90},"status":{"phase":"Running"}})"});
+  const Pod pod = read(std::string{R"({"spec":{"initContainers":[{}],"containers":[{"lifecycle":{
+      "postStart":{},"preStop":{"exec":{"command":["sleep","5"]}}},"name":"b"}],"terminationGracePeriodSeconds":90},"status":{"phase":"Running"}})"});
   EXPECT_TRUE(pod.has_pre_stop);
   EXPECT_EQ(pod.termination_grace_seconds, 90);
   EXPECT_EQ(pod.phase, PodPhase::kRunning);
   for (const char* none : {R"({"spec":{"containers":[{}]}})", R"({"spec":{"containers":[{"preStop":{}}]}})",
                            R"({"spec":{"containers":[{"lifecycle":{"postStart":{"preStop":{}}}}]}})",
                            R"({"spec":{"containers":[{"lifecycle":{"preStop":null}}]}})",
+                           R"({"spec":{"containers":[{"lifecycle":{"preStop":{}}},{}]}})",
+                           R"({"spec":{"initContainers":[{"lifecycle":{"preStop":{}}}],"containers":[{}]}})",
+                           R"({"spec":{"containers":[{}],"initContainers":[{"lifecycle":{"preStop":{}}}]}})",
                            R"({"spec":{"lifecycle":{"preStop":{}}}})"}) {
     EXPECT_FALSE(read(std::string{none}).has_pre_stop) << none;
     EXPECT_EQ(read(std::string{none}).termination_grace_seconds, 30) << none;

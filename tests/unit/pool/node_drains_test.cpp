@@ -214,6 +214,41 @@ TEST_F(Fleet, NobodyIsReplacedInAPoolOfNone) {
   EXPECT_THAT(served(), IsEmpty());
 }
 
+// As in a rollout that is paused: the ReplicaSet that brings the replacement would take another again, and so
+// on.
+TEST_F(Fleet, AReplacementOfAnotherReplicaSetStaysUntilThePodIsReleased) {
+  make({1, 2});
+  add_set("next", "new", {3, 4}, 2);
+  for (const char* pod : {"old-b", "new-a", "new-b"}) on_node_two(pod);
+  world.pool.disruption.replace_first = true;
+  world.pool.replicas = world.target->replicas = 3;
+  settle(1);
+  world.nodes["node-1"].unschedulable = true;
+  pass_seconds(10, 12);
+  ASSERT_THAT(draining(), ElementsAre("old-a"));
+  ASSERT_EQ(world.target->replicas, 4);
+  add_set("more", "more", {0}, 1);
+  on_node_two("more-a");
+  pass_seconds(13, 15);
+  EXPECT_EQ(world.target->replicas, 4);
+  load["old-a-uid"] = 0;
+  pass_seconds(16, 19);
+  ASSERT_THAT(drained(), ElementsAre("old-a"));
+  EXPECT_EQ(world.target->replicas, 3);
+}
+
+TEST_F(Fleet, AReplacementStillComesFirstWhereAPersonIsImpatient) {
+  make({2});
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  ASSERT_EQ(world.target->replicas, 2);
+  world.pod("old-a").marks = std::make_shared<const api::DrainMarks>(api::DrainMarks{
+      .started = {}, .reason = {}, .request = "requested", .saved_cost = {}, .deletion_cost = {}});
+  pass_seconds(11, 13);
+  ASSERT_THAT(draining(), ElementsAre("old-a"));
+  EXPECT_EQ(world.target->replicas, 2);
+}
+
 // They serve, whoever decides about them.
 TEST_F(Fleet, PodsThatAnotherPoolDecidesAboutCountAsServing) {
   make({1, 2, 3});
