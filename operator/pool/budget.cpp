@@ -36,7 +36,8 @@ api::LabelSelector wanted_selector(const Observation& seen) {
 }
 
 bool says(const api::DisruptionBudget& budget, const api::LabelSelector& selector) {
-  return budget.selector == selector && budget.max_unavailable == "0" && !budget.min_available &&
+  return budget.selector == selector && !budget.max_unavailable &&
+         budget.min_available == std::to_string(api::kAllPodsThereAre) &&
          budget.unhealthy_pods == kAlwaysAllow;
 }
 

@@ -162,7 +162,7 @@ kube::Call disruption_budget(const api::InferencePool& pool, const api::BudgetWr
   json body;
   body["metadata"]["labels"] = {{api::kPoolLabel, pool.name}, {api::kManagedByLabel, api::kManagedByValue}};
   body["metadata"]["ownerReferences"] = json::array({api::to_json(owner(pool))});
-  body["spec"] = {{"maxUnavailable", 0},
+  body["spec"] = {{"minAvailable", api::kAllPodsThereAre},
                   {"unhealthyPodEvictionPolicy", "AlwaysAllow"},
                   {"selector", {{"matchExpressions", std::move(expressions)}}}};
   if (wanted.create) {
@@ -172,7 +172,7 @@ kube::Call disruption_budget(const api::InferencePool& pool, const api::BudgetWr
     return kube::create(kube::kPodDisruptionBudgets, pool.ns, to_body(body));
   }
   body["metadata"]["resourceVersion"] = wanted.resource_version;
-  body["spec"]["minAvailable"] = nullptr;
+  body["spec"]["maxUnavailable"] = nullptr;
   body["spec"]["selector"]["matchLabels"] = nullptr;
   return kube::merge_patch(kube::kPodDisruptionBudgets, pool.ns, wanted.name, to_body(body));
 }

@@ -58,7 +58,7 @@ def workload(kind: str, replicas: int, **spec: object) -> dict:
 def budget() -> dict:
     """As the operator makes it for a pool."""
     return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "vllm-serving"}, "spec": {
-        "maxUnavailable": 0, "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "minAvailable": 1000000, "unhealthyPodEvictionPolicy": "AlwaysAllow",
         "selector": {"matchLabels": {"app": "vllm"},
                      "matchExpressions": [{"key": SERVING, "operator": "In", "values": list(HELD)}]}}}
 
@@ -222,6 +222,19 @@ class Gate(Case):
         self.kube.run("patch", "pod", name, "--subresource=status", "--type=strategic", "-p", json.dumps(patch))
         wait_for(lambda: condition(self.kube.get("pod", name), "Ready")["status"] == str(ready), f"{name} {ready}", 60)
 
+    def test_evictions_are_held_while_there_are_too_many(self) -> None:
+        """Kubernetes counts what a budget allows from what the Deployment wants, which is less than there is now."""
+        names = self.deploy(3)
+        self.kube.create(budget())
+        wait_for(lambda: self.kube.get("pdb", "vllm-serving").get("status", {}).get("currentHealthy") == 3, "its count", 30)
+        self.kube.run("scale", "deployment/vllm", "--replicas=1")
+        wait_for(self.refused_deletes, "the ReplicaSet's FailedDelete Event", 30)
+        self.mark(names[1], "draining")
+        stays(lambda: all(self.evict(name) for name in names), "no eviction is allowed", 8, every=1)
+        self.release(names[1])
+        wait_for(lambda: names[1] not in self.alive(), "the released one to go", 30)
+        stays(lambda: self.evict(names[0]) and self.evict(names[2]), "the others are held", 4, every=1)
+
     def test_evictions_are_held_by_the_budget(self) -> None:
         self.kube.apply(workload("Deployment", 6, readinessGates=[{"conditionType": "e2e/ready"}]))
         names = wait_for(lambda: len(self.alive()) == 6 and self.alive(), "six pods", 60)
@@ -232,7 +245,7 @@ class Gate(Case):
             if state:
                 self.mark(name, state)
         self.kube.apply(budget())
-        wait_for(lambda: self.kube.get("pdb", "vllm-serving").get("status", {}).get("expectedPods") == 6,
+        wait_for(lambda: self.kube.get("pdb", "vllm-serving").get("status", {}).get("expectedPods") == 3,
                  "the budget to be counted", 30)
         for name, state in states.items():
             said = self.evict(name)

@@ -69,8 +69,8 @@ class LeastRbac(Case):
         wait_for(lambda: self.kube.pool()["spec"]["replicas"] == 1, "the pool to follow", 30)
         wait_for(lambda: self.kube.list("pods", f"{SERVING}=true"), "a labelled pod", 30)
         wait_for(lambda: self.kube.find("pdb", "vllm-serving"), "the pool's budget", 30)
-        self.kube.patch("pdb", "vllm-serving", {"spec": {"maxUnavailable": 1}})
-        wait_for(lambda: self.kube.get("pdb", "vllm-serving")["spec"]["maxUnavailable"] == 0, "the edit to be undone", 30)
+        self.kube.patch("pdb", "vllm-serving", {"spec": {"minAvailable": None, "maxUnavailable": 1}})
+        wait_for(lambda: "maxUnavailable" not in self.kube.get("pdb", "vllm-serving")["spec"], "the edit to be undone", 30)
         self.step("Someone else has the ConfigMap's name")
         self.kube.run("create", "configmap", "taken-endpoints")
         self.kube.apply({"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "metadata": {"name": "taken"},

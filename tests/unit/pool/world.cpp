@@ -208,8 +208,8 @@ void World::apply_budget(const api::BudgetWrite& write) {
         {.api_version = {}, .kind = {}, .name = pool.name, .uid = pool.uid, .controller = true}};
   }
   budget->selector = write.selector;
-  budget->max_unavailable = "0";
-  budget->min_available.reset();
+  budget->max_unavailable.reset();
+  budget->min_available = "1000000";
   budget->unhealthy_pods = "AlwaysAllow";
   budget->resource_version = next_version();
 }

@@ -182,7 +182,7 @@ TEST(BudgetCall, HoldsEveryEvictionOfWhatItSelects) {
   expect_call(call, kube::Verb::kCreate, kube::kPodDisruptionBudgets, "");
   json body = json::parse(call.body);
   EXPECT_EQ(body["metadata"]["ownerReferences"], kOwners);
-  EXPECT_EQ(body["spec"], json::parse(R"({"maxUnavailable":0,"unhealthyPodEvictionPolicy":"AlwaysAllow",
+  EXPECT_EQ(body["spec"], json::parse(R"({"minAvailable":1000000,"unhealthyPodEvictionPolicy":"AlwaysAllow",
     "selector":{"matchExpressions":[{"key":"app","operator":"In","values":["vllm"]},
                                     {"key":"gone","operator":"DoesNotExist"}]}})"));
   wanted.create = false;
@@ -191,7 +191,7 @@ TEST(BudgetCall, HoldsEveryEvictionOfWhatItSelects) {
   expect_call(call, kube::Verb::kMergePatch, kube::kPodDisruptionBudgets, "vllm-serving");
   body = json::parse(call.body);
   EXPECT_EQ(body["metadata"]["resourceVersion"], "7");
-  EXPECT_TRUE(body["spec"]["minAvailable"].is_null()) << "someone's edit is taken away";
+  EXPECT_TRUE(body["spec"]["maxUnavailable"].is_null()) << "someone's edit is taken away";
   EXPECT_TRUE(body["spec"]["selector"]["matchLabels"].is_null());
 }
 
