@@ -174,6 +174,10 @@ class BadInput(Case):
 
     def test_terminating_namespace(self) -> None:
         self.deploy(self.kube)
+        # Kubernetes deletes pods first, and where it finds one it looks again after half of its grace period.
+        self.kube.patch("deployment", "vllm", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 10}}}})
+        self.kube.wait_rolled_out("deployment/vllm")
+        wait_for(lambda: len(self.kube.list("pods", PODS)) == 1, "the pod with the longer one to be gone", 60)
         self.kube.wait_endpoints(1)
         self.step("the namespace is deleted, and something holds the pool and the namespace")
         self.kube.patch(POOLS, "vllm", {"metadata": {"finalizers": [HELD]}})
