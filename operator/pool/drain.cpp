@@ -13,6 +13,9 @@ using std::chrono::seconds;
 
 // The list cannot be written, but a pod whose time is up must not stay for ever for that.
 constexpr seconds kUnpublishedLimit{30};
+// How far the clock of whoever began the drain may be ahead of ours. What is further ahead is nobody's clock,
+// and a drain that has yet to begin would never be over.
+constexpr seconds kClockSkew{60};
 
 constexpr std::array kReasons{
     std::pair{DrainReason::kScaleDown, std::string_view{"ScaleDown"}},
@@ -29,6 +32,8 @@ DrainStep step(const NotDraining& state, const DrainInput& input) {
 
 DrainStep step(const Draining& state, const DrainInput& input) {
   if (!input.cause) return {NotDraining{}, DrainResult::kCancelled};
+  const auto now = std::chrono::floor<seconds>(input.now);
+  if (state.started > now + kClockSkew) return {Draining{state.reason, now}, DrainResult::kNone};
   const Drained drained{state.reason, state.started};
   if (input.withdrawn && input.idle) return {drained, DrainResult::kCompleted};
   const seconds so_far = elapsed(state.started, input.now);
@@ -79,7 +84,9 @@ DrainStep next(const DrainState& state, const DrainInput& input) {
 }
 
 seconds elapsed(api::Timestamp started, api::Timestamp now) {
-  return std::max(seconds{0}, std::chrono::floor<seconds>(now - started));
+  // In seconds before they are subtracted: a start is what anyone wrote, and three centuries of nanoseconds
+  // overflow.
+  return std::max(seconds{0}, std::chrono::floor<seconds>(now) - std::chrono::floor<seconds>(started));
 }
 
 DrainState drain_state(const std::optional<std::string>& serving, const api::DrainMarks& marks) {

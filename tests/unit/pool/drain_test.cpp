@@ -12,6 +12,7 @@ using std::chrono::seconds;
 
 constexpr auto kScale = DrainReason::kScaleDown;
 const api::Timestamp kStart{seconds{1'700'000'000}};
+const api::Timestamp kLongAgo = *api::parse_rfc3339("1678-01-01T00:00:00Z");  // the first that is taken
 
 DrainInput input(std::optional<DrainReason> cause, bool withdrawn, bool idle, int after) {
   return {.cause = cause,
@@ -56,6 +57,10 @@ std::vector<Row> rows() {
        draining, DrainResult::kNone},
       {"drains, by a clock that is ahead", draining, input(kScale, true, false, -60), draining,
        DrainResult::kNone},
+      {"drains, by nobody's clock", Draining{kScale, kStart + seconds{61}}, input(kScale, true, false, 0),
+       draining, DrainResult::kNone},
+      {"drains, since before there were pods", Draining{kScale, kLongAgo}, input(kScale, true, false, 0),
+       Drained{kScale, kLongAgo}, DrainResult::kTimedOut},
       {"drained, not taken yet", drained, input(kScale, true, true, 900), drained, DrainResult::kNone},
       {"drained, busy after all", drained, input(kScale, true, false, 900), drained, DrainResult::kNone},
       {"drained, on the list by an edit", drained, input(kScale, false, false, 900), drained,
