@@ -276,8 +276,11 @@ std::int32_t Drains::may_leave(const Exodus& exodus, std::int32_t asked, bool re
   const std::int32_t spare = exodus.serving - asked;
   if (exodus.settling || spare < 0) return 0;
   // A cordon alone brings no replacement: nobody may ever evict the pod. So the last that serves stays,
-  // unless there is no target that could bring one before: then nothing else would ever empty the node.
-  const bool last_stays = exodus.serving == 1 && seen_.target == TargetState::kFound;
+  // unless there is no target that could bring one before: then nothing else would ever empty the node. One
+  // that cannot be seen may be there.
+  const bool no_target =
+      seen_.target == TargetState::kNotConfigured || seen_.target == TargetState::kWrongKind;
+  const bool last_stays = exodus.serving == 1 && !no_target;
   return replace_first || last_stays ? spare : std::max(spare, 1);
 }
 

@@ -89,11 +89,14 @@ void sync_replicas(const Observation& seen, Plan& plan) {
     case SyncDirection::kPoolToTarget:
       scale(*pool.replicas + surge);
       break;
-    case SyncDirection::kTargetToPool:
-      plan.adopt_replicas =
-          api::AdoptWrite{.from = pool.replicas, .to = target.replicas, .target_uid = target.uid};
+    case SyncDirection::kTargetToPool: {
+      // A pool that lost its count while a replacement comes is not meant to keep that one.
+      const bool lent = agreed && granted > 0 && target.replicas == *agreed + granted;
+      plan.adopt_replicas = api::AdoptWrite{
+          .from = pool.replicas, .to = lent ? *agreed : target.replicas, .target_uid = target.uid};
       plan.adopt_event = adopted(target, *plan.adopt_replicas);
       break;
+    }
   }
 }
 

@@ -1,6 +1,8 @@
 // How a node is emptied, and who comes first: the pod that goes, or its replacement.
 #include "fleet.h"
 
+#include <utility>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -81,6 +83,32 @@ TEST_F(Fleet, TheOnlyOneIsReplacedFirstWhateverThePoolSays) {
   settle(21);
   EXPECT_EQ(world.target->replicas, 1) << "uncordoned before it came to that";
   EXPECT_EQ(world.pool.status.surge_replicas, 0);
+}
+
+TEST_F(Fleet, TheOnlyOneStaysWhereItsTargetCannotBeSeen) {
+  for (const Sight sight : {Sight::kBlind, Sight::kAbsent}) {
+    make({0});
+    world.pool.selector = api::LabelSelector{{{"app", "vllm"}}, {}};
+    const auto target = std::exchange(world.target, std::nullopt);
+    world.target_sight = sight;
+    world.nodes["node-1"].unschedulable = true;
+    pass_seconds(10, 20);
+    EXPECT_THAT(served(), ElementsAre("old-a"));
+    world.target = target;
+    world.nodes["node-1"].unschedulable = false;
+  }
+}
+
+TEST_F(Fleet, APoolThatLosesItsCountWhileAReplacementComesKeepsWhatWasAsked) {
+  make({2});
+  world.pool.disruption.replace_first = true;
+  world.nodes["node-1"].unschedulable = true;
+  settle(10);
+  ASSERT_EQ(world.target->replicas, 2);
+  world.pool.replicas.reset();
+  settle(11);
+  EXPECT_EQ(world.pool.replicas, 1);
+  EXPECT_EQ(world.target->replicas, 2) << "the replacement still comes";
 }
 
 TEST_F(Fleet, ScalingTheTargetWhileAReplacementComesIsTakenOver) {
