@@ -89,7 +89,9 @@ void update_listed(const Observation& seen, api::Timestamp now, api::PoolStatus&
   for (const api::EndpointStatus& endpoint : before) {
     const api::Pod* pod = seen.pod(endpoint.pod);
     if (pod != nullptr) {
-      out.endpoints.push_back(endpoint_status(seen, judge(*pod, seen.snapshot->node), now));
+      PodVerdict listed = judge(*pod, seen.snapshot->node);
+      if (is_active(*pod)) listed.drain = drain_state(pod->serving, pod->drain_marks());
+      out.endpoints.push_back(endpoint_status(seen, listed, now));
     } else if (endpoint.state != kReady) {
       out.endpoints.push_back(endpoint);
     }

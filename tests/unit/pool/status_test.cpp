@@ -1,5 +1,6 @@
 #include "pool/status.h"
 
+#include "api/names.h"
 #include "world.h"
 
 #include <gtest/gtest.h>
@@ -50,6 +51,23 @@ TEST(Status, TellsOfEachPodWhyItIsOutAndSinceWhen) {
   world.settle(90);
   EXPECT_EQ(world.pool.status.endpoints.at(1).reason, "Failed");
   EXPECT_EQ(world.pool.status.endpoints.at(1).since, at_second(90).wall) << "another reason, another time";
+}
+
+TEST(Status, OfAPoolOnHoldSaysOfADrainWhatTheListSays) {
+  World world = settled();
+  world.target.reset();
+  api::Pod& going = world.pods.front();
+  going.serving = api::serving::kDraining;
+  auto marks = going.drain_marks();
+  marks.started = api::to_rfc3339(at_second(0).wall);
+  going.marks = std::make_shared<const api::DrainMarks>(marks);
+  world.settle();
+  EXPECT_EQ(world.pool.status.serving_replicas, 1);
+  EXPECT_EQ(world.pool.status.endpoints[0].state, "draining");
+  EXPECT_EQ(world.pool.status.endpoints[1].state, "ready");
+  going.deletion_timestamp = at_second(1).wall;
+  world.settle(1);
+  EXPECT_EQ(world.pool.status.endpoints[0].reason, "Terminating") << "it drains no more";
 }
 
 TEST(Status, IsWrittenOnlyWhenItDiffers) {
