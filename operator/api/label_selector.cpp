@@ -1,4 +1,5 @@
 #include "api/meta.h"
+#include "api/names.h"
 
 #include <algorithm>
 
@@ -63,6 +64,38 @@ std::string to_text(const SelectorRequirement& requirement) {
                      fmt::join(values, ","));
 }
 
+// The other way round; nothing of what is not such a text.
+std::optional<SelectorRequirement> from_text(std::string_view text) {
+  const auto space = text.find(' ');
+  const auto equals = text.find('=');
+  if (space == std::string_view::npos && equals != std::string_view::npos)
+    return SelectorRequirement{
+        std::string{text.substr(0, equals)}, "In", {std::string{text.substr(equals + 1)}}};
+  if (text.starts_with('!')) return SelectorRequirement{std::string{text.substr(1)}, "DoesNotExist", {}};
+  if (space == std::string_view::npos) return SelectorRequirement{std::string{text}, "Exists", {}};
+
+  std::string_view values = text.substr(space + 1);
+  const bool in = values.starts_with("in (");
+  if ((!in && !values.starts_with("notin (")) || !values.ends_with(')')) return std::nullopt;
+  values.remove_prefix(values.find('(') + 1);
+  SelectorRequirement out{std::string{text.substr(0, space)}, in ? "In" : "NotIn", {}};
+  while (!values.empty()) {
+    const auto end = values.find_first_of(",)");
+    out.values.emplace_back(values.substr(0, end));
+    values.remove_prefix(end + 1);
+  }
+  return out;
+}
+
+// Takes the first requirement off a text of several. Those of values have commas of their own.
+std::string_view take_requirement(std::string_view& text) {
+  auto end = text.find_first_of(",(");
+  if (end != std::string_view::npos && text[end] == '(') end = text.find(',', text.find(')', end));
+  const std::string_view taken = text.substr(0, end);
+  text.remove_prefix(std::min(taken.size() + 1, text.size()));
+  return taken;
+}
+
 std::optional<std::string> problem_of(const SelectorRequirement& requirement) {
   if (!is_label_key(requirement.key)) return fmt::format("key \"{}\" is not a label key", requirement.key);
   const bool wants_values = requirement.op == "In" || requirement.op == "NotIn";
@@ -117,12 +150,10 @@ std::optional<std::string> LabelSelector::problem() const {
 
 bool may_select(std::string_view selector, const LabelMap& labels) {
   while (!selector.empty()) {
-    const std::string_view term = selector.substr(0, selector.find(','));
-    selector.remove_prefix(std::min(term.size() + 1, selector.size()));
-    const auto equals = term.find('=');
-    if (equals == std::string_view::npos) continue;  // of another kind, or a piece of one
-    const auto found = labels.find(std::string{term.substr(0, equals)});
-    if (found == labels.end() || found->second != term.substr(equals + 1)) return false;
+    const std::string_view text = take_requirement(selector);
+    if (text.empty()) continue;
+    const auto requirement = from_text(text);
+    if (requirement && requirement->key != kServingLabel && !meets(*requirement, labels)) return false;
   }
   return true;
 }

@@ -74,7 +74,8 @@ struct LabelSelector {
   std::optional<std::string> problem() const;
 };
 
-// Whether such a text may select these labels: only "key=value" is looked at.
+// Whether such a text may select these labels: what it says of our own label, which comes and goes, is passed
+// over, and so is what is no requirement.
 bool may_select(std::string_view selector, const LabelMap& labels);
 
 // Readers of the wire form. They take what is there and ignore what has the wrong type: the API server has

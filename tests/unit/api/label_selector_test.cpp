@@ -92,15 +92,18 @@ TEST(LabelSelector, SaysWhatIsWrong) {
   }
 }
 
-TEST(MaySelect, LooksAtEqualities) {
-  const LabelMap labels{{"app", "vllm"}, {"tier", "a"}};
+TEST(MaySelect, LooksAtAllButOurOwnLabel) {
+  const LabelMap labels{{"app", "vllm"}, {"tier", "a"}, {"poolwarden.io/serving", "draining"}};
   for (const char* text :
        {"app=vllm", "app=vllm,tier=a", "app=vllm,poolwarden.io/serving notin (drained,draining)",
-        "tier in (b,c)", "", ",,"}) {
+        "tier in (b,a),app", "tier notin (b,c),!web", "app in (vllm)", "", ",,", "app is vllm",
+        "tier in (b,c", "app in", "app notin ("}) {
     EXPECT_TRUE(may_select(text, labels)) << text;
   }
   for (const char* text :
-       {"app=web", "app=vllm,tier=b", "x=y,app=vllm", "tier in (a,b),app=", "=", "app=vllm,=vllm"}) {
+       {"app=web", "app=vllm,tier=b", "x=y,app=vllm", "tier in (a,b),app=", "=", "app=vllm,=vllm",
+        "tier in (b,c)", "tier notin (a,b),app=vllm", "web", "!app",
+        "tier in (b,c),poolwarden.io/serving in (true)", "app in ()", "tier in (),app=vllm"}) {
     EXPECT_FALSE(may_select(text, labels)) << text;
   }
 }
