@@ -1,5 +1,7 @@
 #include "control/pool_table.h"
 
+#include "pool/observation.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -8,10 +10,9 @@ namespace {
 
 std::optional<api::LabelSelector> effective_selector(const api::InferencePool& pool,
                                                      const api::Deployment* target) {
-  std::optional<api::LabelSelector> selector = pool.selector;
-  if (!selector && target != nullptr) selector = target->selector;
-  if (!selector || selector->empty() || selector->problem()) return std::nullopt;
-  return selector;
+  const api::LabelSelector* selector = pool::selector_in_force(pool, target);
+  if (selector == nullptr || selector->problem()) return std::nullopt;
+  return *selector;
 }
 
 }  // namespace

@@ -8,12 +8,8 @@
 namespace poolwarden::pool {
 namespace {
 
-const api::LabelSelector* selector_in_force(const Snapshot& snapshot, TargetState target) {
-  if (snapshot.pool->selector) return &*snapshot.pool->selector;
-  if (target != TargetState::kFound) return nullptr;
-  const api::LabelSelector& of_target = snapshot.target->selector;
-  // One on the label we write would turn pods in and out of the pool by our own hand.
-  return of_target.problem() || of_target.uses(api::kServingLabel) ? nullptr : &of_target;
+bool scales_a_deployment(const api::ScaleTargetRef& ref) {
+  return ref.api_version == "apps/v1" && ref.kind == "Deployment";
 }
 
 Hold hold_of(const Observation& seen) {
@@ -26,10 +22,18 @@ Hold hold_of(const Observation& seen) {
 
 }  // namespace
 
+const api::LabelSelector* selector_in_force(const api::InferencePool& pool, const api::Deployment* target) {
+  if (pool.selector) return &*pool.selector;
+  if (target == nullptr || !pool.scale_target || !scales_a_deployment(*pool.scale_target)) return nullptr;
+  // One on the label we write would turn pods in and out of the pool by our own hand.
+  return target->selector.problem() || target->selector.uses(api::kServingLabel) ? nullptr
+                                                                                 : &target->selector;
+}
+
 TargetState target_state(const Snapshot& snapshot) {
   const auto& ref = snapshot.pool->scale_target;
   if (!ref) return TargetState::kNotConfigured;
-  if (ref->api_version != "apps/v1" || ref->kind != "Deployment") return TargetState::kWrongKind;
+  if (!scales_a_deployment(*ref)) return TargetState::kWrongKind;
   if (snapshot.target != nullptr) return TargetState::kFound;
   return snapshot.target_sight == Sight::kBlind ? TargetState::kBlind : TargetState::kNotFound;
 }
@@ -64,7 +68,7 @@ Observation observe(const Snapshot& snapshot) {
   out.snapshot = &snapshot;
   out.target = target_state(snapshot);
   out.problems = api::problems(*snapshot.pool);
-  out.selector = selector_in_force(snapshot, out.target);
+  out.selector = selector_in_force(*snapshot.pool, snapshot.target);
   out.hold = hold_of(out);
   if (out.hold != Hold::kNone) return out;
   for (const api::Pod* pod : snapshot.pods) {

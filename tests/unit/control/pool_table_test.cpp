@@ -104,6 +104,26 @@ TEST(PoolTable, TakesTheTargetsSelectorAndKeepsItWhenTheTargetGoes) {
   EXPECT_EQ(names(table.matching(pod("default", "vllm"))), Names{"a"});
 }
 
+// As a pass has it: a pool that will never know its pods must not be taken for the one that decides about
+// them.
+TEST(PoolTable, TakesNoSelectorThatAPassWouldNotTake) {
+  api::Deployment target;
+  target.selector.match_labels = {{"app", "vllm"}};
+  api::InferencePool without = pool("a", "1", "");
+  without.scale_target = api::ScaleTargetRef{"apps/v1", "StatefulSet", "vllm"};
+  PoolTable table;
+  table.upsert(without, &target);
+  EXPECT_FALSE(table.find({"default", "a"})->selector_known) << "a Deployment that only has the name";
+
+  without.scale_target->kind = "Deployment";
+  table.upsert(without, &target);
+  EXPECT_TRUE(table.find({"default", "a"})->selector_known);
+
+  target.selector.match_labels = {{"poolwarden.io/serving", "true"}};
+  table.upsert(without, &target);
+  EXPECT_FALSE(table.find({"default", "a"})->selector_known) << "our own label";
+}
+
 TEST(PoolTable, AnEmptySelectorMatchesNobody) {
   PoolTable table;
   api::InferencePool all = pool("a", "1", "");
