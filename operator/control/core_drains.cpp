@@ -213,9 +213,13 @@ engine::LoadRequest OperatorCore::load_request(const pool::WantedReading& wanted
   add_sources(pool, out.sources);
   const auto pod = pods_.store().find({pool.ns, wanted.name});
   if (!pod || pod->uid != wanted.uid) return out;
-  for (const PoolRecord* record : table_.matching(*pod)) {
-    const auto other = pools_.store().find(record->key);
+  const auto add = [&](const PoolRecord& record) {
+    const auto other = pools_.store().find(record.key);
     if (other && other->uid != pool.uid) add_sources(*other, out.sources);
+  };
+  for (const PoolRecord* record : table_.matching(*pod)) add(*record);
+  for (const PoolRecord* record : table_.unsure(pool.ns)) {
+    if (record->once_published.contains(wanted.uid)) add(*record);
   }
   return out;
 }

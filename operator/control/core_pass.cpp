@@ -23,6 +23,8 @@ constexpr kube::Duration kBehindLimit = std::chrono::minutes(5);
 constexpr kube::Duration kBehindRetry = std::chrono::seconds(1);
 // A ReplicaSet's controller acts on a change of its pods within a second.
 constexpr kube::Duration kDrainedGoFirst = std::chrono::seconds(2);
+// How long the others stay held for one whose release cannot be written.
+constexpr kube::Duration kReleaseLimit = std::chrono::minutes(5);
 // While the API server drops fields of it: between writes that differ, and of the same one (the CRD may have
 // been brought up to date by then).
 constexpr kube::Duration kStatusIntervalInVain = std::chrono::seconds(10);
@@ -250,7 +252,13 @@ void OperatorCore::see_pods(PoolRecord& record, pool::Snapshot& seen) {
   std::sort(seen.pods.begin(), seen.pods.end(),
             [](const api::Pod* a, const api::Pod* b) { return a->name < b->name; });
   std::set<std::string> overlapping;
+  const auto unsure = table_.unsure(record.key.ns);
   for (const api::Pod* pod : seen.pods) {
+    for (const PoolRecord* other : unsure) {
+      if (other == &record || !other->once_published.contains(pod->uid)) continue;
+      see_longer_drain(*pod, other->key, seen);
+      if (other->published.contains(pod->uid)) seen.listed_by_others.insert(pod->uid);
+    }
     for (const PoolRecord* other : table_.matching(*pod)) {
       if (other == &record) continue;
       see_longer_drain(*pod, other->key, seen);
@@ -430,20 +438,25 @@ void OperatorCore::label_pods(const PoolRecord& record, const pool::Plan& plan, 
 void OperatorCore::let_drained_go_first(const std::vector<PodPtr>& strays, kube::TimePoint now) {
   std::set<std::string_view> drain;  // UIDs of controllers
   for (const PodPtr& pod : strays) {
-    const bool drains = pool::drains(pool::drain_state(pod->serving, pod->drain_marks()));
-    if (!drains || pod->controller->empty() || !pool::is_active(*pod)) continue;
+    const auto state = pool::drain_state(pod->serving, pod->drain_marks());
+    if (!pool::drains(state) || pod->controller->empty() || !pool::is_active(*pod) || may_be_of_a_pool(*pod))
+      continue;
     drain.insert(*pod->controller);
-    go_first_until_.try_emplace(*pod->controller, now + kDrainedGoFirst);
+    GoFirst& wait =
+        go_first_.try_emplace(*pod->controller, GoFirst{now, now + kDrainedGoFirst}).first->second;
+    // Its time begins when its label says that it may go.
+    if (std::holds_alternative<pool::Draining>(state) && now < wait.began + kReleaseLimit)
+      wait.until = now + kDrainedGoFirst;
   }
-  std::erase_if(go_first_until_,
-                [&](const auto& item) { return !drain.contains(item.first) && item.second <= now; });
+  std::erase_if(go_first_,
+                [&](const auto& item) { return !drain.contains(item.first) && item.second.until <= now; });
 }
 
 // What to write of a pod that no pool selects any more; nothing if that has to wait.
 std::optional<api::PodLabelWrite> OperatorCore::stray_write(const api::Pod& pod, kube::TimePoint now) {
-  const auto wait = go_first_until_.find(*pod.controller);
-  if (wait == go_first_until_.end() || wait->second <= now) return pool::take_off(pod);
-  strays_due_ = std::min(wait->second, strays_due_.value_or(wait->second));
+  const auto wait = go_first_.find(*pod.controller);
+  if (wait == go_first_.end() || wait->second.until <= now) return pool::take_off(pod);
+  strays_due_ = std::min(wait->second.until, strays_due_.value_or(wait->second.until));
   const auto state = pool::drain_state(pod.serving, pod.drain_marks());
   return std::holds_alternative<pool::Draining>(state) ? std::optional{pool::release(pod)} : std::nullopt;
 }

@@ -310,9 +310,13 @@ class OperatorCore {
   pool::LoadBook loads_;
   LoadTurns load_turns_;
   pool::EmptiedNodes emptied_nodes_;
-  std::map<std::string, kube::TimePoint> surplus_since_;   // by UID of the ReplicaSet
-  std::set<kube::ObjectKey> label_waiters_;                // pools that found no place among those
-  std::map<std::string, kube::TimePoint> go_first_until_;  // where strays drain, by UID of the controller
+  std::map<std::string, kube::TimePoint> surplus_since_;  // by UID of the ReplicaSet
+  std::set<kube::ObjectKey> label_waiters_;               // pools that found no place among those
+  struct GoFirst {
+    kube::TimePoint began;
+    kube::TimePoint until;
+  };
+  std::map<std::string, GoFirst> go_first_;    // where strays drain, by UID of the controller
   std::optional<kube::TimePoint> strays_due_;  // when the label of a pod of no pool is to be taken off
   kube::EventRecorder events_;
   bool event_in_flight_ = false;

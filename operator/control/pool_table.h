@@ -84,6 +84,10 @@ class PoolTable {
     }
     return found;
   }
+  // Those that live and have not known, since we began, whom they select: all they have is their list.
+  std::vector<PoolRecord*> unsure(const std::string& ns) {
+    return in_namespace(ns, [](const PoolRecord& record) { return !record.deleting && !record.selector; });
+  }
   template <class Visit>
   void for_each(Visit visit) {
     for (auto& item : records_) visit(item.second);
