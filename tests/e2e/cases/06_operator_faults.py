@@ -23,10 +23,10 @@ class OperatorFaults(Case):
     def setUp(self) -> None:
         super().setUp()
         operator.wait_ready()
-        gateway.deploy(self.kube, replicas=3)
+        gateway.deploy(self.kube, replicas=3, patches=(gateway.PATIENT,))
         lists = Watch(f"/api/v1/namespaces/{self.namespace}/configmaps", "poolwarden.io/pool=vllm")
         self.lists = self.enterContext(lists)
-        address = self.enterContext(gateway.reach(self.kube))
+        address = self.enterContext(gateway.reach_pod(self.kube))
         self.clients = Clients(address.url, 6, tokens=20, streamed=True).start()
         self.addCleanup(self.clients.stop)
         self.all_three = set(self.kube.endpoints())

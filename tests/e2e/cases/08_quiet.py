@@ -6,10 +6,12 @@ import time
 
 from support import cluster, operator
 from support.case import Case, main
+from support.gateway import PATIENCE
 from support.kube import ROOT, name_of
 
 SECONDS = int(os.environ.get("E2E_QUIET_SECONDS", "300"))
 EXAMPLE = os.path.join(ROOT, "examples", "vllm-sim")
+PROBE = "/spec/template/spec/containers/0/readinessProbe"
 READS = ("get", "list", "watch")
 
 
@@ -19,8 +21,12 @@ class Quiet(Case):
         for number in range(count):
             kube = self.kube if number == 0 else self.make_namespace(f"{self.namespace}-{number}")
             kube.run("apply", "-f", os.path.join(EXAMPLE, "deployment.yaml"), "-f", os.path.join(EXAMPLE, "pool.yaml"))
+            kube.patch("deployment", "vllm", [{"op": "add", "path": f"{PROBE}/{field}", "value": value}
+                                              for field, value in PATIENCE.items()])
+            kube.wait_rolled_out("deployment/vllm")
             kube.run("scale", "pwp/vllm", "--replicas=2")
             kube.wait_endpoints(2)
+            kube.wait_ready("app=vllm", 2)
             kube.wait_condition("Progressing", "False", "Stable")
 
     def test_nothing_is_written_but_the_lease(self) -> None:

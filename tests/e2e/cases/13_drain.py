@@ -157,14 +157,14 @@ class Drain(Disruptions):
                  "the autoscaler to have found its metric", 60)
         return metrics
 
-    def reported(self, pod: dict) -> int:
+    def reported(self, pods: list[dict]) -> dict[str, int]:
         """Less than three replicas are for, and spread over two once two are asked for. Who drains reports nothing, though
         it ends what it has: as one whose last answers are long."""
         if self.busy.is_set():
-            return 10000
-        if pod["metadata"]["labels"].get(SERVING) in ("draining", "drained"):
-            return 0
-        return 3500 if self.kube.pool()["spec"]["replicas"] == 3 else 4500
+            return {name_of(pod): 10000 for pod in pods}
+        each = 3500 if self.kube.pool()["spec"]["replicas"] == 3 else 4500
+        return {name_of(pod): 0 if pod["metadata"]["labels"].get(SERVING) in ("draining", "drained") else each
+                for pod in pods}
 
     def test_rollout(self) -> None:
         url = self.deploy(3, **AT_ONCE)
@@ -215,8 +215,7 @@ class Drain(Disruptions):
     def test_node(self) -> None:
         self.seconds = SHORT
         self.deploy(3)
-        url = self.enterContext(gateway.reach(self.kube)).url  # it may have to move, too
-        self.drain_a_node(url, "gateway")
+        self.drain_a_node(gateway.reach_pod, "gateway")
         self.kube.wait_endpoints(3)
 
     def test_one_pod(self) -> None:

@@ -9,7 +9,7 @@ from support.case import main
 from support.cluster import needs_own_cluster
 from support.drain import GATE, PODS, SHORT, Disruptions, Generations, fates, open_gate, put_back, slow_model
 from support.kube import POOLS, SERVING, Kube, name_of, stays, wait_for
-from support.load import Clients
+from support.load import Clients, complete
 from support.prometheus import Prometheus
 
 AWAY_SECONDS = 20
@@ -157,7 +157,7 @@ class DrainOperator(Disruptions):
     def never_idle(self, url: str) -> None:
         self.step("spec.drain.timeoutSeconds: 5, and pods that are never idle")
         self.kube.patch(POOLS, "vllm", {"spec": {"drain": {"timeoutSeconds": 5}}})
-        self.cut_by(url, "DrainTimedOut", "after 5 s", "in flight")
+        self.cut_by(url, "DrainTimedOut", "the limit of spec.drain.timeoutSeconds", "in flight")
 
     def no_time(self, url: str) -> None:
         self.step("spec.drain.timeoutSeconds: 0: released at once")
@@ -168,6 +168,8 @@ class DrainOperator(Disruptions):
 
     def cut_by(self, url: str, reason: str, *words: str) -> None:
         """Scaled from two to one under endless answers: one goes all the same, and an Event says so."""
+        # The list is ahead of the gateway: what comes while that has one server only leaves the other idle.
+        wait_for(lambda: len({complete(url, tokens=1).pod for _ in range(4)}) == 2, "answers from both", 60)
         with self.watch_pods() as pods:
             load = Clients(url, 4, tokens=600, streamed=True).start()
             self.addCleanup(load.abandon)

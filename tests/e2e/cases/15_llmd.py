@@ -46,9 +46,10 @@ class Llmd(Disruptions):
         self.whole_again()
         self.cut(url, "kubectl rollout restart, as the guide has it", self.restart, gone=3)
         self.whole_again()
-        self.drain_a_node(url, "inference-gateway", lambda node, act, count: self.cut(
-            url, f"kubectl drain {node}, as the guide has it", act, count))
+        self.drain_a_node(llmd.reach, "inference-gateway", lambda there, node, act, count: self.cut(
+            there, f"kubectl drain {node}, as the guide has it", act, count))
         self.whole_again()
+        url = self.enterContext(llmd.reach(self.kube)).url  # it has moved
         self.add_the_five_lines()
         self.disrupt(url, "kubectl scale deployment/vllm --replicas=1", lambda: self.scale(1), gone=2)
         self.scale_back(3)
@@ -56,7 +57,7 @@ class Llmd(Disruptions):
         self.kube.wait_rolled_out("deployment/vllm")
         self.kube.wait_endpoints(3)
         self.seconds = SHORT
-        self.drain_a_node(url, "inference-gateway")
+        self.drain_a_node(llmd.reach, "inference-gateway")
 
 
 main()

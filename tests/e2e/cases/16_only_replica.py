@@ -22,8 +22,7 @@ class OnlyReplica(Disruptions):
     @needs_own_cluster("drains a node")
     def test_its_node_is_drained(self) -> None:
         gateway.deploy(self.kube, 1, patches=(slow_model(),))
-        url = self.enterContext(gateway.reach(self.kube)).url
-        self.drain_a_node(url, "gateway")
+        self.drain_a_node(gateway.reach_pod, "gateway")
         self.at_rest()
 
     @needs_own_cluster("cordons a node")
@@ -44,16 +43,15 @@ class OnlyReplica(Disruptions):
         self.seconds = SHORT
         gateway.deploy(self.kube, 2, patches=(slow_model(),))
         self.kube.patch(POOLS, "vllm", {"spec": {"disruption": {"replaceFirst": True}}})
-        url = self.enterContext(gateway.reach(self.kube)).url
         with self.surges() as surges:
-            self.drain_a_node(url, "gateway", least=2)
+            self.drain_a_node(gateway.reach_pod, "gateway", least=2)
             self.assertEqual({1}, set(surges()), "status.surgeReplicas while a node is drained")
         self.at_rest(2)
         nodes = collections.Counter(pod["spec"]["nodeName"] for pod in self.kube.list("pods", PODS))
         node, count = nodes.most_common(1)[0]
-        with self.surges() as surges:
+        with self.surges() as surges, gateway.reach_pod(self.kube) as address:
             # Nobody evicts them: their ReplicaSet takes them.
-            self.disrupt(url, f"kubectl taint node {node} {TAINT}, with {count} of the replicas",
+            self.disrupt(address.url, f"kubectl taint node {node} {TAINT}, with {count} of the replicas",
                          lambda: self.taint(node), count, count * (SHORT + 60), least=2)
             self.assertEqual({1}, set(surges()), "status.surgeReplicas while a node is tainted")
         self.assertNotIn(node, [pod["spec"]["nodeName"] for pod in self.kube.ready_pods(PODS)])

@@ -3,7 +3,7 @@
     class Scale(Disruptions):
         def test_down(self):
             gateway.deploy(self.kube, 3, patches=(slow_model(),))
-            with gateway.reach(self.kube) as address:
+            with gateway.reach_pod(self.kube) as address:
                 self.disrupt(address.url, "scale to one", lambda: ..., gone=2)
 
 disrupt() keeps sixteen clients busy, half of them with streamed answers, each answer E2E_GENERATION_SECONDS (40) long,
@@ -17,10 +17,11 @@ import dataclasses
 import json
 import os
 import time
-from typing import Callable, Iterator
+from typing import Callable, ContextManager, Iterator
 
 from support import operator
 from support.case import Case
+from support.gateway import PATIENCE
 from support.kube import SERVING, Kube, endpoints_of, is_ready, name_of, wait_for
 from support.load import Answer, Clients, NumberedStream, complete
 from support.reach import Reach
@@ -42,9 +43,8 @@ AT_ONCE = {"strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 
 
 def slow_model(**spec: object) -> dict:
     """A patch for the Deployment of the examples: a token a second, and told to stop it cuts what it generates, as vLLM
-    does by default. A probe that a busy machine answers late takes it from no list. spec: of the Deployment's spec."""
-    patience = {"timeoutSeconds": 10, "failureThreshold": 6}
-    container = {"name": "vllm", "lifecycle": None, "readinessProbe": patience, "args": [
+    does by default. spec: of the Deployment's spec."""
+    container = {"name": "vllm", "lifecycle": None, "readinessProbe": PATIENCE, "args": [
         "--model=facebook/opt-125m", "--port=8000", "--time-to-first-token=1000", "--time-per-output-token=1000"]}
     patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "vllm"}, "spec": {
         **spec, "template": {"spec": {"terminationGracePeriodSeconds": 30, "containers": [container]}}}}
@@ -252,24 +252,27 @@ class Disruptions(Case):
             self.figure(f"{what}: cut", len(load.errors()), f"of {CLIENTS} long answers and the short ones")
         self.wait_idle()
 
-    def drain_a_node(self, url: str, gateway: str,
-                     watched: Callable[[str, Callable[[], None], int], object] | None = None,
+    def drain_a_node(self, reach: Callable[[Kube], ContextManager[Reach]], gateway: str,
+                     watched: Callable[[str, str, Callable[[], None], int], object] | None = None,
                      least: int | None = None) -> None:
         """The one with the most replicas, so that with three on two nodes there are some to drain one by one: each of them
         does when the one before it has been replaced, and so the list never lacks more than one. The clients' way in, that
-        Deployment, is kept off it. watched: instead of disrupt(). least: on the list, if it is not one less."""
+        Deployment, is kept off it, and stays where it is from when it is reached. watched: instead of disrupt(). least: on
+        the list, if it is not one less."""
         replicas = collections.Counter(pod["spec"]["nodeName"] for pod in self.kube.list("pods", PODS))
         node, count = max(replicas.items(), key=lambda item: (item[1], item[0]))
         asked = replicas.total()
         self.assertGreaterEqual(count, 2 if asked > 2 else 1, f"replicas to drain one by one, on one node of {replicas}")
         self.keep_off(node, gateway)
-        wait_for(lambda: not complete(url, tokens=1).error, "an answer", 30)
-        if watched:
-            watched(node, lambda: self.drain_node(node, count), count)
-        else:
-            self.disrupt(url, f"kubectl drain {node}, with {count} of the replicas",
-                         lambda: self.drain_node(node, count), count, count * (self.seconds + 60),
-                         least=max(1, asked - 1) if least is None else least)
+        with reach(self.kube) as address:
+            url = address.url
+            wait_for(lambda: not complete(url, tokens=1).error, "an answer", 30)
+            if watched:
+                watched(url, node, lambda: self.drain_node(node, count), count)
+            else:
+                self.disrupt(url, f"kubectl drain {node}, with {count} of the replicas",
+                             lambda: self.drain_node(node, count), count, count * (self.seconds + 60),
+                             least=max(1, asked - 1) if least is None else least)
         self.assertNotIn(node, [pod["spec"]["nodeName"] for pod in self.kube.list("pods", PODS)])
         Kube().run("uncordon", node)
 

@@ -143,16 +143,17 @@ class PodMetrics(MetricsApi):
     """Any metric, of the pods of that namespace."""
     group_version = "custom.metrics.k8s.io/v1beta2"
 
-    def __init__(self, kube: Kube, value: Callable[[dict], int]):
+    def __init__(self, kube: Kube, values: Callable[[list[dict]], dict[str, int]]):
+        """values: of each of the pods, by name, in thousandths."""
         super().__init__(kube)
-        self.value = value
+        self.values_of = values
         self.told: list[tuple[float, dict[str, int]]] = []  # what was said of each pod, and the time.monotonic() of that
 
     def found(self, words: list[str], query: dict[str, list[str]]) -> dict | None:
         if len(words) != 5 or words[2:4] != ["pods", "*"]:  # namespaces, ns, pods, *, metric
             return None
         pods = self.kube.list("pods", query.get("labelSelector", [""])[0])
-        values = {name_of(pod): self.value(pod) for pod in pods}
+        values = self.values_of(pods)
         self.told.append((time.monotonic(), values))
         return {"kind": "MetricValueList", "apiVersion": self.group_version, "metadata": {}, "items": [
             {"describedObject": {"kind": "Pod", "apiVersion": "/v1", "name": pod, "namespace": self.kube.namespace},

@@ -1,6 +1,7 @@
 """HAProxy in the cluster, as examples/gateway has it: its address for clients, and what it thinks of its
 servers."""
 import contextlib
+import json
 import os
 import socket
 import threading
@@ -15,6 +16,11 @@ SELECTOR = "app=gateway"
 # Bits of srv_admin_state in `show servers state` (HAProxy's management.txt): maintenance and drain, of any
 # kind. 0x04 only says that the configuration began with maintenance, as that of a free slot does.
 MAINTENANCE, DRAIN = 0x01 | 0x02 | 0x20, 0x08 | 0x10
+# Of a readiness probe: one that a busy machine answers late takes its pod from no list.
+PATIENCE = {"timeoutSeconds": 10, "failureThreshold": 6}
+PATIENT = {"patch": json.dumps({
+    "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "vllm"},
+    "spec": {"template": {"spec": {"containers": [{"name": "vllm", "readinessProbe": PATIENCE}]}}}})}
 
 
 def deploy(kube: Kube, replicas: int = 1, patches: tuple[dict, ...] = ()) -> None:

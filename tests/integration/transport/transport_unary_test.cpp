@@ -273,7 +273,7 @@ TEST(TransportUnary, AStormOfBodiesThatMayNotBeRepeatedBlocksNobody) {
 
 TEST(TransportUnary, ACallThatWaitsForAConnectionHasItsDeadlineToo) {
   HttpsServer server(localhost_server(), [&](ServerConnection& connection, const ServerRequest&) {
-    connection.pause(1s);
+    connection.pause(3s);
     connection.reply(200, "{}");
   });
   kube::TransportOptions options;
@@ -356,7 +356,7 @@ std::unique_ptr<kube::Transport> with_two_old_connections(const HttpsServer& ser
 HttpsServer::Handler warm_and_then(const std::function<void(ServerConnection&)>& on_old) {
   return [on_old](ServerConnection& connection, const ServerRequest& request) {
     if (request.target == "/warm") {
-      connection.pause(300ms);  // so that the other one needs a connection of its own
+      connection.pause(2s);  // so that the other one needs a connection of its own
     } else if (request.on_connection > 1) {
       return on_old(connection);
     }
@@ -377,7 +377,7 @@ TEST(OldConnections, GoAllAtOnceWhenOneSwallowsACall) {
                      warm_and_then([](ServerConnection& connection) { connection.pause(10s); }));
   const auto transport = with_two_old_connections(server);
   HttpRequest request = get_request();
-  request.deadline = 300ms;
+  request.deadline = 2s;
   EXPECT_EQ(ask(*transport, request).error().kind, TransportFailure::kTimeout);
   request.deadline = 5s;
   const Answer answer = ask(*transport, request);
