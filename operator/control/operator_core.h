@@ -137,6 +137,12 @@ class OperatorCore {
     kube::TimePoint sent_at{};
   };
 
+  // The strays of a controller are held back for those of them that drain.
+  struct GoFirst {
+    kube::TimePoint began;
+    kube::TimePoint until;  // put off while a release is yet to be written, to some time after `began` at most
+  };
+
   // Running -> Stopping, on StopRequested or a lost lease. Stopping -> the Exit effect, once nothing is in
   // flight or at the deadline.
   struct Running {};
@@ -312,10 +318,6 @@ class OperatorCore {
   pool::EmptiedNodes emptied_nodes_;
   std::map<std::string, kube::TimePoint> surplus_since_;  // by UID of the ReplicaSet
   std::set<kube::ObjectKey> label_waiters_;               // pools that found no place among those
-  struct GoFirst {
-    kube::TimePoint began;
-    kube::TimePoint until;
-  };
   std::map<std::string, GoFirst> go_first_;    // where strays drain, by UID of the controller
   std::optional<kube::TimePoint> strays_due_;  // when the label of a pod of no pool is to be taken off
   kube::EventRecorder events_;

@@ -5,6 +5,7 @@
 //
 //   NotDraining --cause-----------------------------> Draining      kStarted
 //   Draining    --no cause--------------------------> NotDraining   kCancelled
+//   Draining    --cause, began in the future--------> Draining      kNone, began now
 //   Draining    --cause, withdrawn, idle------------> Drained       kCompleted
 //   Draining    --cause, time is up (and withdrawn,
 //                 or that has failed for a while)---> Drained       kTimedOut

@@ -44,7 +44,7 @@ def reach(kube: Kube) -> Iterator[Reach]:
 def reach_pod(kube: Kube) -> Iterator[Reach]:
     """As reach(), past its Service, for tests that leave the gateway where it is. Once in some ten thousand connections
     kube-proxy, as it writes its rules anew, lets one to a Service's address out untranslated, and nobody has that."""
-    pod = wait_for(lambda: kube.ready_pods(SELECTOR), "a ready pod of the gateway")[0]
+    pod = kube.ready_pod(SELECTOR)
     with Reach(kube.namespace, f"pod/{name_of(pod)}", 8080) as address:
         wait_for(lambda: answers(address), "an answer of the gateway", 30)
         yield address
@@ -66,7 +66,7 @@ class Haproxy:
     where the volume is a folder of this machine."""
 
     def __init__(self, kube: Kube):
-        pod = wait_for(lambda: kube.ready_pods(SELECTOR), "a ready pod of the gateway")[0]
+        pod = kube.ready_pod(SELECTOR)
         self.pod = name_of(pod)
         kubelet = cluster.kubelet(pod["spec"]["nodeName"])
         self.volume = os.path.join(cluster.STATE, kubelet, "pods", pod["metadata"]["uid"], "volumes",

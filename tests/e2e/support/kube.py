@@ -152,6 +152,10 @@ class Kube:
     def ready_pods(self, selector: str) -> list[dict]:
         return [pod for pod in self.list("pods", selector) if is_ready(pod)]
 
+    def ready_pod(self, selector: str) -> dict:
+        """Any one of them, once there is one."""
+        return wait_for(lambda: self.ready_pods(selector), f"a ready pod of {selector}")[0]
+
     def wait_ready(self, selector: str, count: int, seconds: float = 90) -> list[dict]:
         """Until exactly that many pods are there, all of them ready."""
         def look() -> list[dict] | None:

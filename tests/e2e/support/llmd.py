@@ -66,7 +66,7 @@ def select(kube: Kube, label: str, pods: list[str]) -> None:
     before = pools_read(kube)
     kube.patch(POOLS, "vllm", {"spec": {"selector": {"matchLabels": {label: "true"}}}})
     wait_for(lambda: pools_read(kube) > before, "the picker to read its pool anew", 60)
-    with Reach(kube.namespace, f"pod/{name_of(kube.ready_pods(SELECTOR)[0])}", 9090) as address:
+    with Reach(kube.namespace, f"pod/{name_of(kube.ready_pod(SELECTOR))}", 9090) as address:
         def look() -> bool:
             # Of the moment it is asked; the others of its metrics are of some seconds ago. One for each port of a pod.
             found = {labels["model_server_pod"] for name, labels, _value in
@@ -80,7 +80,7 @@ def select(kube: Kube, label: str, pods: list[str]) -> None:
 @contextlib.contextmanager
 def reach(kube: Kube) -> Iterator[Reach]:
     """For clients, as gateway.reach_pod(): past its Service, while it stays where it is. Answers already."""
-    pod = wait_for(lambda: kube.ready_pods(SELECTOR), "a ready pod of the gateway")[0]
+    pod = kube.ready_pod(SELECTOR)
     with Reach(kube.namespace, f"pod/{name_of(pod)}", 8080) as address:
         wait_for(lambda: not complete(address.url, tokens=1).error, "an answer through Envoy and the picker", 30)
         yield address

@@ -48,6 +48,14 @@ class Fleet : public testing::Test {
     world.pool.replicas = world.target->replicas = replicas;
     want(replicas);
   }
+  // One pod, which is to be replaced first and whose node is cordoned: its target has one more from then on.
+  void await_replacement() {
+    make({2});
+    world.pool.disruption.replace_first = true;
+    world.nodes["node-1"].unschedulable = true;
+    settle(10);
+    ASSERT_EQ(world.target->replicas, 2);
+  }
   void on_node_two(const std::string& pod) {
     world.nodes["node-2"].name = "node-2";
     world.pod(pod).node = std::make_shared<const std::string>("node-2");

@@ -100,11 +100,7 @@ TEST_F(Fleet, TheOnlyOneStaysWhereItsTargetCannotBeSeen) {
 }
 
 TEST_F(Fleet, APoolThatLosesItsCountWhileAReplacementComesKeepsWhatWasAsked) {
-  make({2});
-  world.pool.disruption.replace_first = true;
-  world.nodes["node-1"].unschedulable = true;
-  settle(10);
-  ASSERT_EQ(world.target->replicas, 2);
+  await_replacement();
   world.pool.replicas.reset();
   settle(11);
   EXPECT_EQ(world.pool.replicas, 1);
@@ -112,11 +108,7 @@ TEST_F(Fleet, APoolThatLosesItsCountWhileAReplacementComesKeepsWhatWasAsked) {
 }
 
 TEST_F(Fleet, ScalingTheTargetWhileAReplacementComesIsTakenOver) {
-  make({2});
-  world.pool.disruption.replace_first = true;
-  world.nodes["node-1"].unschedulable = true;
-  settle(10);
-  ASSERT_EQ(world.target->replicas, 2);
+  await_replacement();
   world.target->replicas = 5;
   settle(11);
   EXPECT_EQ(world.pool.replicas, 5);
