@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <initializer_list>
 
 #include <nlohmann/json.hpp>
 
@@ -170,6 +171,29 @@ Service ServiceCodec::from_json(const json& object) {
   return out;
 }
 
+namespace {
+
+// Whether the object has a key that is none of `ours`.
+bool has_others(const json& object, std::initializer_list<std::string_view> ours) {
+  if (!object.is_object()) return false;
+  for (const auto& [key, value] : object.items()) {
+    if (std::find(ours.begin(), ours.end(), key) == ours.end()) return true;
+  }
+  return false;
+}
+
+// What a ConfigMap may have besides what we write, and the API server's own fields.
+bool is_shared(const json& object, const json& metadata, std::size_t owners) {
+  return owners > 1 || has_others(member(metadata, "labels"), {kPoolLabel, kManagedByLabel}) ||
+         has_others(member(metadata, "annotations"),
+                    {kRevisionAnnotation, kPodsVersionAnnotation, kTriggerTimeAnnotation}) ||
+         has_others(member(object, "data"), {kEndpointsJsonKey, kEndpointsTextKey}) ||
+         !array_at(metadata, "finalizers").empty() || object.contains("binaryData") ||
+         object.contains("immutable");
+}
+
+}  // namespace
+
 ConfigMap ConfigMapCodec::from_json(const json& object) {
   ConfigMap out;
   read_identity(object, out);
@@ -182,6 +206,7 @@ ConfigMap ConfigMapCodec::from_json(const json& object) {
   const json& data = member(object, "data");
   out.endpoints_json = string_at(data, kEndpointsJsonKey);
   out.endpoints_text = string_at(data, kEndpointsTextKey);
+  out.shared = is_shared(object, metadata, out.owners.size());
   return out;
 }
 

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <array>
+#include <charconv>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -20,53 +22,125 @@ using nlohmann::json;
 constexpr std::size_t kMaxDocumentBytes = 8U * 1024 * 1024;
 constexpr std::int32_t kMaxPort = 65535;
 
-void append_field(std::string& out, std::string_view name, std::string_view value) {
-  fmt::format_to(std::back_inserter(out), "\"{}\":", name);
-  append_json_string(out, value);
-}
+// Writes the document, either as it is or as the inside of a JSON string: then its quotes are escaped while
+// they are written, and nothing has to be looked at twice. Names, addresses and UIDs are copied whole.
+class DocumentWriter {
+ public:
+  DocumentWriter(std::string& out, bool inside_string)
+      : out_(out), quote_(inside_string ? "\\\"" : "\""), inside_string_(inside_string) {}
 
-void append_ports(std::string& out, const std::vector<EndpointPort>& ports) {
-  out += "\"ports\":[";
-  for (std::size_t i = 0; i < ports.size(); ++i) {
-    out += i == 0 ? "{" : ",{";
-    if (!ports[i].name.empty()) {
-      append_field(out, "name", ports[i].name);
-      out += ',';
+  void raw(std::string_view text) { out_ += text; }
+  void number(std::int64_t value) {
+    std::array<char, 24> digits;
+    out_.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
+  }
+  void key(std::string_view name) {
+    out_ += quote_;
+    out_ += name;
+    out_ += quote_;
+    out_ += ':';
+  }
+  void field(std::string_view name, std::string_view value) {
+    key(name);
+    if (is_plain_text(value)) {
+      out_ += quote_;
+      out_ += value;
+      out_ += quote_;
+      return;
     }
-    fmt::format_to(std::back_inserter(out), "\"number\":{}}}", ports[i].number);
+    std::string quoted;
+    append_json_string(quoted, value);
+    if (!inside_string_) {
+      out_ += quoted;
+      return;
+    }
+    std::string twice;
+    append_json_string(twice, quoted);
+    out_.append(twice, 1, twice.size() - 2);  // without the outer quotes
   }
-  out += ']';
+  void end_of_line() { out_ += inside_string_ ? "\\n" : "\n"; }
+
+ private:
+  static bool is_plain_text(std::string_view text) {
+    return std::all_of(text.begin(), text.end(), [](char c) {
+      return static_cast<unsigned char>(c) >= 0x20 && static_cast<unsigned char>(c) < 0x80 && c != '"' &&
+             c != '\\';
+    });
+  }
+
+  std::string& out_;
+  std::string_view quote_;
+  bool inside_string_;
+};
+
+void write_ports(DocumentWriter& out, const std::vector<EndpointPort>& ports) {
+  out.key("ports");
+  out.raw("[");
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    out.raw(i == 0 ? "{" : ",{");
+    if (!ports[i].name.empty()) {
+      out.field("name", ports[i].name);
+      out.raw(",");
+    }
+    out.key("number");
+    out.number(ports[i].number);
+    out.raw("}");
+  }
+  out.raw("]");
 }
 
-void append_endpoint(std::string& out, const Endpoint& endpoint) {
-  out += '{';
-  append_field(out, "ip", endpoint.ip);
-  out += ',';
-  append_field(out, "node", endpoint.node);
-  out += ',';
-  append_field(out, "pod", endpoint.pod);
-  out += ',';
-  append_ports(out, endpoint.ports);
-  out += ',';
-  append_field(out, "state", to_string(endpoint.state));
-  out += ',';
-  append_field(out, "uid", endpoint.uid);
+void write_endpoint(DocumentWriter& out, const Endpoint& endpoint) {
+  out.raw("{");
+  out.field("ip", endpoint.ip);
+  out.raw(",");
+  out.field("node", endpoint.node);
+  out.raw(",");
+  out.field("pod", endpoint.pod);
+  out.raw(",");
+  write_ports(out, endpoint.ports);
+  out.raw(",");
+  out.field("state", to_string(endpoint.state));
+  out.raw(",");
+  out.field("uid", endpoint.uid);
   if (!endpoint.zone.empty()) {
-    out += ',';
-    append_field(out, "zone", endpoint.zone);
+    out.raw(",");
+    out.field("zone", endpoint.zone);
   }
-  out += '}';
+  out.raw("}");
 }
 
-void append_lines(std::string& out, const Endpoint& endpoint) {
+void write_document(DocumentWriter& out, const EndpointSet& set) {
+  out.raw("{");
+  out.field("apiVersion", kApiVersion);
+  out.raw(",");
+  out.key("endpoints");
+  out.raw("[");
+  for (std::size_t i = 0; i < set.endpoints.size(); ++i) {
+    if (i != 0) out.raw(",");
+    write_endpoint(out, set.endpoints[i]);
+  }
+  out.raw("],");
+  out.field("kind", kEndpointSetKind);
+  out.raw(",");
+  out.field("namespace", set.ns);
+  out.raw(",");
+  out.field("pool", set.pool);
+  out.raw(",");
+  out.key("revision");
+  out.number(set.revision);
+  out.raw("}");
+  out.end_of_line();
+}
+
+void write_lines(DocumentWriter& out, const Endpoint& endpoint) {
   if (endpoint.state != EndpointState::kReady) return;
   const bool ipv6 = endpoint.ip.find(':') != std::string::npos;
   for (const EndpointPort& port : endpoint.ports) {
-    if (ipv6) {
-      fmt::format_to(std::back_inserter(out), "[{}]:{}\n", endpoint.ip, port.number);
-    } else {
-      fmt::format_to(std::back_inserter(out), "{}:{}\n", endpoint.ip, port.number);
-    }
+    if (ipv6) out.raw("[");
+    out.raw(endpoint.ip);
+    out.raw(ipv6 ? "]:" : ":");
+    out.number(port.number);
+    out.end_of_line();
   }
 }
 
@@ -169,33 +243,37 @@ void sort_canonically(EndpointSet& set) {
 std::string to_canonical_json(const EndpointSet& set) {
   std::string out;
   out.reserve(160 + set.endpoints.size() * 224);
-  out += '{';
-  append_field(out, "apiVersion", kApiVersion);
-  out += ",\"endpoints\":[";
-  for (std::size_t i = 0; i < set.endpoints.size(); ++i) {
-    if (i != 0) out += ',';
-    append_endpoint(out, set.endpoints[i]);
-  }
-  out += "],";
-  append_field(out, "kind", kEndpointSetKind);
-  out += ',';
-  append_field(out, "namespace", set.ns);
-  out += ',';
-  append_field(out, "pool", set.pool);
-  fmt::format_to(std::back_inserter(out), ",\"revision\":{}}}\n", set.revision);
+  DocumentWriter writer(out, false);
+  write_document(writer, set);
   return out;
 }
 
 std::string to_text(const EndpointSet& set) {
   std::string out;
-  for (const Endpoint& endpoint : set.endpoints) append_lines(out, endpoint);
+  DocumentWriter writer(out, false);
+  for (const Endpoint& endpoint : set.endpoints) write_lines(writer, endpoint);
   return out;
+}
+
+void append_canonical_json_string(std::string& out, const EndpointSet& set) {
+  DocumentWriter writer(out, true);
+  out += '"';
+  write_document(writer, set);
+  out += '"';
+}
+
+void append_text_string(std::string& out, const EndpointSet& set) {
+  DocumentWriter writer(out, true);
+  out += '"';
+  for (const Endpoint& endpoint : set.endpoints) write_lines(writer, endpoint);
+  out += '"';
 }
 
 std::size_t published_bytes(const Endpoint& endpoint) {
   std::string out = ",";
-  append_endpoint(out, endpoint);
-  append_lines(out, endpoint);
+  DocumentWriter writer(out, false);
+  write_endpoint(writer, endpoint);
+  write_lines(writer, endpoint);
   return out.size();
 }
 

@@ -49,6 +49,9 @@ void sort_canonically(EndpointSet& set);
 std::string to_canonical_json(const EndpointSet& set);
 // One "ip:port" line per ready endpoint and port ("[ip6]:port"), sorted as the document is.
 std::string to_text(const EndpointSet& set);
+// The same two as JSON strings, quotes included, appended to a body that is being built.
+void append_canonical_json_string(std::string& out, const EndpointSet& set);
+void append_text_string(std::string& out, const EndpointSet& set);
 // What one endpoint, or a set, takes in a ConfigMap: in the document and in the text together.
 std::size_t published_bytes(const Endpoint& endpoint);
 std::size_t published_bytes(const EndpointSet& set);

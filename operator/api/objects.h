@@ -52,6 +52,9 @@ struct ConfigMap : Identity {
   std::string pods_version;    // kPodsVersionAnnotation, as text
   std::string endpoints_json;  // data["endpoints.json"], byte for byte
   std::string endpoints_text;  // data["endpoints.txt"]
+  // Others have put something into it (a label, an annotation, an owner, a finalizer, a key): replacing the
+  // whole object would take that away.
+  bool shared = false;
   bool deleting = false;
 };
 

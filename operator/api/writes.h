@@ -16,16 +16,17 @@
 namespace poolwarden::api {
 
 struct ConfigMapWrite {
-  bool create = false;           // else patch
+  bool create = false;           // else change the existing one
+  bool shared = false;           // others have put something into it, which has to stay
   std::string resource_version;  // of the ConfigMap that is replaced; empty on create
   std::string pods_version;      // of the pods that the list was made from
   EndpointSet set;
 };
 
 struct ServiceWrite {
-  bool create = false;       // else change the existing one
-  bool labels_only = false;  // it is not ours
-  bool headless = false;     // created without an address of its own
+  bool create = false;      // else change the existing one
+  bool headless = false;    // created without an address of its own
+  bool only_count = false;  // nothing differs but how many endpoints are ready: that can wait
   std::string resource_version;
   LabelMap labels;                               // ours, which are laid over those that are there
   LabelMap selector;                             // empty: leave it as it is

@@ -4,10 +4,9 @@
 // a test can feed the one and compare the other.
 #pragma once
 
-#include "api/codecs.h"
+#include "control/watched_kinds.h"
 #include "engine/load_reader.h"
 #include "kube/client.h"
-#include "kube/informer.h"
 #include "kube/object_key.h"
 #include "kube/reflector.h"
 #include "pool/load_book.h"
@@ -20,22 +19,6 @@
 #include <vector>
 
 namespace poolwarden::control {
-
-// The caches, in the order they are started.
-enum class Feed : std::uint8_t {
-  kPools,
-  kConfigMaps,
-  kPods,
-  kDeployments,
-  kReplicaSets,
-  kServices,
-  kNodes,
-  kAutoscalers,
-  kBudgets,
-  kGatePolicies,
-  kGateBindings,
-};
-inline constexpr std::size_t kFeedCount = 11;
 
 // What a write's answer is decoded as (on a transport thread) before it reaches the loop.
 enum class Expect : std::uint8_t { kText, kPod, kConfigMap, kService, kPool, kBudget };
@@ -59,19 +42,11 @@ struct LoadArrived {
 // Asks for a clean end: no new write, what is in flight finishes, the lease is given back.
 struct StopRequested {};
 
-// Both halves of the gate are values of one type.
-struct GatePolicyInput : kube::InformerInput<api::GatePart> {};
-struct GateBindingInput : kube::InformerInput<api::GatePart> {};
+using Input = WatchedKinds::Apply<std::variant, KindInput, CallAnswered, LoadArrived, StopRequested>;
 
-using Input = std::variant<kube::InformerInput<api::InferencePool>, kube::InformerInput<api::ConfigMap>,
-                           kube::InformerInput<api::Pod>, kube::InformerInput<api::Deployment>,
-                           kube::InformerInput<api::Service>, kube::InformerInput<api::Node>,
-                           kube::InformerInput<api::Autoscaler>, kube::InformerInput<api::ReplicaSet>,
-                           kube::InformerInput<api::DisruptionBudget>, GatePolicyInput, GateBindingInput,
-                           CallAnswered, LoadArrived, StopRequested>;
-
+// For the watch of the kind with that index in WatchedKinds.
 struct WatchWork {
-  Feed feed = Feed::kPools;
+  std::size_t kind = 0;
   kube::ReflectorAction action;
 };
 
@@ -88,7 +63,7 @@ struct LoadRead {
   engine::LoadRequest request;
 };
 
-enum class Severity : std::uint8_t { kDebug, kInfo, kWarn, kError };
+enum class Severity : std::uint8_t { kInfo, kWarn, kError };
 
 struct LogLine {
   Severity severity = Severity::kInfo;

@@ -13,8 +13,6 @@ api::Now read_clocks() {
 
 telemetry::Level level_of(Severity severity) {
   switch (severity) {
-    case Severity::kDebug:
-      return telemetry::Level::kDebug;
     case Severity::kInfo:
       return telemetry::Level::kInfo;
     case Severity::kWarn:
@@ -70,7 +68,7 @@ void Loop::measure(const std::vector<Input>& inputs, kube::TimePoint now) {
   for (const Input& input : inputs) {
     std::visit(
         [&oldest](const auto& what) {
-          if constexpr (requires { what.decoded_at; }) oldest = std::min(oldest, what.decoded_at);
+          if constexpr (requires { what.input.decoded_at; }) oldest = std::min(oldest, what.input.decoded_at);
         },
         input);
   }

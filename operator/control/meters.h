@@ -5,6 +5,7 @@
 #pragma once
 
 #include "kube/client.h"
+#include "kube/event_recorder.h"
 #include "kube/time.h"
 #include "kube/work_queue.h"
 
@@ -45,10 +46,12 @@ class Meters : public kube::WorkQueueMetrics {
   virtual void pool_gone(std::string_view /*ns*/, std::string_view /*pool*/) {}
   virtual void watch_restarted(std::string_view /*resource*/, std::string_view /*reason*/) {}
   virtual void last_byte(std::string_view /*resource*/, kube::TimePoint) {}
-  // Kind as in the ledger (to_string(Written)) or "Event"; result "success" or the error's class.
+  // Kind as in to_string(Written) or "Event"; result "success" or the error's class.
   virtual void wrote(std::string_view /*kind*/, std::string_view /*result*/) {}
   virtual void call_took(kube::Verb, std::string_view /*result*/, kube::Duration) {}
   virtual void leading(bool) {}
+  // Of Kubernetes Events, all since the start: what was written and what was dropped.
+  virtual void events(const kube::EventStats&) {}
   // One turn of the loop: how long its oldest input had waited, and how many there were.
   virtual void step_took(kube::Duration /*waited*/, std::size_t /*inputs*/) {}
 };

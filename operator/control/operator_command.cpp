@@ -30,7 +30,7 @@ constexpr kube::Duration kStuck = seconds(60);
 // The reflector gives up a silent watch at 150 s; much longer silence without a problem of its own means
 // that this very mechanism has failed, and only a restart helps.
 constexpr kube::Duration kSilent = seconds(180);
-constexpr kube::Duration kDeaf = seconds(400);
+constexpr kube::Duration kStaleWatch = seconds(400);
 
 std::string host_name() {
   char name[256] = {};
@@ -48,28 +48,26 @@ std::optional<std::string> loop_problem(const Loop& loop) {
   return fmt::format("the loop has not turned for {:.0f} s", age_seconds(health->at, now));
 }
 
-std::optional<std::string> deafness(const Loop& loop) {
+std::optional<std::string> stale_watches(const Loop& loop) {
   const auto health = loop.health();
   if (!health) return std::nullopt;
   const auto now = std::chrono::steady_clock::now();
-  for (std::size_t i = 0; i < kFeedCount; ++i) {
+  for (std::size_t i = 0; i < WatchedKinds::kSize; ++i) {
     const FeedHealth& feed = health->core.feeds[i];
-    if (!feed.problem.empty() || now - feed.last_byte < kDeaf) continue;
-    return fmt::format("the watch of {} has been silent for {:.0f} s", to_string(static_cast<Feed>(i)),
+    if (!feed.problem.empty() || now - feed.last_byte < kStaleWatch) continue;
+    return fmt::format("the watch of {} has been silent for {:.0f} s", WatchedKinds::kNames[i],
                        age_seconds(feed.last_byte, now));
   }
   return std::nullopt;
 }
 
-std::optional<std::string> feed_problem(const Loop& loop, Feed which) {
+std::optional<std::string> feed_problem(const Loop& loop, std::size_t kind) {
   const auto health = loop.health();
   if (!health) return "not started yet";
-  const FeedHealth& feed = health->core.feeds[static_cast<std::size_t>(which)];
+  const FeedHealth& feed = health->core.feeds[kind];
   // Nodes only add zones and what becomes of them, autoscalers a warning, the gate whether deletes are held;
   // an operator for one namespace may not be allowed to read them.
-  const bool optional = which == Feed::kNodes || which == Feed::kAutoscalers || which == Feed::kBudgets ||
-                        which == Feed::kGatePolicies || which == Feed::kGateBindings;
-  if (optional && !feed.synced && !feed.problem.empty()) return std::nullopt;
+  if (WatchedKinds::kOptional[kind] && !feed.synced && !feed.problem.empty()) return std::nullopt;
   if (!feed.synced) return feed.problem.empty() ? "the first list is not complete" : feed.problem;
   const auto now = std::chrono::steady_clock::now();
   if (now - feed.last_byte < kSilent) return std::nullopt;
@@ -82,12 +80,11 @@ telemetry::HealthOptions health_options(const OperatorOptions& options, const Lo
   health.metrics_bind_address = options.metrics_bind_address;
   health.probe_bind_address = options.probe_bind_address;
   health.healthz = {{"loop", [&loop] { return loop_problem(loop); }},
-                    {"watches", [&loop] { return deafness(loop); }}};
+                    {"watches", [&loop] { return stale_watches(loop); }}};
   health.readyz = {{"loop", [&loop] { return loop_problem(loop); }}};
-  for (std::size_t i = 0; i < kFeedCount; ++i) {
-    const Feed feed = static_cast<Feed>(i);
+  for (std::size_t kind = 0; kind < WatchedKinds::kSize; ++kind) {
     health.readyz.push_back(
-        {std::string(to_string(feed)), [&loop, feed] { return feed_problem(loop, feed); }});
+        {std::string(WatchedKinds::kNames[kind]), [&loop, kind] { return feed_problem(loop, kind); }});
   }
   return health;
 }
@@ -103,8 +100,9 @@ CoreOptions core_options(const OperatorOptions& options, const kube::ClusterAcce
   core.lease.ns = options.leader_elect_namespace.empty() ? access.ns : options.leader_elect_namespace;
   core.lease.name = options.leader_elect_name;
   core.drain_gate = options.drain_gate;
-  core.drain_taints = options.drain_taints;
-  core.withdraw_taints = options.withdraw_taints;
+  core.feeds.drain_taints = options.drain_taints;
+  core.feeds.withdraw_taints = options.withdraw_taints;
+  core.stopwatch = [] { return std::chrono::steady_clock::now(); };
   return core;
 }
 

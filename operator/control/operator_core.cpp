@@ -1,7 +1,9 @@
-// The step itself, leadership, and the end.
 #include "control/operator_core.h"
 
-#include <algorithm>
+#include "pool/pod_labels.h"
+
+#include <set>
+#include <type_traits>
 #include <utility>
 
 namespace poolwarden::control {
@@ -9,103 +11,194 @@ namespace {
 
 constexpr kube::Duration kSweepPeriod = std::chrono::minutes(1);
 
-template <class Codec>
-FeedHealth health_of(const kube::Informer<Codec>& informer) {
-  const auto error = informer.last_error();
-  return {informer.synced(), informer.last_byte(), error ? error->message : std::string()};
-}
-
 void sooner(std::optional<kube::TimePoint>& earliest, std::optional<kube::TimePoint> other) {
   if (other && (!earliest || *other < *earliest)) earliest = other;
 }
 
-}  // namespace
-
-std::string_view to_string(Feed feed) {
-  switch (feed) {
-    case Feed::kPools:
-      return "inferencepools";
-    case Feed::kConfigMaps:
-      return "configmaps";
-    case Feed::kPods:
-      return "pods";
-    case Feed::kDeployments:
-      return "deployments";
-    case Feed::kServices:
-      return "services";
-    case Feed::kNodes:
-      return "nodes";
-    case Feed::kAutoscalers:
-      return "horizontalpodautoscalers";
-    case Feed::kReplicaSets:
-      return "replicasets";
-    case Feed::kBudgets:
-      return "poddisruptionbudgets";
-    case Feed::kGatePolicies:
-      return "validatingadmissionpolicies";
-    case Feed::kGateBindings:
-      return "validatingadmissionpolicybindings";
-  }
-  return "?";
+// Each part has a source of its own, so that one part's draws do not shift another's.
+kube::RandomSource random_of(const CoreOptions& options, std::uint64_t part) {
+  return kube::seeded_random(options.seed * 31 + part);
 }
+
+// Whether the API server said something, be it a refusal.
+template <class Kind>
+bool is_answer(const KindInput<Kind>& in) {
+  using Input = kube::InformerInput<typename Kind::Object>;
+  if (const auto* failed = std::get_if<typename Input::ListFailed>(&in.input.what))
+    return failed->error.http_status != 0;
+  if (const auto* ended = std::get_if<typename Input::WatchEnded>(&in.input.what))
+    return ended->error && ended->error->http_status != 0;
+  return true;
+}
+
+bool is_answer(const CallAnswered& call) {
+  return call.answer || call.answer.error().http_status != 0;
+}
+
+bool is_answer(const LoadArrived&) {
+  return false;
+}
+
+bool is_answer(const StopRequested&) {
+  return false;
+}
+
+}  // namespace
 
 OperatorCore::OperatorCore(CoreOptions options, Meters& meters)
     : options_(std::move(options)),
       meters_(meters),
-      random_(kube::seeded_random(options_.seed)),
-      pools_(options_.reflector, random_),
-      config_maps_(options_.reflector, random_),
-      pods_(options_.reflector, random_),
-      deployments_(options_.reflector, random_),
-      replica_sets_(options_.reflector, random_),
-      services_(options_.reflector, random_),
-      nodes_(options_.reflector, random_),
-      autoscalers_(options_.reflector, random_),
-      budgets_(options_.reflector, random_),
-      gate_policies_(options_.reflector, random_),
-      gate_bindings_(options_.reflector, random_),
+      feeds_(options_.feeds, random_of(options_, 1), meters,
+             [this](const api::Pod& pod, std::vector<std::string>& keys) {
+               const auto& pools = table_.matching(pod);
+               for (const PoolRecord* record : pools) keys.push_back(record->key.to_string());
+               if (pools.empty() && pool::is_marked(pod) && !pod.deletion_timestamp)
+                 keys.emplace_back(kOrphanIndex);
+             }),
       queue_(kube::WorkQueueOptions{}, &meters_),
-      load_turns_(options_.load_sources_in_flight),
-      events_(options_.instance) {
-  pods_.set_transform([this](api::Pod& pod) {
-    pod.labels = label_sets_.intern(std::move(pod.labels));
-    pod.node = node_names_.intern(std::move(pod.node));
-    pod.controller = controllers_.intern(std::move(pod.controller));
-  });
-  nodes_.set_transform([this](api::Node& node) { classify(node); });
-  index_pods();
-  index_replica_sets();
-  if (options_.leader_elect) elector_.emplace(options_.lease, random_);
-}
+      writes_(options_.writes),
+      router_(feeds_, table_, writes_, queue_, meters_),
+      loads_(options_.load_sources_in_flight),
+      snapshots_(options_.drain_gate, feeds_, table_, loads_, writes_, router_),
+      reconciler_(feeds_, table_, snapshots_, loads_, writes_, queue_, meters_, random_of(options_, 2),
+                  options_.resync),
+      events_(options_.instance),
+      outcomes_(feeds_, table_, router_, writes_, events_, meters_),
+      leadership_(options_.leader_elect ? std::optional{options_.lease} : std::nullopt,
+                  random_of(options_, 3), writes_, meters_) {}
 
 Effects OperatorCore::start(api::Now now) {
   Effects out;
-  each_feed(*this, [&](auto& informer, Feed which) { emit(which, informer.start(now.mono), out); });
+  now_ = now.mono;
+  feeds_.start(now.mono, out);
   next_sweep_ = now.mono + kSweepPeriod;
-  if (!elector_) meters_.leading(true);
-  run_lease(now, out);
+  lead(leadership_.start(now, out), now, out);
+  router_.set_acting(leadership_.leads());
   return out;
 }
 
 // One turn of the loop: take in what came, renew what is due, decide, then explain.
 Effects OperatorCore::step(std::vector<Input>& inputs, api::Now now) {
   Effects out;
+  now_ = now.mono;
   for (Input& input : inputs) take(std::move(input), now, out);
   inputs.clear();
-  tick_feeds(now, out);
-  run_lease(now, out);
+  feeds_.tick(now.mono, out);
+  lead(leadership_.tick(now, out), now, out);
   run_passes(now, out);
-  post_events(now, out);
+  if (may_act(now.mono)) events_.post(writes_, now, out);
   run_stop(now, out);
   sweep(now);
   table_.trim();
   return out;
 }
 
+void OperatorCore::take(Input input, api::Now now, Effects& out) {
+  if (std::visit([](const auto& what) { return is_answer(what); }, input)) feeds_.server_answered(now.mono);
+  std::visit(
+      [&](auto& what) {
+        using What = std::decay_t<decltype(what)>;
+        if constexpr (std::is_same_v<What, StopRequested>) {
+          stop(Exit{false, "asked to stop"}, now, out);
+        } else if constexpr (std::is_same_v<What, LoadArrived>) {
+          take(what, now);
+        } else {
+          take(what, now, out);
+        }
+      },
+      input);
+}
+
+template <class Kind>
+void OperatorCore::take(KindInput<Kind>& in, api::Now now, Effects& out) {
+  const bool look_at_all =
+      feeds_.take(std::move(in), now.mono, out, [&](const auto& delta) { router_.changed(delta, now); });
+  // Changes that came before another cache had synced were decided without it.
+  if (look_at_all) router_.mark_all(now);
+}
+
+void OperatorCore::take(LoadArrived& in, api::Now now) {
+  if (const PoolRecord* record = table_.find(in.pool)) router_.mark(*record, now);
+  loads_.arrived(std::move(in), now.mono);
+}
+
+void OperatorCore::take(CallAnswered& in, api::Now now, Effects& out) {
+  auto answered = writes_.answered(in, now.mono);
+  if (!answered) return;
+  const PendingCall& call = answered->call;
+  const std::string_view result =
+      in.answer ? std::string_view("success") : kube::to_string(in.answer.error().cls);
+  meters_.call_took(call.verb, result, now.mono - call.sent_at);
+  const auto text = [&in]() -> kube::Result<std::string> {
+    if (!in.answer) return tl::unexpected(std::move(in.answer.error()));
+    return std::get<std::string>(std::move(*in.answer));
+  };
+  if (const auto* lease = std::get_if<LeaseCall>(&call.purpose))
+    return lead(leadership_.answered(*lease, text(), now, out), now, out);
+  if (call.verb != kube::Verb::kGet) meters_.wrote(WriteOutcomes::kind_of(call), result);
+  if (const auto* event = std::get_if<EventWrite>(&call.purpose)) {
+    events_.posted(*event, text(), now.mono);
+    meters_.events(events_.stats());
+    return;
+  }
+  outcomes_.take(std::move(*answered), std::move(in.answer), now, out);
+}
+
+void OperatorCore::lead(const Leadership::Change& change, api::Now now, Effects& out) {
+  router_.set_acting(leadership_.leads());
+  if (change.won) {
+    table_.for_each([&](PoolRecord& record) {
+      record.list.stop_watches();
+      router_.mark(record, now);
+    });
+  }
+  if (change.lost) stop(Exit{true, "lost the lease: " + *change.lost}, now, out);
+  auto* stopping = std::get_if<Stopping>(&state_);
+  if (change.released && stopping != nullptr) stopping->released = true;
+}
+
+bool OperatorCore::may_act(kube::TimePoint now) const {
+  return std::holds_alternative<Running>(state_) && feeds_.settled() &&
+         leadership_.holds_until(now + options_.writes.timeout);
+}
+
+void OperatorCore::run_passes(api::Now now, Effects& out) {
+  if (const pool::Gate gate = snapshots_.gate().gate; std::exchange(told_gate_, gate) != gate)
+    meters_.drain_gate(pool::to_string(gate));
+  can_decide_ = may_act(now.mono);
+  if (!can_decide_) return;
+  feeds_.reindex_if_needed();
+  for (const kube::ObjectKey& key : writes_.take_woken(now.mono)) queue_.add(key, now.mono);
+
+  // Every pool's withdrawals leave before any pool's labels, status and events.
+  const kube::TimePoint started = time(now);
+  std::vector<std::pair<kube::ObjectKey, pool::Plan>> rest;
+  std::size_t pods = 0;
+  while (pods < options_.step_pods && time(now) - started < options_.step_budget) {
+    const kube::TimePoint began = time(now);
+    const auto key = queue_.get(began);
+    if (!key) break;
+    PoolRecord* record = table_.find(*key);
+    const auto object = feeds_.store<Pools>().find(*key);
+    if (record != nullptr && object && !reconciler_.withdraw(*record, *object, now, out)) {
+      pods += reconciler_.cost(*record) + 1;
+      if (auto plan = reconciler_.pass(*record, *object, now, out)) rest.emplace_back(*key, std::move(*plan));
+    }
+    queue_.done(*key, time(now));
+  }
+  loads_.read(now.mono, out);
+  for (auto& [key, plan] : rest) {
+    PoolRecord* record = table_.find(key);
+    const auto object = feeds_.store<Pools>().find(key);
+    if (record != nullptr && object) reconciler_.write_rest(*record, *object, plan, now, out);
+  }
+  reconciler_.release_orphans(now, out);
+}
+
 std::optional<kube::TimePoint> OperatorCore::next_deadline() const {
   std::optional<kube::TimePoint> earliest = next_sweep_;
-  each_feed(*this, [&](const auto& informer, Feed) { sooner(earliest, informer.next_deadline()); });
-  if (elector_) sooner(earliest, elector_->next_deadline());
+  sooner(earliest, feeds_.next_deadline());
+  sooner(earliest, leadership_.next_deadline());
   if (const auto* stopping = std::get_if<Stopping>(&state_)) {
     sooner(earliest, stopping->deadline);
     return earliest;
@@ -113,51 +206,16 @@ std::optional<kube::TimePoint> OperatorCore::next_deadline() const {
   // Without leadership or before the first lists nothing of this can be done; what changes that is an
   // input or one of the deadlines above.
   if (!can_decide_) return earliest;
-  if (queue_.size() > 0) return kube::TimePoint::min();  // more passes than one step makes
+  if (queue_.size() > 0) return kube::TimePoint::min();  // more than one step looks at
   sooner(earliest, queue_.next_deadline());
-  sooner(earliest, strays_due_);
-  if (!event_in_flight_) sooner(earliest, events_.next_deadline());
+  sooner(earliest, reconciler_.next_deadline());
+  sooner(earliest, writes_.next_deadline(now_));
+  sooner(earliest, events_.next_deadline());
   return earliest;
 }
 
 CoreHealth OperatorCore::health() const {
-  CoreHealth health;
-  each_feed(*this, [&health](const auto& informer, Feed which) {
-    health.feeds[static_cast<std::size_t>(which)] = health_of(informer);
-  });
-  health.leading = leads();
-  health.stopping = std::holds_alternative<Stopping>(state_);
-  return health;
-}
-
-void OperatorCore::run_lease(api::Now now, Effects& out) {
-  if (!elector_) return;
-  const auto due = elector_->next_deadline();
-  if (due && *due <= now.mono) lease_outputs(elector_->tick(now.mono, now.wall), now, out);
-}
-
-void OperatorCore::lease_outputs(std::vector<kube::LeaseOutput> outputs, api::Now now, Effects& out) {
-  for (kube::LeaseOutput& output : outputs) {
-    if (auto* send = std::get_if<kube::SendLeaseCall>(&output)) {
-      const std::uint64_t id = ++last_id_;
-      pending_.emplace(id, Pending{LeaseCall{send->attempt}, {}, {}, {}, send->call.verb, now.mono});
-      out.sends.push_back(Send{id, std::move(send->call), Expect::kText});
-    } else if (std::holds_alternative<kube::BecameLeader>(output)) {
-      led_ = true;
-      meters_.leading(true);
-      out.logs.push_back({Severity::kInfo, "became the leader", {{"identity", options_.lease.identity}}});
-      table_.for_each([&](PoolRecord& record) {
-        record.first_event_at.clear();
-        mark(record, now);
-      });
-    } else if (const auto* lost = std::get_if<kube::LostLeadership>(&output)) {
-      led_ = false;
-      meters_.leading(false);
-      stop(Exit{true, "lost the lease: " + lost->reason}, now, out);
-    } else if (auto* stopping = std::get_if<Stopping>(&state_)) {
-      stopping->released = true;
-    }
-  }
+  return {feeds_.health(), leadership_.leads(), std::holds_alternative<Stopping>(state_)};
 }
 
 void OperatorCore::stop(Exit exit, api::Now now, Effects& out) {
@@ -171,54 +229,35 @@ void OperatorCore::run_stop(api::Now now, Effects& out) {
   auto* stopping = std::get_if<Stopping>(&state_);
   if (stopping == nullptr) return;
   const bool late = now.mono >= stopping->deadline;
-  if (stopping->stage == Stage::kFinishing && (writes_in_flight() == 0 || late)) {
+  if (stopping->stage == Stage::kFinishing && (writes_.writes_in_flight() == 0 || late)) {
     stopping->stage = Stage::kReleasing;
     stopping->deadline = now.mono + options_.stop_patience;
-    if (elector_ && !stopping->exit.failed) {
-      lease_outputs(elector_->release(now.mono, now.wall), now, out);
+    if (leadership_.elects() && !stopping->exit.failed) {
+      lead(leadership_.release(now, out), now, out);
     } else {
       stopping->released = true;
     }
   }
-  if (stopping->stage == Stage::kReleasing && (stopping->released || now.mono >= stopping->deadline)) {
+  if (stopping->stage == Stage::kReleasing && (stopping->released || now.mono >= stopping->deadline))
     out.exit = stopping->exit;
-  }
-}
-
-std::size_t OperatorCore::writes_in_flight() const {
-  return static_cast<std::size_t>(std::count_if(pending_.begin(), pending_.end(), [](const auto& item) {
-    return !std::holds_alternative<LeaseCall>(item.second.purpose);
-  }));
 }
 
 void OperatorCore::sweep(api::Now now) {
   if (now.mono < next_sweep_) return;
   next_sweep_ = now.mono + kSweepPeriod;
-  ledger_.sweep(now.mono);
-  queue_.report_unfinished(now.mono);
-  table_.for_each([&](PoolRecord& record) { forget_departed(record); });
-  label_sets_.sweep();
-  node_names_.sweep();
-  controllers_.sweep();
+  writes_.sweep(now.mono);
+  // We normally forget a pod on its delete event. If the pod was relabelled out of the pool first, that event
+  // is not delivered to this pool. And a stopwatch runs on while the list cannot be written. So we prune
+  // here.
+  table_.for_each([&](PoolRecord& record) {
+    if (!record.list.has_outgrown()) return;
+    std::set<std::string> living;
+    feeds_.store<Pods>().for_each_in(record.key.ns, [&](const PodPtr& pod) { living.insert(pod->uid); });
+    record.list.keep_only(living);
+  });
+  feeds_.sweep();
   loads_.sweep(now.mono);
-  std::erase_if(surplus_since_, [this](const auto& item) {
-    return replica_sets_.store().by_index(sets_by_uid_, item.first).empty();
-  });
-}
-
-// A pod that was relabelled out of the pool takes its leave from the pool's memory when it goes; but that
-// event is no longer the pool's. And the stopwatch of one that went runs on while the list cannot be written.
-// So what is remembered is compared with what there is, when it grows.
-void OperatorCore::forget_departed(PoolRecord& record) {
-  const std::size_t many = 2 * record.published.size() + 64;
-  if (record.once_published.size() <= many && record.first_event_at.size() <= many) return;
-  std::set<std::string> living;
-  pods_.store().for_each_in(record.key.ns,
-                            [&](const std::shared_ptr<const api::Pod>& pod) { living.insert(pod->uid); });
-  std::erase_if(record.once_published, [&](const std::string& uid) { return !living.contains(uid); });
-  std::erase_if(record.first_event_at, [&](const auto& item) {
-    return !living.contains(item.first) && !record.published.contains(item.first);
-  });
+  snapshots_.sweep();
 }
 
 }  // namespace poolwarden::control

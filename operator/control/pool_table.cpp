@@ -17,15 +17,6 @@ std::optional<api::LabelSelector> effective_selector(const api::InferencePool& p
 
 }  // namespace
 
-void PoolRecord::take_published(const api::EndpointSet& set) {
-  published.clear();
-  for (const api::Endpoint& endpoint : set.endpoints) {
-    if (endpoint.state == api::EndpointState::kReady) published.emplace(endpoint.uid, endpoint.pod);
-    once_published.insert(endpoint.uid);
-  }
-  last_revision = std::max(last_revision, set.revision);
-}
-
 bool PoolTable::upsert(const api::InferencePool& pool, const api::Deployment* target) {
   const kube::ObjectKey key{pool.ns, pool.name};
   PoolRecord& record = records_[key];

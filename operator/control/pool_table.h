@@ -9,7 +9,9 @@
 #include "api/inference_pool.h"
 #include "api/objects.h"
 #include "api/pod.h"
+#include "control/list_memory.h"
 #include "kube/object_key.h"
+#include "kube/rate_limiter.h"
 #include "kube/time.h"
 
 #include <cstdint>
@@ -22,6 +24,26 @@
 #include <vector>
 
 namespace poolwarden::control {
+
+// Failed writes that only a person can mend, as the API server worded them. A success takes its error back.
+struct WriteErrors {
+  std::string config_map;
+  std::string config_map_reason;  // "NameTaken", "Forbidden", "WriteFailed"
+  std::string service;
+  std::string budget;
+  std::string scale;
+  std::map<std::string, std::string> labels;  // by UID of the pod whose label was refused
+};
+
+// How status was last written, and whether the API server kept all of it: a definition of another release
+// drops fields.
+struct StatusMemory {
+  kube::TimePoint not_before{};
+  kube::TokenBucket counts{std::chrono::seconds(10), 5};  // for writes that tell of nothing but counts
+  std::vector<std::string> dropped_fields;
+  api::PoolStatus wanted, stored;
+  kube::TimePoint asked_at{};
+};
 
 struct PoolRecord {
   kube::ObjectKey key;
@@ -37,33 +59,17 @@ struct PoolRecord {
   bool decides = false;  // about its pods: selector_known, and nothing is wrong with its spec
 
   // Memory that the cluster does not hold (yet); rebuilt from nothing after a restart.
+  ListMemory list;
+  WriteErrors errors;
+  StatusMemory status;
   std::optional<api::Agreement> agreed;
-  bool replicas_in_flight = false;  // a scale or adopt write of ours is under way
-  std::int64_t last_revision = 0;
-  std::map<std::string, std::string> published;  // uid -> pod name, of the list's ready endpoints, as last
-                                                 // read or written
-  std::string published_from;                    // resourceVersion of the ConfigMap it was read from
-  std::set<std::string> once_published;          // uids of living pods that were ever in the list
-  std::optional<kube::TimePoint> behind_since;   // its list was made from newer pods than we know
-  std::optional<api::ConfigMap> unlabelled;      // a ConfigMap of our name that our watch does not show
-  kube::TimePoint unlabelled_until{};            // when to look at it again
-  std::string config_map_error;
-  std::string config_map_error_reason;
-  std::string service_error;
-  std::string budget_error;
-  std::string scale_error;
-  std::map<std::string, std::string> label_errors;  // by UID of the pod whose label was refused
-
-  // The withdrawal's stopwatch, while we lead: when the first event about a pod that is not yet accounted for
-  // was decoded, by UID.
-  std::unordered_map<std::string, kube::TimePoint> first_event_at;
-  kube::TimePoint status_not_before{};  // status is written at most once a second
-  // A status that the API server stored otherwise than we wrote it: the CRD that is installed drops fields.
-  std::vector<std::string> dropped_fields;
-  api::PoolStatus status_wanted, status_stored;
-  kube::TimePoint status_asked_at{};
-
-  void take_published(const api::EndpointSet& set);
+  bool replicas_in_flight = false;              // a scale or adopt write of ours is under way
+  std::optional<kube::TimePoint> behind_since;  // its list was made from newer pods than we know
+  std::optional<api::ConfigMap> unlabelled;     // a ConfigMap of our name that our watch does not show
+  kube::TimePoint unlabelled_until{};           // when to look at it again
+  kube::TokenBucket service_counts{std::chrono::minutes(1), 2};  // for `ready-endpoints` of its Service
+  kube::TimePoint list_sent_at{};                                // of the newest write of the list
+  kube::TimePoint next_pass{};  // a pass costs its pods: the next one not before
 };
 
 class PoolTable {

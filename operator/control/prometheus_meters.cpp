@@ -1,24 +1,13 @@
 #include "control/prometheus_meters.h"
 
-#include "control/effects.h"
-#include "control/operator_core.h"
-
-#include <array>
+#include "control/watched_kinds.h"
 
 namespace poolwarden::control {
-namespace {
-
-constexpr std::array kFeeds = {Feed::kPools,    Feed::kConfigMaps,   Feed::kPods,        Feed::kDeployments,
-                               Feed::kServices, Feed::kNodes,        Feed::kAutoscalers, Feed::kReplicaSets,
-                               Feed::kBudgets,  Feed::kGatePolicies, Feed::kGateBindings};
-
-}  // namespace
 
 PrometheusMeters::PrometheusMeters(telemetry::Metrics& metrics)
     : metrics_(metrics), queue_(metrics.queue("pools")) {
-  for (const Feed feed : kFeeds) {
-    metrics_.declare_watch(to_string(feed),
-                           {"closed", "short", "expired", "failed", "forbidden", "stale", "lost"});
+  for (const std::string_view kind : WatchedKinds::kNames) {
+    metrics_.declare_watch(kind, {"closed", "short", "expired", "failed", "forbidden", "stale", "lost"});
   }
   for (const char* kind :
        {"ConfigMap", "Service", "Pod", "Scale", "InferencePool", "PodDisruptionBudget", "Event"}) {

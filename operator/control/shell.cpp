@@ -36,33 +36,17 @@ kube::Result<Answer> decode(Expect expect, std::string body) {
   return Answer(std::move(body));
 }
 
-kube::WatchScope gate_scope() {
-  return {"", "", fmt::format("metadata.name={}", api::kGateName)};
-}
-
 }  // namespace
 
 Shell::Shell(kube::Transport& transport, const std::string& ns, Clock now, Post post, ReadLoad read_load)
     : client_(transport),
       post_(std::move(post)),
       read_load_(std::move(read_load)),
-      pools_(client_, publish::kInferencePools, {ns, "", ""}, now, post_),
-      config_maps_(client_, kube::kConfigMaps,
-                   {ns, fmt::format("{}={}", api::kManagedByLabel, api::kManagedByValue), ""}, now, post_),
-      pods_(client_, kube::kPods, {ns, "", ""}, now, post_),
-      deployments_(client_, kube::kDeployments, {ns, "", ""}, now, post_),
-      replica_sets_(client_, kube::kReplicaSets, {ns, "", ""}, now, post_),
-      services_(client_, kube::kServices, {ns, "", ""}, now, post_),
-      nodes_(client_, kube::kNodes, {}, now, post_),
-      autoscalers_(client_, kube::kHorizontalPodAutoscalers, {ns, "", ""}, now, post_),
-      budgets_(client_, kube::kPodDisruptionBudgets, {ns, "", ""}, now, post_),
-      gate_policies_(client_, kube::kValidatingAdmissionPolicies, gate_scope(), now,
-                     [post = post_](auto input) { post(GatePolicyInput{std::move(input)}); }),
-      gate_bindings_(client_, kube::kValidatingAdmissionPolicyBindings, gate_scope(), now,
-                     [post = post_](auto input) { post(GateBindingInput{std::move(input)}); }) {}
+      runners_(client_, ns, now, post_) {}
 
-void Shell::perform(const Effects& effects) {
-  for (const Send& send : effects.sends) perform(send);
+void Shell::perform(Effects& effects) {
+  for (Send& send : effects.sends) perform(std::move(send));
+  effects.sends.clear();
   for (const WatchWork& work : effects.watches) perform(work);
   for (const LoadRead& read : effects.load_reads) perform(read);
 }
@@ -80,43 +64,21 @@ void Shell::perform(const LoadRead& read) {
   });
 }
 
-void Shell::perform(const Send& send) {
-  client_.send(send.call, [post = post_, id = send.id, expect = send.expect](kube::Result<std::string> body) {
-    CallAnswered answered{id, Answer()};
-    if (body) {
-      answered.answer = decode(expect, std::move(*body));
-    } else {
-      answered.answer = tl::unexpected(std::move(body.error()));
-    }
-    post(std::move(answered));
-  });
+void Shell::perform(Send send) {
+  client_.send(std::move(send.call),
+               [post = post_, id = send.id, expect = send.expect](kube::Result<std::string> body) {
+                 CallAnswered answered{id, Answer()};
+                 if (body) {
+                   answered.answer = decode(expect, std::move(*body));
+                 } else {
+                   answered.answer = tl::unexpected(std::move(body.error()));
+                 }
+                 post(std::move(answered));
+               });
 }
 
 void Shell::perform(const WatchWork& work) {
-  switch (work.feed) {
-    case Feed::kPools:
-      return pools_.run({work.action});
-    case Feed::kConfigMaps:
-      return config_maps_.run({work.action});
-    case Feed::kPods:
-      return pods_.run({work.action});
-    case Feed::kDeployments:
-      return deployments_.run({work.action});
-    case Feed::kServices:
-      return services_.run({work.action});
-    case Feed::kNodes:
-      return nodes_.run({work.action});
-    case Feed::kReplicaSets:
-      return replica_sets_.run({work.action});
-    case Feed::kAutoscalers:
-      return autoscalers_.run({work.action});
-    case Feed::kBudgets:
-      return budgets_.run({work.action});
-    case Feed::kGatePolicies:
-      return gate_policies_.run({work.action});
-    case Feed::kGateBindings:
-      return gate_bindings_.run({work.action});
-  }
+  runners_.run(work);
 }
 
 }  // namespace poolwarden::control

@@ -11,8 +11,34 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 
 namespace poolwarden::control {
+
+// The watches of all kinds.
+template <class Kind>
+struct KindRunner {
+  template <class Clock, class Post>
+  KindRunner(kube::Client& client, const std::string& ns, const Clock& now, const Post& post)
+      : runner(client, Kind::type(), scope_of<Kind>(ns), now,
+               [post](auto input) { post(KindInput<Kind>{std::move(input)}); }) {}
+  kube::InformerRunner<typename Kind::Codec> runner;
+};
+
+template <class... Kinds>
+class RunnerTable : private KindRunner<Kinds>... {
+ public:
+  template <class Clock, class Post>
+  RunnerTable(kube::Client& client, const std::string& ns, const Clock& now, const Post& post)
+      : KindRunner<Kinds>(client, ns, now, post)... {}
+
+  void run(const WatchWork& work) {
+    ((WatchedKinds::index<Kinds>() == work.kind ? KindRunner<Kinds>::runner.run({work.action}) : void()),
+     ...);
+  }
+};
+template <class Kind>
+using Itself = Kind;
 
 class Shell {
  public:
@@ -26,27 +52,18 @@ class Shell {
   // `ns`: the one namespace to look after, or empty for all. The transport must outlive the shell.
   Shell(kube::Transport& transport, const std::string& ns, Clock now, Post post, ReadLoad read_load);
 
-  void perform(const Effects& effects);
+  // Takes the calls out of `effects`: their bodies may be large. The rest stays as it is.
+  void perform(Effects& effects);
 
  private:
   void perform(const WatchWork& work);
-  void perform(const Send& send);
+  void perform(Send send);
   void perform(const LoadRead& read);
 
   kube::Client client_;
   Post post_;
   ReadLoad read_load_;
-  kube::InformerRunner<api::PoolCodec> pools_;
-  kube::InformerRunner<api::ConfigMapCodec> config_maps_;
-  kube::InformerRunner<api::PodCodec> pods_;
-  kube::InformerRunner<api::DeploymentCodec> deployments_;
-  kube::InformerRunner<api::ReplicaSetCodec> replica_sets_;
-  kube::InformerRunner<api::ServiceCodec> services_;
-  kube::InformerRunner<api::NodeCodec> nodes_;
-  kube::InformerRunner<api::AutoscalerCodec> autoscalers_;
-  kube::InformerRunner<api::DisruptionBudgetCodec> budgets_;
-  kube::InformerRunner<api::GatePolicyCodec> gate_policies_;
-  kube::InformerRunner<api::GateBindingCodec> gate_bindings_;
+  WatchedKinds::Apply<RunnerTable, Itself> runners_;
 };
 
 }  // namespace poolwarden::control

@@ -72,4 +72,8 @@ void keep_budget(const Observation& seen, Plan& plan) {
                                  .selector = std::move(selector)};
 }
 
+bool selects_pods_with(const api::DisruptionBudget& budget, const api::LabelMap& labels) {
+  return budget.selector.empty() || budget.selector.matches(labels);
+}
+
 }  // namespace poolwarden::pool

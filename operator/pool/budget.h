@@ -15,4 +15,8 @@ std::string budget_name(const api::InferencePool& pool);
 // True if the budget there is the pool's own.
 bool is_ours(const api::InferencePool& pool, const api::DisruptionBudget& budget);
 
+// Whether a budget, anybody's, selects pods with these labels. An empty selector selects every pod.
+// https://kubernetes.io/docs/tasks/run-application/configure-pdb/
+bool selects_pods_with(const api::DisruptionBudget& budget, const api::LabelMap& labels);
+
 }  // namespace poolwarden::pool

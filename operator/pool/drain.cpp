@@ -83,6 +83,12 @@ DrainStep next(const DrainState& state, const DrainInput& input) {
   return std::visit([&input](const auto& now) { return step(now, input); }, state);
 }
 
+api::DrainSpec longer(const api::DrainSpec& a, const api::DrainSpec& b) {
+  return {.timeout = std::max(a.timeout, b.timeout),
+          .quiet_reads = std::max(a.quiet_reads, b.quiet_reads),
+          .poll = std::max(a.poll, b.poll)};
+}
+
 seconds elapsed(api::Timestamp started, api::Timestamp now) {
   // In seconds before they are subtracted: a start is what anyone wrote, and three centuries of nanoseconds
   // overflow.

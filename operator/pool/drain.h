@@ -15,6 +15,7 @@
 // Released means Drained: the gate lets its ReplicaSet, and its budget lets an eviction, take the pod.
 #pragma once
 
+#include "api/inference_pool.h"
 #include "api/pod.h"
 #include "api/time.h"
 
@@ -68,6 +69,9 @@ struct DrainStep {
 };
 
 DrainStep next(const DrainState& state, const DrainInput& input);
+
+// How a pod drains that serves two pools: in all things as the pool that asks for the most.
+api::DrainSpec longer(const api::DrainSpec& a, const api::DrainSpec& b);
 
 // How long it has been draining, never negative: clocks of two operators may differ.
 std::chrono::seconds elapsed(api::Timestamp started, api::Timestamp now);

@@ -65,19 +65,18 @@ class Drains {
     return member.fit || drains(member.before) ? std::optional{DrainReason::kRequested} : std::nullopt;
   }
 
-  std::optional<DrainReason> reason_to_leave(const api::Pod& pod) const {
-    const api::Node* node = seen_.snapshot->node ? seen_.snapshot->node(*pod.node) : nullptr;
-    return node != nullptr ? emptying(*node) : std::nullopt;
+  static std::optional<DrainReason> reason_to_leave(const PodVerdict& member) {
+    return member.node != nullptr ? emptying(*member.node) : std::nullopt;
   }
 
-  bool leaves_its_node(const api::Pod& pod) const {
-    return reason_to_leave(pod) && !seen_.snapshot->emptied_nodes->came_late(pod.uid);
+  bool leaves_its_node(const PodVerdict& member) const {
+    return reason_to_leave(member) && !seen_.snapshot->emptied_nodes->came_late(member.pod->uid);
   }
 
   Candidate candidate(const PodVerdict& member) const {
     return {.pod = member.pod,
             .serves = member.fit,
-            .node_is_emptied = reason_to_leave(*member.pod).has_value(),
+            .node_is_emptied = reason_to_leave(member).has_value(),
             .load = seen_.snapshot->loads->recent(member.pod->uid, now_.mono)};
   }
 
@@ -108,7 +107,7 @@ class Drains {
 
   // Takes `wanted` of the members, the cheapest first, or none while their loads are not known.
   void take_cheapest(const std::vector<std::size_t>& members, std::int32_t wanted, std::string_view prefix,
-                     const std::function<DrainReason(const api::Pod&)>& reason) {
+                     const std::function<DrainReason(const PodVerdict&)>& reason) {
     if (wanted <= 0 || members.empty() || !sounded(members)) return;
     std::vector<Candidate> ranked;
     std::map<const api::Pod*, std::size_t> place;
@@ -119,7 +118,7 @@ class Drains {
     rank(ranked);
     for (; wanted > 0 && !ranked.empty(); --wanted) {
       const std::size_t i = place.at(ranked.front().pod);
-      causes_[i] = reason(*ranked.front().pod);
+      causes_[i] = reason(seen_.members[i]);
       seen_.members[i].why = fmt::format("{}; {}", prefix, explain(ranked));
       ranked.erase(ranked.begin());
     }
@@ -211,7 +210,7 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
     api::Timestamp started = api::Timestamp::max();
     if (const auto* now = std::get_if<Draining>(&member.before)) started = now->started;
     if (const auto* done = std::get_if<Drained>(&member.before)) started = done->started;
-    const bool goes_anyway = causes_[i] || leaves_its_node(*member.pod);
+    const bool goes_anyway = causes_[i] || leaves_its_node(member);
     return std::tuple{!goes_anyway, !std::holds_alternative<Drained>(member.before), started,
                       member.pod->name};
   };
@@ -229,7 +228,7 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
   for (const PodVerdict& member : seen_.members) {
     if (belongs_to(member, set) && !is_led_here(*member.pod) && drains(member.before)) --wanted;
   }
-  take_cheapest(others, wanted, prefix, [reason](const api::Pod&) { return reason; });
+  take_cheapest(others, wanted, prefix, [reason](const PodVerdict&) { return reason; });
 }
 
 std::string waits_to_leave(std::int32_t serving, std::int32_t asked) {
@@ -248,8 +247,8 @@ Drains::Exodus Drains::exodus() {
       if (member.fit && !drains(member.before)) ++out.serving;
       continue;
     }
-    auto reason = reason_to_leave(*member.pod);
-    if (reason && !leaves_its_node(*member.pod)) {
+    auto reason = reason_to_leave(member);
+    if (reason && !leaves_its_node(member)) {
       reason.reset();
       member.waits =
           "it came to its node when that was being emptied already, and stays until kubectl "
@@ -304,8 +303,8 @@ void Drains::empty_nodes() {
   if (exodus.leaving.empty()) return;
   const std::int32_t may_go = may_leave(exodus, asked, replace_first);
   take_cheapest(exodus.leaving, std::min(may_go, static_cast<std::int32_t>(exodus.leaving.size())),
-                "its node is being emptied", [this](const api::Pod& pod) {
-                  return reason_to_leave(pod).value_or(DrainReason::kNodeCordoned);
+                "its node is being emptied", [](const PodVerdict& member) {
+                  return reason_to_leave(member).value_or(DrainReason::kNodeCordoned);
                 });
   for (const std::size_t i : exodus.leaving) {
     if (!causes_[i]) seen_.members[i].waits = waits_to_leave(exodus.serving, asked);
@@ -322,6 +321,11 @@ void Drains::watch_released(const Drained& drained, DrainReason cause) {
 void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
   const Snapshot& snapshot = *seen_.snapshot;
   const api::Pod& pod = *member.pod;
+  // Nearly all pods of nearly all passes.
+  if (!cause && !drains(member.before) && pod.serving != api::serving::kDrained) {
+    member.drain = member.before;
+    return;
+  }
   const bool listed = snapshot.listed->contains(pod.uid) || snapshot.listed_by_others.contains(pod.uid);
   // Another pool's decision, which this one follows; or one of ours that is still to be written.
   const bool decided = !is_led_here(pod) || !is_written(pod);

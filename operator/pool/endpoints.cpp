@@ -3,6 +3,7 @@
 #include "api/names.h"
 #include "pool/drain.h"
 #include "pool/membership.h"
+#include "pool/withdrawal.h"
 
 #include <algorithm>
 #include <charconv>
@@ -28,21 +29,34 @@ std::int64_t sane(std::int64_t revision) {
   return revision < 0 || revision >= kMaxRevision ? 0 : revision;
 }
 
+// Whether the member is on the list, be it as draining.
+bool is_listed(const PodVerdict& member) {
+  return (member.reason == Withdrawal::kNone || member.reason == Withdrawal::kDraining) &&
+         !member.pod->ips.empty();
+}
+
+api::EndpointState state_of(const PodVerdict& member) {
+  return member.reason == Withdrawal::kDraining ? api::EndpointState::kDraining : api::EndpointState::kReady;
+}
+
+const std::string& zone_of(const PodVerdict& member) {
+  static const std::string kUnknown;
+  return member.node != nullptr ? member.node->zone : kUnknown;
+}
+
 api::EndpointSet wanted_set(const Observation& seen) {
   api::EndpointSet out{.ns = seen.pool().ns, .pool = seen.pool().name, .revision = 0, .endpoints = {}};
+  out.endpoints.reserve(seen.members.size());
   for (const PodVerdict& member : seen.members) {
-    const bool drains = member.reason == Withdrawal::kDraining;
-    if (member.reason != Withdrawal::kNone && !drains) continue;
+    if (!is_listed(member)) continue;
     const api::Pod& pod = *member.pod;
-    if (pod.ips.empty()) continue;
-    const api::Node* node = seen.snapshot->node ? seen.snapshot->node(*pod.node) : nullptr;
     out.endpoints.push_back({.pod = pod.name,
                              .uid = pod.uid,
                              .ip = pod.ips.front(),
                              .ports = seen.pool().target_ports,
                              .node = *pod.node,
-                             .zone = node != nullptr ? node->zone : std::string{},
-                             .state = drains ? api::EndpointState::kDraining : api::EndpointState::kReady});
+                             .zone = zone_of(member),
+                             .state = state_of(member)});
   }
   api::sort_canonically(out);
   return out;
@@ -68,12 +82,6 @@ std::optional<Foreign> foreign_owner(const api::InferencePool& pool, const api::
                  .holder = fmt::format("{} {}", owner.kind, owner.name)};
 }
 
-// The list as readers have it now, and what in the ConfigMap is not as we write it.
-struct Published {
-  std::optional<api::EndpointSet> set;
-  std::vector<std::string> edited;
-};
-
 bool has_our_labels(const api::InferencePool& pool, const api::ConfigMap& map) {
   const auto is = [&](std::string_view key, std::string_view value) {
     const auto found = map.labels.find(key);
@@ -89,24 +97,6 @@ bool has_our_owner(const api::InferencePool& pool, const api::ConfigMap& map) {
   });
 }
 
-// Everything we write can be worked out again from the document, so an edit by someone else shows as a
-// difference without remembering what we wrote.
-Published read_published(const api::InferencePool& pool, const api::ConfigMap& map) {
-  Published out;
-  out.set = api::parse_endpoint_set(map.endpoints_json, nullptr);
-  const bool intact = out.set && out.set->ns == pool.ns && out.set->pool == pool.name &&
-                      out.set->revision == sane(out.set->revision) &&
-                      api::to_canonical_json(*out.set) == map.endpoints_json;
-  if (!intact) out.edited.push_back(fmt::format("data[{}]", api::kEndpointsJsonKey));
-  if (intact && api::to_text(*out.set) != map.endpoints_text)
-    out.edited.push_back(fmt::format("data[{}]", api::kEndpointsTextKey));
-  if (intact && std::to_string(out.set->revision) != map.revision)
-    out.edited.push_back(fmt::format("annotation {}", api::kRevisionAnnotation));
-  if (!has_our_labels(pool, map)) out.edited.push_back("labels");
-  if (!has_our_owner(pool, map)) out.edited.push_back("ownerReferences");
-  return out;
-}
-
 std::int64_t annotated_revision(const api::ConfigMap& map) {
   std::int64_t out = 0;
   const auto& text = map.revision;
@@ -118,8 +108,24 @@ std::int64_t revision_of(const api::ConfigMap& map, const std::optional<api::End
   return std::max(annotated_revision(map), set ? sane(set->revision) : 0);
 }
 
-// The answer of nearly every pass, and so by comparing bytes: nothing is parsed. It also means that a list
-// which our own reader would refuse is not written over and over.
+// The answer of nearly every pass, and so without building the list: the members and the endpoints are both
+// sorted by name.
+bool lists_just_the_members(const Observation& seen, const api::EndpointSet& set) {
+  auto at = set.endpoints.begin();
+  for (const PodVerdict& member : seen.members) {
+    if (!is_listed(member)) continue;
+    if (at == set.endpoints.end()) return false;
+    const api::Endpoint& endpoint = *at++;
+    const api::Pod& pod = *member.pod;
+    if (endpoint.uid != pod.uid || endpoint.pod != pod.name || endpoint.state != state_of(member) ||
+        endpoint.ip != pod.ips.front() || endpoint.node != *pod.node || endpoint.zone != zone_of(member) ||
+        endpoint.ports != seen.pool().target_ports)
+      return false;
+  }
+  return at == set.endpoints.end();
+}
+
+// Of a document that our own reader would refuse: compared as bytes, so that it is not written over and over.
 bool says(const api::InferencePool& pool, const api::ConfigMap& map, api::EndpointSet& wanted) {
   wanted.revision = annotated_revision(map);
   return has_our_labels(pool, map) && has_our_owner(pool, map) &&
@@ -130,7 +136,7 @@ bool says(const api::InferencePool& pool, const api::ConfigMap& map, api::Endpoi
 // Leaves out what a ConfigMap cannot hold: a list that cannot be written would keep naming pods that are
 // gone. Who is on the list already goes first, so that it does not change without need. How many were left
 // out.
-std::int32_t cut_to_size(api::EndpointSet& wanted, const api::ConfigMap* map) {
+std::int32_t cut_to_size(api::EndpointSet& wanted, const std::optional<api::EndpointSet>& before) {
   if (wanted.endpoints.size() <= kAlwaysFit) return 0;
   std::size_t used =
       api::published_bytes({.ns = wanted.ns, .pool = wanted.pool, .revision = 0, .endpoints = {}});
@@ -139,7 +145,6 @@ std::int32_t cut_to_size(api::EndpointSet& wanted, const api::ConfigMap* map) {
   for (const api::Endpoint& endpoint : wanted.endpoints) sizes.push_back(api::published_bytes(endpoint));
   if (std::accumulate(sizes.begin(), sizes.end(), used) <= kMaxListBytes) return 0;
 
-  const auto before = map == nullptr ? std::nullopt : api::parse_endpoint_set(map->endpoints_json, nullptr);
   std::set<std::string_view> listed;
   if (before) {
     for (const api::Endpoint& endpoint : before->endpoints) listed.insert(endpoint.uid);
@@ -166,20 +171,8 @@ PodVerdict judge_listed(const Observation& seen, const api::Endpoint& endpoint) 
   const api::Pod* pod = seen.pod(endpoint.pod);
   const bool unknown = pod == nullptr || pod->uid != endpoint.uid;
   if (unknown && seen.snapshot->pods_behind) return {};  // not there yet, for all we know
-  PodVerdict out;
-  out.pod = unknown ? nullptr : pod;
-  if (unknown) {
-    out.reason = Withdrawal::kDeleted;
-    out.detail = "it is no longer there";
-    return out;
-  }
-  const bool selectable = seen.hold == Hold::kNone;
-  if (selectable && !seen.selector->matches(*pod->labels)) {
-    out.reason = Withdrawal::kRelabelled;
-    out.detail = "its labels no longer match the pool's selector";
-    return out;
-  }
-  return judge(*pod, seen.snapshot->node);
+  return judge_endpoint(unknown ? nullptr : pod, seen.hold == Hold::kNone ? seen.selector : nullptr,
+                        seen.snapshot->node);
 }
 
 EndpointChange withdrawn(const Observation& seen, const api::Endpoint& endpoint) {
@@ -263,13 +256,15 @@ void create_list(const Observation& seen, api::EndpointSet wanted, Plan& plan) {
   }
   wanted.revision = next_revision(seen, 0);
   publish.write = {.create = true,
+                   .shared = false,
                    .resource_version = {},
                    .pods_version = snapshot.pods_version,
                    .set = std::move(wanted)};
   plan.publish = std::move(publish);
 }
 
-void patch_list(const Observation& seen, const Published& before, api::EndpointSet wanted, Plan& plan) {
+void patch_list(const Observation& seen, const PublishedDocument& before, api::EndpointSet wanted,
+                Plan& plan) {
   PublishEndpoints publish;
   const api::ConfigMap& map = *seen.snapshot->config_map;
   if (before.set) publish.changes = changes_between(seen, *before.set, wanted);
@@ -281,6 +276,7 @@ void patch_list(const Observation& seen, const Published& before, api::EndpointS
   // What was taken out by older pods stays the list of the newer ones.
   publish.write = {
       .create = false,
+      .shared = map.shared,
       .resource_version = map.resource_version,
       .pods_version = seen.snapshot->pods_behind ? map.pods_version : seen.snapshot->pods_version,
       .set = std::move(wanted)};
@@ -304,7 +300,8 @@ bool is_drained_by_another(const Observation& seen, const api::Endpoint& endpoin
 }
 
 // The list of a pool on hold: nobody can join it, but whoever is seen to be unfit leaves it at once.
-PublishedList withdraw_only(const Observation& seen, const Published& before, PublishedList out, Plan& plan) {
+PublishedList withdraw_only(const Observation& seen, const PublishedDocument& before, PublishedList out,
+                            Plan& plan) {
   if (seen.hold == Hold::kBlind || !before.set || !before.edited.empty()) return out;
   api::EndpointSet remaining = *before.set;
   std::erase_if(remaining.endpoints, [&](const api::Endpoint& endpoint) {
@@ -321,7 +318,34 @@ PublishedList withdraw_only(const Observation& seen, const Published& before, Pu
   return after(seen, std::move(out), plan);
 }
 
+// The list as it is says all that it should.
+PublishedList current(const api::EndpointSet& set, std::int32_t omitted) {
+  return {.state = Publication::kCurrent,
+          .revision = set.revision,
+          .ready = count_ready(set),
+          .omitted = omitted,
+          .holder = {}};
+}
+
 }  // namespace
+
+// Everything we write can be worked out again from the document, so an edit by someone else shows as a
+// difference without remembering what we wrote.
+PublishedDocument read_published(const api::InferencePool& pool, const api::ConfigMap& map) {
+  PublishedDocument out;
+  out.set = api::parse_endpoint_set(map.endpoints_json, nullptr);
+  const bool intact = out.set && out.set->ns == pool.ns && out.set->pool == pool.name &&
+                      out.set->revision == sane(out.set->revision) &&
+                      api::to_canonical_json(*out.set) == map.endpoints_json;
+  if (!intact) out.edited.push_back(fmt::format("data[{}]", api::kEndpointsJsonKey));
+  if (intact && api::to_text(*out.set) != map.endpoints_text)
+    out.edited.push_back(fmt::format("data[{}]", api::kEndpointsTextKey));
+  if (intact && std::to_string(out.set->revision) != map.revision)
+    out.edited.push_back(fmt::format("annotation {}", api::kRevisionAnnotation));
+  if (!has_our_labels(pool, map)) out.edited.push_back("labels");
+  if (!has_our_owner(pool, map)) out.edited.push_back("ownerReferences");
+  return out;
+}
 
 PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
   const Snapshot& snapshot = *seen.snapshot;
@@ -331,10 +355,10 @@ PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
 
   PublishedList out;
   out.revision = sane(pool.status.endpoints_revision);
-  if (map == nullptr && held) return out;
-  api::EndpointSet wanted = wanted_set(seen);
-  out.omitted = cut_to_size(wanted, map);
   if (map == nullptr) {
+    if (held) return out;
+    api::EndpointSet wanted = wanted_set(seen);
+    out.omitted = cut_to_size(wanted, std::nullopt);
     out.state = Publication::kDue;
     create_list(seen, std::move(wanted), plan);
     return after(seen, std::move(out), plan);
@@ -344,13 +368,9 @@ PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
     out.holder = std::move(foreign->holder);
     return out;
   }
-  if (!held && !map->deleting && says(pool, *map, wanted)) {
-    out.state = Publication::kCurrent;
-    out.revision = wanted.revision;
-    out.ready = count_ready(wanted);
-    return out;
-  }
-  const Published before = read_published(pool, *map);
+  std::optional<PublishedDocument> read;
+  const PublishedDocument& before =
+      snapshot.published != nullptr ? *snapshot.published : read.emplace(read_published(pool, *map));
   out.revision = revision_of(*map, before.set);
   out.ready = before.set ? count_ready(*before.set) : 0;
   if (map->deleting) {
@@ -358,6 +378,14 @@ PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
     return out;
   }
   if (held) return withdraw_only(seen, before, std::move(out), plan);
+
+  const bool intact = before.set && before.edited.empty();
+  if (intact && lists_just_the_members(seen, *before.set)) return current(*before.set, 0);
+  api::EndpointSet wanted = wanted_set(seen);
+  out.omitted = cut_to_size(wanted, before.set);
+  if (intact && out.omitted > 0 && wanted.endpoints == before.set->endpoints)
+    return current(*before.set, out.omitted);
+  if (!before.set && says(pool, *map, wanted)) return current(wanted, out.omitted);
   out.state = Publication::kDue;
   patch_list(seen, before, std::move(wanted), plan);
   return after(seen, std::move(out), plan);

@@ -24,6 +24,9 @@ struct PublishedList {
   std::string holder;         // kNameTaken: whose it is
 };
 
+// What a ConfigMap of the pool says, and what in it is not as we write it.
+PublishedDocument read_published(const api::InferencePool& pool, const api::ConfigMap& map);
+
 // Fills in plan.publish when the list is due.
 PublishedList publish_endpoints(const Observation& seen, Plan& plan);
 

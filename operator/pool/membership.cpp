@@ -51,12 +51,12 @@ bool judge_ending(const api::Pod& pod, PodVerdict& out) {
   return out.reason != Withdrawal::kNone;
 }
 
-bool judge_node(const api::Pod& pod, const NodeLookup& nodes, PodVerdict& out) {
-  const api::Node* node = nodes ? nodes(*pod.node) : nullptr;
+bool judge_node(const api::Pod& pod, bool sees_nodes, PodVerdict& out) {
+  const api::Node* node = out.node;
   if (pod.node->empty()) {
     out.reason = Withdrawal::kNotScheduled;
     out.detail = "it has no node yet";
-  } else if (nodes && node == nullptr) {
+  } else if (sees_nodes && node == nullptr) {
     out.reason = Withdrawal::kNodeGone;
     out.detail = fmt::format("its node {} is gone", *pod.node);
   } else if (node != nullptr && !node->withdraw_taint.empty()) {
@@ -72,9 +72,8 @@ bool judge_node(const api::Pod& pod, const NodeLookup& nodes, PodVerdict& out) {
 }
 
 // Sooner than the pods themselves: the node controller marks those one by one, after the node.
-void judge_node_readiness(const api::Pod& pod, const NodeLookup& nodes, PodVerdict& out) {
-  const api::Node* node = nodes ? nodes(*pod.node) : nullptr;
-  if (node == nullptr || node->ready == api::Tristate::kTrue) return;
+void judge_node_readiness(const api::Pod& pod, PodVerdict& out) {
+  if (out.node == nullptr || out.node->ready == api::Tristate::kTrue) return;
   out.reason = Withdrawal::kNodeNotReady;
   out.detail = fmt::format("its node {} is not ready", *pod.node);
 }
@@ -113,9 +112,10 @@ std::string_view to_string(Withdrawal reason) {
 PodVerdict judge(const api::Pod& pod, const NodeLookup& node) {
   PodVerdict out;
   out.pod = &pod;
-  if (!judge_ending(pod, out) && !judge_node(pod, node, out)) {
+  if (node) out.node = node(*pod.node);
+  if (!judge_ending(pod, out) && !judge_node(pod, static_cast<bool>(node), out)) {
     judge_readiness(pod, out);
-    if (out.reason == Withdrawal::kNone) judge_node_readiness(pod, node, out);
+    if (out.reason == Withdrawal::kNone) judge_node_readiness(pod, out);
   }
   out.fit = out.reason == Withdrawal::kNone;
   return out;

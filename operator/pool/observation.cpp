@@ -4,6 +4,7 @@
 #include "pool/membership.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace poolwarden::pool {
 namespace {
@@ -71,8 +72,14 @@ Observation observe(const Snapshot& snapshot) {
   out.selector = selector_in_force(*snapshot.pool, snapshot.target);
   out.hold = hold_of(out);
   if (out.hold != Hold::kNone) return out;
+  out.members.reserve(snapshot.pods.size());
+  // Pods of a pool share their labels: one look at the selector serves a run of them.
+  const api::LabelMap* asked = nullptr;
+  bool matches = false;
   for (const api::Pod* pod : snapshot.pods) {
-    if (!out.selector->matches(*pod->labels)) {
+    if (std::exchange(asked, pod->labels.get()) != pod->labels.get())
+      matches = out.selector->matches(*pod->labels);
+    if (!matches) {
       out.strays.push_back(pod);
       continue;
     }

@@ -37,6 +37,12 @@ enum class Sight : std::uint8_t {
   kBlind,    // we may not read this kind (RBAC), or its cache has not synced: absence means nothing
 };
 
+// A list as it was last read or written: parsed once, and not in each pass.
+struct PublishedDocument {
+  std::optional<api::EndpointSet> set;  // nothing: the document cannot be read
+  std::vector<std::string> edited;      // what in its ConfigMap is not as we write it
+};
+
 // A ReplicaSet that has pods in the pool.
 struct ReplicaSetView {
   const api::ReplicaSet* set = nullptr;
@@ -72,6 +78,8 @@ struct Snapshot {
   std::string pods_version;
   bool pods_behind = false;
   const api::ConfigMap* config_map = nullptr;  // of the name the pool publishes under, whoever owns it
+  // What read_published() says of it, where that is known already. Null: decide() reads it.
+  const PublishedDocument* published = nullptr;
   // False while pods or ConfigMaps cannot be read (RBAC): then nothing is published, labelled or scaled and
   // only status says so, with `blind` naming what is missing and the fix.
   bool can_see = true;
@@ -158,6 +166,7 @@ std::string_view to_string(Withdrawal reason);  // "Terminating", as status and 
 
 struct PodVerdict {
   const api::Pod* pod = nullptr;
+  const api::Node* node = nullptr;        // null: not known, or gone
   Withdrawal reason = Withdrawal::kNone;  // kNone: it is an endpoint
   std::string detail;                     // "readiness gate example.com/lb is not True"
   bool fit = false;                       // but for its drain it would be an endpoint

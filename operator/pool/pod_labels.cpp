@@ -61,6 +61,7 @@ Annotations marks_of(const Drained&, const api::DrainMarks& marks) {
 // What has to be written of the pod's marks for them to be those of the state.
 Annotations differing(const api::Pod& pod, const DrainState& state) {
   const api::DrainMarks& marks = pod.drain_marks();
+  if (!drains(state) && marks == api::DrainMarks{}) return {};
   Annotations wanted = std::visit([&](const auto& one) { return marks_of(one, marks); }, state);
   std::erase_if(wanted, [&](const auto& item) { return mark(marks, item.first) == item.second; });
   return wanted;

@@ -67,12 +67,20 @@ bool carries(const api::LabelMap& labels, const api::LabelMap& wanted) {
   });
 }
 
+// Kubernetes copies a Service's labels to all of its EndpointSlices, so each change of one costs more than it
+// seems.
+bool only_count_differs(const api::LabelMap& labels, api::LabelMap wanted) {
+  wanted.erase(std::string{api::kReadyEndpointsLabel});
+  return labels.contains(api::kReadyEndpointsLabel) && carries(labels, wanted);
+}
+
 void label_only(const Observation& seen, const api::Service& service, Plan& plan) {
   api::LabelMap labels = wanted_labels(seen);
   if (carries(service.labels, labels)) return;
+  const bool only_count = only_count_differs(service.labels, labels);
   plan.service = api::ServiceWrite{.create = false,
-                                   .labels_only = true,
                                    .headless = false,
+                                   .only_count = only_count,
                                    .resource_version = service.resource_version,
                                    .labels = std::move(labels),
                                    .selector = {},
@@ -108,6 +116,7 @@ void keep_ours(const Observation& seen, const api::Service& service, Plan& plan)
 
   const bool points_elsewhere = !write.selector.empty() || !write.ports.empty();
   if (!points_elsewhere && carries(service.labels, write.labels)) return;
+  write.only_count = !points_elsewhere && only_count_differs(service.labels, write.labels);
   // With the pool unchanged since the last pass, it was the Service that someone changed.
   if (points_elsewhere && seen.pool().generation == seen.pool().status.observed_generation) {
     plan.service_event =

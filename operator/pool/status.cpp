@@ -144,4 +144,16 @@ api::PoolStatus wanted_status(const Observation& seen, const Plan& plan, const P
   return out;
 }
 
+bool is_news(const api::PoolStatus& before, const api::PoolStatus& after) {
+  const auto same_finding = [](const api::Condition& a, const api::Condition& b) {
+    return a.type == b.type && a.status == b.status && a.reason == b.reason;
+  };
+  const bool same = before.observed_generation == after.observed_generation &&
+                    before.synced_replicas == after.synced_replicas &&
+                    before.synced_target == after.synced_target &&
+                    before.surge_replicas == after.surge_replicas && before.selector == after.selector;
+  return !same || !std::equal(before.conditions.begin(), before.conditions.end(), after.conditions.begin(),
+                              after.conditions.end(), same_finding);
+}
+
 }  // namespace poolwarden::pool

@@ -14,4 +14,7 @@ namespace poolwarden::pool {
 api::PoolStatus wanted_status(const Observation& seen, const Plan& plan, const PublishedList& list,
                               const std::string& service_note, api::Timestamp now);
 
+// Whether a status tells of more than counts and figures: then it is written at once, and else with others.
+bool is_news(const api::PoolStatus& before, const api::PoolStatus& after);
+
 }  // namespace poolwarden::pool

@@ -15,6 +15,8 @@ using nlohmann::json;
 
 constexpr std::string_view kScale = "scale";
 constexpr std::string_view kStatus = "status";
+// In both keys of a list, with escaped quotes and room to spare.
+constexpr std::size_t kBytesOfAnEndpoint = 288;
 
 // Values come from objects the API server has validated; a byte that is no UTF-8 must still not throw.
 std::string to_body(const json& body) {
@@ -95,32 +97,26 @@ kube::Call config_map(const api::InferencePool& pool, const api::ConfigMapWrite&
                      {api::kTriggerTimeAnnotation, api::to_rfc3339_nanos(trigger)}}},
                    {"ownerReferences", json::array({api::to_json(owner(pool))})}};
   const std::string& name = pool.publish.config_map_name;
-  if (wanted.create) {
-    metadata["name"] = name;
-  } else {
-    metadata["resourceVersion"] = wanted.resource_version;
-  }
+  const bool whole = wanted.create || !wanted.shared;
+  if (whole) metadata["name"] = name;
+  if (!wanted.create) metadata["resourceVersion"] = wanted.resource_version;
   // The lists by hand: of a large pool they are nearly all of the body, and this is the withdrawal path.
   std::string body;
-  const std::string document = api::to_canonical_json(wanted.set);
-  body.reserve(document.size() * 2 + 1024);
-  if (wanted.create) {
-    body += R"({"apiVersion":"v1","kind":"ConfigMap","metadata":)";
-  } else {
-    body += R"({"metadata":)";
-  }
+  body.reserve(wanted.set.endpoints.size() * kBytesOfAnEndpoint + 2048);
+  body += whole ? R"({"apiVersion":"v1","kind":"ConfigMap","metadata":)" : R"({"metadata":)";
   body += to_body(metadata);
   body += R"(,"data":{)";
   api::append_json_string(body, api::kEndpointsJsonKey);
   body += ':';
-  api::append_json_string(body, document);
+  api::append_canonical_json_string(body, wanted.set);
   body += ',';
   api::append_json_string(body, api::kEndpointsTextKey);
   body += ':';
-  api::append_json_string(body, api::to_text(wanted.set));
+  api::append_text_string(body, wanted.set);
   body += "}}";
   if (wanted.create) return kube::create(kube::kConfigMaps, pool.ns, std::move(body));
-  return kube::merge_patch(kube::kConfigMaps, pool.ns, name, std::move(body));
+  return whole ? kube::update(kube::kConfigMaps, pool.ns, name, std::move(body))
+               : kube::merge_patch(kube::kConfigMaps, pool.ns, name, std::move(body));
 }
 
 kube::Call service(const api::InferencePool& pool, const api::ServiceWrite& wanted) {

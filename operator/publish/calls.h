@@ -1,8 +1,8 @@
 // What each consumer is given, as the API calls that write it. Pure: a wanted state in, a kube::Call out.
 //
 // Every write names what it was decided on (resourceVersion, uid), so that a stale leader or a namesake
-// gets a conflict. The ConfigMap goes as a JSON merge patch, the cheapest write the API server has, because
-// it is the withdrawal path.
+// gets a conflict. The ConfigMap is replaced as a whole: for a large list that costs the API server half of
+// what a patch costs. One that others have put something into is patched, so that theirs stays.
 #pragma once
 
 #include "api/inference_pool.h"

@@ -319,7 +319,7 @@ bool DrainStory::act_on_network() {
       FaultKind::kConflict,    FaultKind::kInternalError,  FaultKind::kTooManyRequests,
       FaultKind::kLostAnswer,  FaultKind::kDelayBefore,    FaultKind::kDelayAfter,
       FaultKind::kUnavailable, FaultKind::kDropConnection, FaultKind::kGoneAtConnect};
-  constexpr std::array kVerbs{"", "patch", "watch", "list"};
+  constexpr std::array kVerbs{"", "patch", "update", "watch", "list"};
   constexpr std::array kResources{"", "pods", "configmaps", "replicasets", "nodes"};
   switch (below(5)) {
     case 0:

@@ -66,8 +66,8 @@ void SimOperator::start() {
   options.lease.name = "poolwarden";
   options.load_sources_in_flight = 16;  // so that a story of a few dozen pods may want more
   const control::OperatorOptions defaults;
-  options.drain_taints = defaults.drain_taints;
-  options.withdraw_taints = defaults.withdraw_taints;
+  options.feeds.drain_taints = defaults.drain_taints;
+  options.feeds.withdraw_taints = defaults.withdraw_taints;
   process_ = std::make_unique<Process>(*this, std::move(options), options_.seed * 77 + starts_);
   perform(*process_, process_->core.start(time_.now()));
 }

@@ -80,11 +80,11 @@ TEST(PoolTable, SaysWhetherASelectionChanged) {
 TEST(PoolTable, ANamesakeHasNoMemory) {
   PoolTable table;
   table.upsert(pool("a", "1", "vllm"), nullptr);
-  table.find({"default", "a"})->last_revision = 7;
+  table.find({"default", "a"})->errors.scale = "refused";
   table.upsert(pool("a", "1", "vllm"), nullptr);
-  EXPECT_EQ(table.find({"default", "a"})->last_revision, 7);
+  EXPECT_EQ(table.find({"default", "a"})->errors.scale, "refused");
   table.upsert(pool("a", "2", "vllm"), nullptr);
-  EXPECT_EQ(table.find({"default", "a"})->last_revision, 0);
+  EXPECT_EQ(table.find({"default", "a"})->errors.scale, "");
 }
 
 TEST(PoolTable, TakesTheTargetsSelectorAndKeepsItWhenTheTargetGoes) {

@@ -134,7 +134,6 @@ TEST(Service, OneThatIsNotOursIsOnlyLabelled) {
   world.service->selector = {{"app", "theirs"}};
   const Plan plan = world.decide(1);
   ASSERT_TRUE(plan.service);
-  EXPECT_TRUE(plan.service->labels_only);
   EXPECT_TRUE(plan.service->selector.empty() && plan.service->stale_selector_keys.empty() &&
               plan.service->ports.empty());
   EXPECT_EQ(plan.service->labels, (api::LabelMap{{"poolwarden.io/health", "healthy"},
@@ -163,7 +162,6 @@ TEST(Service, OursIsOnlyLabelledOnceCreationIsTurnedOff) {
   world.service->ports[0].target = "9999";
   EXPECT_FALSE(world.decide().service);
   world.pods.pop_back();
-  EXPECT_TRUE(world.decide().service->labels_only);
 }
 
 TEST(Service, IsLeftAloneWhileItOrThePoolGoes) {

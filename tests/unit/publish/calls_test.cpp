@@ -71,8 +71,30 @@ TEST(ConfigMapCall, CreatesTheWholeObject) {
   EXPECT_EQ(json::parse(call.body), expected);
 }
 
-TEST(ConfigMapCall, PatchesWithThePreconditionAndReassertsWhatIsOurs) {
+TEST(ConfigMapCall, OursAlone_IsReplacedAtItsVersion) {
   auto wanted = list_write();
+  wanted.resource_version = "9";
+  const kube::Call call = config_map(pool(), wanted, kTrigger);
+  expect_call(call, kube::Verb::kUpdate, kube::kConfigMaps, "list");
+  const json body = json::parse(call.body);
+  EXPECT_EQ(body["kind"], "ConfigMap");
+  EXPECT_EQ(body["metadata"]["name"], "list");
+  EXPECT_EQ(body["metadata"]["resourceVersion"], "9");
+  EXPECT_EQ(body["metadata"]["ownerReferences"], kOwners);
+  EXPECT_EQ(body["data"]["endpoints.json"], api::to_canonical_json(wanted.set));
+  EXPECT_EQ(body["data"]["endpoints.txt"], api::to_text(wanted.set));
+}
+
+TEST(ConfigMapCall, TextWithQuotes_IsEscapedOnceForTheDocumentAndOnceForTheBody) {
+  auto wanted = list_write();
+  wanted.set.endpoints[0].zone = "a\"b\\c\n\xc3\xa9";
+  const json body = json::parse(config_map(pool(), wanted, kTrigger).body);
+  EXPECT_EQ(body["data"]["endpoints.json"], api::to_canonical_json(wanted.set));
+}
+
+TEST(ConfigMapCall, Shared_IsPatchedWithThePrecondition) {
+  auto wanted = list_write();
+  wanted.shared = true;
   wanted.resource_version = "9";
   const kube::Call call = config_map(pool(), wanted, kTrigger);
   expect_call(call, kube::Verb::kMergePatch, kube::kConfigMaps, "list");
@@ -104,8 +126,8 @@ TEST(ConfigMapCall, IsReadBackByTheCodec) {
 TEST(ServiceCall, Creates) {
   const api::ServiceWrite wanted{
       .create = true,
-      .labels_only = false,
       .headless = false,
+      .only_count = false,
       .resource_version = "",
       .labels = {{"a", "b"}},
       .selector = {{"app", "vllm"}},
@@ -131,7 +153,6 @@ TEST(ServiceCall, CreatesOneWithoutAnAddress) {
 
 TEST(ServiceCall, PatchesOnlyWhatIsNamed) {
   api::ServiceWrite wanted;
-  wanted.labels_only = true;
   wanted.resource_version = "5";
   wanted.labels = {{"poolwarden.io/health", "empty"}};
   const kube::Call labels = service(pool(), wanted);

@@ -20,16 +20,16 @@
 
 namespace poolwarden::control {
 
-class LoadTurns {
+class LoadReadScheduler {
  public:
-  explicit LoadTurns(std::size_t places) : places_(places) {}
+  explicit LoadReadScheduler(std::size_t places) : places_(places) {}
 
   // To the end of the queue. One that waits already keeps its turn, and asks what was said last.
-  void join(LoadRead read, bool in_trouble);
-  // Those whose turn has come; ended() is to be called of each. Whoever is not `wanted` when it comes is
+  void enqueue(LoadRead read, bool in_trouble);
+  // Those whose turn has come; finished() is to be called of each. Whoever is not `wanted` when it comes is
   // forgotten.
   std::vector<LoadRead> take(const std::function<bool(const std::string& pod_uid)>& wanted);
-  void ended(const std::string& pod_uid);
+  void finished(const std::string& pod_uid);
 
   std::size_t waiting() const { return queue_.size(); }
 

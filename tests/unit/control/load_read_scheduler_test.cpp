@@ -1,4 +1,4 @@
-#include "control/load_turns.h"
+#include "control/load_read_scheduler.h"
 
 #include <set>
 
@@ -11,12 +11,12 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-class LoadTurnsOfFour : public testing::Test {
+class LoadReadSchedulerOfFour : public testing::Test {
  protected:
-  void join(const std::string& uid, bool in_trouble = false, std::size_t ports = 1) {
+  void enqueue(const std::string& uid, bool in_trouble = false, std::size_t ports = 1) {
     LoadRead read{uid, {"default", "pool"}, {}};
     read.request.sources.resize(ports);
-    turns.join(std::move(read), in_trouble);
+    turns.enqueue(std::move(read), in_trouble);
   }
   std::vector<std::string> take() {
     std::vector<std::string> out;
@@ -26,71 +26,71 @@ class LoadTurnsOfFour : public testing::Test {
     return out;
   }
 
-  LoadTurns turns{4};
+  LoadReadScheduler turns{4};
   std::set<std::string> unwanted;
 };
 
-TEST_F(LoadTurnsOfFour, GoInTheOrderTheyCame) {
-  for (const char* uid : {"f", "e", "d", "c", "b", "a"}) join(uid);
+TEST_F(LoadReadSchedulerOfFour, GoInTheOrderTheyCame) {
+  for (const char* uid : {"f", "e", "d", "c", "b", "a"}) enqueue(uid);
   EXPECT_THAT(take(), ElementsAre("f", "e", "d", "c"));
   EXPECT_THAT(take(), IsEmpty());
-  turns.ended("d");
-  join("d");
+  turns.finished("d");
+  enqueue("d");
   EXPECT_THAT(take(), ElementsAre("b")) << "whoever has just been asked is the last again";
-  turns.ended("f");
-  turns.ended("e");
+  turns.finished("f");
+  turns.finished("e");
   EXPECT_THAT(take(), ElementsAre("a", "d"));
   EXPECT_EQ(turns.waiting(), 0U);
 }
 
-TEST_F(LoadTurnsOfFour, WhoeverIsInTroubleLeavesHalfOfThePlaces) {
-  for (const char* uid : {"hangs1", "hangs2", "hangs3", "hangs4"}) join(uid, true);
+TEST_F(LoadReadSchedulerOfFour, WhoeverIsInTroubleLeavesHalfOfThePlaces) {
+  for (const char* uid : {"hangs1", "hangs2", "hangs3", "hangs4"}) enqueue(uid, true);
   EXPECT_THAT(take(), ElementsAre("hangs1", "hangs2"));
-  for (const char* uid : {"a", "b", "c"}) join(uid);
+  for (const char* uid : {"a", "b", "c"}) enqueue(uid);
   EXPECT_THAT(take(), ElementsAre("a", "b"));
-  turns.ended("a");
+  turns.finished("a");
   EXPECT_THAT(take(), ElementsAre("c"));
-  turns.ended("hangs1");
+  turns.finished("hangs1");
   EXPECT_THAT(take(), ElementsAre("hangs3")) << "and is asked all the same";
-  turns.ended("b");
-  join("d");
+  turns.finished("b");
+  enqueue("d");
   EXPECT_THAT(take(), ElementsAre("d"));
 }
 
-TEST_F(LoadTurnsOfFour, EachSourceTakesAPlace) {
-  join("a", false, 3);
-  join("b", false, 2);
-  join("c");
+TEST_F(LoadReadSchedulerOfFour, EachSourceTakesAPlace) {
+  enqueue("a", false, 3);
+  enqueue("b", false, 2);
+  enqueue("c");
   EXPECT_THAT(take(), ElementsAre("a")) << "nobody overtakes b, or it might wait for ever";
-  turns.ended("a");
+  turns.finished("a");
   EXPECT_THAT(take(), ElementsAre("b", "c"));
-  turns.ended("b");
-  turns.ended("c");
-  join("more than there are", true, 9);
+  turns.finished("b");
+  turns.finished("c");
+  enqueue("more than there are", true, 9);
   EXPECT_THAT(take(), ElementsAre("more than there are"));
-  join("a");
+  enqueue("a");
   EXPECT_THAT(take(), IsEmpty());
-  turns.ended("more than there are");
+  turns.finished("more than there are");
   EXPECT_THAT(take(), ElementsAre("a"));
 }
 
-TEST_F(LoadTurnsOfFour, KeepTheirTurnWhenTheyAreWantedAgain) {
-  for (const char* uid : {"a", "b", "c", "d", "e", "f", "e"}) join(uid);
+TEST_F(LoadReadSchedulerOfFour, KeepTheirTurnWhenTheyAreWantedAgain) {
+  for (const char* uid : {"a", "b", "c", "d", "e", "f", "e"}) enqueue(uid);
   EXPECT_EQ(turns.waiting(), 6U);
   take();
-  turns.ended("a");
+  turns.finished("a");
   EXPECT_THAT(take(), ElementsAre("e"));
 }
 
-TEST_F(LoadTurnsOfFour, ForgetWhomNobodyWantsAnyMore) {
-  for (const char* uid : {"a", "b", "c", "d", "e", "f"}) join(uid);
+TEST_F(LoadReadSchedulerOfFour, ForgetWhomNobodyWantsAnyMore) {
+  for (const char* uid : {"a", "b", "c", "d", "e", "f"}) enqueue(uid);
   unwanted = {"b", "c", "e"};
   EXPECT_THAT(take(), ElementsAre("a", "d", "f"));
   EXPECT_EQ(turns.waiting(), 0U);
-  turns.ended("b");
-  turns.ended("a");
-  turns.ended("a");
-  for (const char* uid : {"1", "2", "3"}) join(uid);
+  turns.finished("b");
+  turns.finished("a");
+  turns.finished("a");
+  for (const char* uid : {"1", "2", "3"}) enqueue(uid);
   EXPECT_THAT(take(), ElementsAre("1", "2")) << "what did not begin did not end";
 }
 

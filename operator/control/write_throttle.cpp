@@ -1,4 +1,4 @@
-#include "control/write_ledger.h"
+#include "control/write_throttle.h"
 
 #include "kube/rate_limiter.h"
 
@@ -58,8 +58,8 @@ std::string_view to_string(Written kind) {
   return "?";
 }
 
-std::optional<kube::TimePoint> WriteLedger::blocked_until(const WrittenObject& object, kube::TimePoint now,
-                                                          std::optional<std::size_t> content) const {
+std::optional<kube::TimePoint> WriteThrottle::blocked_until(const WrittenObject& object, kube::TimePoint now,
+                                                            std::optional<std::size_t> content) const {
   const auto found = entries_.find(object);
   if (found == entries_.end()) return std::nullopt;
   const Entry& entry = found->second;
@@ -70,15 +70,16 @@ std::optional<kube::TimePoint> WriteLedger::blocked_until(const WrittenObject& o
   return until;
 }
 
-void WriteLedger::sent(const WrittenObject& object, std::optional<std::size_t> content) {
+void WriteThrottle::sent(const WrittenObject& object, std::optional<std::size_t> content) {
   Entry& entry = entries_[object];
   if (!entry.in_flight) ++in_flight_;
   entry.in_flight = true;
   entry.waits_for_change = false;
+  entry.changed_meanwhile = false;
   entry.sending = content;
 }
 
-void WriteLedger::succeeded(const WrittenObject& object, kube::TimePoint now) {
+void WriteThrottle::succeeded(const WrittenObject& object, kube::TimePoint now) {
   const auto found = entries_.find(object);
   if (found == entries_.end()) return;
   Entry& entry = found->second;
@@ -94,7 +95,7 @@ void WriteLedger::succeeded(const WrittenObject& object, kube::TimePoint now) {
     entry.repeat_not_before = now + doubled(seconds(1), repeats - kPatience + 1, seconds(60));
 }
 
-void WriteLedger::failed(const WrittenObject& object, const kube::Error& error, kube::TimePoint now) {
+void WriteThrottle::failed(const WrittenObject& object, const kube::Error& error, kube::TimePoint now) {
   Entry& entry = entries_[object];
   if (entry.in_flight) --in_flight_;
   entry.in_flight = false;
@@ -103,20 +104,32 @@ void WriteLedger::failed(const WrittenObject& object, const kube::Error& error, 
   entry.not_before = now + delay_after(error, entry.failures);
 }
 
-void WriteLedger::changed(const WrittenObject& object) {
+bool WriteThrottle::is_in_flight(const WrittenObject& object) const {
   const auto found = entries_.find(object);
-  if (found == entries_.end() || found->second.in_flight || !found->second.waits_for_change) return;
+  return found != entries_.end() && found->second.in_flight;
+}
+
+bool WriteThrottle::changed_meanwhile(const WrittenObject& object) const {
+  const auto found = entries_.find(object);
+  return found != entries_.end() && found->second.changed_meanwhile;
+}
+
+void WriteThrottle::changed(const WrittenObject& object) {
+  const auto found = entries_.find(object);
+  if (found == entries_.end()) return;
+  found->second.changed_meanwhile |= found->second.in_flight;
+  if (found->second.in_flight || !found->second.waits_for_change) return;
   found->second.waits_for_change = false;
   found->second.failures = 0;
   found->second.not_before = {};
 }
 
-std::uint32_t WriteLedger::failures(const WrittenObject& object) const {
+std::uint32_t WriteThrottle::failures(const WrittenObject& object) const {
   const auto found = entries_.find(object);
   return found == entries_.end() ? 0 : found->second.failures;
 }
 
-void WriteLedger::sweep(kube::TimePoint now) {
+void WriteThrottle::sweep(kube::TimePoint now) {
   std::erase_if(entries_, [now](const auto& item) {
     const Entry& entry = item.second;
     return !entry.in_flight && now > std::max(entry.not_before, entry.written_at) + kMemory;

@@ -1,15 +1,15 @@
-#include "control/load_turns.h"
+#include "control/load_read_scheduler.h"
 
 namespace poolwarden::control {
 
-void LoadTurns::join(LoadRead read, bool in_trouble) {
+void LoadReadScheduler::enqueue(LoadRead read, bool in_trouble) {
   const auto [turn, fresh] = turns_.try_emplace(read.pod_uid, in_trouble, last_ + 1);
   if (fresh) ++last_;
   queue_.insert_or_assign(turn->second, std::move(read));
 }
 
 // A reading that asks more ports than there are places, or than half of them, goes alone.
-LoadTurns::Queue::iterator LoadTurns::next() {
+LoadReadScheduler::Queue::iterator LoadReadScheduler::next() {
   const auto fits = [](std::size_t held, std::size_t more, std::size_t places) {
     return held == 0 || held + more <= places;
   };
@@ -23,7 +23,7 @@ LoadTurns::Queue::iterator LoadTurns::next() {
   return has_well && fits(held_, well->second.request.sources.size(), places_) ? well : queue_.end();
 }
 
-std::vector<LoadRead> LoadTurns::take(const std::function<bool(const std::string& pod_uid)>& wanted) {
+std::vector<LoadRead> LoadReadScheduler::take(const std::function<bool(const std::string& pod_uid)>& wanted) {
   std::vector<LoadRead> out;
   for (auto it = next(); it != queue_.end(); it = next()) {
     const bool in_trouble = it->first.first;
@@ -40,7 +40,7 @@ std::vector<LoadRead> LoadTurns::take(const std::function<bool(const std::string
   return out;
 }
 
-void LoadTurns::ended(const std::string& pod_uid) {
+void LoadReadScheduler::finished(const std::string& pod_uid) {
   const auto found = under_way_.find(pod_uid);
   if (found == under_way_.end()) return;
   held_ -= found->second.places;

@@ -44,7 +44,7 @@ struct WrittenObjectHash {
   }
 };
 
-class WriteLedger {
+class WriteThrottle {
  public:
   // Nothing: a write may be sent now. Else when to ask again; TimePoint::max() means "when it is answered".
   // `content` tells writes of one object apart by what they say, whatever version they are based on; nothing
@@ -54,8 +54,12 @@ class WriteLedger {
   void sent(const WrittenObject& object, std::optional<std::size_t> content = {});
   void succeeded(const WrittenObject& object, kube::TimePoint now);
   void failed(const WrittenObject& object, const kube::Error& error, kube::TimePoint now);
-  // The object was seen to change: a wait for just that is over.
+  // The object was seen to change: a wait for just that is over. While a write of it is in flight, whose
+  // change it was is known once that is answered.
   void changed(const WrittenObject& object);
+  bool is_in_flight(const WrittenObject& object) const;
+  // The object was seen to change since sent().
+  bool changed_meanwhile(const WrittenObject& object) const;
   std::uint32_t failures(const WrittenObject& object) const;  // in a row
   void sweep(kube::TimePoint now);
 
@@ -66,6 +70,7 @@ class WriteLedger {
   struct Entry {
     bool in_flight = false;
     bool waits_for_change = false;
+    bool changed_meanwhile = false;
     std::uint32_t failures = 0;
     kube::TimePoint not_before{};
     std::optional<std::size_t> sending;  // content of the write in flight

@@ -1,0 +1,275 @@
+#include "control/change_router.h"
+
+#include "pool/drain.h"
+#include "pool/membership.h"
+#include "pool/withdrawal.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace poolwarden::control {
+namespace {
+
+// Whether two states of one pod can lead to different decisions: most updates of a pod (a kubelet's
+// heartbeat of its status) cannot, and cost no pass.
+bool same_but_for_labels_of_ours(const api::Pod& a, const api::Pod& b) {
+  return a.uid == b.uid && a.labels == b.labels && a.node == b.node && a.ips == b.ips && a.phase == b.phase &&
+         a.ready == b.ready && a.containers_ready == b.containers_ready && a.ready_reason == b.ready_reason &&
+         a.disruption_target == b.disruption_target && a.unmet_gate == b.unmet_gate &&
+         a.status_reason == b.status_reason && a.deletion_timestamp == b.deletion_timestamp &&
+         a.has_readiness_probe == b.has_readiness_probe && a.has_pre_stop == b.has_pre_stop &&
+         a.termination_grace_seconds == b.termination_grace_seconds && a.controller == b.controller;
+}
+
+bool same_labels_of_ours(const api::Pod& a, const api::Pod& b) {
+  return a.serving == b.serving && a.drain_marks() == b.drain_marks();
+}
+
+// Of the fields that are read; what was written else (a controller's status) leads to nothing new.
+template <class Object>
+bool same_but_for_version(const Object& a, const Object& b) {
+  Object copy = a;
+  copy.resource_version = b.resource_version;
+  return copy == b;
+}
+
+template <class Object>
+bool says_nothing_new(const kube::Delta<Object>& delta) {
+  return delta.before && delta.after && same_but_for_version(*delta.before, *delta.after);
+}
+
+template <class Object>
+const Object& object_of(const kube::Delta<Object>& delta) {
+  return delta.after ? *delta.after : *delta.before;
+}
+
+template <class Object>
+kube::ObjectKey key_of(const kube::Delta<Object>& delta) {
+  return {object_of(delta).ns, object_of(delta).name};
+}
+
+// Stands for a node that is not in a cache which may no longer be kept up to date.
+const api::Node kUnseenNode{};
+
+}  // namespace
+
+pool::NodeLookup ChangeRouter::node_lookup() const {
+  if (!feeds_.synced<Nodes>()) return {};
+  const api::Node* otherwise = feeds_.out_of_reach<Nodes>() ? &kUnseenNode : nullptr;
+  return [this, otherwise](std::string_view name) {
+    const api::Node* node = feeds_.store<Nodes>().find("", name).get();
+    return node != nullptr ? node : otherwise;
+  };
+}
+
+void ChangeRouter::mark_namespace(const std::string& ns, api::Now now) {
+  for (const PoolRecord* record : table_.in_namespace(ns, [](const PoolRecord&) { return true; }))
+    mark(*record, now);
+}
+
+void ChangeRouter::mark_all(api::Now now) {
+  table_.for_each([&](const PoolRecord& record) { mark(record, now); });
+}
+
+void ChangeRouter::changed(const kube::Delta<api::InferencePool>& delta, api::Now now) {
+  const kube::ObjectKey key = key_of(delta);
+  if (!delta.after) {
+    table_.remove(key);
+    feeds_.pools_changed();
+    meters_.pool_gone(key.ns, key.name);
+    mark_namespace(key.ns, now);  // a neighbour may no longer overlap
+    return;
+  }
+  const api::InferencePool& pool = *delta.after;
+  const auto target =
+      pool.scale_target ? feeds_.store<Deployments>().find({pool.ns, pool.scale_target->name}) : nullptr;
+  const bool selects_differently = table_.upsert(pool, target.get());
+  PoolRecord& record = *table_.find(key);
+  const bool under_way = writes_.changed({Written::kPool, key});
+  record.list.read(pool, feeds_.store<ConfigMaps>().find({key.ns, record.config_map}).get());
+  if (selects_differently) {
+    feeds_.pools_changed();
+    mark_namespace(key.ns, now);
+  }
+  // While a write of its status is under way, a change of nothing but its status is most likely that.
+  const bool same_spec = delta.before && delta.before->uid == pool.uid &&
+                         delta.before->generation == pool.generation &&
+                         delta.before->deleting == pool.deleting;
+  if (!under_way || !same_spec) mark(record, now);
+}
+
+void ChangeRouter::wrote(const kube::Delta<api::InferencePool>& delta) {
+  if (!delta.after) return;
+  const auto target =
+      delta.after->scale_target
+          ? feeds_.store<Deployments>().find({delta.after->ns, delta.after->scale_target->name})
+          : nullptr;
+  table_.upsert(*delta.after, target.get());
+}
+
+void ChangeRouter::changed(const kube::Delta<api::ConfigMap>& delta, api::Now now) {
+  const kube::ObjectKey key = key_of(delta);
+  const bool under_way = writes_.changed({Written::kConfigMap, key});
+  for (PoolRecord* record :
+       table_.in_namespace(key.ns, [&](const PoolRecord& r) { return r.config_map == key.name; })) {
+    record->unlabelled.reset();
+    if (under_way) continue;
+    const auto pool = feeds_.store<Pools>().find(record->key);
+    if (pool) record->list.read(*pool, delta.after.get());
+    mark(*record, now);
+  }
+}
+
+void ChangeRouter::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
+  const api::Pod& pod = object_of(delta);
+  writes_.changed({Written::kPod, {pod.ns, pod.name}});
+  if (delta.before && delta.after && same_but_for_labels_of_ours(*delta.before, *delta.after)) {
+    if (same_labels_of_ours(*delta.before, *delta.after)) return;
+    const auto ours = writes_.labels_under_way().find(pod.uid);
+    if (ours != writes_.labels_under_way().end() && ours->second == pod.serving.value_or(std::string()))
+      return;
+  }
+  count_lost_drain(delta, now);
+  see_placement(delta, now);
+  if (delta.before) {
+    for (PoolRecord* record : table_.matching(*delta.before)) concerns(*record, delta, now);
+    for (PoolRecord* record : publishers_without_selector(*delta.before)) concerns(*record, delta, now);
+  }
+  const bool same_pools = delta.before && delta.after && delta.before->labels == delta.after->labels;
+  if (!delta.after || same_pools) return;
+  for (PoolRecord* record : table_.matching(*delta.after)) concerns(*record, delta, now);
+}
+
+void ChangeRouter::concerns(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now) {
+  saw_event(record, object_of(delta).uid, delta.decoded_at);
+  if (delta.before) {
+    saw_event(record, delta.before->uid, delta.decoded_at);
+    const bool same = delta.after && delta.after->uid == delta.before->uid;
+    judge_listed(record, delta.before->uid, same ? delta.after.get() : nullptr, delta.decoded_at);
+    if (!delta.after) record.list.forget_pod(delta.before->uid);
+  }
+  mark(record, now, record.list.withdrawal_due() ? kube::Lane::kUrgent : kube::Lane::kNormal);
+}
+
+// Who is unfit leaves the list before anything else is thought about.
+void ChangeRouter::judge_listed(PoolRecord& record, const std::string& uid, const api::Pod* pod,
+                                kube::TimePoint at) {
+  if (!record.list.lists(uid)) return;
+  const bool selectable = record.selector && record.selector_known;
+  pool::PodVerdict verdict =
+      pool::judge_endpoint(pod, selectable ? &*record.selector : nullptr, node_lookup());
+  if (verdict.reason == pool::Withdrawal::kNone) return record.list.fit(uid);
+  saw_event(record, uid, at);
+  record.list.unfit({uid, verdict.reason, std::move(verdict.detail)});
+}
+
+// A standby withdraws nothing: what it sees is another's to act on.
+void ChangeRouter::saw_event(PoolRecord& record, const std::string& uid, kube::TimePoint at) const {
+  if (acting_) record.list.saw_event(uid, at);
+}
+
+void ChangeRouter::wrote_label(const kube::ObjectKey& pod, const PoolRecord* writer, api::Now now) {
+  const auto object = feeds_.store<Pods>().find(pod);
+  if (!object) return;
+  const auto tell = [&](const std::vector<PoolRecord*>& records) {
+    for (const PoolRecord* record : records) {
+      if (record != writer) mark(*record, now);
+    }
+  };
+  tell(table_.matching(*object));
+  tell(publishers_without_selector(*object));
+}
+
+// Pools that do not know whom they select, yet have the pod on their list: they must hear that it goes.
+std::vector<PoolRecord*> ChangeRouter::publishers_without_selector(const api::Pod& pod) {
+  return table_.in_namespace(pod.ns, [&pod](const PoolRecord& record) {
+    return !record.deleting && !record.selector && record.list.lists(pod.uid);
+  });
+}
+
+void ChangeRouter::changed(const kube::Delta<api::Deployment>& delta, api::Now now) {
+  const kube::ObjectKey key = key_of(delta);
+  writes_.changed({Written::kTarget, key});
+  if (says_nothing_new(delta)) return;
+  for (PoolRecord* record :
+       table_.in_namespace(key.ns, [&](const PoolRecord& r) { return r.target == key.name; })) {
+    const auto pool = feeds_.store<Pools>().find(record->key);
+    if (pool && table_.upsert(*pool, delta.after.get())) {
+      feeds_.pools_changed();
+      mark_namespace(key.ns, now);
+    }
+    mark(*record, now);
+  }
+}
+
+void ChangeRouter::changed(const kube::Delta<api::ReplicaSet>& delta, api::Now now) {
+  if (says_nothing_new(delta)) return;
+  std::set<kube::ObjectKey> marked;
+  for (const auto& pod : feeds_.pods_of_controller(object_of(delta).uid)) {
+    for (const PoolRecord* record : table_.matching(*pod)) {
+      if (marked.insert(record->key).second) mark(*record, now);
+    }
+  }
+}
+
+void ChangeRouter::changed(const kube::Delta<api::Service>& delta, api::Now now) {
+  const kube::ObjectKey key = key_of(delta);
+  if (writes_.changed({Written::kService, key})) return;
+  for (PoolRecord* record :
+       table_.in_namespace(key.ns, [&](const PoolRecord& r) { return r.service == key.name; }))
+    mark(*record, now);
+}
+
+void ChangeRouter::changed(const kube::Delta<api::Node>& delta, api::Now now) {
+  if (says_nothing_new(delta)) return;  // heartbeats and the like
+  const std::string& name = object_of(delta).name;
+  emptied_nodes_.saw(name, delta.after && pool::emptying(*delta.after).has_value(), now.mono);
+  if (!feeds_.settled()) return;  // the first list; everything is marked when it is in
+  std::set<kube::ObjectKey> touched;
+  const auto touch = [&](PoolRecord& record, const api::Pod& pod) {
+    saw_event(record, pod.uid, delta.decoded_at);
+    judge_listed(record, pod.uid, &pod, delta.decoded_at);
+    if (touched.insert(record.key).second) mark(record, now, kube::Lane::kUrgent);
+  };
+  for (const PodPtr& pod : feeds_.pods_on_node(name)) {
+    for (PoolRecord* record : table_.matching(*pod)) touch(*record, *pod);
+    for (PoolRecord* record : publishers_without_selector(*pod)) touch(*record, *pod);
+  }
+}
+
+void ChangeRouter::changed(const kube::Delta<api::Autoscaler>& delta, api::Now now) {
+  if (!says_nothing_new(delta)) mark_namespace(object_of(delta).ns, now);
+}
+
+void ChangeRouter::changed(const kube::Delta<api::DisruptionBudget>& delta, api::Now now) {
+  const bool under_way = writes_.changed({Written::kBudget, key_of(delta)});
+  if (!under_way && !says_nothing_new(delta)) mark_namespace(object_of(delta).ns, now);
+}
+
+void ChangeRouter::changed(const kube::Delta<api::GatePart>& delta, api::Now now) {
+  if (!says_nothing_new(delta)) mark_all(now);
+}
+
+// Pods of a first list were bound whenever that was, and so was one that is not new when it is first seen:
+// the watch had a gap.
+void ChangeRouter::see_placement(const kube::Delta<api::Pod>& delta, api::Now now) {
+  const bool same = delta.before && delta.after && delta.before->uid == delta.after->uid;
+  if (delta.before && !same) emptied_nodes_.forget(delta.before->uid);
+  if (!delta.after || delta.after->node->empty()) return;
+  const bool is_new_there =
+      same ? delta.before->node->empty() : now.wall - delta.after->created < pool::EmptiedNodes::kMargin;
+  if (is_new_there && feeds_.settled()) emptied_nodes_.bound(delta.after->uid, *delta.after->node, now.mono);
+}
+
+// It went while it drained: deleted by a person, evicted without asking, failed, or its node is gone.
+void ChangeRouter::count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now now) {
+  if (!acting_ || !delta.before || !pool::is_active(*delta.before)) return;
+  const bool goes = !delta.after || delta.after->uid != delta.before->uid || !pool::is_active(*delta.after);
+  if (!goes) return;
+  const auto state = pool::drain_state(delta.before->serving, delta.before->drain_marks());
+  if (const auto* draining = std::get_if<pool::Draining>(&state))
+    meters_.drained("lost", pool::elapsed(draining->started, now.wall));
+}
+
+}  // namespace poolwarden::control

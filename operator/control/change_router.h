@@ -1,0 +1,80 @@
+// Which pools a change concerns: one function for each watched kind.
+//
+// A change only marks pools; what should be done is decided when they are looked at. What marks nothing:
+// changes in which no decision can differ, and what a write of ours did. While a write of an object is under
+// way nobody knows whose change it was: the answer tells (WriteDispatcher::changed).
+//
+// Also keeps what must be remembered of changes themselves: who is unfit on a list, when that was seen, which
+// nodes are emptied.
+//
+// Pure: time is an argument. Owned by the loop.
+#pragma once
+
+#include "control/feed_table.h"
+#include "control/meters.h"
+#include "control/pool_table.h"
+#include "control/write_dispatcher.h"
+#include "kube/work_queue.h"
+#include "pool/emptied_nodes.h"
+
+#include <string>
+#include <vector>
+
+namespace poolwarden::control {
+
+using PoolQueue = kube::WorkQueue<kube::ObjectKey>;
+
+class ChangeRouter {
+ public:
+  ChangeRouter(FeedTable& feeds, PoolTable& table, WriteDispatcher& writes, PoolQueue& queue, Meters& meters)
+      : feeds_(feeds), table_(table), writes_(writes), queue_(queue), meters_(meters) {}
+
+  // Whether this process acts on what it sees: else no stopwatch is started.
+  void set_acting(bool acting) { acting_ = acting; }
+
+  void changed(const kube::Delta<api::InferencePool>& delta, api::Now now);
+  void changed(const kube::Delta<api::ConfigMap>& delta, api::Now now);
+  void changed(const kube::Delta<api::Pod>& delta, api::Now now);
+  void changed(const kube::Delta<api::Deployment>& delta, api::Now now);
+  void changed(const kube::Delta<api::ReplicaSet>& delta, api::Now now);
+  void changed(const kube::Delta<api::Service>& delta, api::Now now);
+  void changed(const kube::Delta<api::Node>& delta, api::Now now);
+  void changed(const kube::Delta<api::Autoscaler>& delta, api::Now now);
+  void changed(const kube::Delta<api::DisruptionBudget>& delta, api::Now now);
+  void changed(const kube::Delta<api::GatePart>& delta, api::Now now);
+
+  // What our own write made: the caches take it in, and no pool is looked at for it.
+  void wrote(const kube::Delta<api::InferencePool>& delta);
+  // The label of a pod was written for a pool (null: for none): others that have the pod must know.
+  void wrote_label(const kube::ObjectKey& pod, const PoolRecord* writer, api::Now now);
+
+  void mark(const PoolRecord& record, api::Now now, kube::Lane lane = kube::Lane::kNormal) {
+    queue_.add(record.key, now.mono, lane);
+  }
+  void mark_namespace(const std::string& ns, api::Now now);
+  void mark_all(api::Now now);
+
+  const pool::EmptiedNodes& emptied_nodes() const { return emptied_nodes_; }
+  // Null where nodes cannot be read. A node that came after we lost the right to watch them is not one that
+  // went: then a node stands for it of which nothing is known.
+  pool::NodeLookup node_lookup() const;
+
+ private:
+  void concerns(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now);
+  void judge_listed(PoolRecord& record, const std::string& uid, const api::Pod* pod, kube::TimePoint at);
+  void saw_event(PoolRecord& record, const std::string& uid, kube::TimePoint at) const;
+  std::vector<PoolRecord*> publishers_without_selector(const api::Pod& pod);
+  void see_placement(const kube::Delta<api::Pod>& delta, api::Now now);
+  void count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now now);
+  bool selects(const PoolRecord& record, const api::Pod& pod);
+
+  FeedTable& feeds_;
+  PoolTable& table_;
+  WriteDispatcher& writes_;
+  PoolQueue& queue_;
+  Meters& meters_;
+  pool::EmptiedNodes emptied_nodes_;
+  bool acting_ = false;
+};
+
+}  // namespace poolwarden::control

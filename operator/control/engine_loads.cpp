@@ -1,0 +1,62 @@
+#include "control/engine_loads.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace poolwarden::control {
+namespace {
+
+// Before pods are chosen among, their engines are asked about this often.
+constexpr kube::Duration kChoicePoll = std::chrono::seconds(1);
+// While a reading waits for its turn.
+constexpr kube::Duration kStillWanted = std::chrono::seconds(1);
+// What an engine's refusal may take in status.
+constexpr std::size_t kMaxProblem = 256;
+
+std::string bounded(std::string text) {
+  if (text.size() <= kMaxProblem) return text;
+  std::size_t end = kMaxProblem;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  text.resize(end);
+  return text + " ...";
+}
+
+// Where and what the pool's engine says of its load, but for what is there already.
+void add_sources(const api::InferencePool& pool, std::vector<engine::LoadSource>& out) {
+  const auto add = [&](std::int32_t port) {
+    engine::LoadSource source{port, pool.engine.metrics_path, engine::metrics_of(pool.engine)};
+    if (std::find(out.begin(), out.end(), source) == out.end()) out.push_back(std::move(source));
+  };
+  if (pool.engine.metrics_port) return add(*pool.engine.metrics_port);
+  for (const api::EndpointPort& port : pool.target_ports) add(port.number);
+}
+
+}  // namespace
+
+std::optional<kube::TimePoint> EngineLoads::want(const pool::WantedReading& wanted,
+                                                 const api::InferencePool& pool,
+                                                 const std::vector<const api::InferencePool*>& others,
+                                                 kube::TimePoint now) {
+  const kube::Duration poll = wanted.withdrawn ? kube::Duration(wanted.poll) : kChoicePoll;
+  if (!book_.want(wanted.uid, wanted.withdrawn, poll, now)) return book_.due(wanted.uid);
+  engine::LoadRequest request;
+  request.ip = wanted.ip;
+  add_sources(pool, request.sources);
+  for (const api::InferencePool* other : others) add_sources(*other, request.sources);
+  scheduler_.enqueue({wanted.uid, {pool.ns, pool.name}, std::move(request)}, book_.in_trouble(wanted.uid));
+  return now + kStillWanted;
+}
+
+void EngineLoads::read(kube::TimePoint now, Effects& out) {
+  for (LoadRead& read : scheduler_.take([&](const std::string& uid) { return book_.is_wanted(uid, now); })) {
+    book_.began(read.pod_uid, now);
+    out.load_reads.push_back(std::move(read));
+  }
+}
+
+void EngineLoads::arrived(LoadArrived load, kube::TimePoint now) {
+  scheduler_.finished(load.pod_uid);
+  book_.took(load.pod_uid, load.load, bounded(std::move(load.problem)), now);
+}
+
+}  // namespace poolwarden::control

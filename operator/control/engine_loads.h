@@ -1,0 +1,40 @@
+// Whom to ask for their load, and what they said: from a plan's wish to a reading and back.
+//
+// Owned by the loop. Pure: time is an argument; the readings are effects.
+#pragma once
+
+#include "api/inference_pool.h"
+#include "control/effects.h"
+#include "control/load_read_scheduler.h"
+#include "pool/load_book.h"
+#include "pool/plan.h"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace poolwarden::control {
+
+class EngineLoads {
+ public:
+  explicit EngineLoads(std::size_t sources_in_flight) : scheduler_(sources_in_flight) {}
+
+  // A pool wants this reading. `others`: the other pools that the pod serves, whose engines count too: a pod
+  // of several pools is idle when it is for all of them. When the pool should look again, if it should.
+  std::optional<kube::TimePoint> want(const pool::WantedReading& wanted, const api::InferencePool& pool,
+                                      const std::vector<const api::InferencePool*>& others,
+                                      kube::TimePoint now);
+  // Begins those whose turn has come.
+  void read(kube::TimePoint now, Effects& out);
+  void arrived(LoadArrived load, kube::TimePoint now);
+
+  const pool::LoadBook& book() const { return book_; }
+  void sweep(kube::TimePoint now) { book_.sweep(now); }
+
+ private:
+  pool::LoadBook book_;
+  LoadReadScheduler scheduler_;
+};
+
+}  // namespace poolwarden::control

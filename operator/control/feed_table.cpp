@@ -1,0 +1,129 @@
+#include "control/feed_table.h"
+
+#include <algorithm>
+
+namespace poolwarden::control {
+namespace {
+
+void sooner(std::optional<kube::TimePoint>& earliest, std::optional<kube::TimePoint> other) {
+  if (other && (!earliest || *other < *earliest)) earliest = other;
+}
+
+std::string first_of(const std::vector<std::string>& wanted, const std::vector<std::string>& there) {
+  const auto found = std::find_if(there.begin(), there.end(), [&wanted](const std::string& key) {
+    return std::find(wanted.begin(), wanted.end(), key) != wanted.end();
+  });
+  return found == there.end() ? std::string() : *found;
+}
+
+}  // namespace
+
+FeedTable::FeedTable(FeedOptions options, const kube::RandomSource& random, Meters& meters, PoolsOf pools_of)
+    : options_(std::move(options)), meters_(meters), caches_(options_.reflector, random) {
+  caches_.get<Pods>().informer.set_transform([this](api::Pod& pod) { intern(pod); });
+  caches_.get<Nodes>().informer.set_transform([this](api::Node& node) { classify(node); });
+  add_indices(std::move(pools_of));
+}
+
+void FeedTable::intern(api::Pod& pod) {
+  pod.labels = label_sets_.intern(std::move(pod.labels));
+  pod.node = node_names_.intern(std::move(pod.node));
+  pod.controller = controllers_.intern(std::move(pod.controller));
+}
+
+void FeedTable::classify(api::Node& node) const {
+  node.withdraw_taint = first_of(options_.withdraw_taints, node.taints);
+  node.drain_taint = first_of(options_.drain_taints, node.taints);
+  node.taints.clear();
+}
+
+void FeedTable::add_indices(PoolsOf pools_of) {
+  auto& pods = caches_.get<Pods>().informer;
+  pods_by_pool_ = pods.add_index(std::move(pools_of));
+  pods_by_controller_ = pods.add_index([](const api::Pod& pod, std::vector<std::string>& keys) {
+    if (!pod.controller->empty()) keys.push_back(*pod.controller);
+  });
+  pods_by_node_ = pods.add_index([](const api::Pod& pod, std::vector<std::string>& keys) {
+    if (!pod.node->empty()) keys.push_back(*pod.node);
+  });
+  auto& sets = caches_.get<ReplicaSets>().informer;
+  sets_by_uid_ = sets.add_index(
+      [](const api::ReplicaSet& set, std::vector<std::string>& keys) { keys.push_back(set.uid); });
+  sets_by_controller_ = sets.add_index([](const api::ReplicaSet& set, std::vector<std::string>& keys) {
+    if (!set.controller.empty()) keys.push_back(set.controller);
+  });
+}
+
+void FeedTable::start(kube::TimePoint now, Effects& out) {
+  WatchedKinds::for_each([&]<class Kind>() { emit<Kind>(caches_.get<Kind>().informer.start(now), out); });
+}
+
+void FeedTable::tick(kube::TimePoint now, Effects& out) {
+  WatchedKinds::for_each([&]<class Kind>() {
+    auto& informer = caches_.get<Kind>().informer;
+    const auto due = informer.next_deadline();
+    if (due && *due <= now) emit<Kind>(informer.tick(now), out);
+  });
+}
+
+std::optional<kube::TimePoint> FeedTable::next_deadline() const {
+  std::optional<kube::TimePoint> earliest;
+  WatchedKinds::for_each(
+      [&]<class Kind>() { sooner(earliest, caches_.get<Kind>().informer.next_deadline()); });
+  return earliest;
+}
+
+// Each kind waits by itself, up to half a minute; the first of all requests to be answered after an outage
+// tells the others. No more often than the gap, so that a server which answers some and cuts others is not
+// hammered.
+void FeedTable::server_answered(kube::TimePoint now) {
+  constexpr kube::Duration kOutage = std::chrono::seconds(5);
+  if (now - std::exchange(heard_, now) < kOutage) return;
+  WatchedKinds::for_each([&]<class Kind>() { caches_.get<Kind>().informer.server_is_back(now); });
+}
+
+bool FeedTable::settled() const {
+  bool all = synced<Pools>();
+  WatchedKinds::for_each([&]<class Kind>() { all = all && (synced<Kind>() || out_of_reach<Kind>()); });
+  return all;
+}
+
+FeedTable::Problems FeedTable::problems() const {
+  Problems out;
+  WatchedKinds::for_each([&]<class Kind>() {
+    if (!Kind::told_in_conditions()) return;
+    const auto error = caches_.get<Kind>().informer.last_error();
+    if (!error) return;
+    if (!synced<Kind>()) out.blind.push_back(error->message);
+    if (synced<Kind>() && error->is_out_of_reach()) out.stale.push_back(error->message);
+  });
+  return out;
+}
+
+std::array<FeedHealth, WatchedKinds::kSize> FeedTable::health() const {
+  std::array<FeedHealth, WatchedKinds::kSize> out;
+  WatchedKinds::for_each([&]<class Kind>() {
+    const auto& informer = caches_.get<Kind>().informer;
+    const auto error = informer.last_error();
+    out[WatchedKinds::index<Kind>()] = {informer.synced(), informer.last_byte(),
+                                        error ? error->message : std::string()};
+  });
+  return out;
+}
+
+std::shared_ptr<const api::ReplicaSet> FeedTable::replica_set(std::string_view uid) const {
+  const auto& found = store<ReplicaSets>().by_index(sets_by_uid_, uid);
+  return found.empty() ? nullptr : found.front();
+}
+
+void FeedTable::reindex_if_needed() {
+  if (std::exchange(reindex_pods_, false)) caches_.get<Pods>().informer.reindex(pods_by_pool_);
+}
+
+void FeedTable::sweep() {
+  label_sets_.sweep();
+  node_names_.sweep();
+  controllers_.sweep();
+}
+
+}  // namespace poolwarden::control

@@ -1,0 +1,210 @@
+// The caches of everything the operator watches, and the indices over them.
+//
+// take() brings one kind's cache up to date and says what changed; what that means is for its caller. Objects
+// are shared and immutable: a pointer from a store is good until the next take() or observe() of its kind.
+//
+// Pure: time is an argument. Owned by the loop.
+#pragma once
+
+#include "api/interner.h"
+#include "control/effects.h"
+#include "control/meters.h"
+#include "kube/informer.h"
+#include "kube/random.h"
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace poolwarden::control {
+
+using PodPtr = std::shared_ptr<const api::Pod>;
+
+// Where pods are found that carry our label although no pool selects them.
+inline constexpr std::string_view kOrphanIndex = "!";
+
+// What a probe may know of a kind's watch.
+struct FeedHealth {
+  bool synced = false;
+  kube::TimePoint last_byte{};
+  std::string problem;  // empty while it lists or watches
+};
+
+template <class Kind>
+struct KindCache {
+  KindCache(const kube::ReflectorOptions& options, const kube::RandomSource& random)
+      : informer(options, random) {}
+  kube::Informer<typename Kind::Codec> informer;
+  std::string told;  // the problem as last logged, empty while all is well
+};
+
+template <class... Kinds>
+class CacheTable : private KindCache<Kinds>... {
+ public:
+  CacheTable(const kube::ReflectorOptions& options, const kube::RandomSource& random)
+      : KindCache<Kinds>(options, random)... {}
+
+  template <class Kind>
+  KindCache<Kind>& get() {
+    return *this;
+  }
+  template <class Kind>
+  const KindCache<Kind>& get() const {
+    return *this;
+  }
+};
+
+struct FeedOptions {
+  kube::ReflectorOptions reflector;
+  // Keys of taints by which a node announces that its pods must go, and of those by which they are as good as
+  // gone.
+  std::vector<std::string> drain_taints;
+  std::vector<std::string> withdraw_taints;
+};
+
+class FeedTable {
+ public:
+  // Names the keys in the index of pools for a pod, "ns/name" or kOrphanIndex.
+  using PoolsOf = std::function<void(const api::Pod&, std::vector<std::string>& keys)>;
+
+  FeedTable(FeedOptions options, const kube::RandomSource& random, Meters& meters, PoolsOf pools_of);
+
+  void start(kube::TimePoint now, Effects& out);
+  // What a kind's cache says now: each difference goes to `changed`. True if the kind has just synced, or
+  // came into or went out of reach: what was decided without it is to be decided again.
+  template <class Kind, class Changed>
+  bool take(KindInput<Kind> in, kube::TimePoint now, Effects& out, Changed&& changed);
+  // The object as the API server returned it for a write of ours.
+  template <class Kind, class Changed>
+  void observe(typename Kind::Object object, kube::TimePoint now, Changed&& changed);
+  void tick(kube::TimePoint now, Effects& out);
+  std::optional<kube::TimePoint> next_deadline() const;
+  // The API server said something, be it a refusal. Kinds that wait only because it was silent try again.
+  void server_answered(kube::TimePoint now);
+
+  template <class Kind>
+  const kube::Store<typename Kind::Object>& store() const {
+    return caches_.get<Kind>().informer.store();
+  }
+  template <class Kind>
+  bool synced() const {
+    return caches_.get<Kind>().informer.synced();
+  }
+  // Read once, maybe, and not to be read any more until a person acts.
+  template <class Kind>
+  bool out_of_reach() const {
+    const auto error = caches_.get<Kind>().informer.last_error();
+    return error && error->is_out_of_reach();
+  }
+  // Of each kind: synced, or known to be out of reach. Of pools: synced.
+  bool settled() const;
+  const std::string& pods_version() const { return caches_.get<Pods>().informer.resource_version(); }
+  // Messages for a person about kinds that conditions tell of: those never read, and those read once.
+  struct Problems {
+    std::vector<std::string> blind;
+    std::vector<std::string> stale;
+  };
+  Problems problems() const;
+  std::array<FeedHealth, WatchedKinds::kSize> health() const;
+
+  // Sorted by name, as all that follow.
+  const std::vector<PodPtr>& pods_of_pool(std::string_view key) const {
+    return store<Pods>().by_index(pods_by_pool_, key);
+  }
+  const std::vector<PodPtr>& pods_of_controller(std::string_view uid) const {
+    return store<Pods>().by_index(pods_by_controller_, uid);
+  }
+  const std::vector<PodPtr>& pods_on_node(std::string_view name) const {
+    return store<Pods>().by_index(pods_by_node_, name);
+  }
+  std::shared_ptr<const api::ReplicaSet> replica_set(std::string_view uid) const;
+  const std::vector<std::shared_ptr<const api::ReplicaSet>>& replica_sets_of(std::string_view uid) const {
+    return store<ReplicaSets>().by_index(sets_by_controller_, uid);
+  }
+  // Whom pools select has changed: their index is made anew when it is next needed.
+  void pools_changed() { reindex_pods_ = true; }
+  void reindex_if_needed();
+  void sweep();
+
+ private:
+  template <class Kind>
+  void emit(std::vector<kube::ReflectorAction> actions, Effects& out);
+  template <class Kind>
+  void log_problem(Effects& out);
+  void intern(api::Pod& pod);
+  void classify(api::Node& node) const;
+  void add_indices(PoolsOf pools_of);
+
+  FeedOptions options_;
+  Meters& meters_;
+  WatchedKinds::Apply<CacheTable, std::type_identity_t> caches_;
+  api::Interner<api::LabelMap> label_sets_;
+  api::Interner<std::string> node_names_;
+  api::Interner<std::string> controllers_;
+  kube::IndexId pods_by_pool_{};
+  kube::IndexId pods_by_controller_{};
+  kube::IndexId pods_by_node_{};
+  kube::IndexId sets_by_uid_{};
+  kube::IndexId sets_by_controller_{};
+  bool reindex_pods_ = false;
+  kube::TimePoint heard_{};  // when the API server last answered anything
+};
+
+template <class Kind>
+void FeedTable::emit(std::vector<kube::ReflectorAction> actions, Effects& out) {
+  for (kube::ReflectorAction& action : actions) {
+    if (const auto* restarted = std::get_if<kube::Restarted>(&action)) {
+      meters_.watch_restarted(Kind::name(), kube::to_string(restarted->reason));
+      continue;
+    }
+    out.watches.push_back(WatchWork{WatchedKinds::index<Kind>(), std::move(action)});
+  }
+}
+
+template <class Kind, class Changed>
+bool FeedTable::take(KindInput<Kind> in, kube::TimePoint now, Effects& out, Changed&& changed) {
+  auto& informer = caches_.get<Kind>().informer;
+  std::vector<kube::Delta<typename Kind::Object>> deltas;
+  const bool was_synced = informer.synced();
+  const bool was_out_of_reach = out_of_reach<Kind>();
+  emit<Kind>(informer.step(std::move(in.input), now, deltas), out);
+  for (const auto& delta : deltas) changed(delta);
+  meters_.last_byte(Kind::name(), informer.last_byte());
+  log_problem<Kind>(out);
+  const bool synced_now = informer.synced() && !was_synced;
+  reindex_pods_ |= synced_now;
+  return synced_now || was_out_of_reach != out_of_reach<Kind>();
+}
+
+template <class Kind, class Changed>
+void FeedTable::observe(typename Kind::Object object, kube::TimePoint now, Changed&& changed) {
+  std::vector<kube::Delta<typename Kind::Object>> deltas;
+  caches_.get<Kind>().informer.observe(std::move(object), now, deltas);
+  for (const auto& delta : deltas) changed(delta);
+}
+
+// Once when it begins or changes, once when it is over: a server that is away for an hour is one line.
+template <class Kind>
+void FeedTable::log_problem(Effects& out) {
+  KindCache<Kind>& cache = caches_.get<Kind>();
+  const auto error = cache.informer.last_error();
+  if ((error ? std::string_view(error->message) : std::string_view()) == cache.told) return;
+  cache.told = error ? error->message : std::string();
+  const std::string resource(Kind::name());
+  if (!error) {
+    out.logs.push_back({Severity::kInfo, "reads " + resource + " again", {}});
+    return;
+  }
+  std::vector<std::pair<std::string, std::string>> fields = {{"error", error->message}};
+  if (std::is_same_v<Kind, Pools> && error->is_not_found())
+    fields.emplace_back("fix", "kubectl apply -f crds/poolwarden.io_inferencepools.yaml");
+  out.logs.push_back(
+      {Severity::kWarn, "cannot read " + resource + ": the last state stays in force", std::move(fields)});
+}
+
+}  // namespace poolwarden::control

@@ -1,0 +1,74 @@
+// What is remembered of one pool's list: who is on it, as it was last read or written, and which of them are
+// known to be unfit since.
+//
+// The list itself is in the cluster and outlives the process; all of this is found again after a restart.
+// Pure; owned by the loop.
+#pragma once
+
+#include "api/inference_pool.h"
+#include "api/objects.h"
+#include "kube/time.h"
+#include "pool/plan.h"
+#include "pool/withdrawal.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace poolwarden::control {
+
+class ListMemory {
+ public:
+  // The pool's ConfigMap as it is now; null: it is not there. What it says is read once for each version.
+  void read(const api::InferencePool& pool, const api::ConfigMap* config_map);
+  // What read() found; null where there is no ConfigMap, or while a write of it is under way.
+  const pool::PublishedDocument* document(const api::ConfigMap* config_map) const;
+
+  // A listed pod is seen to be unfit, or fit again.
+  void unfit(pool::UnfitEndpoint endpoint) { unfit_.insert_or_assign(endpoint.uid, std::move(endpoint)); }
+  void fit(const std::string& uid) { unfit_.erase(uid); }
+  bool withdrawal_due() const { return !unfit_.empty(); }
+
+  // The list without those that are unfit, to be written over `config_map`; nothing where that takes a look
+  // at the whole pool. After it the document is unknown until written() or read().
+  std::optional<pool::PublishEndpoints> withdraw(const api::InferencePool& pool,
+                                                 const api::ConfigMap& config_map,
+                                                 const std::string& pods_version);
+  // A write of the list succeeded and made this version of its ConfigMap. Takes the list out of `what`.
+  void written(pool::PublishEndpoints& what, std::string version);
+
+  bool lists(const std::string& uid) const { return ready_.contains(uid); }
+  const std::map<std::string, std::string>& ready() const { return ready_; }  // uid -> pod name
+  const std::set<std::string>& ever_listed() const { return ever_listed_; }   // of pods that live
+  std::int64_t last_revision() const { return last_revision_; }
+
+  // The withdrawal's stopwatch: when the first event about a pod that is not yet accounted for was decoded.
+  void saw_event(const std::string& uid, kube::TimePoint at) { first_event_.try_emplace(uid, at); }
+  std::vector<kube::TimePoint> began(const std::vector<pool::EndpointChange>& changes,
+                                     kube::TimePoint now) const;
+  kube::TimePoint first_event(kube::TimePoint now) const;
+  void stop_watches() { first_event_.clear(); }
+  void stop_watches_until(kube::TimePoint at);
+
+  void forget_pod(const std::string& uid) { ever_listed_.erase(uid); }
+  // Whether what is remembered of pods has outgrown the list, and should be compared with those that live.
+  bool has_outgrown() const;
+  void keep_only(const std::set<std::string>& living);
+
+ private:
+  void take(const api::EndpointSet& set);
+
+  pool::PublishedDocument document_;
+  std::string version_;  // of the ConfigMap it was read from; empty: unknown
+  std::map<std::string, std::string> ready_;
+  std::set<std::string> ever_listed_;
+  std::map<std::string, pool::UnfitEndpoint> unfit_;  // by UID
+  std::unordered_map<std::string, kube::TimePoint> first_event_;
+  std::int64_t last_revision_ = 0;
+};
+
+}  // namespace poolwarden::control

@@ -1,0 +1,350 @@
+#include "control/reconciler.h"
+
+#include "control/write_content.h"
+#include "pool/decide.h"
+#include "pool/observation.h"
+#include "pool/pod_labels.h"
+#include "pool/status.h"
+#include "publish/calls.h"
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+
+namespace poolwarden::control {
+namespace {
+
+// Between writes of a pool's status, whatever they say; and between those that tell how far drains are.
+constexpr kube::Duration kStatusInterval = std::chrono::seconds(1);
+constexpr kube::Duration kDrainFigures = std::chrono::seconds(3);
+// While the API server drops fields of it: between writes that differ, and of the same one (the CRD may have
+// been brought up to date by then).
+constexpr kube::Duration kStatusIntervalInVain = std::chrono::seconds(10);
+constexpr kube::Duration kStatusAskedAgain = std::chrono::minutes(9);
+// Pods that are behind the list catch up within moments, on the watch or by a new list. Versions that never
+// meet are of different clusters (a ConfigMap restored from a backup), and say nothing.
+constexpr kube::Duration kBehindLimit = std::chrono::minutes(5);
+constexpr kube::Duration kBehindRetry = std::chrono::seconds(1);
+// A pass waits for the answer to the pool's list for so long; then it goes on without.
+constexpr kube::Duration kListPatience = std::chrono::seconds(1);
+// A pool is looked at no more often than this for each of its pods: so a large one takes its share of the
+// loop and no more, however much changes.
+constexpr kube::Duration kPassInterval = std::chrono::microseconds(20);
+
+// What drains and replicas wait for goes before labels that only say who is a member.
+WriteLane lane_of(const api::PodLabelWrite& label, const pool::Plan& plan) {
+  return plan.drain_notes.contains(label.uid) || !label.annotations.empty() ? WriteLane::kDrain
+                                                                            : WriteLane::kRest;
+}
+
+PoolName name_of(const PoolRecord& record) {
+  return {record.key, record.uid};
+}
+
+}  // namespace
+
+bool Reconciler::send(WriteRequest request, api::Now now, Effects& out) {
+  const kube::ObjectKey key = request.pool.key;
+  const WriteDispatcher::Result result = writes_.send(std::move(request), now.mono, out);
+  if (!result.sent() && result.until && !key.name.empty())
+    queue_.add_after(key, *result.until - now.mono, now.mono);
+  return result.sent();
+}
+
+bool Reconciler::withdraw(PoolRecord& record, const api::InferencePool& pool, api::Now now, Effects& out) {
+  if (!record.list.withdrawal_due() || record.deleting) return false;
+  const WrittenObject object{Written::kConfigMap, {pool.ns, record.config_map}};
+  const auto map = feeds_.store<ConfigMaps>().find(object.key);
+  if (!map || !feeds_.synced<Pods>() || writes_.waits_until(object, now.mono)) return false;
+  record.list.read(pool, map.get());
+  // What was taken out by older pods stays the list of the newer ones.
+  const std::string& pods_version = snapshots_.is_behind(record) ? map->pods_version : feeds_.pods_version();
+  auto what = record.list.withdraw(pool, *map, pods_version);
+  if (!what) return false;
+  publish(record, pool, std::move(*what), now, out);
+  return true;
+}
+
+// While the list is being written, what follows from it is not known yet.
+bool Reconciler::has_to_wait(PoolRecord& record, api::Now now) {
+  const bool list_under_way = writes_.in_flight({Written::kConfigMap, {record.key.ns, record.config_map}});
+  const kube::TimePoint until = list_under_way ? record.list_sent_at + kListPatience : record.next_pass;
+  if (until <= now.mono) return false;
+  queue_.add_after(record.key, until - now.mono, now.mono);
+  return true;
+}
+
+std::optional<pool::Plan> Reconciler::pass(PoolRecord& record, const api::InferencePool& pool, api::Now now,
+                                           Effects& out) {
+  if (has_to_wait(record, now)) return std::nullopt;
+  if (record.unlabelled && now.mono >= record.unlabelled_until) record.unlabelled.reset();
+  record.list.read(pool, feeds_.store<ConfigMaps>().find({pool.ns, record.config_map}).get());
+  const bool behind = is_behind(record, now.mono);
+  const pool::Snapshot seen = snapshots_.build(record, pool, behind, now.mono);
+  pool::Plan plan = pool::decide(seen, now);
+  record.next_pass = now.mono + kPassInterval * static_cast<std::int64_t>(seen.pods.size());
+  count_endpoints(record, seen, plan);
+  if (plan.agreed) record.agreed = plan.agreed;
+  want_loads(record, pool, plan, now);
+  come_back(record, plan.look_again, now);
+  if (plan.publish) {
+    publish(record, pool, std::move(*plan.publish), now, out);
+  } else if (!record.behind_since) {
+    // All events so far are accounted for: the list says what they lead to. Not so while it is left alone
+    // because our pods are behind it: then they are yet to lead to something.
+    record.list.stop_watches();
+  }
+  return plan;
+}
+
+bool Reconciler::is_behind(PoolRecord& record, kube::TimePoint now) const {
+  if (!snapshots_.is_behind(record)) {
+    record.behind_since.reset();
+    return false;
+  }
+  if (!record.behind_since) record.behind_since = now;
+  if (now - *record.behind_since < kBehindLimit) return true;
+  record.behind_since.reset();
+  return false;
+}
+
+void Reconciler::publish(PoolRecord& record, const api::InferencePool& pool, pool::PublishEndpoints what,
+                         api::Now now, Effects& out) {
+  // The write takes the times along: by the time of its answer, its own watch event may have had them
+  // cleared.
+  std::vector<kube::TimePoint> began = record.list.began(what.changes, now.mono);
+  const auto trigger = now.wall - std::chrono::duration_cast<api::Timestamp::duration>(
+                                      now.mono - record.list.first_event(now.mono));
+  const WrittenObject object{Written::kConfigMap, {pool.ns, record.config_map}};
+  const std::size_t content = content_hash(what.write.set);
+  if (const auto until = writes_.waits_until(object, now.mono, content)) {
+    if (*until == kube::TimePoint::max()) return writes_.wait_for_answer(object, record.key);
+    return queue_.add_after(record.key, *until - now.mono, now.mono);
+  }
+  kube::Call call = publish::config_map(pool, what.write, trigger);
+  if (send({.purpose = PublishWrite{std::move(what), std::move(began)},
+            .lane = WriteLane::kList,
+            .object = object,
+            .pool = name_of(record),
+            .call = std::move(call),
+            .expect = Expect::kConfigMap,
+            .content = content},
+           now, out))
+    record.list_sent_at = now.mono;
+}
+
+void Reconciler::want_loads(const PoolRecord& record, const api::InferencePool& pool, const pool::Plan& plan,
+                            api::Now now) {
+  for (const pool::WantedReading& wanted : plan.readings) {
+    const auto others = snapshots_.other_pools_of(pool, wanted.name, wanted.uid);
+    if (const auto next = loads_.want(wanted, pool, others, now.mono))
+      queue_.add_after(record.key, *next - now.mono, now.mono);
+  }
+}
+
+// A key has one wait, and the earliest wins: so each pass names again whatever it still waits for (here and
+// in send() and write_status()), and a wait that was cut short by another is not lost.
+void Reconciler::come_back(PoolRecord& record, std::optional<kube::Duration> look_again, api::Now now) {
+  const double spread = 0.9 + 0.2 * random_();
+  queue_.add_after(record.key, std::chrono::duration_cast<kube::Duration>(resync_ * spread), now.mono);
+  if (record.unlabelled) queue_.add_after(record.key, record.unlabelled_until - now.mono, now.mono);
+  if (record.behind_since) queue_.add_after(record.key, kBehindRetry, now.mono);
+  if (look_again) queue_.add_after(record.key, *look_again, now.mono);
+}
+
+void Reconciler::count_endpoints(const PoolRecord& record, const pool::Snapshot& seen,
+                                 const pool::Plan& plan) {
+  Meters::EndpointCounts counts;
+  counts.ready = record.list.ready().size();
+  counts.draining =
+      static_cast<std::size_t>(std::count_if(seen.pods.begin(), seen.pods.end(), [](const auto* pod) {
+        return pod->serving == api::serving::kDraining || pod->serving == api::serving::kDrained;
+      }));
+  counts.withdrawn = seen.pods.size() - std::min(seen.pods.size(), counts.ready + counts.draining);
+  meters_.endpoints(record.key.ns, record.key.name, counts);
+  const bool target_found = pool::target_state(seen) == pool::TargetState::kFound;
+  meters_.wanted_replicas(
+      record.key.ns, record.key.name,
+      target_found ? std::optional{std::max(seen.target->replicas, seen.pool->replicas.value_or(0))}
+                   : std::nullopt);
+  meters_.oldest_drain(record.key.ns, record.key.name, plan.oldest_drain.value_or(std::chrono::seconds{0}));
+}
+
+void Reconciler::write_rest(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,
+                            api::Now now, Effects& out) {
+  write_replicas(record, pool, plan, now, out);
+  forget_needless_errors(record, plan, now);
+  // What a drain begins with is decided with the list, and goes with it.
+  write_labels(record, plan, WriteLane::kDrain, now, out);
+  if (writes_.in_flight({Written::kConfigMap, {pool.ns, record.config_map}})) return;
+  write_service(record, pool, plan, now, out);
+  write_budget(record, pool, plan, now, out);
+  write_labels(record, plan, WriteLane::kRest, now, out);
+  write_status(record, pool, plan, now, out);
+}
+
+// The pool itself takes one write at a time: its count before its status.
+void Reconciler::write_replicas(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,
+                                api::Now now, Effects& out) {
+  if (plan.scale_target) {
+    kube::Call call = publish::scale_target(pool, *plan.scale_target);
+    const auto content = content_hash(*plan.scale_target);
+    record.replicas_in_flight |=
+        send({.purpose = ScaleTargetWrite{*plan.scale_target, std::move(plan.scale_event)},
+              .lane = WriteLane::kDrain,
+              .object = {Written::kTarget, {pool.ns, record.target}},
+              .pool = name_of(record),
+              .call = std::move(call),
+              .expect = Expect::kText,
+              .content = content},
+             now, out);
+  }
+  if (plan.adopt_replicas) {
+    kube::Call call = publish::adopt_replicas(pool, *plan.adopt_replicas);
+    record.replicas_in_flight |=
+        send({.purpose = AdoptReplicasWrite{*plan.adopt_replicas, std::move(plan.adopt_event)},
+              .lane = WriteLane::kDrain,
+              .object = {Written::kPool, record.key},
+              .pool = name_of(record),
+              .call = std::move(call),
+              .expect = Expect::kPool},
+             now, out);
+  }
+}
+
+void Reconciler::write_service(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,
+                               api::Now now, Effects& out) {
+  if (!plan.service) return;
+  if (plan.service->only_count && record.service_counts.next_token() > now.mono)
+    return queue_.add_after(record.key, record.service_counts.next_token() - now.mono, now.mono);
+  const bool sent = send({.purpose = ServiceWrite{std::move(plan.service_event)},
+                          .lane = WriteLane::kRest,
+                          .object = {Written::kService, {pool.ns, record.service}},
+                          .pool = name_of(record),
+                          .call = publish::service(pool, *plan.service),
+                          .expect = Expect::kService,
+                          .content = content_hash(*plan.service)},
+                         now, out);
+  if (sent && plan.service->only_count) [[maybe_unused]]
+    const bool taken = record.service_counts.try_take(now.mono);
+}
+
+void Reconciler::write_budget(const PoolRecord& record, const api::InferencePool& pool,
+                              const pool::Plan& plan, api::Now now, Effects& out) {
+  if (!plan.budget) return;
+  send({.purpose = BudgetWrite{},
+        .lane = WriteLane::kRest,
+        .object = {Written::kBudget, {pool.ns, plan.budget->name}},
+        .pool = name_of(record),
+        .call = publish::disruption_budget(pool, *plan.budget),
+        .expect = Expect::kBudget,
+        .content = content_hash(*plan.budget)},
+       now, out);
+}
+
+// A write that failed and is not wanted any more will never succeed, and so never take its error back.
+void Reconciler::forget_needless_errors(PoolRecord& record, const pool::Plan& plan, api::Now now) {
+  bool forgot = false;
+  const auto forget = [&forgot](bool wanted, std::string& error) {
+    if (wanted || error.empty()) return;
+    error.clear();
+    forgot = true;
+  };
+  forget(plan.scale_target.has_value(), record.errors.scale);
+  forget(plan.service.has_value(), record.errors.service);
+  forget(plan.budget.has_value(), record.errors.budget);
+  if (!record.errors.labels.empty()) {
+    std::set<std::string_view> wanted;
+    for (const api::PodLabelWrite& label : plan.pod_labels) wanted.insert(label.uid);
+    forgot |= std::erase_if(record.errors.labels, [&](const auto& item) {
+                return !wanted.contains(item.first) && !writes_.labels_under_way().contains(item.first);
+              }) > 0;
+  }
+  if (forgot) queue_.add(record.key, now.mono);
+}
+
+void Reconciler::write_labels(const PoolRecord& record, const pool::Plan& plan, WriteLane lane, api::Now now,
+                              Effects& out) {
+  for (const api::PodLabelWrite& label : plan.pod_labels) {
+    if (lane_of(label, plan) != lane) continue;
+    if (!writes_.has_room(lane, now.mono)) return writes_.wait_for_room(lane, record.key);
+    const auto note = plan.drain_notes.find(label.uid);
+    send({.purpose = PodLabelWrite{label, note == plan.drain_notes.end() ? std::nullopt
+                                                                         : std::optional{note->second}},
+          .lane = lane,
+          .object = {Written::kPod, {record.key.ns, label.name}},
+          .pool = name_of(record),
+          .call = publish::pod_label(record.key.ns, label),
+          .expect = Expect::kPod,
+          .content = content_hash(label)},
+         now, out);
+  }
+}
+
+void Reconciler::write_status(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,
+                              api::Now now, Effects& out) {
+  if (!plan.status || plan.adopt_replicas || !may_write_status(record, pool, *plan.status, now)) return;
+  const bool only_counts = !pool::is_news(pool.status, *plan.status);
+  kube::Call call = publish::status(pool, *plan.status);
+  const bool sent = send({.purpose = StatusWrite{std::move(*plan.status), pool.status},
+                          .lane = WriteLane::kRest,
+                          .object = {Written::kPool, record.key},
+                          .pool = name_of(record),
+                          .call = std::move(call),
+                          .expect = Expect::kPool},
+                         now, out);
+  if (!sent) return;
+  record.status.not_before =
+      now.mono + (record.status.dropped_fields.empty() ? kStatusInterval : kStatusIntervalInVain);
+  if (only_counts) [[maybe_unused]]
+    const bool taken = record.status.counts.try_take(now.mono);
+}
+
+// News at once, at most one a second; counts and figures a few at once and then every ten seconds, those of a
+// drain every three.
+bool Reconciler::may_write_status(PoolRecord& record, const api::InferencePool& pool,
+                                  const api::PoolStatus& wanted, api::Now now) {
+  StatusMemory& status = record.status;
+  const bool in_vain = !status.dropped_fields.empty() && wanted == status.wanted &&
+                       pool.status == status.stored && now.mono < status.asked_at + kStatusAskedAgain;
+  if (in_vain) return false;
+  kube::TimePoint from = status.not_before;
+  if (!pool::is_news(pool.status, wanted)) {
+    kube::TimePoint counts = status.counts.next_token();
+    if (wanted.draining_replicas > 0)
+      counts = std::min(counts, status.not_before - kStatusInterval + kDrainFigures);
+    from = std::max(from, counts);
+  }
+  if (now.mono >= from) return true;
+  queue_.add_after(record.key, from - now.mono, now.mono);
+  return false;
+}
+
+void Reconciler::release_orphans(api::Now now, Effects& out) {
+  orphans_due_.reset();
+  std::vector<const api::Pod*> orphans;
+  for (const PodPtr& pod : feeds_.pods_of_pool(kOrphanIndex)) {
+    if (!snapshots_.may_be_of_a_pool(*pod)) orphans.push_back(pod.get());
+  }
+  orphans_.see(orphans, now.mono);
+  orphans_due_ = orphans_.next_deadline(now.mono);
+  const auto look_again = [this](kube::TimePoint when) {
+    orphans_due_ = std::min(when, orphans_due_.value_or(when));
+  };
+  for (const api::Pod* pod : orphans) {
+    const auto write = orphans_.write_for(*pod, now.mono);
+    if (!write) continue;
+    if (!writes_.has_room(WriteLane::kDrain, now.mono)) return;  // an answer makes room, and that is a step
+    const WriteDispatcher::Result result = writes_.send({.purpose = PodLabelWrite{*write, std::nullopt},
+                                                         .lane = WriteLane::kDrain,
+                                                         .object = {Written::kPod, {pod->ns, pod->name}},
+                                                         .pool = {{pod->ns, ""}, ""},
+                                                         .call = publish::pod_label(pod->ns, *write),
+                                                         .expect = Expect::kPod,
+                                                         .content = content_hash(*write)},
+                                                        now.mono, out);
+    if (result.until) look_again(*result.until);
+  }
+}
+
+}  // namespace poolwarden::control

@@ -1,0 +1,100 @@
+// One look at one pool: from the caches to the writes that make true what should be.
+//
+// withdraw() is the short way: who is seen to be unfit leaves the list, and nothing else is decided. pass()
+// is the whole decision; it begins with the list as well. What it wants besides is sent once the list says
+// what it should: a drain's label and a new count of replicas at once, the rest (the Service, the budget,
+// labels of mere membership, status) as WriteDispatcher's lowest lane lets it.
+//
+// Pure: time is an argument. Owned by the loop.
+#pragma once
+
+#include "control/change_router.h"
+#include "control/engine_loads.h"
+#include "control/feed_table.h"
+#include "control/meters.h"
+#include "control/pool_table.h"
+#include "control/snapshot_builder.h"
+#include "control/write_dispatcher.h"
+#include "kube/random.h"
+#include "pool/orphans.h"
+#include "pool/plan.h"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace poolwarden::control {
+
+class Reconciler {
+ public:
+  Reconciler(FeedTable& feeds, PoolTable& table, SnapshotBuilder& snapshots, EngineLoads& loads,
+             WriteDispatcher& writes, PoolQueue& queue, Meters& meters, kube::RandomSource random,
+             kube::Duration resync)
+      : feeds_(feeds),
+        table_(table),
+        snapshots_(snapshots),
+        loads_(loads),
+        writes_(writes),
+        queue_(queue),
+        meters_(meters),
+        random_(std::move(random)),
+        resync_(resync) {}
+
+  // Sends the list without those that are unfit, if that is all it takes. False: nothing was sent, and the
+  // pool needs a pass.
+  bool withdraw(PoolRecord& record, const api::InferencePool& pool, api::Now now, Effects& out);
+  // Decides, and sends the list. What else is wanted waits for write_rest(); nothing if the pool is to be
+  // looked at later.
+  std::optional<pool::Plan> pass(PoolRecord& record, const api::InferencePool& pool, api::Now now,
+                                 Effects& out);
+  void write_rest(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
+                  Effects& out);
+  // Our label or marks on pods that no pool selects.
+  void release_orphans(api::Now now, Effects& out);
+  std::optional<kube::TimePoint> next_deadline() const { return orphans_due_; }
+  // What a pass over the pool costs, in pods.
+  std::size_t cost(const PoolRecord& record) const {
+    return feeds_.pods_of_pool(record.key.to_string()).size();
+  }
+
+ private:
+  bool has_to_wait(PoolRecord& record, api::Now now);
+  void publish(PoolRecord& record, const api::InferencePool& pool, pool::PublishEndpoints what, api::Now now,
+               Effects& out);
+  bool is_behind(PoolRecord& record, kube::TimePoint now) const;
+  void want_loads(const PoolRecord& record, const api::InferencePool& pool, const pool::Plan& plan,
+                  api::Now now);
+  void come_back(PoolRecord& record, std::optional<kube::Duration> look_again, api::Now now);
+  void count_endpoints(const PoolRecord& record, const pool::Snapshot& seen, const pool::Plan& plan);
+  void forget_needless_errors(PoolRecord& record, const pool::Plan& plan, api::Now now);
+  void write_replicas(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
+                      Effects& out);
+  void write_service(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
+                     Effects& out);
+  void write_budget(const PoolRecord& record, const api::InferencePool& pool, const pool::Plan& plan,
+                    api::Now now, Effects& out);
+  void write_labels(const PoolRecord& record, const pool::Plan& plan, WriteLane lane, api::Now now,
+                    Effects& out);
+  void write_status(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
+                    Effects& out);
+  bool may_write_status(PoolRecord& record, const api::InferencePool& pool, const api::PoolStatus& wanted,
+                        api::Now now);
+  // True if it was sent; otherwise the pool is looked at again when it may be.
+  bool send(WriteRequest request, api::Now now, Effects& out);
+
+  FeedTable& feeds_;
+  PoolTable& table_;
+  SnapshotBuilder& snapshots_;
+  EngineLoads& loads_;
+  WriteDispatcher& writes_;
+  PoolQueue& queue_;
+  Meters& meters_;
+  kube::RandomSource random_;
+  kube::Duration resync_;
+  pool::Orphans orphans_;
+  std::optional<kube::TimePoint> orphans_due_;
+};
+
+}  // namespace poolwarden::control

@@ -1,0 +1,246 @@
+#include "control/snapshot_builder.h"
+
+#include "api/names.h"
+#include "kube/resource_version.h"
+#include "pool/budget.h"
+
+#include <algorithm>
+#include <set>
+#include <unordered_map>
+#include <utility>
+
+namespace poolwarden::control {
+namespace {
+
+template <class Kind>
+pool::Sight sight_of(const FeedTable& feeds, const void* object) {
+  if (object != nullptr) return pool::Sight::kPresent;
+  return feeds.synced<Kind>() ? pool::Sight::kAbsent : pool::Sight::kBlind;
+}
+
+}  // namespace
+
+bool SnapshotBuilder::selects(const PoolRecord& record, const api::Pod& pod) {
+  const auto& pools = table_.matching(pod);
+  return std::find(pools.begin(), pools.end(), &record) != pools.end();
+}
+
+const api::ConfigMap* SnapshotBuilder::config_map(const PoolRecord& record) const {
+  const auto* seen = feeds_.store<ConfigMaps>().find({record.key.ns, record.config_map}).get();
+  return seen == nullptr && record.unlabelled ? &*record.unlabelled : seen;
+}
+
+// The list may have been written by another operator that knew more: we led before and lost it, or are new
+// and our watch has yet to tell what the other had seen.
+bool SnapshotBuilder::is_behind(const PoolRecord& record) const {
+  const api::ConfigMap* map = config_map(record);
+  return map != nullptr && kube::older(feeds_.pods_version(), map->pods_version);
+}
+
+pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::InferencePool& pool,
+                                      bool pods_behind, kube::TimePoint now) {
+  pool::Snapshot seen;
+  seen.pool = &pool;
+  add_target(record, seen);
+  add_pods(record, seen);
+  add_overlap(record, seen);
+  seen.config_map = config_map(record);
+  seen.published = record.list.document(seen.config_map);
+  seen.pods_version = feeds_.pods_version();
+  seen.pods_behind = pods_behind;
+  seen.service = feeds_.store<Services>().find({pool.ns, record.service}).get();
+  seen.service_sight = sight_of<Services>(feeds_, seen.service);
+  seen.sees_cordons = feeds_.synced<Nodes>() && !feeds_.out_of_reach<Nodes>();
+  seen.node = router_.node_lookup();
+  add_autoscalers(record, seen);
+  seen.loads = &loads_.book();
+  seen.emptied_nodes = &router_.emptied_nodes();
+  seen.labels_under_way = &writes_.labels_under_way();
+  seen.listed = &record.list.ready();
+  pool::GateState gate = this->gate();
+  seen.gate = gate.gate;
+  seen.gate_difference = std::move(gate.difference);
+  add_replica_sets(record, seen, now);
+  add_budgets(record, seen);
+  FeedTable::Problems problems = feeds_.problems();
+  seen.blind = std::move(problems.blind);
+  seen.stale = std::move(problems.stale);
+  seen.can_see = feeds_.synced<Pods>() && feeds_.synced<ConfigMaps>();
+  seen.agreed = record.agreed;
+  seen.replicas_unsettled = record.replicas_in_flight;
+  seen.last_revision = record.list.last_revision();
+  seen.once_published = &record.list.ever_listed();
+  add_errors(record, seen);
+  return seen;
+}
+
+void SnapshotBuilder::add_target(const PoolRecord& record, pool::Snapshot& seen) const {
+  if (!seen.pool->scale_target) return;
+  seen.target = feeds_.store<Deployments>().find({record.key.ns, record.target}).get();
+  seen.target_sight = sight_of<Deployments>(feeds_, seen.target);
+}
+
+void SnapshotBuilder::add_pods(const PoolRecord& record, pool::Snapshot& seen) {
+  const auto& members = feeds_.pods_of_pool(record.key.to_string());
+  seen.pods.reserve(members.size());
+  for (const PodPtr& pod : members) seen.pods.push_back(pod.get());
+  // A pod that has just been relabelled out is no longer matched, but still in the list that gateways
+  // read: the decision must see why it goes.
+  const std::size_t matching = seen.pods.size();
+  for (const auto& [uid, name] : record.list.ready()) {
+    const auto pod = feeds_.store<Pods>().find({record.key.ns, name});
+    if (pod && pod->uid == uid && !selects(record, *pod)) seen.pods.push_back(pod.get());
+  }
+  if (seen.pods.size() == matching) return;  // as the index has them: sorted
+  std::sort(seen.pods.begin(), seen.pods.end(),
+            [](const api::Pod* a, const api::Pod* b) { return a->name < b->name; });
+}
+
+void SnapshotBuilder::add_overlap(const PoolRecord& record, pool::Snapshot& seen) {
+  std::set<std::string> overlapping;
+  const auto unsure = table_.unsure(record.key.ns);
+  for (const api::Pod* pod : seen.pods) {
+    for (const PoolRecord* other : unsure) {
+      if (other == &record || !other->list.ever_listed().contains(pod->uid)) continue;
+      add_longer_drain(*pod, other->key, seen);
+      if (other->list.lists(pod->uid)) seen.listed_by_others.insert(pod->uid);
+    }
+    const auto& pools = table_.matching(*pod);
+    if (pools.size() == 1 && pools.front() == &record) continue;
+    for (const PoolRecord* other : pools) {
+      if (other == &record) continue;
+      add_longer_drain(*pod, other->key, seen);
+      seen.pods_of_others.insert(pod->uid);
+      if (other->list.lists(pod->uid)) seen.listed_by_others.insert(pod->uid);
+      if (other->decides && other->key < record.key) seen.led_by_others.insert(pod->uid);
+      if (selects(record, *pod)) overlapping.insert(other->key.name);
+    }
+  }
+  seen.overlapping_pools.assign(overlapping.begin(), overlapping.end());
+}
+
+void SnapshotBuilder::add_longer_drain(const api::Pod& pod, const kube::ObjectKey& other,
+                                       pool::Snapshot& seen) const {
+  const auto object = feeds_.store<Pools>().find(other);
+  if (!object) return;
+  api::DrainSpec& drain = seen.shared_drains.try_emplace(pod.uid, seen.pool->drain).first->second;
+  drain = pool::longer(drain, object->drain);
+}
+
+void SnapshotBuilder::add_autoscalers(const PoolRecord& record, pool::Snapshot& seen) const {
+  const auto scales = [](const api::Autoscaler& autoscaler, std::string_view group, std::string_view kind,
+                         const std::string& name) {
+    return autoscaler.target_group == group && autoscaler.target_kind == kind &&
+           autoscaler.target_name == name;
+  };
+  feeds_.store<Autoscalers>().for_each_in(record.key.ns,
+                                          [&](const std::shared_ptr<const api::Autoscaler>& one) {
+                                            if (scales(*one, api::kGroup, api::kPoolKind, record.key.name))
+                                              seen.pool_autoscalers.push_back(one->name);
+                                            if (scales(*one, "apps", "Deployment", record.target))
+                                              seen.target_autoscalers.push_back(one->name);
+                                          });
+}
+
+void SnapshotBuilder::add_replica_sets(const PoolRecord& record, pool::Snapshot& seen, kube::TimePoint now) {
+  seen.sees_replica_sets = feeds_.synced<ReplicaSets>();
+  // Controllers' UIDs are interned: few pointers stand for many pods. In the order of the UIDs.
+  std::vector<const std::string*> controllers;
+  for (const api::Pod* pod : seen.pods) {
+    const std::string* controller = pod->controller.get();
+    const bool same = !controllers.empty() && controllers.back() == controller;
+    if (!same && !controller->empty()) controllers.push_back(controller);
+  }
+  std::sort(controllers.begin(), controllers.end(),
+            [](const std::string* a, const std::string* b) { return *a < *b; });
+  controllers.erase(std::unique(controllers.begin(), controllers.end(),
+                                [](const std::string* a, const std::string* b) { return *a == *b; }),
+                    controllers.end());
+  for (const std::string* uid : controllers) {
+    const auto set = feeds_.replica_set(*uid);
+    if (!set) continue;
+    pool::ReplicaSetFacts facts;
+    facts.set = set.get();
+    for (const auto& other : feeds_.replica_sets_of(set->controller)) facts.siblings.push_back(other.get());
+    for (const PodPtr& pod : feeds_.pods_of_controller(set->uid)) facts.pods.push_back(pod.get());
+    facts.target = seen.target;
+    facts.target_is_newer =
+        seen.target != nullptr && kube::older(set->resource_version, seen.target->resource_version);
+    facts.is_member = [this, &record](const api::Pod& pod) { return selects(record, pod); };
+    seen.replica_sets.push_back(pool::view_of(facts, surplus_, now));
+  }
+}
+
+pool::GateState SnapshotBuilder::gate() const {
+  if (drain_gate_ == DrainGate::kOn) return {pool::Gate::kPresent, {}};
+  if (drain_gate_ == DrainGate::kOff) return {pool::Gate::kMissing, {}};
+  if (!feeds_.synced<GatePolicies>() || !feeds_.synced<GateBindings>()) return {pool::Gate::kUnseen, {}};
+  const std::string name(api::kGateName);
+  return pool::gate_state(feeds_.store<GatePolicies>().find({"", name}).get(),
+                          feeds_.store<GateBindings>().find({"", name}).get());
+}
+
+void SnapshotBuilder::add_budgets(const PoolRecord& record, pool::Snapshot& seen) const {
+  const std::string name = pool::budget_name(*seen.pool);
+  seen.budget = feeds_.store<Budgets>().find({record.key.ns, name}).get();
+  seen.budget_sight = sight_of<Budgets>(feeds_, seen.budget);
+  // Pods of a pool share their labels: a namespace full of budgets must not cost a look at each pod for each.
+  std::set<const api::LabelMap*> label_sets;
+  for (const api::Pod* pod : seen.pods) label_sets.insert(pod->labels.get());
+  feeds_.store<Budgets>().for_each_in(
+      record.key.ns, [&](const std::shared_ptr<const api::DisruptionBudget>& budget) {
+        if (budget->name == name || budget->deleting) return;
+        const bool selects = std::any_of(
+            label_sets.begin(), label_sets.end(),
+            [&budget](const api::LabelMap* labels) { return pool::selects_pods_with(*budget, *labels); });
+        if (selects) seen.other_budgets.push_back(budget->name);
+      });
+}
+
+void SnapshotBuilder::add_errors(const PoolRecord& record, pool::Snapshot& seen) const {
+  const WriteErrors& errors = record.errors;
+  seen.config_map_error = errors.config_map;
+  seen.config_map_error_reason = errors.config_map_reason;
+  seen.service_error = errors.service;
+  seen.budget_error = errors.budget;
+  seen.scale_error = errors.scale;
+  if (!errors.labels.empty()) seen.labels_error = errors.labels.begin()->second;
+  seen.dropped_fields = record.status.dropped_fields;
+}
+
+std::vector<const api::InferencePool*> SnapshotBuilder::other_pools_of(const api::InferencePool& pool,
+                                                                       const std::string& pod,
+                                                                       const std::string& uid) {
+  std::vector<const api::InferencePool*> out;
+  const auto object = feeds_.store<Pods>().find({pool.ns, pod});
+  if (!object || object->uid != uid) return out;
+  const auto add = [&](const PoolRecord& record) {
+    const auto other = feeds_.store<Pools>().find(record.key);
+    if (other && other->uid != pool.uid) out.push_back(other.get());
+  };
+  for (const PoolRecord* record : table_.matching(*object)) add(*record);
+  for (const PoolRecord* record : table_.unsure(pool.ns)) {
+    if (record->list.ever_listed().contains(uid)) add(*record);
+  }
+  return out;
+}
+
+// A pool that does not know whom it selects has the pod on its list, or its status tells whom it selected,
+// which an operator that is new knows no other way.
+bool SnapshotBuilder::may_be_of_a_pool(const api::Pod& pod) {
+  const auto selected = [&](const PoolRecord& record) {
+    const auto pool = feeds_.store<Pools>().find(record.key);
+    return pool && !pool->status.selector.empty() && api::may_select(pool->status.selector, *pod.labels);
+  };
+  const auto pools = table_.in_namespace(pod.ns, [&](const PoolRecord& record) {
+    if (record.deleting || record.selector_known) return false;
+    return record.list.ever_listed().contains(pod.uid) || (!record.selector && selected(record));
+  });
+  return !pools.empty();
+}
+
+void SnapshotBuilder::sweep() {
+  surplus_.sweep([this](const std::string& uid) { return feeds_.replica_set(uid) != nullptr; });
+}
+
+}  // namespace poolwarden::control

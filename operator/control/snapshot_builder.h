@@ -1,0 +1,73 @@
+// From the caches to what one decision is shown: everything it may know of one pool, at one moment.
+//
+// The snapshot borrows from the caches, and from the pool's record: it is good until either changes. Building
+// it changes nothing but the clock of surplus pods, which has to be looked at to run.
+//
+// Owned by the loop.
+#pragma once
+
+#include "control/change_router.h"
+#include "control/engine_loads.h"
+#include "control/feed_table.h"
+#include "control/pool_table.h"
+#include "control/write_dispatcher.h"
+#include "pool/gate.h"
+#include "pool/plan.h"
+#include "pool/replica_set_view.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace poolwarden::control {
+
+// Whether deletes are held by the gate: looked up in the cluster, or as told.
+enum class DrainGate : std::uint8_t { kAuto, kOn, kOff };
+
+class SnapshotBuilder {
+ public:
+  SnapshotBuilder(DrainGate drain_gate, const FeedTable& feeds, PoolTable& table, const EngineLoads& loads,
+                  const WriteDispatcher& writes, const ChangeRouter& router)
+      : drain_gate_(drain_gate),
+        feeds_(feeds),
+        table_(table),
+        loads_(loads),
+        writes_(writes),
+        router_(router) {}
+
+  pool::Snapshot build(const PoolRecord& record, const api::InferencePool& pool, bool pods_behind,
+                       kube::TimePoint now);
+  pool::GateState gate() const;
+  // Whether the pool's list was made from newer pods than the caches have.
+  bool is_behind(const PoolRecord& record) const;
+  // The pool's ConfigMap, also one that our watch does not show as it lacks our label; null if there is none.
+  const api::ConfigMap* config_map(const PoolRecord& record) const;
+  // The other pools that a pod serves, or may: of a pool that does not know whom it selects, if the pod was
+  // on its list.
+  std::vector<const api::InferencePool*> other_pools_of(const api::InferencePool& pool,
+                                                        const std::string& pod, const std::string& uid);
+  // Whether some pool that does not know whom it selects may have selected the pod.
+  bool may_be_of_a_pool(const api::Pod& pod);
+  void sweep();
+
+ private:
+  void add_target(const PoolRecord& record, pool::Snapshot& seen) const;
+  void add_pods(const PoolRecord& record, pool::Snapshot& seen);
+  void add_overlap(const PoolRecord& record, pool::Snapshot& seen);
+  void add_longer_drain(const api::Pod& pod, const kube::ObjectKey& other, pool::Snapshot& seen) const;
+  void add_autoscalers(const PoolRecord& record, pool::Snapshot& seen) const;
+  void add_replica_sets(const PoolRecord& record, pool::Snapshot& seen, kube::TimePoint now);
+  void add_budgets(const PoolRecord& record, pool::Snapshot& seen) const;
+  void add_errors(const PoolRecord& record, pool::Snapshot& seen) const;
+  bool selects(const PoolRecord& record, const api::Pod& pod);
+
+  DrainGate drain_gate_;
+  const FeedTable& feeds_;
+  PoolTable& table_;
+  const EngineLoads& loads_;
+  const WriteDispatcher& writes_;
+  const ChangeRouter& router_;
+  pool::SurplusClock surplus_;
+};
+
+}  // namespace poolwarden::control

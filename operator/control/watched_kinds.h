@@ -1,0 +1,117 @@
+// The kinds of objects that the operator watches: one line each.
+//
+// A line says how its objects are read, where the API server has them, which of them are watched, and whether
+// a pool's conditions should tell that they cannot be. The order is that in which the watches are started.
+// What a change of one means is the business of ChangeRouter, which has one function for each kind.
+#pragma once
+
+#include "api/codecs.h"
+#include "api/names.h"
+#include "kube/informer.h"
+#include "kube/informer_runner.h"
+#include "kube/resource.h"
+#include "publish/calls.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+namespace poolwarden::control {
+
+enum class WatchedObjects : std::uint8_t {
+  kAll,      // of the operator's namespace, or of all namespaces
+  kOurs,     // of those the ones with our label
+  kTheGate,  // the one that has the gate's name
+};
+
+// Whether work goes on without it. A kind that is not needed may be out of reach (RBAC).
+enum class Need : std::uint8_t { kNeeded, kOptional };
+// Whether a pool's conditions say that objects of this kind cannot be read.
+enum class Told : std::uint8_t { kInConditions, kElsewhere };
+
+template <class CodecType, const kube::ResourceType& kType, WatchedObjects kObjects, Need kNeed, Told kTold>
+struct WatchedKind {
+  using Codec = CodecType;
+  using Object = typename Codec::Object;
+  static constexpr const kube::ResourceType& type() { return kType; }
+  static constexpr std::string_view name() { return kType.plural; }  // "pods", as the API names it
+  static constexpr WatchedObjects objects() { return kObjects; }
+  static constexpr bool optional() { return kNeed == Need::kOptional; }
+  static constexpr bool told_in_conditions() { return kTold == Told::kInConditions; }
+};
+
+using Pools = WatchedKind<api::PoolCodec, publish::kInferencePools, WatchedObjects::kAll, Need::kNeeded,
+                          Told::kElsewhere>;
+using ConfigMaps = WatchedKind<api::ConfigMapCodec, kube::kConfigMaps, WatchedObjects::kOurs, Need::kNeeded,
+                               Told::kInConditions>;
+using Pods =
+    WatchedKind<api::PodCodec, kube::kPods, WatchedObjects::kAll, Need::kNeeded, Told::kInConditions>;
+using Deployments = WatchedKind<api::DeploymentCodec, kube::kDeployments, WatchedObjects::kAll, Need::kNeeded,
+                                Told::kInConditions>;
+using ReplicaSets = WatchedKind<api::ReplicaSetCodec, kube::kReplicaSets, WatchedObjects::kAll, Need::kNeeded,
+                                Told::kInConditions>;
+using Services =
+    WatchedKind<api::ServiceCodec, kube::kServices, WatchedObjects::kAll, Need::kNeeded, Told::kInConditions>;
+using Nodes =
+    WatchedKind<api::NodeCodec, kube::kNodes, WatchedObjects::kAll, Need::kOptional, Told::kInConditions>;
+using Autoscalers = WatchedKind<api::AutoscalerCodec, kube::kHorizontalPodAutoscalers, WatchedObjects::kAll,
+                                Need::kOptional, Told::kInConditions>;
+using Budgets = WatchedKind<api::DisruptionBudgetCodec, kube::kPodDisruptionBudgets, WatchedObjects::kAll,
+                            Need::kOptional, Told::kInConditions>;
+// Their state is a condition of its own (DisruptionSafe), and so are not told as unreadable.
+using GatePolicies = WatchedKind<api::GatePolicyCodec, kube::kValidatingAdmissionPolicies,
+                                 WatchedObjects::kTheGate, Need::kOptional, Told::kElsewhere>;
+using GateBindings = WatchedKind<api::GateBindingCodec, kube::kValidatingAdmissionPolicyBindings,
+                                 WatchedObjects::kTheGate, Need::kOptional, Told::kElsewhere>;
+
+template <class... Kinds>
+struct KindList {
+  static constexpr std::size_t kSize = sizeof...(Kinds);
+  static constexpr std::array<std::string_view, kSize> kNames{Kinds::name()...};
+  static constexpr std::array<bool, kSize> kOptional{Kinds::optional()...};
+
+  template <class Kind>
+  static constexpr std::size_t index() {
+    constexpr std::array<bool, kSize> kIs{std::is_same_v<Kind, Kinds>...};
+    for (std::size_t i = 0; i < kSize; ++i) {
+      if (kIs[i]) return i;
+    }
+    return kSize;
+  }
+  // Calls visit.operator()<Kind>() for each, in order.
+  template <class Visit>
+  static void for_each(Visit&& visit) {
+    (visit.template operator()<Kinds>(), ...);
+  }
+  // `Wrapper<Kind>...` as the arguments of `Target`.
+  template <template <class...> class Target, template <class> class Wrapper, class... More>
+  using Apply = Target<Wrapper<Kinds>..., More...>;
+};
+
+using WatchedKinds = KindList<Pools, ConfigMaps, Pods, Deployments, ReplicaSets, Services, Nodes, Autoscalers,
+                              Budgets, GatePolicies, GateBindings>;
+
+// What arrives of one kind. Two kinds may have values of one type; their inputs are different all the same.
+template <class Kind>
+struct KindInput {
+  kube::InformerInput<typename Kind::Object> input;
+};
+
+template <class Kind>
+kube::WatchScope scope_of(const std::string& ns) {
+  switch (Kind::objects()) {
+    case WatchedObjects::kOurs:
+      return {ns, std::string(api::kManagedByLabel) + "=" + std::string(api::kManagedByValue), ""};
+    case WatchedObjects::kTheGate:
+      return {"", "", "metadata.name=" + std::string(api::kGateName)};
+    case WatchedObjects::kAll:
+      break;
+  }
+  return {Kind::type().namespaced ? ns : std::string(), "", ""};
+}
+
+}  // namespace poolwarden::control

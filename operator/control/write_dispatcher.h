@@ -1,0 +1,148 @@
+// Which write may leave now, and what its answer is for.
+//
+// Lanes, the most urgent first: the Lease, lists, what drains and replicas wait for, the rest. The lanes
+// above the rest wait for nothing but their own object. The rest is capped, in flight and per second, so that
+// it never competes with a withdrawal for more than a small share of the API server.
+//
+// One write of an object is in flight at a time. A write that may not leave is not queued: its pool is woken
+// when it may, looks again, and wants what is right by then. So what changes meanwhile goes with one write.
+//
+// Pure: time is an argument. Owned by the loop.
+#pragma once
+
+#include "control/effects.h"
+#include "control/write_purpose.h"
+#include "control/write_throttle.h"
+#include "kube/rate_limiter.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace poolwarden::control {
+
+enum class WriteLane : std::uint8_t { kList, kDrain, kRest };
+
+struct WriteLimits {
+  kube::Duration timeout = std::chrono::seconds(10);
+  std::size_t drains_in_flight = 64;
+  std::size_t rest_in_flight = 16;
+  // Of the rest: so many at once, then so many a second.
+  std::int32_t rest_burst = 100;
+  kube::Duration rest_period = std::chrono::milliseconds(40);
+  // A pool that waits for the rest's turn is woken when there is room for so many: a pass for each would cost
+  // more than the writes.
+  std::int32_t rest_batch = 10;
+};
+
+struct WriteRequest {
+  Purpose purpose;
+  WriteLane lane = WriteLane::kRest;
+  WrittenObject object;
+  PoolName pool;
+  kube::Call call;
+  Expect expect = Expect::kText;
+  std::optional<std::size_t> content = {};  // as WriteThrottle has it
+};
+
+// An answer, and what it is for.
+struct AnsweredCall {
+  PendingCall call;
+  // The object was seen to change while this was under way: by the write itself, or by someone else.
+  bool changed_meanwhile = false;
+  std::uint32_t failures = 0;  // of this object, in a row
+};
+
+class WriteDispatcher {
+ public:
+  explicit WriteDispatcher(WriteLimits limits = {});
+
+  enum class Outcome : std::uint8_t { kSent, kWaits };
+  struct Result {
+    Outcome outcome = Outcome::kSent;
+    // kWaits: when to ask again; nothing: the pool is woken.
+    std::optional<kube::TimePoint> until;
+    bool sent() const { return outcome == Outcome::kSent; }
+  };
+  Result send(WriteRequest request, kube::TimePoint now, Effects& out);
+  // For calls that no object's previous write can hold up: the Lease, Events, look-ups.
+  void send_unthrottled(Purpose purpose, WrittenObject object, PoolName pool, kube::Call call, Expect expect,
+                        kube::TimePoint now, Effects& out);
+  // Nothing: nobody waits for this answer.
+  std::optional<AnsweredCall> answered(const CallAnswered& answer, kube::TimePoint now);
+
+  // An object was seen to change. True if a write of it is under way: then its answer tells whose change it
+  // was.
+  bool changed(const WrittenObject& object);
+  bool in_flight(const WrittenObject& object) const { return throttle_.is_in_flight(object); }
+  // When a write of the object, with this content, may leave; max(): once the one in flight is answered.
+  // Nothing: now.
+  std::optional<kube::TimePoint> waits_until(const WrittenObject& object, kube::TimePoint now,
+                                             std::optional<std::size_t> content = {}) const {
+    return throttle_.blocked_until(object, now, content);
+  }
+  bool has_room(WriteLane lane, kube::TimePoint now) const;
+  // The pool is woken when the write of the object that is in flight is answered; or when the lane has room.
+  void wait_for_answer(const WrittenObject& object, const kube::ObjectKey& pool) {
+    object_waiters_[object].insert(pool);
+  }
+  void wait_for_room(WriteLane lane, const kube::ObjectKey& pool);
+  // Serving labels that are being written, by UID of the pod.
+  const std::map<std::string, std::string>& labels_under_way() const { return labels_under_way_; }
+  // Holds the name of a ConfigMap that is being looked up.
+  void hold(const WrittenObject& object) { throttle_.sent(object); }
+
+  // Pools to look at again, as what they waited for may be over.
+  std::vector<kube::ObjectKey> take_woken(kube::TimePoint now);
+  std::optional<kube::TimePoint> next_deadline(kube::TimePoint now) const;
+
+  std::size_t in_flight() const { return pending_.size(); }
+  std::size_t writes_in_flight() const;  // without the Lease
+  void sweep(kube::TimePoint now) { throttle_.sweep(now); }
+
+ private:
+  struct Pending {
+    PendingCall call;
+    std::optional<WriteLane> lane;
+  };
+  // Pools in the order in which they began to wait, each once.
+  class Waiters {
+   public:
+    void add(const kube::ObjectKey& pool) {
+      if (there_.insert(pool).second) order_.push_back(pool);
+    }
+    bool empty() const { return order_.empty(); }
+    kube::ObjectKey pop();
+
+   private:
+    std::deque<kube::ObjectKey> order_;
+    std::set<kube::ObjectKey> there_;
+  };
+
+  std::size_t& in_lane(WriteLane lane) { return in_lane_[static_cast<std::size_t>(lane)]; }
+  std::size_t in_lane(WriteLane lane) const { return in_lane_[static_cast<std::size_t>(lane)]; }
+  kube::TimePoint rest_wakes_at() const;
+  std::uint64_t launch(PendingCall call, std::optional<WriteLane> lane, kube::Call request, Expect expect,
+                       Effects& out);
+
+  WriteLimits limits_;
+  WriteThrottle throttle_;
+  kube::TokenBucket rest_;
+  std::array<std::size_t, 3> in_lane_{};
+  std::unordered_map<std::uint64_t, Pending> pending_;
+  std::uint64_t last_id_ = 0;
+  std::map<std::string, std::string> labels_under_way_;
+  std::unordered_map<WrittenObject, std::set<kube::ObjectKey>, WrittenObjectHash> object_waiters_;
+  std::set<kube::ObjectKey> woken_;
+  Waiters drain_waiters_;
+  Waiters rest_waiters_;
+};
+
+}  // namespace poolwarden::control

@@ -1,0 +1,60 @@
+#include "pool/replica_set_view.h"
+
+#include "pool/drain.h"
+#include "pool/membership.h"
+
+namespace poolwarden::pool {
+namespace {
+
+// The ReplicaSet controller deletes what is too many within a second.
+constexpr std::chrono::seconds kSurplusIsHeld{5};
+
+// Whether the Deployment was scaled after this was read of its ReplicaSet. A set that is to have no pods is
+// sized no more, and has to lose what it has; the order of their versions tells which of two watches lags.
+bool is_outdated(const ReplicaSetFacts& facts) {
+  const api::ReplicaSet& set = *facts.set;
+  return facts.target != nullptr && facts.target_is_newer && set.controller == facts.target->uid &&
+         set.replicas > 0 && set.desired && *set.desired != facts.target->replicas && !facts.target->deleting;
+}
+
+}  // namespace
+
+bool SurplusClock::lasts(const std::string& replica_set_uid, bool too_many, TimePoint now) {
+  if (!too_many) {
+    since_.erase(replica_set_uid);
+    return false;
+  }
+  return now - since_.try_emplace(replica_set_uid, now).first->second >= kSurplusIsHeld;
+}
+
+void SurplusClock::sweep(const std::function<bool(const std::string&)>& there) {
+  std::erase_if(since_, [&there](const auto& item) { return !there(item.first); });
+}
+
+ReplicaSetView view_of(const ReplicaSetFacts& facts, SurplusClock& surplus, SurplusClock::TimePoint now) {
+  ReplicaSetView view;
+  view.set = facts.set;
+  bool alone = true;
+  for (const api::ReplicaSet* other : facts.siblings) {
+    view.superseded |= other->revision > facts.set->revision && other->replicas > 0;
+    alone &= other->uid == facts.set->uid || (other->replicas == 0 && other->status_replicas == 0);
+  }
+  view.outdated = alone && is_outdated(facts);
+  std::int32_t ready = 0;
+  bool any_drains = false;
+  for (const api::Pod* pod : facts.pods) {
+    if (!is_active(*pod)) continue;
+    const bool is_ready = pod->ready == api::Tristate::kTrue;
+    if (is_ready) ++ready;
+    const bool this_drains = drains(drain_state(pod->serving, pod->drain_marks()));
+    any_drains |= this_drains;
+    if (facts.is_member(*pod)) continue;
+    ++view.strangers;
+    if (this_drains) ++view.draining_strangers;
+    if (!is_ready && !this_drains) ++view.unready_strangers;
+  }
+  view.held = surplus.lasts(facts.set->uid, ready > facts.set->replicas, now) || any_drains;
+  return view;
+}
+
+}  // namespace poolwarden::pool
