@@ -30,7 +30,8 @@ check() {
 
 format() { clang-format-16 --dry-run -Werror "${sources[@]}"; }
 dependencies() { python3 scripts/check_dependencies.py; }
-script_tests() { (cd scripts && python3 -m unittest -q check_dependencies_test image_test 2>&1); }
+documentation() { python3 scripts/check_docs.py; }
+script_tests() { (cd scripts && python3 -m unittest -q check_dependencies_test check_docs_test image_test 2>&1); }
 file_lengths() {
   local long=0 lines file
   for file in "${sources[@]}"; do
@@ -55,6 +56,7 @@ tidy() {
 
 check "formatting" format
 check "dependency rules" dependencies
+check "documentation" documentation
 check "tests of the scripts" script_tests
 check "file lengths" file_lengths
 check "shell scripts" shell
