@@ -12,7 +12,7 @@ option(POOLWARDEN_LTO "Link-time optimisation" OFF)
 
 add_library(poolwarden_flags INTERFACE)
 target_compile_options(poolwarden_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Wconversion -Wsign-conversion -Wold-style-cast)
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wconversion -Wsign-conversion -Wold-style-cast)
 target_compile_options(poolwarden_flags INTERFACE $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>)
 target_include_directories(poolwarden_flags INTERFACE ${PROJECT_SOURCE_DIR}/operator)
 if(POOLWARDEN_SANITIZE)
