@@ -6,41 +6,46 @@ MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
 LINT_JOBS ?= $(JOBS)
 SEEDS ?= 5000
+FUZZ_SECONDS ?= 60
+# scripts/build.sh reads it.
+export JOBS
 # So that ccache, where it is installed, helps from one clone to the next.
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
+test_in = ctest --test-dir $(1) --output-on-failure -j $(JOBS)
+
 .DEFAULT_GOAL := build
-.PHONY: build demo test seeds image e2e e2e-images e2e-up e2e-down bench lint fmt asan tsan coverage fuzz clean help \
-        setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image
+.PHONY: build demo test seeds image e2e e2e-images e2e-up e2e-down bench lint fmt asan tsan coverage fuzz nightly clean help \
+        setup setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image
 
-build: setup-build ## Build the programs: build/bin/poolwarden
-	@cmake --preset release --log-level=WARNING
-	@cmake --build build -j $(JOBS) --target programs
+setup: setup-test ## Install what build, demo and test need, with apt-get as root (each target does so by itself)
 
-demo: setup-test build ## Show the main job on this machine, without a cluster (DEMO_FAST=1: shorter)
+build: setup-build ## Build the programs as they ship: build/bin/poolwarden
+	@scripts/build.sh release programs
+
+# From build-debug, which is quick to build and which `make test` goes on with.
+demo: setup-test ## Show the main job on this machine, without a cluster (DEMO_FAST=1: shorter)
+	@scripts/build.sh debug poolwarden testcluster vllm-sim
 	@scripts/demo.py
 
 test: setup-test ## Run every test that needs no cluster
-	@cmake --preset debug --log-level=WARNING
-	@cmake --build build-debug -j $(JOBS)
-	@ctest --test-dir build-debug --output-on-failure -j 2
+	@scripts/build.sh debug
+	@$(call test_in,build-debug)
 
 image: setup-image build ## Build the container image, without a container engine: build/image/poolwarden.tar
 	@scripts/images.sh build/image poolwarden
 
 asan: setup-sanitize ## Run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@cmake --preset asan --log-level=WARNING
-	@cmake --build build-asan -j $(JOBS)
-	@scripts/with_sanitizers.sh ctest --test-dir build-asan --output-on-failure -j 2
+	@scripts/build.sh asan
+	@scripts/with_sanitizers.sh $(call test_in,build-asan)
 
 tsan: setup-sanitize ## Run the tests under ThreadSanitizer (TSAN_TESTS='-LE integration': those of one process)
-	@cmake --preset tsan --log-level=WARNING
-	@cmake --build build-tsan -j $(JOBS)
-	@scripts/with_sanitizers.sh ctest --test-dir build-tsan --output-on-failure -j 2 $(TSAN_TESTS)
+	@scripts/build.sh tsan
+	@scripts/with_sanitizers.sh $(call test_in,build-tsan) $(TSAN_TESTS)
 
 e2e-images: setup-e2e build
-	@cmake --build build -j $(JOBS) --target e2e_programs
+	@scripts/build.sh release e2e_programs
 	@scripts/images.sh build/image poolwarden vllm-sim haproxy
 
 # With E2E_KUBECONFIG nothing of the cluster is built, and images are the user's to bring.
@@ -54,13 +59,12 @@ e2e-down: ## Take that Kubernetes down
 	@scripts/e2e.sh down
 
 bench: setup-test build ## Measure latency, throughput and memory, and print a table (BENCH_FAST=1: shorter)
-	@cmake --build build -j $(JOBS) --target benchmarks
+	@scripts/build.sh release benchmarks
 	@scripts/bench.sh
 
 seeds: setup-test ## Simulate clusters and drains, more of them than make test does (SEEDS=5000)
-	@cmake --preset debug --log-level=WARNING
-	@cmake --build build-debug -j $(JOBS) --target drain_seeds seeds
-	@printf '%s\n' seeds drain_seeds | POOLWARDEN_SEEDS=$(SEEDS) xargs -P 2 -I {} env build-debug/bin/{} --gtest_brief=1
+	@scripts/build.sh debug drain_seeds seeds
+	@scripts/seeds.sh $(SEEDS)
 
 lint: setup-lint ## Check formatting, static analysis, dependency rules and lengths
 	@LINT_JOBS=$(LINT_JOBS) scripts/lint.sh
@@ -69,21 +73,25 @@ fmt: setup-lint ## Format the sources in place
 	@scripts/lint.sh --fix-format
 
 coverage: setup-coverage ## Run the tests and print line coverage by file
-	@cmake --preset coverage --log-level=WARNING
-	@cmake --build build-coverage -j $(JOBS)
-	@ctest --test-dir build-coverage --output-on-failure -j 2
+	@scripts/build.sh coverage
+	@$(call test_in,build-coverage)
 	@gcovr --root . --filter operator/ --object-directory build-coverage --exclude-unreachable-branches
 
 fuzz: setup-fuzz ## Fuzz every parser that reads the network (FUZZ_SECONDS=60 each)
-	@cmake --preset fuzz --log-level=WARNING
-	@cmake --build build-fuzz -j $(JOBS) --target fuzzers
-	@scripts/fuzz.sh build-fuzz/bin $${FUZZ_SECONDS:-60}
+	@scripts/build.sh fuzz fuzzers
+	@scripts/fuzz.sh build-fuzz/bin $(FUZZ_SECONDS)
+
+# What is too long for every change. The second compiler builds each file on its own.
+nightly: ## All that .ci/run leaves out or cuts short: many seeds, long fuzzing, all of tsan, whole benchmarks (an evening)
+	@.ci/run nightly
 
 clean: ## Remove every build directory
 	rm -rf build build-debug build-asan build-tsan build-coverage build-clang build-fuzz build-e2e
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  Each installs the Debian packages that it needs and that are missing; \`make setup\` does only that, and"
+	@echo "  scripts/setup.sh names them. JOBS=<number>: so many at once. UNITY=OFF: compile each file on its own."
 
 setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image: setup-%:
 	@scripts/setup.sh $*

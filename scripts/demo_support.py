@@ -18,7 +18,7 @@ import time
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BIN = os.path.join(ROOT, "build", "bin")
+BIN = os.path.join(ROOT, "build-debug", "bin")
 FAST = os.environ.get("DEMO_FAST") == "1"
 INTERRUPTED = threading.Event()
 POOLS = "/apis/poolwarden.io/v1alpha1/namespaces/default/inferencepools"

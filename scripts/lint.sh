@@ -31,7 +31,7 @@ check() {
 format() { clang-format-16 --dry-run -Werror "${sources[@]}"; }
 dependencies() { python3 scripts/check_dependencies.py; }
 documentation() { python3 scripts/check_docs.py; }
-script_tests() { (cd scripts && python3 -m unittest -q check_dependencies_test check_docs_test image_test 2>&1); }
+script_tests() { (cd scripts && python3 -m unittest -q check_dependencies_test check_docs_test image_test tidy_test 2>&1); }
 file_lengths() {
   local long=0 lines file
   for file in "${sources[@]}"; do
@@ -44,15 +44,25 @@ file_lengths() {
   return $long
 }
 shell() { shellcheck "${shell_scripts[@]}"; }
-tidy() {
-  # clang's own build directory: g++'s flags would be warned of. The compile commands are all it needs.
-  cmake --preset clang --log-level=WARNING || return 1
-  local out=build-clang/tidy.log
-  if run-clang-tidy-16 -quiet -p build-clang -j "$jobs" "$PWD/operator/.*\.cpp$" >"$out" 2>&1; then return 0; fi
-  grep -E '(warning|error):' "$out" | sort -u >&2
-  echo "lint: all of it is in $out" >&2
+# clang's own build directory, where each file is a compile command of its own and none has a flag of g++'s.
+commands=build-clang/compile_commands.json
+compile_commands() {
+  local output
+  output=$(cmake --preset clang --log-level=WARNING 2>&1) && return
+  printf '%s\n' "$output" >&2
   return 1
 }
+# A source that no CMakeLists.txt lists is compiled by nobody, and a test in it never fails.
+listed() {
+  compile_commands || return 1
+  local left
+  mapfile -t left < <(comm -23 <(printf '%s\n' "${sources[@]}" | grep '\.cpp$' | grep -v '_probe\.cpp$' | sort) \
+    <(sed -n "s|.*\"file\": \"$PWD/\(.*\)\".*|\1|p" "$commands" | sort -u))
+  ((${#left[@]} > 0)) || return 0
+  printf '%s: in no CMakeLists.txt, so nothing compiles it\n' "${left[@]}" >&2
+  return 1
+}
+tidy() { compile_commands && python3 scripts/tidy.py build-clang "$jobs"; }
 
 check "formatting" format
 check "dependency rules" dependencies
@@ -60,6 +70,7 @@ check "documentation" documentation
 check "tests of the scripts" script_tests
 check "file lengths" file_lengths
 check "shell scripts" shell
+check "sources in the build" listed
 [[ ${1:-} == --no-tidy ]] || check "clang-tidy" tidy
 
 if ((${#failed[@]} > 0)); then

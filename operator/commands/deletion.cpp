@@ -12,7 +12,7 @@
 namespace poolwarden::commands {
 namespace {
 
-constexpr std::chrono::milliseconds kPoll{500};
+constexpr std::chrono::milliseconds kDeletionPoll{500};
 constexpr std::chrono::seconds kBeyondTheGracePeriod{60};
 
 // Either may be there, or neither. `node` is asked for by name only where the person did not say which.
@@ -102,7 +102,7 @@ int wait_until_gone(Context& context, const PodView& pod, std::optional<std::chr
     if (limit && limit->count() > 0 && now().mono - started.mono >= *limit)
       return fail(context, fmt::format("{} is deleted, but not gone yet: {} why {} -n {}", name,
                                        context.program, pod.name, pod.ns));
-    if (!context.session.pause(kPoll)) {
+    if (!context.session.pause(kDeletionPoll)) {
       fail(context,
            fmt::format("interrupted: {} is deleted and ends by itself; that cannot be undone", name));
       return kInterrupted;

@@ -18,9 +18,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::chrono::seconds kPoll{1};
+constexpr std::chrono::seconds kNodePoll{1};
 // An operator that runs sees the cordon at once; it may drain the pods one by one, but it begins.
-constexpr std::chrono::seconds kHeed{10};
+constexpr std::chrono::seconds kNodeHeed{10};
 
 // Preconditions hold it to the node that was read.
 kube::Call cordon(const NodeView& node, bool cordoned) {
@@ -59,7 +59,7 @@ class NodeDrain {
       const auto limit = options_.timeout.value_or(std::chrono::seconds(0));
       if (limit.count() > 0 && now().mono - started_ >= limit)
         return fail(context_, fmt::format("not emptied within {} s: {}", limit.count(), what_stays()));
-      if (!context_.session.pause(kPoll)) return stopped();
+      if (!context_.session.pause(kNodePoll)) return stopped();
     }
   }
 
@@ -100,7 +100,7 @@ class NodeDrain {
       if (const auto code = evict_one(each->pod)) return code;
     }
     if (plan.draining == 0 && plan.evict.empty() && !told_unheeded_ && !told_pods_moving(plan) &&
-        now().mono - started_ >= kHeed) {
+        now().mono - started_ >= kNodeHeed) {
       told_unheeded_ = true;
       context_.console.warn(
           operator_problem(finder_.lease(pods.front().pod.ns), now().wall)

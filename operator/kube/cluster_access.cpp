@@ -15,7 +15,7 @@
 namespace poolwarden::kube {
 namespace {
 
-constexpr std::size_t kMaxFileBytes = 1u << 20;
+constexpr std::size_t kMaxAccountFileBytes = 1u << 20;
 
 tl::unexpected<Error> fail(std::string message) {
   return tl::unexpected(Error{ErrorClass::kTerminal, 0, "NoClusterAccess", std::move(message), std::nullopt});
@@ -76,12 +76,12 @@ Result<ClusterAccess> in_cluster_access(const AccessEnvironment& environment) {
 
   const std::string& dir = environment.service_account_dir;
   const std::string token = dir + "/token";
-  if (const auto text = read_file(token, kMaxFileBytes); !text) {
+  if (const auto text = read_file(token, kMaxAccountFileBytes); !text) {
     return fail(fmt::format("in the cluster: {}; does the pod have automountServiceAccountToken: false?",
                             text.error()));
   }
   out.credential = BearerTokenFile{token};
-  auto ca = read_file(dir + "/ca.crt", kMaxFileBytes);
+  auto ca = read_file(dir + "/ca.crt", kMaxAccountFileBytes);
   if (!ca) {
     return fail(fmt::format("in the cluster: {}", ca.error()));
   }
@@ -89,7 +89,7 @@ Result<ClusterAccess> in_cluster_access(const AccessEnvironment& environment) {
     return fail(fmt::format("in the cluster: {}/ca.crt {}", dir, what));
   }
   out.ca_pem = std::move(*ca);
-  if (const auto ns = read_file(dir + "/namespace", kMaxFileBytes)) {
+  if (const auto ns = read_file(dir + "/namespace", kMaxAccountFileBytes)) {
     const auto end = ns->find_last_not_of(" \n\r\t");
     if (end != std::string::npos) {
       out.ns = ns->substr(0, end + 1);

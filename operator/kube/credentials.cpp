@@ -31,7 +31,7 @@ bool fits_a_header(std::string_view text) {
   });
 }
 
-std::string_view trimmed(std::string_view text) {
+std::string_view without_blanks(std::string_view text) {
   constexpr std::string_view kBlank = " \t\r\n";
   const auto first = text.find_first_not_of(kBlank);
   if (first == std::string_view::npos) {
@@ -52,7 +52,7 @@ std::uint64_t file_stamp(const std::string& path) {
   return (seconds * 1'000'000'000U + nanoseconds) * 31 + static_cast<std::uint64_t>(info.st_ino);
 }
 
-std::string text_field(const nlohmann::json& object, const char* key) {
+std::string credential_field(const nlohmann::json& object, const char* key) {
   const auto it = object.find(key);
   return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
 }
@@ -83,7 +83,7 @@ tl::expected<ExecCredential, std::string> run_plugin(const ExecPlugin& plugin,
   std::string message = "credential plugin " + output.error().message;
   if (output.error().not_found) {
     message += plugin.install_hint.empty() ? "; install it or correct users[].user.exec.command"
-                                           : "; " + std::string(trimmed(plugin.install_hint));
+                                           : "; " + std::string(without_blanks(plugin.install_hint));
   }
   return Failure(std::move(message));
 }
@@ -99,10 +99,10 @@ tl::expected<ExecCredential, std::string> parse_exec_credential(const ExecPlugin
   if (!json.is_object()) {
     return fail("its output is not a JSON object");
   }
-  if (text_field(json, "kind") != "ExecCredential") {
+  if (credential_field(json, "kind") != "ExecCredential") {
     return fail("its output is not an ExecCredential");
   }
-  if (const std::string version = text_field(json, "apiVersion"); version != plugin.api_version) {
+  if (const std::string version = credential_field(json, "apiVersion"); version != plugin.api_version) {
     return fail(fmt::format("it answers with apiVersion \"{}\", but the kubeconfig asks for \"{}\"", version,
                             plugin.api_version));
   }
@@ -111,9 +111,9 @@ tl::expected<ExecCredential, std::string> parse_exec_credential(const ExecPlugin
     return fail("its output has no status, so no credential");
   }
   ExecCredential out;
-  const std::string token = text_field(*status, "token");
-  out.credential.client_certificate_pem = text_field(*status, "clientCertificateData");
-  out.credential.client_key_pem = text_field(*status, "clientKeyData");
+  const std::string token = credential_field(*status, "token");
+  out.credential.client_certificate_pem = credential_field(*status, "clientCertificateData");
+  out.credential.client_key_pem = credential_field(*status, "clientKeyData");
   if (out.credential.client_certificate_pem.empty() != out.credential.client_key_pem.empty()) {
     return fail("it gave only one of clientCertificateData and clientKeyData");
   }
@@ -126,7 +126,7 @@ tl::expected<ExecCredential, std::string> parse_exec_credential(const ExecPlugin
   if (!token.empty()) {
     out.credential.authorization = "Bearer " + token;
   }
-  if (const std::string expires = text_field(*status, "expirationTimestamp"); !expires.empty()) {
+  if (const std::string expires = credential_field(*status, "expirationTimestamp"); !expires.empty()) {
     out.expires = parse_rfc3339(expires);
     if (!out.expires) {
       return fail(fmt::format("its expirationTimestamp \"{}\" is not an RFC 3339 time", expires));
@@ -224,7 +224,7 @@ tl::expected<Credential, std::string> Credentials::from_file(const std::string& 
     return *file_token_;
   }
   const auto text = read_file(path, kMaxTokenBytes);
-  const std::string_view token = text ? trimmed(*text) : std::string_view{};
+  const std::string_view token = text ? without_blanks(*text) : std::string_view{};
   if (text && !token.empty() && fits_a_header(token)) {
     std::string authorization = "Bearer " + std::string(token);
     if (!file_token_ || file_token_->authorization != authorization) {

@@ -14,7 +14,7 @@
 namespace poolwarden::kube {
 namespace {
 
-constexpr std::size_t kMaxFileBytes = 10u << 20;
+constexpr std::size_t kMaxKubeconfigBytes = 10u << 20;
 
 std::string plain(const YAML::Node& node) {
   return node.IsDefined() && node.IsScalar() ? node.Scalar() : std::string();
@@ -180,7 +180,7 @@ std::string KubeconfigEntry::data_or_file(const std::string& key) const {
   if (from.empty()) {
     return {};
   }
-  auto bytes = read_file(from, kMaxFileBytes);
+  auto bytes = read_file(from, kMaxKubeconfigBytes);
   if (!bytes) {
     wrong(fmt::format("{}: {}", key, bytes.error()));
   }
@@ -197,7 +197,7 @@ Kubeconfig read_kubeconfigs(const std::vector<std::string>& files, MissingFile m
     if (missing == MissingFile::kIsSkipped && !std::filesystem::exists(file, ignored)) {
       continue;
     }
-    const auto text = read_file(file, kMaxFileBytes);
+    const auto text = read_file(file, kMaxKubeconfigBytes);
     if (!text) {
       throw KubeconfigMistake("kubeconfig: " + text.error());
     }

@@ -11,10 +11,10 @@ namespace {
 using nlohmann::json;
 
 // A Lease nests three deep. Writing a document recurses, so one that nests a million deep must not get in.
-constexpr int kMaxDepth = 32;
+constexpr int kMaxLeaseDepth = 32;
 constexpr std::int64_t kMaxInt32 = std::numeric_limits<std::int32_t>::max();
 
-Error unreadable(std::string why) {
+Error unreadable_lease(std::string why) {
   return Error{ErrorClass::kTerminal, 0, "UnreadableLease",
                "the API server's answer is not a Lease that can be used: " + std::move(why), std::nullopt};
 }
@@ -65,28 +65,29 @@ void put_term(json& lease, const LeaseTerm& term) {
 Result<LeaseRecord> parse_lease(std::string_view body) {
   bool too_deep = false;
   const json::parser_callback_t watch_depth = [&](int depth, json::parse_event_t, json&) {
-    too_deep = too_deep || depth > kMaxDepth;
+    too_deep = too_deep || depth > kMaxLeaseDepth;
     return !too_deep;
   };
   const json lease = json::parse(body, watch_depth, /*allow_exceptions=*/false);
   if (too_deep || !lease.is_object()) {
-    return tl::unexpected(unreadable(too_deep ? "it nests too deep" : "it is not a JSON object"));
+    return tl::unexpected(unreadable_lease(too_deep ? "it nests too deep" : "it is not a JSON object"));
   }
   const json* metadata = member(lease, "metadata");
   LeaseRecord record;
   if (metadata == nullptr || !read_text(*metadata, "uid", record.uid) ||
       !read_text(*metadata, "resourceVersion", record.resource_version) || record.resource_version.empty()) {
-    return tl::unexpected(unreadable("metadata has no uid or no resourceVersion"));
+    return tl::unexpected(unreadable_lease("metadata has no uid or no resourceVersion"));
   }
   const json* spec = member(lease, "spec");
   if (spec != nullptr && !spec->is_object()) {
-    return tl::unexpected(unreadable("spec is not an object"));
+    return tl::unexpected(unreadable_lease("spec is not an object"));
   }
   LeaseTerm& term = record.term;
   if (spec != nullptr) {
     if (!read_text(*spec, "holderIdentity", term.holder) || !read_text(*spec, "renewTime", term.renew_time) ||
         !read_text(*spec, "acquireTime", term.acquire_time)) {
-      return tl::unexpected(unreadable("spec.holderIdentity, renewTime or acquireTime is not a string"));
+      return tl::unexpected(
+          unreadable_lease("spec.holderIdentity, renewTime or acquireTime is not a string"));
     }
     if (const auto seconds = read_int32(*spec, "leaseDurationSeconds"); seconds && *seconds > 0) {
       term.duration = std::chrono::seconds{*seconds};

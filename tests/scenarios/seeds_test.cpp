@@ -1,10 +1,10 @@
 // The whole operator from a seed: a cluster with real controllers' rules on a virtual clock, people who
 // scale, delete and relabel at random moments, operators that come and go. No faults of the network here.
 #include "scenarios/scenario_cluster.h"
+#include "scenarios/seed_block.h"
 #include "support/sim/sim_world.h"
 
 #include <cstdint>
-#include <cstdlib>
 #include <random>
 #include <string>
 
@@ -111,21 +111,19 @@ std::string run(std::uint64_t seed) {
   return {};
 }
 
-// POOLWARDEN_SEEDS: how many, from the first; POOLWARDEN_FIRST_SEED: which that is (to run one again).
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
+class Seeds : public testing::TestWithParam<int> {};
 
-TEST(Seeds, TheListIsTrueWheneverTheClusterComesToRest) {
-  const std::uint64_t first = from_environment("POOLWARDEN_FIRST_SEED", 1);
-  const std::uint64_t count = from_environment("POOLWARDEN_SEEDS", 200);
-  for (std::uint64_t seed = first; seed < first + count; ++seed) {
-    ASSERT_EQ(run(seed), "") << "seed " << seed;
+TEST_P(Seeds, TheListIsTrueWheneverTheClusterComesToRest) {
+  const SeedBlock block = seed_block(GetParam());
+  for (std::uint64_t seed = block.first; seed < block.last; ++seed) {
+    ASSERT_EQ(run(seed), "") << "seed " << seed << ", to run it again: POOLWARDEN_FIRST_SEED=" << seed
+                             << " POOLWARDEN_SEEDS=1 bin/seeds";
   }
 }
 
-TEST(Seeds, TheSameSeedIsTheSameRun) {
+INSTANTIATE_TEST_SUITE_P(Block, Seeds, testing::Range(0, kSeedBlocks));
+
+TEST(Seed, TakenAgain_IsTheSameRun) {
   const auto requests = [](std::uint64_t seed) {
     SimWorld world(world_options(seed));
     ScenarioCluster cluster(world);

@@ -53,7 +53,7 @@ class Program {
   pid_t pid_ = -1;
 };
 
-std::string read_all(const std::string& path) {
+std::string contents_of(const std::string& path) {
   std::ifstream in(path);
   std::ostringstream out;
   out << in.rdbuf();
@@ -98,7 +98,7 @@ TEST(GatewayCommand, FollowsAPoolUntilItIsToldToEnd) {
        "--health-probe-bind-address=" + probes + ":8083"},
       directory.file("log"));
   const auto who = [&] { return HttpClient(haproxy.ip(), HaproxyProcess::kPort).post("{}").text; };
-  ASSERT_TRUE(eventually([&] { return who() == "a"; })) << read_all(directory.file("log"));
+  ASSERT_TRUE(eventually([&] { return who() == "a"; })) << contents_of(directory.file("log"));
   EXPECT_TRUE(eventually([&] { return HttpClient(probes, 8083).get("/readyz").status == 200; }));
 
   publish(**server, kube::HttpMethod::kPut, 2, {endpoint_of(b)});
@@ -112,7 +112,7 @@ TEST(GatewayCommand, FollowsAPoolUntilItIsToldToEnd) {
   EXPECT_TRUE(eventually([&] { return metrics().find(withdrawn) != std::string::npos; })) << metrics();
   EXPECT_THAT(metrics(), HasSubstr("poolwarden_gateway_haproxy_up 1"));
 
-  EXPECT_EQ(program.end(), 0) << read_all(directory.file("log"));
+  EXPECT_EQ(program.end(), 0) << contents_of(directory.file("log"));
   EXPECT_EQ(who(), "a") << "HAProxy keeps its list";
 }
 
@@ -130,7 +130,7 @@ TEST(GatewayCommand, SaysWhichFlagIsWrong) {
     std::vector<std::string> arguments = {"gateway-sync", "--pool=vllm"};
     arguments.insert(arguments.end(), flags.begin(), flags.end());
     EXPECT_EQ(Program(arguments, directory.file("log")).wait(), 2);
-    EXPECT_THAT(read_all(directory.file("log")), HasSubstr(says));
+    EXPECT_THAT(contents_of(directory.file("log")), HasSubstr(says));
   }
 }
 

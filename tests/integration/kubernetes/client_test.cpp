@@ -11,10 +11,6 @@ using kube::kConfigMaps;
 using kube::kDeployments;
 using ::testing::HasSubstr;
 
-const std::string& ns() {
-  return Cluster::instance().ns();
-}
-
 std::string version_of(const json& object) {
   return object.at("metadata").at("resourceVersion");
 }

@@ -15,10 +15,6 @@ namespace {
 using kube::ErrorClass;
 using kube::kConfigMaps;
 
-const std::string& ns() {
-  return Cluster::instance().ns();
-}
-
 struct Note {
   std::string ns;
   std::string name;

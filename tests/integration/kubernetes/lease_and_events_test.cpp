@@ -16,10 +16,6 @@ using kube::kLeases;
 using std::chrono::steady_clock;
 using std::chrono::system_clock;
 
-const std::string& ns() {
-  return Cluster::instance().ns();
-}
-
 // Short, and still longer than a busy API server takes for an answer.
 constexpr auto kTerm = 6s;
 

@@ -49,6 +49,10 @@ class Cluster {
   std::string ns_;
 };
 
+// The tests' namespace.
+inline const std::string& ns() {
+  return Cluster::instance().ns();
+}
 std::unique_ptr<kube::Transport> connect(kube::ClusterAccess access);
 // As that user and no other.
 kube::ClusterAccess access_as(kube::CredentialConfig credential);

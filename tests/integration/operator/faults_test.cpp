@@ -15,8 +15,8 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
-const json kSpec = {{"selector", {{"matchLabels", {{"app", "vllm"}}}}},
-                    {"targetPorts", {{{"number", 8000}}}}};
+const json kPoolSpec = {{"selector", {{"matchLabels", {{"app", "vllm"}}}}},
+                        {"targetPorts", {{{"number", 8000}}}}};
 
 // What strikes, and whether connections are cut so that it strikes at once.
 struct Row {
@@ -35,7 +35,7 @@ TEST_P(UnderFault, TheListBecomesTrue) {
   OperatorBench bench;
   bench.install_crd();
   bench.create_pods(3);
-  bench.create_pool("vllm", kSpec);
+  bench.create_pool("vllm", kPoolSpec);
   ASSERT_NO_FATAL_FAILURE(bench.start());
   ASSERT_TRUE(bench.publishes("vllm", {"vllm-0", "vllm-1", "vllm-2"})) << bench.output();
 
@@ -105,7 +105,7 @@ TEST(Operator, ServerAwayAndBack) {
   OperatorBench bench;
   bench.install_crd();
   bench.create_pods(2);
-  bench.create_pool("vllm", kSpec);
+  bench.create_pool("vllm", kPoolSpec);
   ASSERT_NO_FATAL_FAILURE(bench.start());
   ASSERT_TRUE(bench.publishes("vllm", {"vllm-0", "vllm-1"})) << bench.output();
   bench.server().refuse_for(3s);
@@ -121,7 +121,7 @@ TEST(Operator, ATrueListSurvivesKillAndRestart) {
   OperatorBench bench;
   bench.install_crd();
   bench.create_pods(2);
-  bench.create_pool("vllm", kSpec);
+  bench.create_pool("vllm", kPoolSpec);
   ASSERT_NO_FATAL_FAILURE(bench.start());
   ASSERT_TRUE(bench.publishes("vllm", {"vllm-0", "vllm-1"})) << bench.output();
   bench.program().signal(SIGKILL);
@@ -136,7 +136,7 @@ TEST(Operator, TellsOfAWithdrawalInOneLineOneEventAndOneMeasurement) {
   OperatorBench bench;
   bench.install_crd();
   bench.create_pods(2);
-  bench.create_pool("vllm", kSpec);
+  bench.create_pool("vllm", kPoolSpec);
   ASSERT_NO_FATAL_FAILURE(bench.start());
   ASSERT_TRUE(bench.publishes("vllm", {"vllm-0", "vllm-1"})) << bench.output();
   ASSERT_TRUE(eventually([&] { return bench.probe("/readyz").starts_with("200"); }))
@@ -160,7 +160,7 @@ TEST(Operator, TwoReplicasOneLeader) {
   OperatorBench bench;
   bench.install_crd();
   bench.create_pods(1);
-  bench.create_pool("vllm", kSpec);
+  bench.create_pool("vllm", kPoolSpec);
   ASSERT_NO_FATAL_FAILURE(bench.start({"--leader-elect", "--leader-elect-namespace=default"}));
   ASSERT_TRUE(bench.publishes("vllm", {"vllm-0"})) << bench.output();
   EXPECT_TRUE(bench.program().wait_for_line("became the leader", 20s)) << bench.output();

@@ -19,7 +19,7 @@ namespace {
 
 namespace http = boost::beast::http;
 
-constexpr std::uint64_t kMaxBody = 16u << 20;
+constexpr std::uint64_t kMaxReadBody = 16u << 20;
 constexpr std::uint32_t kMaxHeader = 64u << 10;
 constexpr std::uint64_t kHugeLine = 100'000'000;
 
@@ -50,7 +50,7 @@ std::optional<kube::HttpMethod> method_of(http::verb verb) {
 // Nothing: the connection is at its end, or spoke no HTTP.
 std::optional<Incoming> read_request(Wire& wire, boost::beast::flat_buffer& buffer) {
   http::request_parser<http::string_body> parser;
-  parser.body_limit(kMaxBody);
+  parser.body_limit(kMaxReadBody);
   parser.header_limit(kMaxHeader);
   boost::system::error_code error;
   http::read(wire, buffer, parser, error);

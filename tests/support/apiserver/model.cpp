@@ -10,7 +10,7 @@ namespace {
 // The real server's limit: k8s.io/apiserver DefaultMaxRequestSizeBytes.
 constexpr std::size_t kMaxBody = 3u << 20;
 
-bool matches(const std::string& wanted, std::string_view have) {
+bool is_meant(const std::string& wanted, std::string_view have) {
   return wanted.empty() || wanted == have;
 }
 
@@ -74,8 +74,8 @@ Outcome<Context> Model::Impl::route(const kube::HttpRequest& request, Timestamp 
 std::optional<Failure> Model::Impl::authorize(const Context& context) const {
   const ParsedRequest& request = context.request;
   for (const DenyRule& rule : deny) {
-    if (!matches(rule.user, context.info.user) || !matches(rule.verb, request.verb) ||
-        !matches(rule.resource, resource_of(request))) {
+    if (!is_meant(rule.user, context.info.user) || !is_meant(rule.verb, request.verb) ||
+        !is_meant(rule.resource, resource_of(request))) {
       continue;
     }
     std::string why = fmt::format("User \"{}\" cannot {} resource \"{}\" in API group \"{}\" ",

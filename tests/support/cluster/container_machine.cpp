@@ -1,5 +1,7 @@
 #include "support/cluster/container_machine.h"
 
+#include "support/cluster/overloaded.h"
+
 #include <algorithm>
 
 namespace poolwarden::cluster {
@@ -11,13 +13,6 @@ namespace {
 
 constexpr auto kMinimumGrace = 2s;
 constexpr auto kHealthyRun = 10min;
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
-template <class... Cases>
-Overloaded(Cases...) -> Overloaded<Cases...>;
 
 }  // namespace
 

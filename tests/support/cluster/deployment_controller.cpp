@@ -28,9 +28,9 @@ std::int64_t replicas_of(const ObjectPtr& set) {
 
 // One Deployment's pass. A pass that changed the sets goes no further than the status: what follows is
 // decided in the next one, on what is then there.
-class Pass {
+class DeploymentPass {
  public:
-  Pass(Model& model, Timestamp now, const json& deployment)
+  DeploymentPass(Model& model, Timestamp now, const json& deployment)
       : model_(model),
         now_(now),
         deployment_(deployment),
@@ -214,7 +214,7 @@ class Pass {
 void DeploymentController::step(Model& model, Timestamp now) {
   next_deadline_.reset();
   for (const ObjectPtr& deployment : model.list(kube::kDeployments)) {
-    Pass pass(model, now, deployment->body());
+    DeploymentPass pass(model, now, deployment->body());
     pass.run();
     if (const auto at = pass.next_deadline()) {
       next_deadline_ = next_deadline_ ? std::min(*next_deadline_, *at) : *at;

@@ -19,15 +19,15 @@ using nlohmann::json;
 constexpr std::int64_t kDefaultProgressDeadline = 600;
 constexpr std::int64_t kNoProgressDeadline = 2147483647;
 
-struct Verdict {
+struct DeploymentVerdict {
   std::string status;
   std::string reason;
   std::string message;
 };
 
 // Keeps lastTransitionTime as long as the status stays, and lastUpdateTime as long as nothing changes.
-json make_condition(const json& deployment, std::string_view type, const Verdict& verdict, api::Timestamp now,
-                    bool progress) {
+json make_condition(const json& deployment, std::string_view type, const DeploymentVerdict& verdict,
+                    api::Timestamp now, bool progress) {
   const json* old = condition(deployment, type);
   const std::string at = api::to_rfc3339(now);
   const bool same_status = old != nullptr && text_at(*old, {"status"}) == verdict.status;
@@ -40,7 +40,7 @@ json make_condition(const json& deployment, std::string_view type, const Verdict
           {"lastUpdateTime", same ? text_at(*old, {"lastUpdateTime"}) : at}};
 }
 
-Verdict available_verdict(const RolloutLimits& limits, std::int64_t available) {
+DeploymentVerdict available_verdict(const RolloutLimits& limits, std::int64_t available) {
   if (available >= limits.replicas - limits.unavailable) {
     return {"True", "MinimumReplicasAvailable", "Deployment has minimum availability."};
   }
@@ -89,7 +89,7 @@ class Progress {
   std::optional<api::Timestamp> deadline() const { return deadline_; }
 
  private:
-  json make(const Verdict& verdict, bool progress) {
+  json make(const DeploymentVerdict& verdict, bool progress) {
     return make_condition(deployment_, "Progressing", verdict, now_, progress);
   }
 

@@ -2,6 +2,7 @@
 
 #include "support/apiserver/json_util.h"
 #include "support/cluster/launch.h"
+#include "support/cluster/overloaded.h"
 #include "support/cluster/pod_facts.h"
 
 #include <algorithm>
@@ -20,13 +21,6 @@ using nlohmann::json;
 constexpr std::uint32_t kHostsPerRange = 254;
 constexpr std::uint32_t kRanges = 200;  // 127.0.<node>.x, 127.1.<node>.x, ...
 constexpr std::string_view kHostIp = "127.0.0.1";
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
-template <class... Cases>
-Overloaded(Cases...) -> Overloaded<Cases...>;
 
 bool is_finished(const json& pod) {
   const std::string phase = text_at(pod, {"status", "phase"});

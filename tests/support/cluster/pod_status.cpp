@@ -41,13 +41,13 @@ const json* find_condition(const json& status, std::string_view type) {
   return it == list->end() ? nullptr : &*it;
 }
 
-struct Verdict {
+struct PodVerdict {
   bool value = true;
   std::string reason;
   std::string message;
 };
 
-json make_condition(const json& status, std::string_view type, const Verdict& verdict, Timestamp now) {
+json make_condition(const json& status, std::string_view type, const PodVerdict& verdict, Timestamp now) {
   const std::string value = verdict.value ? "True" : "False";
   const json* old = find_condition(status, type);
   const bool same = old != nullptr && text_at(*old, {"status"}) == value;
@@ -97,7 +97,7 @@ json PodMachine::container_status(const Container& target) const {
 }
 
 json PodMachine::conditions(const json& current, Timestamp now) const {
-  Verdict containers;
+  PodVerdict containers;
   std::string unready;
   for (const Container& each : containers_) {
     if (!is_ready(each)) unready += (unready.empty() ? "" : " ") + each.name;
@@ -106,10 +106,10 @@ json PodMachine::conditions(const json& current, Timestamp now) const {
     const std::string ended = phase();
     const bool over = ended == "Succeeded" || ended == "Failed";
     containers =
-        over ? Verdict{false, ended == "Succeeded" ? "PodCompleted" : "PodFailed", {}}
-             : Verdict{false, "ContainersNotReady", "containers with unready status: [" + unready + "]"};
+        over ? PodVerdict{false, ended == "Succeeded" ? "PodCompleted" : "PodFailed", {}}
+             : PodVerdict{false, "ContainersNotReady", "containers with unready status: [" + unready + "]"};
   }
-  Verdict ready = containers;
+  PodVerdict ready = containers;
   for (const std::string& gate : readiness_gates_) {
     const json* found = find_condition(current, gate);
     if (!ready.value || (found != nullptr && text_at(*found, {"status"}) == "True")) continue;

@@ -47,9 +47,9 @@ PodIndex index_pods(const Model& model) {
 }
 
 // One ReplicaSet's pass.
-class Pass {
+class ReplicaSetPass {
  public:
-  Pass(Model& model, Timestamp now, const json& set, const PodIndex& index)
+  ReplicaSetPass(Model& model, Timestamp now, const json& set, const PodIndex& index)
       : model_(model), now_(now), set_(set), index_(index), writer_(model, now, kReplicaSetUser) {}
 
   void run(const DeleteGate& gate, const Pods& related) {
@@ -204,7 +204,7 @@ void ReplicaSetController::step(Model& model, Timestamp now) {
     all.insert(all.end(), pods->second.begin(), pods->second.end());
   }
   for (const ObjectPtr& set : sets) {
-    Pass pass(model, now, set->body(), index);
+    ReplicaSetPass pass(model, now, set->body(), index);
     pass.run(gate_, related[family(set->body())]);
     if (const auto at = pass.next_deadline()) {
       next_deadline_ = next_deadline_ ? std::min(*next_deadline_, *at) : *at;

@@ -6,7 +6,7 @@ namespace poolwarden::cluster {
 
 namespace {
 // More rounds without time passing would be an endless loop, such as a container that crashes at once.
-constexpr int kMaxRounds = 64;
+constexpr int kMaxSettleRounds = 64;
 }  // namespace
 
 SimCluster::SimCluster(SimClusterOptions options)
@@ -19,7 +19,7 @@ SimCluster::SimCluster(SimClusterOptions options)
 }
 
 void SimCluster::settle() {
-  for (int round = 0; round < kMaxRounds; ++round) {
+  for (int round = 0; round < kMaxSettleRounds; ++round) {
     const std::uint64_t before = model_.revision();
     controllers_.step(model_, now_);
     kubelet_.step(model_, now_);

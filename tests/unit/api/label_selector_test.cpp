@@ -50,7 +50,7 @@ TEST(LabelSelector, ReadsAsKubectlParsesIt) {
   EXPECT_EQ(LabelSelector{}.to_string(), "");
 }
 
-struct ProblemRow {
+struct SelectorProblemRow {
   const char* situation;
   LabelSelector selector;
   const char* wanted;  // a part of the message; null: none
@@ -58,7 +58,7 @@ struct ProblemRow {
 
 TEST(LabelSelector, SaysWhatIsWrong) {
   const std::string long_name(64, 'a');
-  const ProblemRow rows[] = {
+  const SelectorProblemRow rows[] = {
       {"plain", {{{"app", "vllm"}}, {}}, nullptr},
       {"prefixed key", {{{"example.com/app", "vllm"}}, {}}, nullptr},
       {"empty value", {{{"app", ""}}, {}}, nullptr},
@@ -81,7 +81,7 @@ TEST(LabelSelector, SaysWhatIsWrong) {
       {"Exists with values", {{}, {need("a", "Exists", {"x"})}}, "Exists takes no values"},
       {"a bad value among them", {{}, {need("a", "In", {"x", "y z"})}}, "\"y z\" is not a label value"},
   };
-  for (const ProblemRow& row : rows) {
+  for (const SelectorProblemRow& row : rows) {
     const auto problem = row.selector.problem();
     if (row.wanted == nullptr) {
       EXPECT_EQ(problem, std::nullopt) << row.situation;

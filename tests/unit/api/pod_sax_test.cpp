@@ -250,13 +250,13 @@ TEST(PodSax, APhaseNobodyKnowsIsUnknown) {
   EXPECT_EQ(read(std::string{R"({"status":{"phase":"Hibernating"}})"}).phase, PodPhase::kUnknown);
 }
 
-struct HostileRow {
+struct HostilePodRow {
   const char* situation;
   const char* text;
 };
 
 TEST(PodSax, WrongTypesAreSkippedWithEverythingBelow) {
-  const HostileRow rows[] = {
+  const HostilePodRow rows[] = {
       {"metadata is text", R"({"metadata":"x","status":{"phase":"Running"}})"},
       {"metadata is an array of objects", R"({"metadata":[{"name":"trap"}],"status":{"phase":"Running"}})"},
       {"name is an object",
@@ -280,7 +280,7 @@ TEST(PodSax, WrongTypesAreSkippedWithEverythingBelow) {
       {"nested twins of what we read",
        R"({"x":{"metadata":{"name":"trap"},"y":[[[{"status":{"phase":"Failed"}}]]]},"status":{"phase":"Running"}})"},
   };
-  for (const HostileRow& row : rows) {
+  for (const HostilePodRow& row : rows) {
     const Pod pod = read(std::string{row.text});
     EXPECT_EQ(pod.phase, PodPhase::kRunning) << row.situation;
     EXPECT_EQ(pod.name, "") << row.situation;

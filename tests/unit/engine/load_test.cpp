@@ -44,21 +44,21 @@ EngineSpec custom(std::vector<std::string> in_flight, std::string cache = {}) {
   return spec;
 }
 
-struct Row {
+struct LoadRow {
   const char* situation;
   EngineSpec engine;
   std::string text;
   Load load;
 };
 
-void PrintTo(const Row& row, std::ostream* out) {
+void PrintTo(const LoadRow& row, std::ostream* out) {
   *out << row.situation;
 }
 
-class KnownLoad : public testing::TestWithParam<Row> {};
+class KnownLoad : public testing::TestWithParam<LoadRow> {};
 
 TEST_P(KnownLoad, IsRead) {
-  const Row& row = GetParam();
+  const LoadRow& row = GetParam();
   SCOPED_TRACE(row.situation);
   const auto load = read_load(row.text, metrics_of(row.engine));
   ASSERT_TRUE(load) << load.error();
@@ -69,66 +69,70 @@ TEST_P(KnownLoad, IsRead) {
 INSTANTIATE_TEST_SUITE_P(
     Engines, KnownLoad,
     testing::Values(
-        Row{"vLLM, two ranks", of_type(EngineType::kVllm), std::string(kVllm), {6, 0.375}},
-        Row{"vLLM, idle",
-            of_type(EngineType::kVllm),
-            "vllm:num_requests_running{engine=\"0\"} 0.0\nvllm:num_requests_waiting{engine=\"0\"} 0.0\n"
-            "vllm:kv_cache_usage_perc{engine=\"0\"} 0.0\n",
-            {0, 0}},
-        Row{"vLLM before its V1, with a request on the CPU and the cache's old name",
+        LoadRow{"vLLM, two ranks", of_type(EngineType::kVllm), std::string(kVllm), {6, 0.375}},
+        LoadRow{"vLLM, idle",
+                of_type(EngineType::kVllm),
+                "vllm:num_requests_running{engine=\"0\"} 0.0\nvllm:num_requests_waiting{engine=\"0\"} 0.0\n"
+                "vllm:kv_cache_usage_perc{engine=\"0\"} 0.0\n",
+                {0, 0}},
+        LoadRow{
+            "vLLM before its V1, with a request on the CPU and the cache's old name",
             of_type(EngineType::kVllm),
             "vllm:num_requests_running{model_name=\"m\"} 0\nvllm:num_requests_waiting{model_name=\"m\"} 0\n"
             "vllm:num_requests_swapped{model_name=\"m\"} 2\nvllm:gpu_cache_usage_perc{model_name=\"m\"} "
             "0.125\n",
             {2, 0.125}},
-        Row{"vLLM that says the cache under both its names: the new one counts",
-            of_type(EngineType::kVllm),
-            "vllm:gpu_cache_usage_perc 0.5\nvllm:kv_cache_usage_perc 0.25\n"
-            "vllm:num_requests_running 1\nvllm:num_requests_waiting 0\n",
-            {1, 0.25}},
-        Row{"SGLang",
+        LoadRow{"vLLM that says the cache under both its names: the new one counts",
+                of_type(EngineType::kVllm),
+                "vllm:gpu_cache_usage_perc 0.5\nvllm:kv_cache_usage_perc 0.25\n"
+                "vllm:num_requests_running 1\nvllm:num_requests_waiting 0\n",
+                {1, 0.25}},
+        LoadRow{
+            "SGLang",
             of_type(EngineType::kSglang),
             "sglang:num_running_reqs{model_name=\"m\"} 2.0\nsglang:num_queue_reqs{model_name=\"m\"} 3.0\n"
             "sglang:token_usage{model_name=\"m\"} 0.28\nsglang:num_requests_total{model_name=\"m\"} 99.0\n",
             {5, 0.28}},
-        Row{"SGLang, with a request that waits for its grammar",
-            of_type(EngineType::kSglang),
-            "sglang:num_running_reqs 0.0\nsglang:num_queue_reqs 0.0\nsglang:num_grammar_queue_reqs 1.0\n",
-            {1, std::nullopt}},
-        Row{"SGLang, disaggregated: the prefill's and the decoder's queues",
-            of_type(EngineType::kSglang),
-            "sglang:num_running_reqs 0.0\nsglang:num_queue_reqs 0.0\n"
-            "sglang:num_prefill_prealloc_queue_reqs 1.0\nsglang:num_prefill_bootstrap_queue_reqs 1.0\n"
-            "sglang:num_prefill_inflight_queue_reqs 1.0\nsglang:num_decode_prealloc_queue_reqs 1.0\n"
-            "sglang:num_decode_transfer_queue_reqs 1.0\n",
-            {5, std::nullopt}},
-        Row{"TensorRT-LLM",
-            of_type(EngineType::kTrtllm),
-            "trtllm_num_requests_running{engine_type=\"trtllm\",model_name=\"m\"} 4.0\n"
-            "trtllm_num_requests_waiting{engine_type=\"trtllm\",model_name=\"m\"} 1.0\n"
-            "trtllm_kv_cache_utilization{engine_type=\"trtllm\",model_name=\"m\"} 0.62\n",
-            {5, 0.62}},
-        Row{"a custom engine",
-            custom({"busy", "queued"}, "cache"),
-            "busy 1\nqueued 2\ncache 0.5\nvllm:x 9\n",
-            {3, 0.5}},
-        Row{"a custom engine without a cache", custom({"busy"}), "busy 1\n", {1, std::nullopt}}));
+        LoadRow{"SGLang, with a request that waits for its grammar",
+                of_type(EngineType::kSglang),
+                "sglang:num_running_reqs 0.0\nsglang:num_queue_reqs 0.0\nsglang:num_grammar_queue_reqs 1.0\n",
+                {1, std::nullopt}},
+        LoadRow{"SGLang, disaggregated: the prefill's and the decoder's queues",
+                of_type(EngineType::kSglang),
+                "sglang:num_running_reqs 0.0\nsglang:num_queue_reqs 0.0\n"
+                "sglang:num_prefill_prealloc_queue_reqs 1.0\nsglang:num_prefill_bootstrap_queue_reqs 1.0\n"
+                "sglang:num_prefill_inflight_queue_reqs 1.0\nsglang:num_decode_prealloc_queue_reqs 1.0\n"
+                "sglang:num_decode_transfer_queue_reqs 1.0\n",
+                {5, std::nullopt}},
+        LoadRow{"TensorRT-LLM",
+                of_type(EngineType::kTrtllm),
+                "trtllm_num_requests_running{engine_type=\"trtllm\",model_name=\"m\"} 4.0\n"
+                "trtllm_num_requests_waiting{engine_type=\"trtllm\",model_name=\"m\"} 1.0\n"
+                "trtllm_kv_cache_utilization{engine_type=\"trtllm\",model_name=\"m\"} 0.62\n",
+                {5, 0.62}},
+        LoadRow{"a custom engine",
+                custom({"busy", "queued"}, "cache"),
+                "busy 1\nqueued 2\ncache 0.5\nvllm:x 9\n",
+                {3, 0.5}},
+        LoadRow{"a custom engine without a cache", custom({"busy"}), "busy 1\n", {1, std::nullopt}}));
 
-INSTANTIATE_TEST_SUITE_P(
-    Cache, KnownLoad,
-    testing::Values(Row{"no cache usage is told", custom({"busy"}, "cache"), "busy 1\n", {1, std::nullopt}},
-                    Row{"the cache usage is no number",
-                        custom({"busy"}, "cache"),
-                        "busy 1\ncache NaN\n",
-                        {1, std::nullopt}},
-                    Row{"the cache usage is negative",
-                        custom({"busy"}, "cache"),
-                        "busy 1\ncache -1\n",
-                        {1, std::nullopt}},
-                    Row{"the cache usage of one rank is infinite",
-                        custom({"busy"}, "cache"),
-                        "busy 1\ncache 0.5\ncache +Inf\n",
-                        {1, std::nullopt}}));
+INSTANTIATE_TEST_SUITE_P(Cache, KnownLoad,
+                         testing::Values(LoadRow{"no cache usage is told",
+                                                 custom({"busy"}, "cache"),
+                                                 "busy 1\n",
+                                                 {1, std::nullopt}},
+                                         LoadRow{"the cache usage is no number",
+                                                 custom({"busy"}, "cache"),
+                                                 "busy 1\ncache NaN\n",
+                                                 {1, std::nullopt}},
+                                         LoadRow{"the cache usage is negative",
+                                                 custom({"busy"}, "cache"),
+                                                 "busy 1\ncache -1\n",
+                                                 {1, std::nullopt}},
+                                         LoadRow{"the cache usage of one rank is infinite",
+                                                 custom({"busy"}, "cache"),
+                                                 "busy 1\ncache 0.5\ncache +Inf\n",
+                                                 {1, std::nullopt}}));
 
 struct UnknownRow {
   const char* situation;

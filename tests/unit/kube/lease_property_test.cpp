@@ -239,12 +239,12 @@ class World {
 
 constexpr unsigned kSeeds = 12;
 
-struct Row {
+struct PropertyRow {
   const char* name;
   Weather weather;
 };
 
-const Row kRows[] = {
+const PropertyRow kPropertyRows[] = {
     {"calm", {0, 50ms, 0, 0, 0}},
     {"slow, near the renew deadline", {0, 6s, 0, 0, 0.001}},
     {"slower than any deadline", {0, 20s, 0, 0, 0}},
@@ -257,7 +257,7 @@ const Row kRows[] = {
 };
 
 TEST(LeaseProperty, NeverTwoLeadersAndAlwaysOneInTheEnd) {
-  for (const Row& row : kRows) {
+  for (const PropertyRow& row : kPropertyRows) {
     int elections = 0;
     for (unsigned seed = 1; seed <= kSeeds; ++seed) {
       World world(seed, 2 + seed % 2);

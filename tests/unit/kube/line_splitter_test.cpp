@@ -22,7 +22,7 @@ std::vector<std::string> lines_of(LineSplitter& splitter, const std::vector<std:
   return lines;
 }
 
-struct Row {
+struct SplitRow {
   const char* situation;
   std::vector<std::string_view> chunks;
   std::vector<std::string> lines;
@@ -30,7 +30,7 @@ struct Row {
 };
 
 TEST(LineSplitter, Lines) {
-  const Row rows[] = {
+  const SplitRow rows[] = {
       {"nothing", {}, {}, 0},
       {"an empty chunk", {""}, {}, 0},
       {"one line", {"a\n"}, {"a"}, 0},
@@ -45,7 +45,7 @@ TEST(LineSplitter, Lines) {
       {"empty lines", {"\n\r\n\n", "a\n", "\n"}, {"a"}, 0},
       {"no newline at the end: cut, so no line", {"a\nbc"}, {"a"}, 2},
   };
-  for (const Row& row : rows) {
+  for (const SplitRow& row : rows) {
     SCOPED_TRACE(row.situation);
     LineSplitter splitter;
     EXPECT_EQ(lines_of(splitter, row.chunks), row.lines);

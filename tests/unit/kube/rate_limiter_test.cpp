@@ -13,35 +13,35 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 
-const TimePoint kStart = TimePoint{} + 1h;
+const TimePoint kLimiterStart = TimePoint{} + 1h;
 
 TEST(TokenBucket, GivesItsBurstAtOnceAndThenOneTokenEachPeriod) {
   TokenBucket bucket(100ms, 3);
-  EXPECT_TRUE(bucket.full(kStart));
-  EXPECT_TRUE(bucket.try_take(kStart));
-  EXPECT_TRUE(bucket.try_take(kStart));
-  EXPECT_TRUE(bucket.try_take(kStart));
-  EXPECT_FALSE(bucket.try_take(kStart));
-  EXPECT_EQ(bucket.next_token(), kStart + 100ms);
-  EXPECT_FALSE(bucket.try_take(kStart + 99ms));
-  EXPECT_TRUE(bucket.try_take(kStart + 100ms));
-  EXPECT_FALSE(bucket.try_take(kStart + 199ms));
-  EXPECT_TRUE(bucket.try_take(kStart + 200ms));
+  EXPECT_TRUE(bucket.full(kLimiterStart));
+  EXPECT_TRUE(bucket.try_take(kLimiterStart));
+  EXPECT_TRUE(bucket.try_take(kLimiterStart));
+  EXPECT_TRUE(bucket.try_take(kLimiterStart));
+  EXPECT_FALSE(bucket.try_take(kLimiterStart));
+  EXPECT_EQ(bucket.next_token(), kLimiterStart + 100ms);
+  EXPECT_FALSE(bucket.try_take(kLimiterStart + 99ms));
+  EXPECT_TRUE(bucket.try_take(kLimiterStart + 100ms));
+  EXPECT_FALSE(bucket.try_take(kLimiterStart + 199ms));
+  EXPECT_TRUE(bucket.try_take(kLimiterStart + 200ms));
 }
 
 TEST(TokenBucket, ARefusedTakeCostsNothing) {
   TokenBucket bucket(1s, 1);
-  ASSERT_TRUE(bucket.try_take(kStart));
+  ASSERT_TRUE(bucket.try_take(kLimiterStart));
   for (int i = 0; i < 1000; ++i) {
-    ASSERT_FALSE(bucket.try_take(kStart + 500ms));
+    ASSERT_FALSE(bucket.try_take(kLimiterStart + 500ms));
   }
-  EXPECT_TRUE(bucket.try_take(kStart + 1s));
+  EXPECT_TRUE(bucket.try_take(kLimiterStart + 1s));
 }
 
 TEST(TokenBucket, NeverSavesMoreThanItsBurst) {
   TokenBucket bucket(1s, 2);
-  ASSERT_TRUE(bucket.try_take(kStart));
-  const TimePoint later = kStart + 24h;
+  ASSERT_TRUE(bucket.try_take(kLimiterStart));
+  const TimePoint later = kLimiterStart + 24h;
   EXPECT_TRUE(bucket.full(later));
   EXPECT_TRUE(bucket.try_take(later));
   EXPECT_TRUE(bucket.try_take(later));
@@ -52,11 +52,11 @@ TEST(TokenBucket, ReservationsQueueUpBehindEachOther) {
   TokenBucket bucket(100ms, 2);
   std::vector<Duration> waits;
   for (int i = 0; i < 5; ++i) {
-    waits.push_back(bucket.reserve(kStart));
+    waits.push_back(bucket.reserve(kLimiterStart));
   }
   EXPECT_THAT(waits, ElementsAre(0ms, 0ms, 100ms, 200ms, 300ms));
-  EXPECT_FALSE(bucket.try_take(kStart + 300ms)) << "that token is reserved";
-  EXPECT_TRUE(bucket.try_take(kStart + 400ms));
+  EXPECT_FALSE(bucket.try_take(kLimiterStart + 300ms)) << "that token is reserved";
+  EXPECT_TRUE(bucket.try_take(kLimiterStart + 400ms));
 }
 
 TEST(ExponentialDelay, IsTheSequenceOfTheHeader) {

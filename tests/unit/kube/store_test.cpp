@@ -19,7 +19,7 @@ using testing::IsEmpty;
 
 using Ptr = std::shared_ptr<const Thing>;
 
-Ptr thing(std::string ns, std::string name, std::string color = "red", std::string version = "1") {
+Ptr stored_thing(std::string ns, std::string name, std::string color = "red", std::string version = "1") {
   const std::string uid = name + "-uid";
   return std::make_shared<const Thing>(
       Thing{std::move(ns), std::move(name), uid, std::move(version), std::move(color)});
@@ -43,7 +43,7 @@ void by_color(const Thing& object, std::vector<std::string>& keys) {
 
 TEST(Store, FindsWhatWasPut) {
   Store<Thing> store;
-  const Ptr a = thing("x", "a");
+  const Ptr a = stored_thing("x", "a");
   EXPECT_EQ(store.put(a), nullptr);
   EXPECT_EQ(store.find({"x", "a"}), a);
   EXPECT_EQ(store.find("x", "b"), nullptr);
@@ -53,8 +53,8 @@ TEST(Store, FindsWhatWasPut) {
 
 TEST(Store, PutReplacesAndGivesWhatWasBefore) {
   Store<Thing> store;
-  const Ptr a = thing("x", "a");
-  const Ptr newer = thing("x", "a", "blue");
+  const Ptr a = stored_thing("x", "a");
+  const Ptr newer = stored_thing("x", "a", "blue");
   store.put(a);
   EXPECT_EQ(store.put(newer), a);
   EXPECT_EQ(store.find("x", "a"), newer);
@@ -67,7 +67,7 @@ TEST(Store, PutReplacesAndGivesWhatWasBefore) {
 TEST(Store, WalksInTheOrderOfKeysWhateverTheOrderOfArrival) {
   Store<Thing> store;
   for (const auto& [ns, name] : {std::pair{"y", "a"}, {"x", "b"}, {"", "node"}, {"x", "a"}, {"xx", "0"}}) {
-    store.put(thing(ns, name));
+    store.put(stored_thing(ns, name));
   }
   EXPECT_THAT(names(all(store)), ElementsAre("/node", "x/a", "x/b", "xx/0", "y/a"));
   EXPECT_THAT(store.namespaces(), ElementsAre("", "x", "xx", "y"));
@@ -78,18 +78,18 @@ TEST(Store, WalksInTheOrderOfKeysWhateverTheOrderOfArrival) {
 
 TEST(StoreIndex, FollowsPutReplaceAndErase) {
   Store<Thing> store;
-  store.put(thing("x", "b"));
+  store.put(stored_thing("x", "b"));
   const IndexId index = store.add_index(by_color);
-  store.put(thing("x", "c", "blue"));
-  store.put(thing("x", "a"));
+  store.put(stored_thing("x", "c", "blue"));
+  store.put(stored_thing("x", "a"));
   EXPECT_THAT(names(store.by_index(index, "red")), ElementsAre("x/a", "x/b"));
   EXPECT_THAT(names(store.by_index(index, "blue")), ElementsAre("x/c"));
   EXPECT_THAT(store.by_index(index, "green"), IsEmpty());
 
-  store.put(thing("x", "b", "blue"));
+  store.put(stored_thing("x", "b", "blue"));
   EXPECT_THAT(names(store.by_index(index, "red")), ElementsAre("x/a"));
   EXPECT_THAT(names(store.by_index(index, "blue")), ElementsAre("x/b", "x/c"));
-  store.put(thing("x", "b", ""));
+  store.put(stored_thing("x", "b", ""));
   store.erase("x", "c");
   EXPECT_THAT(store.by_index(index, "blue"), IsEmpty());
 }
@@ -97,8 +97,8 @@ TEST(StoreIndex, FollowsPutReplaceAndErase) {
 TEST(StoreIndex, HoldsTheNewObjectAndNotTheReplacedOne) {
   Store<Thing> store;
   const IndexId index = store.add_index(by_color);
-  store.put(thing("x", "a", "red", "1"));
-  const Ptr newer = thing("x", "a", "red", "2");
+  store.put(stored_thing("x", "a", "red", "1"));
+  const Ptr newer = stored_thing("x", "a", "red", "2");
   store.put(newer);
   EXPECT_THAT(store.by_index(index, "red"), ElementsAre(newer));
 }
@@ -108,8 +108,8 @@ TEST(StoreIndex, AnObjectMayHaveSeveralKeysAndTheSameTwice) {
   const IndexId index = store.add_index([](const Thing& object, std::vector<std::string>& keys) {
     keys.insert(keys.end(), {object.color, "all", object.color});
   });
-  store.put(thing("x", "a"));
-  store.put(thing("x", "b", "blue"));
+  store.put(stored_thing("x", "a"));
+  store.put(stored_thing("x", "b", "blue"));
   EXPECT_THAT(names(store.by_index(index, "all")), ElementsAre("x/a", "x/b"));
   EXPECT_THAT(names(store.by_index(index, "red")), ElementsAre("x/a"));
   store.erase("x", "a");
@@ -124,8 +124,8 @@ TEST(StoreIndex, ReindexTakesUpAChangeOutside) {
     if (object.color == wanted) keys.push_back("wanted");
   });
   const IndexId other = store.add_index(by_color);
-  store.put(thing("x", "a", "red"));
-  store.put(thing("x", "b", "blue"));
+  store.put(stored_thing("x", "a", "red"));
+  store.put(stored_thing("x", "b", "blue"));
   EXPECT_THAT(names(store.by_index(index, "wanted")), ElementsAre("x/a"));
 
   wanted = "blue";

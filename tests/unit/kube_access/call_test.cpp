@@ -7,7 +7,7 @@
 namespace poolwarden::kube {
 namespace {
 
-constexpr ResourceType kPools{"poolwarden.io", "v1alpha1", "inferencepools", "InferencePool"};
+constexpr ResourceType kCallPools{"poolwarden.io", "v1alpha1", "inferencepools", "InferencePool"};
 
 Call list(const ResourceType& type, std::string ns) {
   Call call;
@@ -23,7 +23,7 @@ Call with(Call call, Change change) {
   return call;
 }
 
-struct Row {
+struct CallRow {
   std::string name;
   Call call;
   HttpMethod method;
@@ -34,10 +34,10 @@ struct Row {
   std::string description;
 };
 
-class CallOnTheWire : public ::testing::TestWithParam<Row> {};
+class CallOnTheWire : public ::testing::TestWithParam<CallRow> {};
 
 TEST_P(CallOnTheWire, Is) {
-  const Row& row = GetParam();
+  const CallRow& row = GetParam();
   const HttpRequest request = to_http(row.call);
   EXPECT_EQ(request.method, row.method);
   EXPECT_EQ(request.target, row.target);
@@ -54,94 +54,97 @@ const std::string kMerge = "application/merge-patch+json";
 INSTANTIATE_TEST_SUITE_P(
     Calls, CallOnTheWire,
     ::testing::Values(
-        Row{"Get", get(kPods, "ns", "web-1"), HttpMethod::kGet, "/api/v1/namespaces/ns/pods/web-1", "", "",
-            true, "get pods ns/web-1"},
-        Row{"GetOfAGroup", get(kDeployments, "ns", "web"), HttpMethod::kGet,
-            "/apis/apps/v1/namespaces/ns/deployments/web", "", "", true, "get deployments ns/web"},
-        Row{"GetClusterScoped", get(kNodes, "", "n1"), HttpMethod::kGet, "/api/v1/nodes/n1", "", "", true,
-            "get nodes n1"},
-        Row{"ClusterScopedIgnoresANamespace", get(kNodes, "ns", "n1"), HttpMethod::kGet, "/api/v1/nodes/n1",
-            "", "", true, "get nodes ns/n1"},
-        Row{"NamesAreEncoded", get(kPods, "ns", "a/../b?x"), HttpMethod::kGet,
-            "/api/v1/namespaces/ns/pods/a%2F..%2Fb%3Fx", "", "", true, "get pods ns/a/../b?x"},
-        Row{"ListEverywhere", list(kPods, ""), HttpMethod::kGet, "/api/v1/pods", "", "", true,
-            "list pods in all namespaces"},
-        Row{"ListInOneNamespace", list(kPools, "ns"), HttpMethod::kGet,
-            "/apis/poolwarden.io/v1alpha1/namespaces/ns/inferencepools", "", "", true,
-            "list inferencepools in namespace ns"},
-        Row{"ListWithEverything",
-            with(list(kPods, "ns"),
-                 [](Call& call) {
-                   call.label_selector = "app=vllm,tier in (a,b)";
-                   call.field_selector = "spec.nodeName=n1";
-                   call.limit = 500;
-                   call.resource_version = "0";
-                   call.resource_version_match = "NotOlderThan";
-                 }),
-            HttpMethod::kGet,
-            "/api/v1/namespaces/ns/"
-            "pods?labelSelector=app%3Dvllm%2Ctier%20in%20%28a%2Cb%29&fieldSelector=spec.nodeName%"
-            "3Dn1&limit=500&resourceVersion=0&resourceVersionMatch=NotOlderThan",
-            "", "", true, "list pods in namespace ns"},
-        Row{"ANextPageNamesNoVersion",
-            with(list(kPods, ""),
-                 [](Call& call) {
-                   call.limit = 500;
-                   call.continue_token = "abc+/=";
-                   call.resource_version = "7";
-                   call.resource_version_match = "NotOlderThan";
-                 }),
-            HttpMethod::kGet, "/api/v1/pods?limit=500&continue=abc%2B%2F%3D", "", "", true,
-            "list pods in all namespaces"},
-        Row{"Watch",
-            with(list(kPods, ""),
-                 [](Call& call) {
-                   call.verb = Verb::kWatch;
-                   call.resource_version = "42";
-                   call.watch_timeout = std::chrono::seconds(290);
-                   call.limit = 500;  // means nothing to a watch
-                 }),
-            HttpMethod::kGet,
-            "/api/v1/pods?watch=true&allowWatchBookmarks=true&resourceVersion=42&timeoutSeconds=290", "", "",
-            true, "watch pods in all namespaces"},
-        Row{"Create", create(kEvents, "ns", "{}"), HttpMethod::kPost,
-            "/apis/events.k8s.io/v1/namespaces/ns/events?fieldManager=poolwarden", kJson, "{}", false,
-            "create events in namespace ns"},
-        Row{"ACreateIsNotRepeatedWhateverUidIsInIt",
-            create(kConfigMaps, "ns", R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})"), HttpMethod::kPost,
-            "/api/v1/namespaces/ns/configmaps?fieldManager=poolwarden", kJson,
-            R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})", false, "create configmaps in namespace ns"},
-        Row{"UpdateOfAVersion", update(kLeases, "ns", "l", R"({"metadata":{"resourceVersion":"7"}})"),
-            HttpMethod::kPut, "/apis/coordination.k8s.io/v1/namespaces/ns/leases/l?fieldManager=poolwarden",
-            kJson, R"({"metadata":{"resourceVersion":"7"}})", true, "update leases ns/l"},
-        Row{"UpdateUnconditional", update(kLeases, "ns", "l", "{}"), HttpMethod::kPut,
-            "/apis/coordination.k8s.io/v1/namespaces/ns/leases/l?fieldManager=poolwarden", kJson, "{}", false,
-            "update leases ns/l"},
-        Row{"MergePatchOfASubresource", merge_patch(kPods, "ns", "p", R"({"status":{}})", "status"),
-            HttpMethod::kPatch, "/api/v1/namespaces/ns/pods/p/status?fieldManager=poolwarden", kMerge,
-            R"({"status":{}})", false, "merge-patch pods ns/p/status"},
-        Row{"MergePatchOfAnIdentity", merge_patch(kPods, "ns", "p", R"({"metadata":{"uid":"u"}})"),
-            HttpMethod::kPatch, "/api/v1/namespaces/ns/pods/p?fieldManager=poolwarden", kMerge,
-            R"({"metadata":{"uid":"u"}})", true, "merge-patch pods ns/p"},
-        Row{"APreconditionInsideDataIsNone",
-            merge_patch(kConfigMaps, "ns", "c",
-                        R"({"data":{"x":"{\"resourceVersion\":\"7\",\"uid\":\"u\"}"}})"),
-            HttpMethod::kPatch, "/api/v1/namespaces/ns/configmaps/c?fieldManager=poolwarden", kMerge,
-            R"({"data":{"x":"{\"resourceVersion\":\"7\",\"uid\":\"u\"}"}})", false,
-            "merge-patch configmaps ns/c"},
-        Row{"Apply", apply(kServices, "ns", "s", "{}", false), HttpMethod::kPatch,
-            "/api/v1/namespaces/ns/services/s?fieldManager=poolwarden", "application/apply-patch+yaml", "{}",
-            false, "apply services ns/s"},
-        Row{"ApplyForced", apply(kServices, "ns", "s", "{}", true), HttpMethod::kPatch,
-            "/api/v1/namespaces/ns/services/s?fieldManager=poolwarden&force=true",
-            "application/apply-patch+yaml", "{}", false, "apply services ns/s"},
-        Row{"DeleteOfAnIdentity", remove(kPods, "ns", "p", {"u-1", "7"}), HttpMethod::kDelete,
+        CallRow{"Get", get(kPods, "ns", "web-1"), HttpMethod::kGet, "/api/v1/namespaces/ns/pods/web-1", "",
+                "", true, "get pods ns/web-1"},
+        CallRow{"GetOfAGroup", get(kDeployments, "ns", "web"), HttpMethod::kGet,
+                "/apis/apps/v1/namespaces/ns/deployments/web", "", "", true, "get deployments ns/web"},
+        CallRow{"GetClusterScoped", get(kNodes, "", "n1"), HttpMethod::kGet, "/api/v1/nodes/n1", "", "", true,
+                "get nodes n1"},
+        CallRow{"ClusterScopedIgnoresANamespace", get(kNodes, "ns", "n1"), HttpMethod::kGet,
+                "/api/v1/nodes/n1", "", "", true, "get nodes ns/n1"},
+        CallRow{"NamesAreEncoded", get(kPods, "ns", "a/../b?x"), HttpMethod::kGet,
+                "/api/v1/namespaces/ns/pods/a%2F..%2Fb%3Fx", "", "", true, "get pods ns/a/../b?x"},
+        CallRow{"ListEverywhere", list(kPods, ""), HttpMethod::kGet, "/api/v1/pods", "", "", true,
+                "list pods in all namespaces"},
+        CallRow{"ListInOneNamespace", list(kCallPools, "ns"), HttpMethod::kGet,
+                "/apis/poolwarden.io/v1alpha1/namespaces/ns/inferencepools", "", "", true,
+                "list inferencepools in namespace ns"},
+        CallRow{"ListWithEverything",
+                with(list(kPods, "ns"),
+                     [](Call& call) {
+                       call.label_selector = "app=vllm,tier in (a,b)";
+                       call.field_selector = "spec.nodeName=n1";
+                       call.limit = 500;
+                       call.resource_version = "0";
+                       call.resource_version_match = "NotOlderThan";
+                     }),
+                HttpMethod::kGet,
+                "/api/v1/namespaces/ns/"
+                "pods?labelSelector=app%3Dvllm%2Ctier%20in%20%28a%2Cb%29&fieldSelector=spec.nodeName%"
+                "3Dn1&limit=500&resourceVersion=0&resourceVersionMatch=NotOlderThan",
+                "", "", true, "list pods in namespace ns"},
+        CallRow{"ANextPageNamesNoVersion",
+                with(list(kPods, ""),
+                     [](Call& call) {
+                       call.limit = 500;
+                       call.continue_token = "abc+/=";
+                       call.resource_version = "7";
+                       call.resource_version_match = "NotOlderThan";
+                     }),
+                HttpMethod::kGet, "/api/v1/pods?limit=500&continue=abc%2B%2F%3D", "", "", true,
+                "list pods in all namespaces"},
+        CallRow{"Watch",
+                with(list(kPods, ""),
+                     [](Call& call) {
+                       call.verb = Verb::kWatch;
+                       call.resource_version = "42";
+                       call.watch_timeout = std::chrono::seconds(290);
+                       call.limit = 500;  // means nothing to a watch
+                     }),
+                HttpMethod::kGet,
+                "/api/v1/pods?watch=true&allowWatchBookmarks=true&resourceVersion=42&timeoutSeconds=290", "",
+                "", true, "watch pods in all namespaces"},
+        CallRow{"Create", create(kEvents, "ns", "{}"), HttpMethod::kPost,
+                "/apis/events.k8s.io/v1/namespaces/ns/events?fieldManager=poolwarden", kJson, "{}", false,
+                "create events in namespace ns"},
+        CallRow{"ACreateIsNotRepeatedWhateverUidIsInIt",
+                create(kConfigMaps, "ns", R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})"),
+                HttpMethod::kPost, "/api/v1/namespaces/ns/configmaps?fieldManager=poolwarden", kJson,
+                R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})", false,
+                "create configmaps in namespace ns"},
+        CallRow{"UpdateOfAVersion", update(kLeases, "ns", "l", R"({"metadata":{"resourceVersion":"7"}})"),
+                HttpMethod::kPut,
+                "/apis/coordination.k8s.io/v1/namespaces/ns/leases/l?fieldManager=poolwarden", kJson,
+                R"({"metadata":{"resourceVersion":"7"}})", true, "update leases ns/l"},
+        CallRow{"UpdateUnconditional", update(kLeases, "ns", "l", "{}"), HttpMethod::kPut,
+                "/apis/coordination.k8s.io/v1/namespaces/ns/leases/l?fieldManager=poolwarden", kJson, "{}",
+                false, "update leases ns/l"},
+        CallRow{"MergePatchOfASubresource", merge_patch(kPods, "ns", "p", R"({"status":{}})", "status"),
+                HttpMethod::kPatch, "/api/v1/namespaces/ns/pods/p/status?fieldManager=poolwarden", kMerge,
+                R"({"status":{}})", false, "merge-patch pods ns/p/status"},
+        CallRow{"MergePatchOfAnIdentity", merge_patch(kPods, "ns", "p", R"({"metadata":{"uid":"u"}})"),
+                HttpMethod::kPatch, "/api/v1/namespaces/ns/pods/p?fieldManager=poolwarden", kMerge,
+                R"({"metadata":{"uid":"u"}})", true, "merge-patch pods ns/p"},
+        CallRow{"APreconditionInsideDataIsNone",
+                merge_patch(kConfigMaps, "ns", "c",
+                            R"({"data":{"x":"{\"resourceVersion\":\"7\",\"uid\":\"u\"}"}})"),
+                HttpMethod::kPatch, "/api/v1/namespaces/ns/configmaps/c?fieldManager=poolwarden", kMerge,
+                R"({"data":{"x":"{\"resourceVersion\":\"7\",\"uid\":\"u\"}"}})", false,
+                "merge-patch configmaps ns/c"},
+        CallRow{"Apply", apply(kServices, "ns", "s", "{}", false), HttpMethod::kPatch,
+                "/api/v1/namespaces/ns/services/s?fieldManager=poolwarden", "application/apply-patch+yaml",
+                "{}", false, "apply services ns/s"},
+        CallRow{"ApplyForced", apply(kServices, "ns", "s", "{}", true), HttpMethod::kPatch,
+                "/api/v1/namespaces/ns/services/s?fieldManager=poolwarden&force=true",
+                "application/apply-patch+yaml", "{}", false, "apply services ns/s"},
+        CallRow{
+            "DeleteOfAnIdentity", remove(kPods, "ns", "p", {"u-1", "7"}), HttpMethod::kDelete,
             "/api/v1/namespaces/ns/pods/p", kJson,
             R"({"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"resourceVersion":"7","uid":"u-1"}})",
             true, "delete pods ns/p"},
-        Row{"DeleteUnconditional", remove(kPods, "ns", "p", {}), HttpMethod::kDelete,
-            "/api/v1/namespaces/ns/pods/p", kJson, R"({"apiVersion":"v1","kind":"DeleteOptions"})", false,
-            "delete pods ns/p"}),
+        CallRow{"DeleteUnconditional", remove(kPods, "ns", "p", {}), HttpMethod::kDelete,
+                "/api/v1/namespaces/ns/pods/p", kJson, R"({"apiVersion":"v1","kind":"DeleteOptions"})", false,
+                "delete pods ns/p"}),
     [](const auto& row) { return row.param.name; });
 
 TEST(AnswerLimit, IsThatOfOneObjectButForLists) {

@@ -29,7 +29,7 @@ void publish_only(World& world) {
   world.target.reset();
 }
 
-const std::vector<ConditionRow>& rows() {
+const std::vector<ConditionRow>& condition_rows() {
   using namespace api::condition;
   static const std::vector<ConditionRow> kRows{
       {"all ready", [](World&) {}, kAvailable, "True", "EndpointsReady", "2 of 2 pods ready"},
@@ -193,7 +193,7 @@ const std::vector<ConditionRow>& rows() {
 }
 
 TEST(Conditions, SayWhatIsSoAndWhy) {
-  for (const ConditionRow& row : rows()) {
+  for (const ConditionRow& row : condition_rows()) {
     World world = settled();
     row.change(world);
     const Plan plan = world.decide(9);

@@ -30,7 +30,7 @@ struct Row {
   DrainResult result;
 };
 
-std::vector<Row> rows() {
+std::vector<Row> drain_rows() {
   const NotDraining serves{};
   const Draining draining{kScale, kStart};
   const Drained drained{kScale, kStart};
@@ -70,7 +70,7 @@ std::vector<Row> rows() {
 }
 
 TEST(Drain, EveryStateWithEveryInput) {
-  for (const Row& row : rows()) {
+  for (const Row& row : drain_rows()) {
     const DrainStep step = next(row.before, row.given);
     EXPECT_EQ(step.next, row.after) << row.situation;
     EXPECT_EQ(step.result, row.result) << row.situation;

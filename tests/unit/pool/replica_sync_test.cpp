@@ -10,7 +10,7 @@ namespace {
 
 constexpr auto kUnset = std::nullopt;
 constexpr auto kAgreed = SyncDirection::kAgreed;
-constexpr auto kScale = SyncDirection::kPoolToTarget;
+constexpr auto kScaleTarget = SyncDirection::kPoolToTarget;
 constexpr auto kAdopt = SyncDirection::kTargetToPool;
 
 struct SyncRow {
@@ -27,29 +27,29 @@ struct SyncRow {
 const SyncRow kRows[] = {
     {"a new pool without a count takes the target's", kUnset, 3, kUnset, kUnset, kAdopt},
     {"a new pool with the target's own count", 3, 3, kUnset, kUnset, kAgreed},
-    {"a new pool with another count wins", 5, 3, kUnset, kUnset, kScale},
+    {"a new pool with another count wins", 5, 3, kUnset, kUnset, kScaleTarget},
     {"at rest", 3, 3, 3, kUnset, kAgreed},
-    {"someone scaled the pool", 5, 3, 3, kUnset, kScale},
+    {"someone scaled the pool", 5, 3, 3, kUnset, kScaleTarget},
     {"someone scaled the target", 3, 5, 3, kUnset, kAdopt},
     {"both were scaled alike", 5, 5, 3, kUnset, kAgreed},
-    {"both were scaled apart: the pool wins", 5, 4, 3, kUnset, kScale},
+    {"both were scaled apart: the pool wins", 5, 4, 3, kUnset, kScaleTarget},
     {"the pool's count was taken away, target untouched", kUnset, 3, 3, kUnset, kAdopt},
     {"the pool's count was taken away, target scaled", kUnset, 5, 3, kUnset, kAdopt},
     {"at rest, by memory", 3, 3, kUnset, 3, kAgreed},
-    {"someone scaled the pool, by memory", 5, 3, kUnset, 3, kScale},
+    {"someone scaled the pool, by memory", 5, 3, kUnset, 3, kScaleTarget},
     {"someone scaled the target, by memory", 3, 5, kUnset, 3, kAdopt},
     {"both were scaled alike, by memory", 5, 5, kUnset, 3, kAgreed},
-    {"both were scaled apart, by memory", 5, 4, kUnset, 3, kScale},
+    {"both were scaled apart, by memory", 5, 4, kUnset, 3, kScaleTarget},
     {"unset, by memory", kUnset, 3, kUnset, 3, kAdopt},
     {"unset and target scaled, by memory", kUnset, 5, kUnset, 3, kAdopt},
     {"at rest, status still tells the agreement before", 3, 3, 2, 3, kAgreed},
     {"target scaled, status still tells the agreement before", 3, 5, 2, 3, kAdopt},
     {"target scaled to the agreement before, which status still tells", 3, 2, 2, 3, kAdopt},
-    {"pool scaled, status still tells the agreement before", 5, 3, 2, 3, kScale},
-    {"pool scaled to the agreement before, which status still tells", 2, 3, 2, 3, kScale},
-    {"both apart, status still tells the agreement before", 5, 4, 2, 3, kScale},
+    {"pool scaled, status still tells the agreement before", 5, 3, 2, 3, kScaleTarget},
+    {"pool scaled to the agreement before, which status still tells", 2, 3, 2, 3, kScaleTarget},
+    {"both apart, status still tells the agreement before", 5, 4, 2, 3, kScaleTarget},
     {"unset, status still tells the agreement before", kUnset, 3, 2, 3, kAdopt},
-    {"pool scaled to nought", 0, 3, 3, kUnset, kScale},
+    {"pool scaled to nought", 0, 3, 3, kUnset, kScaleTarget},
     {"target scaled to nought", 3, 0, 3, kUnset, kAdopt},
     {"target at nought, pool unset", kUnset, 0, kUnset, kUnset, kAdopt},
 };
@@ -69,8 +69,8 @@ TEST(ReplicaSync, ThePlanSaysSo) {
     world.pool.status.synced_replicas = row.status;
     if (row.memory) world.agreed = api::Agreement{*row.memory, world.target->uid};
     const Plan plan = world.decide();
-    EXPECT_EQ(plan.scale_target.has_value(), row.wanted == kScale) << row.situation;
-    EXPECT_EQ(plan.scale_event.has_value(), row.wanted == kScale) << row.situation;
+    EXPECT_EQ(plan.scale_target.has_value(), row.wanted == kScaleTarget) << row.situation;
+    EXPECT_EQ(plan.scale_event.has_value(), row.wanted == kScaleTarget) << row.situation;
     EXPECT_EQ(plan.adopt_replicas.has_value(), row.wanted == kAdopt) << row.situation;
     EXPECT_EQ(plan.adopt_event.has_value(), row.wanted == kAdopt) << row.situation;
     EXPECT_EQ(plan.agreed.has_value(), row.wanted == kAgreed) << row.situation;
@@ -97,7 +97,7 @@ TEST(ReplicaSync, ConvergesFromEveryRow) {
     world.pool.status.synced_replicas = row.status;
     if (row.memory) world.agreed = api::Agreement{*row.memory, world.target->uid};
     world.settle();
-    const auto wanted = row.wanted == kScale ? *row.pool : row.target;
+    const auto wanted = row.wanted == kScaleTarget ? *row.pool : row.target;
     EXPECT_EQ(world.pool.replicas, wanted) << row.situation;
     EXPECT_EQ(world.target->replicas, wanted) << row.situation;
     EXPECT_EQ(world.pool.status.synced_replicas, wanted) << row.situation;
@@ -121,15 +121,15 @@ TEST(ReplicaSync, WhatWasAgreedWithAnotherTargetIsNotAgreed) {
   const api::Agreement with_other{4, "other-uid"};
   const api::Agreement with_this{4, "target-uid"};
   const AnotherTargetRow rows[] = {
-      {"fewer: the pool's count is carried to it", 4, 1, with_other, kUnset, kScale},
-      {"fewer, by memory", 4, 1, kUnset, with_other, kScale},
-      {"fewer, and status does not tell with whom", 4, 1, api::Agreement{4, ""}, with_other, kScale},
-      {"more", 4, 6, with_other, with_other, kScale},
+      {"fewer: the pool's count is carried to it", 4, 1, with_other, kUnset, kScaleTarget},
+      {"fewer, by memory", 4, 1, kUnset, with_other, kScaleTarget},
+      {"fewer, and status does not tell with whom", 4, 1, api::Agreement{4, ""}, with_other, kScaleTarget},
+      {"more", 4, 6, with_other, with_other, kScaleTarget},
       {"as many", 4, 4, with_other, with_other, kAgreed},
       {"a pool without a count takes its", kUnset, 1, with_other, with_other, kAdopt},
-      {"the pool was scaled at the same time", 2, 1, with_other, with_other, kScale},
+      {"the pool was scaled at the same time", 2, 1, with_other, with_other, kScaleTarget},
       {"agreed since, status still tells of the other", 4, 1, with_other, with_this, kAdopt},
-      {"this one before, and the other since", 4, 1, with_this, with_other, kScale},
+      {"this one before, and the other since", 4, 1, with_this, with_other, kScaleTarget},
       {"the same one", 4, 1, with_this, kUnset, kAdopt},
   };
   for (const AnotherTargetRow& row : rows) {
@@ -142,11 +142,11 @@ TEST(ReplicaSync, WhatWasAgreedWithAnotherTargetIsNotAgreed) {
     }
     world.agreed = row.memory;
     const Plan plan = world.decide();
-    EXPECT_EQ(plan.scale_target.has_value(), row.wanted == kScale) << row.situation;
+    EXPECT_EQ(plan.scale_target.has_value(), row.wanted == kScaleTarget) << row.situation;
     EXPECT_EQ(plan.adopt_replicas.has_value(), row.wanted == kAdopt) << row.situation;
     EXPECT_EQ(plan.agreed.has_value(), row.wanted == kAgreed) << row.situation;
     world.settle();
-    const std::int32_t count = row.wanted == kScale ? *row.pool : row.target;
+    const std::int32_t count = row.wanted == kScaleTarget ? *row.pool : row.target;
     EXPECT_EQ(world.pool.replicas, count) << row.situation;
     EXPECT_EQ(world.target->replicas, count) << row.situation;
     EXPECT_EQ(world.pool.status.synced_replicas, count) << row.situation;

@@ -16,8 +16,8 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-const Timestamp kStart = Timestamp{} + 1000h;
-const Timestamp kNow = kStart + 100s;
+const Timestamp kContainerStart = Timestamp{} + 1000h;
+const Timestamp kContainerNow = kContainerStart + 100s;
 
 std::string name_of(const State& state) {
   constexpr const char* kNames[] = {"Waiting", "Starting", "Running", "PreStop", "Stopping", "Terminated"};
@@ -32,19 +32,19 @@ std::string name_of(const std::vector<Effect>& effects) {
   return names;
 }
 
-const State kWaiting = Waiting{"ContainerCreating", "", kStart};
-const State kWaitingLonger = Waiting{"CrashLoopBackOff", "", kNow + 10s};
+const State kWaiting = Waiting{"ContainerCreating", "", kContainerStart};
+const State kWaitingLonger = Waiting{"CrashLoopBackOff", "", kContainerNow + 10s};
 const State kStarting = Starting{};
-const State kRunning = Running{kStart};
-const State kPreStop = PreStop{kStart, kNow + 5s, kNow + 30s};
-const State kPreStopOver = PreStop{kStart, kNow, kNow + 30s};
-const State kPreStopNoGrace = PreStop{kStart, std::nullopt, kNow};
-const State kStopping = Stopping{kStart, kNow + 30s, false};
-const State kStoppingOver = Stopping{kStart, kNow, false};
-const State kKilled = Stopping{kStart, kNow, true};
-const State kTerminated = Terminated{kStart, kStart, 0, "Completed"};
+const State kRunning = Running{kContainerStart};
+const State kPreStop = PreStop{kContainerStart, kContainerNow + 5s, kContainerNow + 30s};
+const State kPreStopOver = PreStop{kContainerStart, kContainerNow, kContainerNow + 30s};
+const State kPreStopNoGrace = PreStop{kContainerStart, std::nullopt, kContainerNow};
+const State kStopping = Stopping{kContainerStart, kContainerNow + 30s, false};
+const State kStoppingOver = Stopping{kContainerStart, kContainerNow, false};
+const State kKilled = Stopping{kContainerStart, kContainerNow, true};
+const State kTerminated = Terminated{kContainerStart, kContainerStart, 0, "Completed"};
 
-struct Row {
+struct ContainerRow {
   State state;
   Input input;
   const char* next;
@@ -53,17 +53,17 @@ struct Row {
   const char* note = "";
 };
 
-class Transition : public testing::TestWithParam<Row> {};
+class Transition : public testing::TestWithParam<ContainerRow> {};
 
 TEST_P(Transition, IsAsTheTableSays) {
-  const Row& row = GetParam();
+  const ContainerRow& row = GetParam();
   ContainerMachine machine(ContainerRules{}, row.state, row.for_good);
-  const auto effects = machine.step(row.input, kNow);
+  const auto effects = machine.step(row.input, kContainerNow);
   EXPECT_EQ(name_of(machine.state()), row.next);
   EXPECT_EQ(name_of(effects), row.effects);
 }
 
-std::string row_name(const testing::TestParamInfo<Row>& info) {
+std::string row_name(const testing::TestParamInfo<ContainerRow>& info) {
   constexpr const char* kInputs[] = {"Tick", "Started", "StartFailed", "Exited", "HookDone", "Stop"};
   return fmt::format("{}_{}_{}{}", name_of(info.param.state), kInputs[info.param.input.index()],
                      info.param.note, info.index);
@@ -75,67 +75,74 @@ const Input kKillNow = Stop{0s, true};
 const Input kFailed = StartFailed{"ErrImagePull", ""};
 
 INSTANTIATE_TEST_SUITE_P(Waiting, Transition,
-                         testing::Values(Row{kWaiting, Tick{}, "Starting", "start"},
-                                         Row{kWaitingLonger, Tick{}, "Waiting", "", false, "early"},
-                                         Row{kWaiting, Started{}, "Waiting", ""},
-                                         Row{kWaiting, kFailed, "Waiting", ""},
-                                         Row{kWaiting, Exited{1}, "Waiting", ""},
-                                         Row{kWaiting, HookDone{}, "Waiting", ""},
-                                         Row{kWaiting, kStop, "Terminated", ""},
-                                         Row{kWaiting, kRestart, "Waiting", "", false, "restart"},
-                                         Row{kWaiting, kKillNow, "Terminated", "", false, "now"}),
+                         testing::Values(ContainerRow{kWaiting, Tick{}, "Starting", "start"},
+                                         ContainerRow{kWaitingLonger, Tick{}, "Waiting", "", false, "early"},
+                                         ContainerRow{kWaiting, Started{}, "Waiting", ""},
+                                         ContainerRow{kWaiting, kFailed, "Waiting", ""},
+                                         ContainerRow{kWaiting, Exited{1}, "Waiting", ""},
+                                         ContainerRow{kWaiting, HookDone{}, "Waiting", ""},
+                                         ContainerRow{kWaiting, kStop, "Terminated", ""},
+                                         ContainerRow{kWaiting, kRestart, "Waiting", "", false, "restart"},
+                                         ContainerRow{kWaiting, kKillNow, "Terminated", "", false, "now"}),
+                         row_name);
+INSTANTIATE_TEST_SUITE_P(Starting, Transition,
+                         testing::Values(ContainerRow{kStarting, Tick{}, "Starting", ""},
+                                         ContainerRow{kStarting, Started{}, "Running", ""},
+                                         ContainerRow{kStarting, kFailed, "Waiting", ""},
+                                         ContainerRow{kStarting, Exited{1}, "Waiting", ""},
+                                         ContainerRow{kStarting, Exited{1}, "Terminated", "", true,
+                                                      "for_good"},
+                                         ContainerRow{kStarting, HookDone{}, "Starting", ""},
+                                         ContainerRow{kStarting, kStop, "Stopping", "term"},
+                                         ContainerRow{kStarting, kRestart, "Starting", "", false, "restart"},
+                                         ContainerRow{kStarting, kKillNow, "Stopping", "kill", false, "now"}),
                          row_name);
 INSTANTIATE_TEST_SUITE_P(
-    Starting, Transition,
-    testing::Values(Row{kStarting, Tick{}, "Starting", ""}, Row{kStarting, Started{}, "Running", ""},
-                    Row{kStarting, kFailed, "Waiting", ""}, Row{kStarting, Exited{1}, "Waiting", ""},
-                    Row{kStarting, Exited{1}, "Terminated", "", true, "for_good"},
-                    Row{kStarting, HookDone{}, "Starting", ""}, Row{kStarting, kStop, "Stopping", "term"},
-                    Row{kStarting, kRestart, "Starting", "", false, "restart"},
-                    Row{kStarting, kKillNow, "Stopping", "kill", false, "now"}),
-    row_name);
-INSTANTIATE_TEST_SUITE_P(
     Running, Transition,
-    testing::Values(Row{kRunning, Tick{}, "Running", ""}, Row{kRunning, Started{}, "Running", ""},
-                    Row{kRunning, kFailed, "Running", ""}, Row{kRunning, Exited{1}, "Waiting", ""},
-                    Row{kRunning, Exited{1}, "Terminated", "", true, "for_good"},
-                    Row{kRunning, HookDone{}, "Running", ""}, Row{kRunning, kStop, "Stopping", "term"},
-                    Row{kRunning, kRestart, "Stopping", "term", false, "restart"},
-                    Row{kRunning, kKillNow, "Stopping", "kill", false, "now"}),
+    testing::Values(
+        ContainerRow{kRunning, Tick{}, "Running", ""}, ContainerRow{kRunning, Started{}, "Running", ""},
+        ContainerRow{kRunning, kFailed, "Running", ""}, ContainerRow{kRunning, Exited{1}, "Waiting", ""},
+        ContainerRow{kRunning, Exited{1}, "Terminated", "", true, "for_good"},
+        ContainerRow{kRunning, HookDone{}, "Running", ""}, ContainerRow{kRunning, kStop, "Stopping", "term"},
+        ContainerRow{kRunning, kRestart, "Stopping", "term", false, "restart"},
+        ContainerRow{kRunning, kKillNow, "Stopping", "kill", false, "now"}),
     row_name);
 INSTANTIATE_TEST_SUITE_P(
     PreStop, Transition,
-    testing::Values(Row{kPreStop, Tick{}, "PreStop", ""},
-                    Row{kPreStopOver, Tick{}, "Stopping", "term", true, "over"},
-                    Row{kPreStopNoGrace, Tick{}, "Stopping", "term", true, "no_grace_left"},
-                    Row{kPreStop, Started{}, "PreStop", ""}, Row{kPreStop, kFailed, "PreStop", ""},
-                    Row{kPreStop, Exited{1}, "Terminated", "", true, "for_good"},
-                    Row{kPreStop, Exited{1}, "Waiting", ""}, Row{kPreStop, HookDone{}, "Stopping", "term"},
-                    Row{kPreStop, kStop, "PreStop", ""},
-                    Row{kPreStop, kKillNow, "Stopping", "kill", false, "now"}),
+    testing::Values(ContainerRow{kPreStop, Tick{}, "PreStop", ""},
+                    ContainerRow{kPreStopOver, Tick{}, "Stopping", "term", true, "over"},
+                    ContainerRow{kPreStopNoGrace, Tick{}, "Stopping", "term", true, "no_grace_left"},
+                    ContainerRow{kPreStop, Started{}, "PreStop", ""},
+                    ContainerRow{kPreStop, kFailed, "PreStop", ""},
+                    ContainerRow{kPreStop, Exited{1}, "Terminated", "", true, "for_good"},
+                    ContainerRow{kPreStop, Exited{1}, "Waiting", ""},
+                    ContainerRow{kPreStop, HookDone{}, "Stopping", "term"},
+                    ContainerRow{kPreStop, kStop, "PreStop", ""},
+                    ContainerRow{kPreStop, kKillNow, "Stopping", "kill", false, "now"}),
     row_name);
-INSTANTIATE_TEST_SUITE_P(Stopping, Transition,
-                         testing::Values(Row{kStopping, Tick{}, "Stopping", ""},
-                                         Row{kStoppingOver, Tick{}, "Stopping", "kill", true, "over"},
-                                         Row{kKilled, Tick{}, "Stopping", "", true, "killed"},
-                                         Row{kStopping, Started{}, "Stopping", "term", true, "late"},
-                                         Row{kKilled, Started{}, "Stopping", "kill", true, "late_killed"},
-                                         Row{kStopping, kFailed, "Terminated", ""},
-                                         Row{kStopping, Exited{0}, "Terminated", "", true, "for_good"},
-                                         Row{kStopping, Exited{0}, "Waiting", ""},
-                                         Row{kStopping, HookDone{}, "Stopping", ""},
-                                         Row{kStopping, kStop, "Stopping", ""},
-                                         Row{kStopping, kKillNow, "Stopping", "kill", false, "now"},
-                                         Row{kKilled, kKillNow, "Stopping", "", false, "killed_twice"}),
-                         row_name);
+INSTANTIATE_TEST_SUITE_P(
+    Stopping, Transition,
+    testing::Values(ContainerRow{kStopping, Tick{}, "Stopping", ""},
+                    ContainerRow{kStoppingOver, Tick{}, "Stopping", "kill", true, "over"},
+                    ContainerRow{kKilled, Tick{}, "Stopping", "", true, "killed"},
+                    ContainerRow{kStopping, Started{}, "Stopping", "term", true, "late"},
+                    ContainerRow{kKilled, Started{}, "Stopping", "kill", true, "late_killed"},
+                    ContainerRow{kStopping, kFailed, "Terminated", ""},
+                    ContainerRow{kStopping, Exited{0}, "Terminated", "", true, "for_good"},
+                    ContainerRow{kStopping, Exited{0}, "Waiting", ""},
+                    ContainerRow{kStopping, HookDone{}, "Stopping", ""},
+                    ContainerRow{kStopping, kStop, "Stopping", ""},
+                    ContainerRow{kStopping, kKillNow, "Stopping", "kill", false, "now"},
+                    ContainerRow{kKilled, kKillNow, "Stopping", "", false, "killed_twice"}),
+    row_name);
 INSTANTIATE_TEST_SUITE_P(Terminated, Transition,
-                         testing::Values(Row{kTerminated, Tick{}, "Terminated", ""},
-                                         Row{kTerminated, Started{}, "Terminated", ""},
-                                         Row{kTerminated, kFailed, "Terminated", ""},
-                                         Row{kTerminated, Exited{1}, "Terminated", ""},
-                                         Row{kTerminated, HookDone{}, "Terminated", ""},
-                                         Row{kTerminated, kStop, "Terminated", ""},
-                                         Row{kTerminated, kKillNow, "Terminated", "", false, "now"}),
+                         testing::Values(ContainerRow{kTerminated, Tick{}, "Terminated", ""},
+                                         ContainerRow{kTerminated, Started{}, "Terminated", ""},
+                                         ContainerRow{kTerminated, kFailed, "Terminated", ""},
+                                         ContainerRow{kTerminated, Exited{1}, "Terminated", ""},
+                                         ContainerRow{kTerminated, HookDone{}, "Terminated", ""},
+                                         ContainerRow{kTerminated, kStop, "Terminated", ""},
+                                         ContainerRow{kTerminated, kKillNow, "Terminated", "", false, "now"}),
                          row_name);
 
 ContainerRules with_sleep(std::chrono::seconds sleep) {
@@ -145,40 +152,40 @@ ContainerRules with_sleep(std::chrono::seconds sleep) {
 }
 
 TEST(Grace, PreStopCountsAgainstIt) {
-  ContainerMachine machine(with_sleep(5s), State(Running{kStart}), false);
-  EXPECT_THAT(machine.step(Stop{30s}, kNow), IsEmpty());
-  EXPECT_EQ(machine.next_deadline(), kNow + 5s);
-  EXPECT_THAT(machine.step(Tick{}, kNow + 5s), ElementsAre(Effect::kTerm));
-  EXPECT_EQ(machine.next_deadline(), kNow + 30s);
-  EXPECT_THAT(machine.step(Tick{}, kNow + 29s), IsEmpty());
-  EXPECT_THAT(machine.step(Tick{}, kNow + 30s), ElementsAre(Effect::kKill));
+  ContainerMachine machine(with_sleep(5s), State(Running{kContainerStart}), false);
+  EXPECT_THAT(machine.step(Stop{30s}, kContainerNow), IsEmpty());
+  EXPECT_EQ(machine.next_deadline(), kContainerNow + 5s);
+  EXPECT_THAT(machine.step(Tick{}, kContainerNow + 5s), ElementsAre(Effect::kTerm));
+  EXPECT_EQ(machine.next_deadline(), kContainerNow + 30s);
+  EXPECT_THAT(machine.step(Tick{}, kContainerNow + 29s), IsEmpty());
+  EXPECT_THAT(machine.step(Tick{}, kContainerNow + 30s), ElementsAre(Effect::kKill));
   EXPECT_EQ(machine.next_deadline(), std::nullopt);
 }
 
 TEST(Grace, APreStopLongerThanItIsCutAndLeavesTwoSeconds) {
-  ContainerMachine machine(with_sleep(60s), State(Running{kStart}), false);
-  machine.step(Stop{10s}, kNow);
-  EXPECT_THAT(machine.step(Tick{}, kNow + 9s), IsEmpty());
-  EXPECT_THAT(machine.step(Tick{}, kNow + 10s), ElementsAre(Effect::kTerm));
-  EXPECT_THAT(machine.step(Tick{}, kNow + 11s), IsEmpty());
-  EXPECT_THAT(machine.step(Tick{}, kNow + 12s), ElementsAre(Effect::kKill));
+  ContainerMachine machine(with_sleep(60s), State(Running{kContainerStart}), false);
+  machine.step(Stop{10s}, kContainerNow);
+  EXPECT_THAT(machine.step(Tick{}, kContainerNow + 9s), IsEmpty());
+  EXPECT_THAT(machine.step(Tick{}, kContainerNow + 10s), ElementsAre(Effect::kTerm));
+  EXPECT_THAT(machine.step(Tick{}, kContainerNow + 11s), IsEmpty());
+  EXPECT_THAT(machine.step(Tick{}, kContainerNow + 12s), ElementsAre(Effect::kKill));
 }
 
 TEST(Grace, ASecondStopCanOnlyShortenIt) {
-  ContainerMachine machine(ContainerRules{}, State(Running{kStart}), false);
-  machine.step(Stop{30s}, kNow);
-  machine.step(Stop{60s}, kNow + 1s);
-  EXPECT_EQ(machine.next_deadline(), kNow + 30s);
-  machine.step(Stop{5s}, kNow + 2s);
-  EXPECT_EQ(machine.next_deadline(), kNow + 7s);
+  ContainerMachine machine(ContainerRules{}, State(Running{kContainerStart}), false);
+  machine.step(Stop{30s}, kContainerNow);
+  machine.step(Stop{60s}, kContainerNow + 1s);
+  EXPECT_EQ(machine.next_deadline(), kContainerNow + 30s);
+  machine.step(Stop{5s}, kContainerNow + 2s);
+  EXPECT_EQ(machine.next_deadline(), kContainerNow + 7s);
 }
 
 TEST(Grace, AnExecHookEndsWhenItSaysSo) {
   ContainerRules rules;
   rules.pre_stop.command = {"sleep", "5"};
-  ContainerMachine machine(rules, State(Running{kStart}), false);
-  EXPECT_THAT(machine.step(Stop{30s}, kNow), ElementsAre(Effect::kRunHook));
-  EXPECT_THAT(machine.step(HookDone{}, kNow + 3s), ElementsAre(Effect::kTerm));
+  ContainerMachine machine(rules, State(Running{kContainerStart}), false);
+  EXPECT_THAT(machine.step(Stop{30s}, kContainerNow), ElementsAre(Effect::kRunHook));
+  EXPECT_THAT(machine.step(HookDone{}, kContainerNow + 3s), ElementsAre(Effect::kTerm));
 }
 
 // Runs and exits; returns the delay until it is started again.
@@ -194,8 +201,8 @@ std::chrono::milliseconds crash(ContainerMachine& machine, Timestamp& now, std::
 }
 
 TEST(Backoff, OfAContainerThatCrashesIs0_10_20_40_80_160_300_300) {
-  ContainerMachine machine(ContainerRules{}, kStart);
-  Timestamp now = kStart;
+  ContainerMachine machine(ContainerRules{}, kContainerStart);
+  Timestamp now = kContainerStart;
   machine.step(Tick{}, now);
   for (const auto expected : {0s, 10s, 20s, 40s, 80s, 160s, 300s, 300s})
     EXPECT_EQ(crash(machine, now, 1s), expected);
@@ -203,8 +210,8 @@ TEST(Backoff, OfAContainerThatCrashesIs0_10_20_40_80_160_300_300) {
 }
 
 TEST(Backoff, BeginsAnewAfterTenMinutesOfRunning) {
-  ContainerMachine machine(ContainerRules{}, kStart);
-  Timestamp now = kStart;
+  ContainerMachine machine(ContainerRules{}, kContainerStart);
+  Timestamp now = kContainerStart;
   machine.step(Tick{}, now);
   for (int i = 0; i < 5; ++i) crash(machine, now, 1s);
   EXPECT_EQ(crash(machine, now, 600s), 0s);
@@ -212,10 +219,10 @@ TEST(Backoff, BeginsAnewAfterTenMinutesOfRunning) {
 }
 
 TEST(Backoff, OfAnImageThatIsNotThere) {
-  ContainerMachine machine(ContainerRules{}, kStart);
-  machine.step(Tick{}, kStart);
-  machine.step(kFailed, kStart);
-  EXPECT_EQ(machine.next_deadline(), kStart + 10s);
+  ContainerMachine machine(ContainerRules{}, kContainerStart);
+  machine.step(Tick{}, kContainerStart);
+  machine.step(kFailed, kContainerStart);
+  EXPECT_EQ(machine.next_deadline(), kContainerStart + 10s);
   EXPECT_EQ(std::get<Waiting>(machine.state()).reason, "ErrImagePull");
 }
 
@@ -228,8 +235,8 @@ class Policy : public testing::TestWithParam<PolicyRow> {};
 TEST_P(Policy, DecidesWhetherItIsStartedAgain) {
   ContainerRules rules;
   rules.restart = GetParam().policy;
-  ContainerMachine machine(rules, State(Running{kStart}), false);
-  machine.step(Exited{GetParam().exit_code}, kNow);
+  ContainerMachine machine(rules, State(Running{kContainerStart}), false);
+  machine.step(Exited{GetParam().exit_code}, kContainerNow);
   EXPECT_EQ(name_of(machine.state()), GetParam().next);
 }
 INSTANTIATE_TEST_SUITE_P(Rows, Policy,

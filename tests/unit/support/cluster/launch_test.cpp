@@ -14,20 +14,21 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
 
-struct Row {
+struct LaunchRow {
   const char* text;
   const char* expanded;
 };
-class Expand : public testing::TestWithParam<Row> {};
+class Expand : public testing::TestWithParam<LaunchRow> {};
 TEST_P(Expand, AsKubernetesDoes) {
   EXPECT_EQ(expand(GetParam().text, {{"A", "1"}, {"B", "two"}, {"A", "3"}}), GetParam().expanded);
 }
 INSTANTIATE_TEST_SUITE_P(Rows, Expand,
-                         testing::Values(Row{"", ""}, Row{"plain", "plain"}, Row{"$(B)", "two"},
-                                         Row{"x$(B)y$(B)", "xtwoytwo"}, Row{"$(A)", "3"},
-                                         Row{"$(NONE)", "$(NONE)"}, Row{"$$(B)", "$(B)"}, Row{"$B", "$B"},
-                                         Row{"$(B", "$(B"}, Row{"$", "$"}, Row{"$$", "$"},
-                                         Row{"$()", "$()"}));
+                         testing::Values(LaunchRow{"", ""}, LaunchRow{"plain", "plain"},
+                                         LaunchRow{"$(B)", "two"}, LaunchRow{"x$(B)y$(B)", "xtwoytwo"},
+                                         LaunchRow{"$(A)", "3"}, LaunchRow{"$(NONE)", "$(NONE)"},
+                                         LaunchRow{"$$(B)", "$(B)"}, LaunchRow{"$B", "$B"},
+                                         LaunchRow{"$(B", "$(B"}, LaunchRow{"$", "$"}, LaunchRow{"$$", "$"},
+                                         LaunchRow{"$()", "$()"}));
 
 json pod() {
   return {{"metadata",

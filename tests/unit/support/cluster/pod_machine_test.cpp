@@ -18,9 +18,9 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const Timestamp kStart = Timestamp{} + 500'000h;
+const Timestamp kPodStart = Timestamp{} + 500'000h;
 
-std::string name_of(const PodEffect& effect) {
+std::string step_name(const PodEffect& effect) {
   if (const auto* start = std::get_if<StartContainer>(&effect)) {
     return fmt::format("start {}#{}", start->ref.container, start->ref.run);
   }
@@ -49,7 +49,7 @@ json probed_container() {
 class Pod {
  public:
   explicit Pod(json object)
-      : object_(std::move(object)), machine_(object_, "127.0.1.1", PodTiming{}, kStart) {
+      : object_(std::move(object)), machine_(object_, "127.0.1.1", PodTiming{}, kPodStart) {
     collect(machine_.observe(object_, now));
   }
 
@@ -88,11 +88,11 @@ class Pod {
   json& object() { return object_; }
   const PodMachine& machine() const { return machine_; }
 
-  Timestamp now = kStart;
+  Timestamp now = kPodStart;
 
  private:
   void collect(const PodEffects& effects) {
-    for (const PodEffect& effect : effects) effects_.push_back(name_of(effect));
+    for (const PodEffect& effect : effects) effects_.push_back(step_name(effect));
   }
   json object_;
   PodMachine machine_;
