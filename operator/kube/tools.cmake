@@ -3,4 +3,5 @@ set(KUBE_TOOLS_SOURCES
   lease.cpp
   lease_record.cpp
   micro_time.cpp
+  process_identity.cpp
   rate_limiter.cpp)
