@@ -8,6 +8,7 @@
 #include "engine/load_reader.h"
 #include "kube/cpprest_transport.h"
 #include "kube/kubeconfig.h"
+#include "kube/process_identity.h"
 #include "telemetry/build_info.h"
 #include "telemetry/metrics.h"
 #include "telemetry/stop_signals.h"
@@ -89,15 +90,21 @@ telemetry::HealthOptions health_options(const OperatorOptions& options, const Lo
   return health;
 }
 
-CoreOptions core_options(const OperatorOptions& options, const kube::ClusterAccess& access) {
+std::string lease_namespace(const OperatorOptions& options, const kube::ClusterAccess& access) {
+  return options.leader_elect_namespace.empty() ? access.ns : options.leader_elect_namespace;
+}
+
+CoreOptions core_options(const OperatorOptions& options, const kube::ClusterAccess& access,
+                         const kube::ProcessIdentity& identity) {
   std::random_device entropy;
   CoreOptions core;
   core.leader_elect = options.leader_elect;
   core.instance = host_name();
   core.seed = (std::uint64_t{entropy()} << 32) | entropy();
-  // Unique to the process: a container that restarts in the same pod is another candidate.
-  core.lease.identity = fmt::format("{}_{:016x}", core.instance, core.seed);
-  core.lease.ns = options.leader_elect_namespace.empty() ? access.ns : options.leader_elect_namespace;
+  // A container that restarts in its pod takes the Lease back at once.
+  core.lease.identity = identity.name();
+  core.lease.outlives_process = identity.outlives_process();
+  core.lease.ns = lease_namespace(options, access);
   core.lease.name = options.leader_elect_name;
   core.drain_gate = options.drain_gate;
   core.feeds.drain_taints = options.drain_taints;
@@ -112,7 +119,9 @@ int run(const OperatorOptions& options, const kube::ClusterAccess& access, telem
   telemetry::Metrics metrics(telemetry::build_info());
   metrics.count_dropped_logs([&log] { return log.dropped(); });
   PrometheusMeters meters(metrics);
-  OperatorCore core(core_options(options, access), meters);
+  const auto identity = kube::ProcessIdentity::claim(
+      host_name(), lease_namespace(options, access) + "/" + options.leader_elect_name);
+  OperatorCore core(core_options(options, access, identity), meters);
   Loop loop(core, log, meters);
   auto server = telemetry::HealthServer::start(health_options(options, loop), metrics.collectable());
   if (!server) {

@@ -285,12 +285,18 @@ void LeaseElector::observed(LeaseRecord record, TimePoint now) {
 
 bool LeaseElector::term_ended(const Observation& seen, TimePoint now) const {
   const LeaseTerm& term = seen.record.term;
-  if (term.holder.empty() || find_written(term) != nullptr) {
+  if (term.holder.empty() || was_ours(term)) {
     return true;
   }
   // A holder that does not say how long its term is gets ours.
   return now >=
          seen.since + term.duration.value_or(std::chrono::ceil<std::chrono::seconds>(config_.duration));
+}
+
+// By a write of this process whose outcome was unknown, or by a process before it whose place it has taken.
+bool LeaseElector::was_ours(const LeaseTerm& term) const {
+  const bool inherited = config_.outlives_process && term.holder == config_.identity;
+  return inherited || find_written(term) != nullptr;
 }
 
 const LeaseElector::Written* LeaseElector::find_written(const LeaseTerm& term) const {
@@ -312,7 +318,7 @@ void LeaseElector::acquire(Moment now, Outputs& out) {
     return;
   }
   const LeaseTerm& before = seen_->record.term;
-  if (find_written(before) != nullptr) {
+  if (was_ours(before)) {
     term.acquire_time = before.acquire_time;
     term.transitions = before.transitions;
   } else {

@@ -5,7 +5,7 @@
 // arrive and however many are lost, provided that
 //   - the clocks of their machines run at about the same speed (they may show different times: no time
 //     written by another machine is ever compared with ours);
-//   - identities are unique to a process (pod name plus something random);
+//   - no two living processes have the same identity (process_identity.h);
 //   - nobody deletes the Lease in the very moment in which a new process starts. An elector that has seen a
 //     holder waits for that holder's term to end even if the Lease disappears; one that has just started
 //     cannot know of it.
@@ -14,8 +14,9 @@
 // How: valid() counts from BEFORE the renewal that succeeded was sent, another's term from AFTER we first
 // saw it, so ours always ends first. (client-go counts from the answer; with a slow answer its two leaders
 // overlap: kubernetes#44887.) A write of unknown outcome is recognised by the renewTime it carried, and
-// then counts from when it was sent. Everything on the Lease that this process did not write, even under
-// its own name, belongs to somebody else.
+// then counts from when it was sent. What this process did not write belongs to somebody else. Where the
+// identity outlives its process, that somebody may have had our own name: then it is dead, and its term is
+// taken over at once. The write still carries the resourceVersion that was read, so only one can win.
 //
 // valid() alone does not stop a write that is already on its way: check valid(now + the write's deadline)
 // before each, and let writes carry a resourceVersion.
@@ -43,6 +44,8 @@ struct LeaseConfig {
   std::string identity;
   std::string ns;
   std::string name;
+  // Whoever had this identity before us is dead: see process_identity.h.
+  bool outlives_process = false;
   // client-go's defaults. The leader gives up at the renew deadline; others may take over when the
   // duration has passed; what lies between is for clocks of different speed and writes on their way.
   std::chrono::milliseconds duration{15'000};
@@ -67,8 +70,8 @@ struct LeaseReleased {};  // release() is done: exit
 using LeaseOutput = std::variant<SendLeaseCall, BecameLeader, LostLeadership, LeaseReleased>;
 
 // Transitions:
-//   Observing -> Acquiring   the Lease is not there, not held, ours by an earlier write, or its holder's
-//                            term has ended
+//   Observing -> Acquiring   the Lease is not there, not held, ours by an earlier write or by a dead process
+//                            of our name, or its holder's term has ended
 //   Acquiring -> Leading     our write succeeded, soon enough to be worth something
 //   Acquiring -> Observing   it failed, or nobody knows
 //   Leading   -> Leading     renewed
@@ -157,6 +160,7 @@ class LeaseElector {
   void observed(LeaseRecord record, TimePoint now);
   bool term_ended(const Observation& seen, TimePoint now) const;
   const Written* find_written(const LeaseTerm& term) const;
+  bool was_ours(const LeaseTerm& term) const;
   void acquire(Moment now, Outputs& out);
   void renew(Leading& state, Moment now, Outputs& out);
   void leading_read(Leading& state, const Result<std::string>& body, Moment now, Outputs& out);

@@ -70,6 +70,11 @@ class OperatorFaults(Case):
         wait_for(lambda: operator.holder() not in ("", before), f"another than {before} to lead", seconds, every=0.1)
         self.figure("until another leads", time.monotonic() - began, "s")
 
+    def somebody_leads(self, renewed: str, seconds: float) -> None:
+        began = time.monotonic()
+        wait_for(lambda: operator.renewed() != renewed, "the Lease to be renewed", seconds, every=0.1)
+        self.figure("until one leads again", time.monotonic() - began, "s")
+
     def test_leader_deleted(self) -> None:
         leader = operator.leader()
         before = operator.holder()
@@ -83,12 +88,25 @@ class OperatorFaults(Case):
     @cluster.needs_own_cluster("kills a process of a container")
     def test_leader_killed(self) -> None:
         leader = operator.leader()
-        before = operator.holder()
-        self.step(f"kill -9 the leader, {name_of(leader)}: its Lease stays its own until it runs out")
+        self.step(f"kill -9 the leader, {name_of(leader)}: its container starts again and takes its Lease back")
+        renewed = operator.renewed()
         processes.kill(leader, "poolwarden")
-        self.another_leads(before, 60)
+        self.somebody_leads(renewed, 60)
         self.list_stayed()
         self.delete_and_measure("a replica deleted then, off the list after")
+        self.finish()
+
+    @cluster.needs_own_cluster("kills a process of a container")
+    def test_replica_deleted_as_the_leader_is_killed(self) -> None:
+        leader = operator.leader()
+        victim = sorted(self.all_three)[0]
+        self.step(f"kill -9 the leader, {name_of(leader)}, and delete a replica: the other one withdraws it")
+        processes.kill(leader, "poolwarden")
+        began = time.monotonic()
+        self.kube.run("delete", "pod", victim, "--wait=false")
+        wait_for(lambda: victim not in self.kube.endpoints(), f"{victim} off the list", 60, every=0.02)
+        self.figure("off the list after", time.monotonic() - began, "s")
+        self.whole_again(victim)
         self.finish()
 
     def test_replica_deleted_while_nobody_leads(self) -> None:

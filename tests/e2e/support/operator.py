@@ -29,6 +29,12 @@ def holder() -> str:
     return (lease or {}).get("spec", {}).get("holderIdentity", "") or ""
 
 
+def renewed() -> str:
+    """When the Lease was last renewed, as its holder wrote it."""
+    lease = kube.find("lease", "poolwarden")
+    return (lease or {}).get("spec", {}).get("renewTime", "") or ""
+
+
 def leader(seconds: float = 60) -> dict:
     """The pod that leads."""
     def look() -> dict | None:

@@ -74,6 +74,7 @@ struct Weather {
   double stall = 0;        // chance that an elector's loop stands still for a while
   double exit = 0;         // chance that a leader releases and a new process starts
   bool far_apart = false;  // every second process has a fast network
+  double crash = 0;        // chance that a process dies, and another takes its place and its name
 };
 
 class World {
@@ -102,18 +103,22 @@ class World {
   struct Node {
     std::unique_ptr<LeaseElector> elector;
     std::uint64_t generation = 0;
+    std::string identity;
     Duration offset{};  // its monotonic clock against the world's
     Duration wall_offset{};
     TimePoint awake{};  // its loop stands still until then
   };
 
-  Node start() {
+  Node start() { return start("process-" + std::to_string(generations_ + 1)); }
+  Node start(const std::string& identity) {
     Node node;
     node.generation = ++generations_;
+    node.identity = identity;
     node.offset = std::chrono::seconds(random_() % 100'000);
     node.wall_offset = std::chrono::seconds(random_() % 100'000) - 50'000s;
-    node.elector = std::make_unique<LeaseElector>(lease_config("process-" + std::to_string(node.generation)),
-                                                  [this] { return chance(); });
+    LeaseConfig config = lease_config(identity);
+    config.outlives_process = true;
+    node.elector = std::make_unique<LeaseElector>(std::move(config), [this] { return chance(); });
     node.awake = now_ + random_time(1s);
     return node;
   }
@@ -166,6 +171,10 @@ class World {
     for (Node& node : nodes_) {
       if (chance() < weather_.stall) {
         node.awake = now_ + random_time(30s);
+      }
+      // What it had sent is on its way all the same.
+      if (weather_.crash > 0 && chance() < weather_.crash) {
+        node = start(node.identity);
       }
       if (chance() < weather_.exit && valid(node) && now_ >= node.awake) {
         carry_out(node, node.elector->release(mono(node), wall(node)));
@@ -253,7 +262,9 @@ const PropertyRow kPropertyRows[] = {
     {"one has a slow, lossy network and stands still", {0.5, 2500ms, 0, 0.006, 0, true}},
     {"others touch the Lease", {0.05, 200ms, 0.2, 0, 0.001}},
     {"leaders come and go", {0.02, 100ms, 0, 0, 0.05}},
-    {"all of it", {0.2, 4s, 0.05, 0.005, 0.01}},
+    {"processes die and come back", {0.05, 200ms, 0, 0.002, 0.001, false, 0.02}},
+    {"they do, on a network that is slow", {0.1, 4s, 0.05, 0.002, 0.001, false, 0.01}},
+    {"all of it", {0.2, 4s, 0.05, 0.005, 0.01, false, 0.005}},
 };
 
 TEST(LeaseProperty, NeverTwoLeadersAndAlwaysOneInTheEnd) {

@@ -181,6 +181,52 @@ TEST(Lease, AProcessOfTheSameNameIsARival) {
   EXPECT_EQ(watch(bench, lease_json("me", "t1", 100), kLeaseStart + 14s), "Observing:");
 }
 
+LeaseConfig heir() {
+  LeaseConfig config = lease_config();
+  config.outlives_process = true;
+  return config;
+}
+
+TEST(Lease, AHeirTakesADeadProcesssTermAtOnce) {
+  LeaseBench bench(heir());
+  EXPECT_EQ(bench.tick(), "Observing: get");
+  EXPECT_EQ(bench.answer(lease_json("me", "t1", 100)), "Acquiring: update");
+  const json wrote = bench.sent();
+  EXPECT_EQ(wrote["metadata"]["resourceVersion"], "100") << "so that only one can win";
+  EXPECT_EQ(wrote["spec"]["leaseTransitions"], 3) << "the holder is the same";
+  EXPECT_EQ(wrote["spec"]["acquireTime"], "2020-01-01T00:00:00.000000Z");
+  const TimePoint sent = bench.now;
+  bench.pass(3s);
+  EXPECT_FALSE(bench.valid()) << "not before the answer";
+  EXPECT_EQ(bench.answer(bench.echo()), "Leading: became leader");
+  EXPECT_TRUE(bench.elector.valid(sent + 15s - 1ns));
+  EXPECT_FALSE(bench.elector.valid(sent + 15s)) << "measured from before it was sent, as ever";
+}
+
+TEST(Lease, AHeirWaitsForARivalAsEver) {
+  LeaseBench bench(heir());
+  EXPECT_EQ(watch(bench, lease_json("rival", "t1", 100), kLeaseStart + 14s), "Observing:");
+}
+
+TEST(Lease, ADeadProcesssLastRenewalIsAConflictAndNoRival) {
+  LeaseBench bench(heir());
+  bench.tick();
+  bench.answer(lease_json("me", "t1", 100));
+  EXPECT_EQ(bench.fail(kConflict), "Observing:") << "what it had sent before it died came first";
+  EXPECT_EQ(bench.tick(*bench.elector.next_deadline() - bench.now), "Observing: get");
+  EXPECT_EQ(bench.answer(lease_json("me", "t2", 101)), "Acquiring: update");
+  EXPECT_EQ(bench.sent()["metadata"]["resourceVersion"], "101");
+}
+
+TEST(Lease, ALeaseDeletedAfterAHeirSawItsNameIsCreated) {
+  LeaseBench bench(heir());
+  bench.tick();
+  bench.answer(lease_json("me", "t1", 100));
+  bench.fail(kNotFound);
+  bench.tick(*bench.elector.next_deadline() - bench.now);
+  EXPECT_EQ(bench.fail(kNotFound), "Acquiring: create");
+}
+
 TEST(Lease, ALeaseDeletedUnderItsHolderIsStillItsTerm) {
   LeaseBench bench;
   bench.tick();
