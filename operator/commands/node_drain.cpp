@@ -26,7 +26,7 @@ constexpr std::chrono::seconds kHeed{10};
 kube::Call cordon(const NodeView& node, bool cordoned) {
   const json body = {{"metadata", {{"uid", node.uid}}},
                      {"spec", {{"unschedulable", cordoned ? json(true) : json(nullptr)}}}};
-  return kube::merge_patch(kube::kNodes, {}, node.name, body.dump());
+  return kube::guarded(kube::merge_patch(kube::kNodes, {}, node.name, body.dump()));
 }
 
 // https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/

@@ -34,7 +34,7 @@ kube::Call annotate(const PodView& pod, const json& value) {
   const json body = {
       {"metadata",
        {{"uid", pod.uid}, {"annotations", {{std::string(api::kDrainRequestAnnotation), value}}}}}};
-  return kube::merge_patch(kube::kPods, pod.ns, pod.name, body.dump());
+  return kube::guarded(kube::merge_patch(kube::kPods, pod.ns, pod.name, body.dump()));
 }
 
 int fail_to_annotate(Context& context, const PodView& pod, const kube::Error& error) {

@@ -61,8 +61,8 @@ Shell::Shell(kube::Transport& transport, const std::string& ns, Clock now, Post 
       gate_bindings_(client_, kube::kValidatingAdmissionPolicyBindings, gate_scope(), now,
                      [post = post_](auto input) { post(GateBindingInput{std::move(input)}); }) {}
 
-void Shell::perform(const Effects& effects) {
-  for (const Send& send : effects.sends) perform(send);
+void Shell::perform(Effects& effects) {
+  for (Send& send : effects.sends) perform(send);
   for (const WatchWork& work : effects.watches) perform(work);
   for (const LoadRead& read : effects.load_reads) perform(read);
 }
@@ -80,16 +80,17 @@ void Shell::perform(const LoadRead& read) {
   });
 }
 
-void Shell::perform(const Send& send) {
-  client_.send(send.call, [post = post_, id = send.id, expect = send.expect](kube::Result<std::string> body) {
-    CallAnswered answered{id, Answer()};
-    if (body) {
-      answered.answer = decode(expect, std::move(*body));
-    } else {
-      answered.answer = tl::unexpected(std::move(body.error()));
-    }
-    post(std::move(answered));
-  });
+void Shell::perform(Send& send) {
+  client_.send(std::move(send.call),
+               [post = post_, id = send.id, expect = send.expect](kube::Result<std::string> body) {
+                 CallAnswered answered{id, Answer()};
+                 if (body) {
+                   answered.answer = decode(expect, std::move(*body));
+                 } else {
+                   answered.answer = tl::unexpected(std::move(body.error()));
+                 }
+                 post(std::move(answered));
+               });
 }
 
 void Shell::perform(const WatchWork& work) {

@@ -26,11 +26,12 @@ class Shell {
   // `ns`: the one namespace to look after, or empty for all. The transport must outlive the shell.
   Shell(kube::Transport& transport, const std::string& ns, Clock now, Post post, ReadLoad read_load);
 
-  void perform(const Effects& effects);
+  // The calls are moved out of it: the body of a write may be large.
+  void perform(Effects& effects);
 
  private:
   void perform(const WatchWork& work);
-  void perform(const Send& send);
+  void perform(Send& send);
   void perform(const LoadRead& read);
 
   kube::Client client_;

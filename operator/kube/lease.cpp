@@ -318,7 +318,7 @@ void LeaseElector::acquire(Moment now, Outputs& out) {
   } else {
     term.transitions = before.transitions + 1;
   }
-  send(Kind::kUpdate, update(kLeases, config_.ns, config_.name, updated_lease(seen_->record, term)),
+  send(Kind::kUpdate, guarded(update(kLeases, config_.ns, config_.name, updated_lease(seen_->record, term))),
        term.renew_time, now.mono, out);
 }
 
@@ -335,7 +335,7 @@ void LeaseElector::renew(Leading& state, Moment now, Outputs& out) {
     send(Kind::kCreate, create(kLeases, config_.ns, new_lease(config_.ns, config_.name, term)),
          term.renew_time, now.mono, out);
   } else {
-    send(Kind::kUpdate, update(kLeases, config_.ns, config_.name, updated_lease(state.held, term)),
+    send(Kind::kUpdate, guarded(update(kLeases, config_.ns, config_.name, updated_lease(state.held, term))),
          term.renew_time, now.mono, out);
   }
 }
@@ -347,8 +347,8 @@ void LeaseElector::send_release(const LeaseRecord& held, Moment now, Outputs& ou
   term.duration = std::chrono::seconds{1};
   term.acquire_time = term.renew_time;
   term.transitions = held.term.transitions;
-  send(Kind::kRelease, update(kLeases, config_.ns, config_.name, updated_lease(held, term)), {}, now.mono,
-       out);
+  send(Kind::kRelease, guarded(update(kLeases, config_.ns, config_.name, updated_lease(held, term))), {},
+       now.mono, out);
 }
 
 void LeaseElector::send(Kind kind, Call call, std::string renew_time, TimePoint now, Outputs& out) {

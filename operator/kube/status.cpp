@@ -138,7 +138,7 @@ std::string qualified(const ResourceType& type) {
 }
 
 // What a person can do about it, as far as the answer tells; empty if there is nothing to add.
-std::string fix_for(const Call& call, const Status& status) {
+std::string fix_for(const RequestInfo& call, const Status& status) {
   const auto says = [&](std::string_view text) { return status.message.find(text) != std::string::npos; };
   switch (status.code) {
     case 401:
@@ -166,7 +166,7 @@ std::string fix_for(const Call& call, const Status& status) {
   }
 }
 
-Error error_of(const Call& call, Status status) {
+Error error_of(const RequestInfo& call, Status status) {
   std::string message = describe(call) + ": ";
   if (status.message.empty()) {
     message += fmt::format("the API server answered {}{}{}", status.code, status.reason.empty() ? "" : " ",
@@ -254,7 +254,7 @@ std::string foreign_message(const HttpResponse& answer) {
 
 }  // namespace
 
-Error to_error(const Call& call, const TransportError& failure) {
+Error to_error(const RequestInfo& call, const TransportError& failure) {
   const auto make = [&](ErrorClass cls, const char* reason) {
     return Error{cls, 0, reason, describe(call) + ": " + failure.message, std::nullopt};
   };
@@ -278,7 +278,7 @@ Error to_error(const Call& call, const TransportError& failure) {
   return make(ErrorClass::kRetry, "Unknown");
 }
 
-Error to_error(const Call& call, const HttpResponse& answer) {
+Error to_error(const RequestInfo& call, const HttpResponse& answer) {
   Status status;
   if (auto parsed = parse_status(answer.body)) {
     status = std::move(*parsed);
@@ -293,7 +293,7 @@ Error to_error(const Call& call, const HttpResponse& answer) {
   return error_of(call, std::move(status));
 }
 
-Error status_error(const Call& call, const WatchFailure& failure) {
+Error status_error(const RequestInfo& call, const WatchFailure& failure) {
   return error_of(call, Status{failure.code, failure.reason, failure.message, {}, failure.retry_after});
 }
 

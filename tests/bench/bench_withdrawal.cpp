@@ -118,7 +118,7 @@ class World {
   }
   HollowPod pod_of(int pool, int pod) const { return {.number = pool * pods_ + pod, .app = pool_name(pool)}; }
 
-  void perform(const Effects& effects) { shell_.perform(effects); }
+  void perform(Effects effects) { shell_.perform(effects); }
   void step() {
     std::vector<Input> inputs = std::exchange(inputs_, {});
     perform(core_.step(inputs, read_clocks()));

@@ -107,11 +107,11 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"Create", create(kEvents, "ns", "{}"), HttpMethod::kPost,
             "/apis/events.k8s.io/v1/namespaces/ns/events?fieldManager=poolwarden", kJson, "{}", false,
             "create events in namespace ns"},
-        Row{"ACreateIsNotRepeatedWhateverUidIsInIt",
+        Row{"CreateWithOwnerIsNotRepeated",
             create(kConfigMaps, "ns", R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})"), HttpMethod::kPost,
             "/api/v1/namespaces/ns/configmaps?fieldManager=poolwarden", kJson,
             R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})", false, "create configmaps in namespace ns"},
-        Row{"UpdateOfAVersion", update(kLeases, "ns", "l", R"({"metadata":{"resourceVersion":"7"}})"),
+        Row{"GuardedUpdate", guarded(update(kLeases, "ns", "l", R"({"metadata":{"resourceVersion":"7"}})")),
             HttpMethod::kPut, "/apis/coordination.k8s.io/v1/namespaces/ns/leases/l?fieldManager=poolwarden",
             kJson, R"({"metadata":{"resourceVersion":"7"}})", true, "update leases ns/l"},
         Row{"UpdateUnconditional", update(kLeases, "ns", "l", "{}"), HttpMethod::kPut,
@@ -120,9 +120,13 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"MergePatchOfASubresource", merge_patch(kPods, "ns", "p", R"({"status":{}})", "status"),
             HttpMethod::kPatch, "/api/v1/namespaces/ns/pods/p/status?fieldManager=poolwarden", kMerge,
             R"({"status":{}})", false, "merge-patch pods ns/p/status"},
-        Row{"MergePatchOfAnIdentity", merge_patch(kPods, "ns", "p", R"({"metadata":{"uid":"u"}})"),
+        Row{"GuardedMergePatch", guarded(merge_patch(kPods, "ns", "p", R"({"metadata":{"uid":"u"}})")),
             HttpMethod::kPatch, "/api/v1/namespaces/ns/pods/p?fieldManager=poolwarden", kMerge,
             R"({"metadata":{"uid":"u"}})", true, "merge-patch pods ns/p"},
+        Row{"MergePatchWithOwnerIsNotRepeated",
+            merge_patch(kServices, "ns", "s", R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})"),
+            HttpMethod::kPatch, "/api/v1/namespaces/ns/services/s?fieldManager=poolwarden", kMerge,
+            R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})", false, "merge-patch services ns/s"},
         Row{"APreconditionInsideDataIsNone",
             merge_patch(kConfigMaps, "ns", "c",
                         R"({"data":{"x":"{\"resourceVersion\":\"7\",\"uid\":\"u\"}"}})"),
@@ -182,6 +186,26 @@ HttpResponse response(int status, std::string body, std::string content_type = "
   out.body = std::move(body);
   out.content_type = std::move(content_type);
   return out;
+}
+
+// A transport that keeps the request it was given.
+class KeepingTransport final : public Transport {
+ public:
+  void send(HttpRequest request, Callback) override { kept = std::move(request); }
+  std::unique_ptr<StreamHandle> stream(HttpRequest, std::chrono::milliseconds,
+                                       std::shared_ptr<StreamHandler>) override {
+    return nullptr;
+  }
+
+  HttpRequest kept;
+};
+
+TEST(Client, MovedCall_BodyIsNotCopied) {
+  Call call = merge_patch(kConfigMaps, "ns", "c", std::string(1000, 'x'));
+  const char* const text = call.body.data();
+  KeepingTransport transport;
+  Client(transport).send(std::move(call), [](const Result<std::string>&) {});
+  EXPECT_EQ(transport.kept.body.data(), text);
 }
 
 Result<std::string> send_over(tl::expected<HttpResponse, TransportError> answer) {
