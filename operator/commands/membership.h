@@ -1,7 +1,7 @@
 // Whose pod it is: a pool's own selector decides, or else its target's. Pure.
 #pragma once
 
-#include "commands/fact.h"
+#include "commands/lookup.h"
 #include "commands/view.h"
 
 #include <optional>
@@ -13,7 +13,7 @@ namespace poolwarden::commands {
 // A pool with the selector that says which pods are its own; nothing where that cannot be told.
 struct SelectingPool {
   PoolView pool;
-  Fact<api::LabelSelector> selector;
+  Lookup<api::LabelSelector> selector;
 };
 
 // Where a selector cannot be told, the pods that the pool's status names are known to be its own.

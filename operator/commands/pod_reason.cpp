@@ -43,7 +43,7 @@ std::string withdrawing_taint(const NodeView& node) {
   return found == node.taints.end() ? std::string{} : *found;
 }
 
-std::optional<PodReason> of_node(const PodView& pod, const Fact<NodeView>& node) {
+std::optional<PodReason> of_node(const PodView& pod, const Lookup<NodeView>& node) {
   if (pod.node.empty()) {
     const api::Condition* scheduled = pod.condition("PodScheduled");
     return PodReason{"NotScheduled",
@@ -84,7 +84,7 @@ std::string last_probe_failure(const std::vector<EventView>& events) {
 }
 
 // One that says nothing of it counts as ready.
-bool is_unready(const Fact<NodeView>& node) {
+bool is_unready(const Lookup<NodeView>& node) {
   return node.value && !node.value->ready.empty() && node.value->ready != "True";
 }
 
@@ -92,7 +92,7 @@ std::string node_is_unready(const PodView& pod, const NodeView& node) {
   return with(fmt::format("its node {} is not ready", pod.node), node.ready_message);
 }
 
-PodReason not_ready(const PodView& pod, const Fact<NodeView>& node, const std::vector<EventView>& events,
+PodReason not_ready(const PodView& pod, const Lookup<NodeView>& node, const std::vector<EventView>& events,
                     const api::Condition& ready) {
   PodReason out{"NotReady", "it is not ready", ""};
   if (const std::string trouble = container_trouble(pod); !trouble.empty()) {
@@ -115,7 +115,7 @@ PodReason not_ready(const PodView& pod, const Fact<NodeView>& node, const std::v
   return out;
 }
 
-std::optional<PodReason> of_readiness(const PodView& pod, const Fact<NodeView>& node,
+std::optional<PodReason> of_readiness(const PodView& pod, const Lookup<NodeView>& node,
                                       const std::vector<EventView>& events) {
   const api::Condition* ready = pod.condition("Ready");
   const api::Condition* containers = pod.condition("ContainersReady");
@@ -140,7 +140,7 @@ std::optional<PodReason> of_readiness(const PodView& pod, const Fact<NodeView>& 
 
 }  // namespace
 
-std::optional<PodReason> reason_against(const PodView& pod, const Fact<NodeView>& node,
+std::optional<PodReason> reason_against(const PodView& pod, const Lookup<NodeView>& node,
                                         const std::vector<EventView>& events, api::Timestamp now) {
   if (auto found = ending(pod, now)) return found;
   if (auto found = of_node(pod, node)) return found;

@@ -1,7 +1,7 @@
 // Why a pod cannot be an endpoint, in a person's words, from the pod itself. Pure.
 #pragma once
 
-#include "commands/fact.h"
+#include "commands/lookup.h"
 #include "commands/view.h"
 
 #include <optional>
@@ -18,7 +18,7 @@ struct PodReason {
 
 // Nothing if the pod is fit. The order is the operator's: the most certain reason first. `events`: the pod's,
 // newest first.
-std::optional<PodReason> reason_against(const PodView& pod, const Fact<NodeView>& node,
+std::optional<PodReason> reason_against(const PodView& pod, const Lookup<NodeView>& node,
                                         const std::vector<EventView>& events, api::Timestamp now);
 
 // The command that shows what is the matter with its node.

@@ -1,6 +1,6 @@
 // `watch`: a table of pools that follows the API server's watch; lines where there is no terminal.
+#include "commands/cluster_reader.h"
 #include "commands/context.h"
-#include "commands/fact_finder.h"
 #include "commands/status_report.h"
 #include "commands/watch_changes.h"
 #include "kube/bounded_queue.h"

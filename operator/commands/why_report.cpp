@@ -2,7 +2,7 @@
 
 #include "api/names.h"
 #include "commands/durations.h"
-#include "commands/operator_life.h"
+#include "commands/operator_liveness.h"
 #include "commands/pod_reason.h"
 #include "commands/status_report.h"
 
@@ -63,7 +63,7 @@ PoolVerdict draining(const PoolFacts& facts, const PodView& pod, const WhyFacts&
 }
 
 PoolVerdict drained(const PoolFacts& facts, const PodView& pod, const WhyFacts& all, api::Timestamp now) {
-  const Fact<ReplicaSetView>& set = all.replica_set;
+  const Lookup<ReplicaSetView>& set = all.replica_set;
   const EndpointView seen = endpoint_of(facts, pod, "drained");
   PoolVerdict out{facts.pool.name, Verdict::kDrained, seen.reason, "", ""};
   out.words = fmt::format("is off the list: it is {}{}", state_sentence(seen, now), in_brackets(seen.reason));
@@ -104,7 +104,7 @@ PoolVerdict on_the_list(const PoolFacts& facts, const PodView& pod, const std::o
 // What the operator holds against the pod's node, where that is more than can be seen from here: its flags
 // may name other taints, and it may read nodes.
 std::optional<PodReason> as_status_says(const PoolFacts& facts, const PodView& pod,
-                                        const Fact<NodeView>& node) {
+                                        const Lookup<NodeView>& node) {
   const EndpointView* seen = facts.pool.endpoint(pod.name);
   if (seen == nullptr || seen->state != "withdrawn" || !is_of_node(seen->reason)) return std::nullopt;
   if (!node.problem.empty())
@@ -292,7 +292,7 @@ void add_holds(const WhyFacts& all, api::Timestamp now, WhyReport& out) {
 }
 
 template <class T>
-void note_unread(const Fact<T>& fact, WhyReport& out) {
+void note_unread(const Lookup<T>& fact, WhyReport& out) {
   if (!fact.problem.empty()) out.unread.push_back(fact.problem);
 }
 
@@ -304,7 +304,7 @@ Style style_of(Verdict verdict) {
     case Verdict::kDrained:
     case Verdict::kNotYet:
     case Verdict::kTerminating:
-      return Style::kCare;
+      return Style::kWarning;
     case Verdict::kWithdrawn:
     case Verdict::kGone:
     case Verdict::kNoPool:
@@ -392,7 +392,7 @@ std::string why_text(const WhyReport& report, api::Timestamp now, const Paint& p
   if (!report.events.empty()) out += "\n" + paint(Style::kHeading, "Events") + "\n";
   for (const EventView& event : report.events) {
     out += fmt::format("  {:>6}  {}  {}\n", age(event.when, now),
-                       paint(event.warning ? Style::kCare : Style::kPlain, event.reason), event.note);
+                       paint(event.warning ? Style::kWarning : Style::kPlain, event.reason), event.note);
   }
   append_lines(out, "Could not be read", report.unread, paint);
   return out;

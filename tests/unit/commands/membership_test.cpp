@@ -1,6 +1,6 @@
 #include "commands/membership.h"
 
-#include "commands/operator_life.h"
+#include "commands/operator_liveness.h"
 #include "commands/target.h"
 #include "examples.h"
 
@@ -93,7 +93,7 @@ TEST(Holds, ReadyAndWithdrawnForAnotherReason) {
   EXPECT_EQ(hold_of(pod, kNow), Hold::kReleased) << "its node is not ready, say";
 }
 
-Fact<LeaseView> lease(std::string holder, std::optional<api::Timestamp> renewed) {
+Lookup<LeaseView> lease(std::string holder, std::optional<api::Timestamp> renewed) {
   LeaseView out;
   out.ns = "poolwarden-system";
   out.name = "poolwarden";
@@ -103,7 +103,7 @@ Fact<LeaseView> lease(std::string holder, std::optional<api::Timestamp> renewed)
   return {.value = out, .problem = {}};
 }
 
-TEST(OperatorLife, AsFarAsTheLeaseTells) {
+TEST(OperatorLiveness, AsFarAsTheLeaseTells) {
   EXPECT_FALSE(operator_problem({}, kNow)) << "no Lease: it may run without election";
   EXPECT_FALSE(operator_problem({.value = {}, .problem = "forbidden"}, kNow));
   EXPECT_FALSE(operator_problem(lease("a", ago(3)), kNow));
