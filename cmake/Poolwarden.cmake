@@ -35,7 +35,7 @@ find_package(OpenSSL REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(fmt REQUIRED)
 
-# poolwarden_library(NAME SOURCES a.cpp ... DEPENDS lib ...): one static library a folder of the house.
+# poolwarden_library(NAME SOURCES a.cpp ... DEPENDS lib ...): one static library for each folder of operator/.
 function(poolwarden_library NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
   add_library(${NAME} STATIC ${ARG_SOURCES})

@@ -1,5 +1,7 @@
 #include "gateway/haproxy_plan.h"
 
+#include "base/text.h"
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -165,9 +167,7 @@ std::optional<std::string> refusal_of(const Command& command, std::string_view a
        answer.starts_with("no need"))) {
     return std::nullopt;
   }
-  std::string text(answer.substr(0, 200));
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, ' ');
+  std::string text = base::ascii(answer.substr(0, 200), ' ');
   while (text.ends_with(' ')) text.pop_back();
   if (text == "Permission denied") text += " (its stats socket line needs 'level admin')";
   return fmt::format("HAProxy refused '{}': {}", command.text, text);

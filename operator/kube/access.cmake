@@ -12,7 +12,6 @@ set(KUBE_ACCESS_SOURCES
   resource.cpp
   result.cpp
   retry_after.cpp
-  rfc3339.cpp
   status.cpp
   tls.cpp
   transport_failure.cpp

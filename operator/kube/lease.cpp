@@ -1,6 +1,6 @@
 #include "kube/lease.h"
 
-#include "kube/micro_time.h"
+#include "base/time.h"
 
 #include <algorithm>
 #include <utility>
@@ -394,7 +394,7 @@ LeaseTerm LeaseElector::our_term(WallTime wall) {
                       : std::max(micros, last_written_ + std::chrono::microseconds{1});
   LeaseTerm term;
   term.holder = config_.identity;
-  term.renew_time = to_micro_time(last_written_);
+  term.renew_time = base::to_micro_time(last_written_);
   term.acquire_time = term.renew_time;
   term.duration = std::chrono::ceil<std::chrono::seconds>(config_.duration);
   return term;

@@ -2,5 +2,4 @@ set(KUBE_TOOLS_SOURCES
   event_recorder.cpp
   lease.cpp
   lease_record.cpp
-  micro_time.cpp
   rate_limiter.cpp)
