@@ -21,7 +21,7 @@ ALLOWED = {
     "pool": {"api"},
     "publish": {"api", "kube"},
     "gateway": {"api", "kube", "telemetry"},
-    "commands": {"api", "kube", "telemetry"},
+    "commands": {"api", "kube", "pool", "publish", "telemetry"},
     "control": {"api", "engine", "kube", "pool", "publish", "telemetry"},
 }
 # cpprestsdk is no longer developed: it stays where it can be replaced, in one file behind kube/transport.h.

@@ -3,6 +3,8 @@
 #include "api/codecs.h"
 #include "api/json_read.h"
 #include "api/names.h"
+#include "pool/observation.h"
+#include "publish/calls.h"
 
 #include <algorithm>
 #include <utility>
@@ -43,7 +45,7 @@ Lookup<T> ClusterReader::look_up(const kube::Call& call, Read read) {
 }
 
 kube::Result<std::vector<PoolView>> ClusterReader::pools(const std::string& ns) {
-  auto items = session_.list(list_call(kPools, ns));
+  auto items = session_.list(list_call(publish::kInferencePools, ns));
   if (!items) return tl::unexpected(std::move(items.error()));
   std::vector<PoolView> out;
   for (const json& item : *items) out.push_back(PoolViewCodec::from_json(item));
@@ -51,24 +53,25 @@ kube::Result<std::vector<PoolView>> ClusterReader::pools(const std::string& ns) 
 }
 
 kube::Result<std::vector<SelectingPool>> ClusterReader::selecting_pools(const std::string& ns) {
-  auto found = pools(ns);
-  if (!found) return tl::unexpected(std::move(found.error()));
+  auto items = session_.list(list_call(publish::kInferencePools, ns));
+  if (!items) return tl::unexpected(std::move(items.error()));
   std::vector<SelectingPool> out;
-  for (PoolView& pool : *found) {
-    SelectingPool each{.pool = std::move(pool), .selector = {}};
-    each.selector = selector_of(each.pool);
-    out.push_back(std::move(each));
-  }
+  for (const json& item : *items)
+    out.push_back(
+        {.pool = PoolViewCodec::from_json(item), .selector = selector_of(api::PoolCodec::from_json(item))});
   return out;
 }
 
-Lookup<api::LabelSelector> ClusterReader::selector_of(const PoolView& pool) {
-  if (pool.selector) return {.value = pool.selector, .problem = {}};
-  if (!pool.target || pool.target->kind != "Deployment") return {};
-  return look_up<api::LabelSelector>(
-      kube::get(kube::kDeployments, pool.ns, pool.target->name), [](const json& object) {
-        return api::read_selector(api::member(api::member(object, "spec"), "selector"));
-      });
+Lookup<api::LabelSelector> ClusterReader::selector_of(const api::InferencePool& pool) {
+  Lookup<api::Deployment> target;
+  if (!pool.selector && pool.scale_target && pool.scale_target->kind == "Deployment")
+    target = look_up<api::Deployment>(kube::get(kube::kDeployments, pool.ns, pool.scale_target->name),
+                                      api::DeploymentCodec::from_json);
+  const api::LabelSelector* found = pool::selector_in_force(pool, target.value ? &*target.value : nullptr);
+  if (found != nullptr) return {.value = *found, .problem = {}};
+  if (pool.selector) return {.value = {}, .problem = "its spec.selector is empty"};
+  if (target.value) return {.value = {}, .problem = "the selector of its target cannot be used"};
+  return {.value = {}, .problem = std::move(target.problem)};
 }
 
 kube::Result<std::vector<PodView>> ClusterReader::pods_on(const std::string& node) {
@@ -82,7 +85,8 @@ kube::Result<std::vector<PodView>> ClusterReader::pods_on(const std::string& nod
 }
 
 kube::Result<PoolView> ClusterReader::pool(const std::string& ns, const std::string& name) {
-  return read_as<PoolView>(session_.call(kube::get(kPools, ns, name)), PoolViewCodec::from_json);
+  return read_as<PoolView>(session_.call(kube::get(publish::kInferencePools, ns, name)),
+                           PoolViewCodec::from_json);
 }
 
 kube::Result<PodView> ClusterReader::pod(const std::string& ns, const std::string& name) {
@@ -115,7 +119,7 @@ Lookup<NodeView> ClusterReader::find_node(const std::string& name) {
 Lookup<ReplicaSetView> ClusterReader::replica_set_of(const PodView& pod) {
   const api::OwnerReference* owner = pod.controller();
   if (owner == nullptr || owner->kind != "ReplicaSet") return {};
-  return look_up<ReplicaSetView>(kube::get(kube::kReplicaSets, pod.ns, owner->name), read_replica_set);
+  return look_up<api::ReplicaSet>(kube::get(kube::kReplicaSets, pod.ns, owner->name), read_replica_set);
 }
 
 Lookup<std::vector<BudgetView>> ClusterReader::budgets(const std::string& ns) {

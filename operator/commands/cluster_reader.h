@@ -16,8 +16,6 @@
 
 namespace poolwarden::commands {
 
-inline constexpr kube::ResourceType kPools{"poolwarden.io", "v1alpha1", "inferencepools", "InferencePool"};
-
 class ClusterReader {
  public:
   explicit ClusterReader(Session& session) : session_(session) {}
@@ -32,7 +30,7 @@ class ClusterReader {
 
   Lookup<api::EndpointSet> list_of(const PoolView& pool);
   Lookup<NodeView> find_node(const std::string& name);
-  Lookup<ReplicaSetView> replica_set_of(const PodView& pod);
+  Lookup<api::ReplicaSet> replica_set_of(const PodView& pod);
   Lookup<std::vector<BudgetView>> budgets(const std::string& ns);
   Lookup<std::vector<EventView>> events_of(const PodView& pod);  // newest first
   Lookup<GateView> gate();
@@ -42,7 +40,7 @@ class ClusterReader {
  private:
   template <class T, class Read>
   Lookup<T> look_up(const kube::Call& call, Read read);
-  Lookup<api::LabelSelector> selector_of(const PoolView& pool);
+  Lookup<api::LabelSelector> selector_of(const api::InferencePool& pool);
 
   Session& session_;
 };

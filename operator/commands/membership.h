@@ -31,7 +31,7 @@ NoPool why_in_no_pool(const PodView& pod, const std::vector<SelectingPool>& pool
 enum class Hold { kServing, kDraining, kReleased };
 Hold hold_of(const PodView& pod, api::Timestamp now);
 
-// A label set by hand is no drain: the operator's has its annotations, and it puts the others back.
+// The operator's own judgement of the pod's label and annotations (pool::drain_state).
 bool is_drained(const PodView& pod);
 
 }  // namespace poolwarden::commands

@@ -181,7 +181,7 @@ class NodeDrain {
 
 int drain_node(Context& context, const NodeView& node, const DrainOptions& options) {
   if (options.undo) {
-    if (!node.cordoned) {
+    if (!node.unschedulable) {
       context.console.say(fmt::format("node {} is not cordoned: nothing to undo", node.name));
       return kDone;
     }
@@ -191,10 +191,11 @@ int drain_node(Context& context, const NodeView& node, const DrainOptions& optio
         fmt::format("node {}: uncordoned; pods on it that are still there are taken back", node.name));
     return kDone;
   }
-  if (!node.cordoned) {
+  if (!node.unschedulable) {
     if (const auto done = context.session.call(cordon(node, true)); !done) return fail(context, done.error());
   }
-  context.console.say(fmt::format("node {}: {}", node.name, node.cordoned ? "cordoned already" : "cordoned"));
+  context.console.say(
+      fmt::format("node {}: {}", node.name, node.unschedulable ? "cordoned already" : "cordoned"));
   if (!options.wait) {
     context.console.say(
         fmt::format("its pool pods are drained, and not evicted: kubectl drain {} does that", node.name));

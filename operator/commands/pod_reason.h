@@ -1,4 +1,5 @@
-// Why a pod cannot be an endpoint, in a person's words, from the pod itself. Pure.
+// Why a pod cannot be an endpoint, in a person's words. The judgement is the operator's own
+// (pool/membership.h); the words have more in them than the operator keeps of a pod. Pure.
 #pragma once
 
 #include "commands/lookup.h"
@@ -16,8 +17,7 @@ struct PodReason {
   std::string fix;     // may be empty
 };
 
-// Nothing if the pod is fit. The order is the operator's: the most certain reason first. `events`: the pod's,
-// newest first.
+// Nothing if the pod is fit. `events`: the pod's, newest first.
 std::optional<PodReason> reason_against(const PodView& pod, const Lookup<NodeView>& node,
                                         const std::vector<EventView>& events, api::Timestamp now);
 

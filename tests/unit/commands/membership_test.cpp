@@ -67,30 +67,34 @@ TEST_P(Holds, FollowTheGate) {
   PodView pod = GetParam().ready ? ready_pod() : not_ready_pod();
   pod.labels.erase("poolwarden.io/serving");
   if (GetParam().serving != nullptr) label(pod, GetParam().serving);
-  EXPECT_EQ(hold_of(pod, kNow), GetParam().hold);
+  EXPECT_EQ(hold_of(reread(pod), kNow), GetParam().hold);
 }
 INSTANTIATE_TEST_SUITE_P(
     Labels, Holds,
     testing::Values(HoldRow{"true", true, Hold::kServing}, HoldRow{"true", false, Hold::kServing},
-                    HoldRow{"draining", true, Hold::kDraining}, HoldRow{"draining", false, Hold::kDraining},
+                    HoldRow{"draining", true, Hold::kServing}, HoldRow{"draining", false, Hold::kServing},
                     HoldRow{"drained", true, Hold::kServing}, HoldRow{"drained", false, Hold::kServing},
                     HoldRow{"false", true, Hold::kReleased}, HoldRow{"false", false, Hold::kReleased},
                     HoldRow{nullptr, true, Hold::kServing}, HoldRow{nullptr, false, Hold::kReleased},
                     HoldRow{"nonsense", false, Hold::kReleased}));
 
-TEST(Holds, TheOperatorsDrainHasItsAnnotation) {
-  PodView pod = ready_pod();
-  drain(pod);
-  EXPECT_EQ(hold_of(pod, kNow), Hold::kReleased);
+TEST(Holds, OperatorsDrain_HasAnnotations) {
+  for (const PodView& fit_or_not : {ready_pod(), not_ready_pod()}) {
+    PodView pod = fit_or_not;
+    begin_drain(pod);
+    EXPECT_EQ(hold_of(reread(pod), kNow), Hold::kDraining);
+    drain(pod);
+    EXPECT_EQ(hold_of(reread(pod), kNow), Hold::kReleased);
+  }
 }
 
 TEST(Holds, ReadyAndWithdrawnForAnotherReason) {
   PodView pod = ready_pod();
   label(pod, "false");
   pod.conditions[0].last_transition = ago(5);
-  EXPECT_EQ(hold_of(pod, kNow), Hold::kServing) << "it became ready a moment ago";
+  EXPECT_EQ(hold_of(reread(pod), kNow), Hold::kServing) << "it became ready a moment ago";
   pod.conditions[0].last_transition = ago(60);
-  EXPECT_EQ(hold_of(pod, kNow), Hold::kReleased) << "its node is not ready, say";
+  EXPECT_EQ(hold_of(reread(pod), kNow), Hold::kReleased) << "its node is not ready, say";
 }
 
 Lookup<LeaseView> lease(std::string holder, std::optional<api::Timestamp> renewed) {
