@@ -23,9 +23,8 @@ struct ConfigMapWrite {
 };
 
 struct ServiceWrite {
-  bool create = false;       // else change the existing one
-  bool labels_only = false;  // it is not ours
-  bool headless = false;     // created without an address of its own
+  bool create = false;    // else change the existing one
+  bool headless = false;  // created without an address of its own
   std::string resource_version;
   LabelMap labels;                               // ours, which are laid over those that are there
   LabelMap selector;                             // empty: leave it as it is

@@ -71,7 +71,6 @@ void label_only(const Observation& seen, const api::Service& service, Plan& plan
   api::LabelMap labels = wanted_labels(seen);
   if (carries(service.labels, labels)) return;
   plan.service = api::ServiceWrite{.create = false,
-                                   .labels_only = true,
                                    .headless = false,
                                    .resource_version = service.resource_version,
                                    .labels = std::move(labels),

@@ -134,7 +134,8 @@ TEST(Service, OneThatIsNotOursIsOnlyLabelled) {
   world.service->selector = {{"app", "theirs"}};
   const Plan plan = world.decide(1);
   ASSERT_TRUE(plan.service);
-  EXPECT_TRUE(plan.service->labels_only);
+  EXPECT_TRUE(plan.service->selector.empty());
+  EXPECT_TRUE(plan.service->ports.empty());
   EXPECT_TRUE(plan.service->selector.empty() && plan.service->stale_selector_keys.empty() &&
               plan.service->ports.empty());
   EXPECT_EQ(plan.service->labels, (api::LabelMap{{"poolwarden.io/health", "healthy"},

@@ -72,7 +72,7 @@ TEST(ConfigMapCall, CreatesTheWholeObject) {
   EXPECT_EQ(json::parse(call.body), expected);
 }
 
-TEST(ConfigMapCall, PatchesWithThePreconditionAndReassertsWhatIsOurs) {
+TEST(ConfigMapCall, Patch_HasPreconditionAndOurMetadata) {
   auto wanted = list_write();
   wanted.resource_version = "9";
   const kube::Call call = config_map(pool(), wanted, kTrigger);
@@ -105,7 +105,6 @@ TEST(ConfigMapCall, IsReadBackByTheCodec) {
 TEST(ServiceCall, Creates) {
   const api::ServiceWrite wanted{
       .create = true,
-      .labels_only = false,
       .headless = false,
       .resource_version = "",
       .labels = {{"a", "b"}},
@@ -132,7 +131,6 @@ TEST(ServiceCall, CreatesOneWithoutAnAddress) {
 
 TEST(ServiceCall, PatchesOnlyWhatIsNamed) {
   api::ServiceWrite wanted;
-  wanted.labels_only = true;
   wanted.resource_version = "5";
   wanted.labels = {{"poolwarden.io/health", "empty"}};
   const kube::Call labels = service(pool(), wanted);
