@@ -98,7 +98,7 @@ int run(int argc, char** argv) {
   add_operator(app, operator_options);
   int exit_code = 0;
   poolwarden::gateway::add_gateway_sync_command(app, exit_code);
-  poolwarden::commands::add_people_commands(app, exit_code);
+  poolwarden::commands::add_user_commands(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {

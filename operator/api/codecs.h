@@ -2,7 +2,7 @@
 //
 //   using Object = ...;                                   the value it makes
 //   static Object from_json(const nlohmann::json&);       a DOM codec: for types that are few or small
-//   class Sax { ...nlohmann SAX callbacks...; Object take(); };   a SAX codec: no DOM, for pods
+//   class Sax { ...callbacks of kube/json_sink.h...; Object take(); };   a SAX codec: no DOM, for pods
 //
 // from_json must not throw for any well-formed JSON object.
 #pragma once

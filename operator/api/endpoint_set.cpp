@@ -3,9 +3,9 @@
 #include "api/json_read.h"
 #include "api/json_text.h"
 #include "api/names.h"
+#include "base/address.h"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <array>
 #include <charconv>
 #include <tuple>
@@ -154,11 +154,6 @@ bool is_plain_name(std::string_view text) {
   });
 }
 
-bool is_address(const std::string& text) {
-  in6_addr parsed{};
-  return inet_pton(AF_INET, text.c_str(), &parsed) == 1 || inet_pton(AF_INET6, text.c_str(), &parsed) == 1;
-}
-
 std::optional<EndpointPort> read_port(const json& value) {
   const auto number = integer_at<std::int32_t>(value, "number");
   if (!number || *number < 1 || *number > kMaxPort) return std::nullopt;
@@ -179,7 +174,7 @@ std::optional<Endpoint> read_endpoint(const json& value, std::string& problem) {
     problem = "its pod is no name";
   } else if (!is_plain_name(out.uid)) {
     problem = "its uid is missing or has characters that no uid has";
-  } else if (!is_address(out.ip)) {
+  } else if (!base::is_ip(out.ip)) {
     problem = "its ip is no IP address";
   } else if ((!out.node.empty() && !is_plain_name(out.node)) ||
              (!out.zone.empty() && !is_plain_name(out.zone))) {

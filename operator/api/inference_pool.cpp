@@ -19,6 +19,10 @@ void check_selector(const InferencePool& pool, std::vector<std::string>& out) {
     }
     return;
   }
+  // In Kubernetes {} selects everything. A pool must never take every pod of its namespace by omission.
+  if (pool.selector->empty())
+    out.push_back(
+        "spec.selector is empty, which would select nothing: give it matchLabels or matchExpressions");
   if (auto wrong = pool.selector->problem()) out.push_back("spec.selector " + *wrong);
   if (pool.selector->uses(kServingLabel)) {
     out.push_back(

@@ -118,7 +118,7 @@ bool LabelSelector::uses(std::string_view key) const {
 }
 
 bool LabelSelector::matches(const LabelMap& labels) const {
-  if (empty()) return false;
+  if (absent) return false;
   for (const auto& [key, value] : match_labels) {
     const auto found = labels.find(key);
     if (found == labels.end() || found->second != value) return false;
@@ -135,7 +135,6 @@ std::string LabelSelector::to_string() const {
 }
 
 std::optional<std::string> LabelSelector::problem() const {
-  if (empty()) return "is empty, which would select nothing: give it matchLabels or matchExpressions";
   for (const auto& [key, value] : match_labels) {
     if (!is_label_key(key)) return fmt::format("matchLabels: \"{}\" is not a label key", key);
     if (!is_label_value(value))

@@ -2,6 +2,8 @@
 
 #include "api/json_read.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 namespace poolwarden::api {
@@ -40,6 +42,7 @@ std::vector<OwnerReference> read_owners(const json& metadata) {
 
 LabelSelector read_selector(const json& selector) {
   LabelSelector out;
+  out.absent = !selector.is_object();
   out.match_labels = read_string_map(selector, "matchLabels");
   for (const json& expression : array_at(selector, "matchExpressions")) {
     SelectorRequirement requirement{
@@ -50,6 +53,12 @@ LabelSelector read_selector(const json& selector) {
     out.match_expressions.push_back(std::move(requirement));
   }
   return out;
+}
+
+const Condition* find_condition(const std::vector<Condition>& conditions, std::string_view type) {
+  const auto found = std::find_if(conditions.begin(), conditions.end(),
+                                  [type](const Condition& each) { return each.type == type; });
+  return found == conditions.end() ? nullptr : &*found;
 }
 
 json to_json(const OwnerReference& owner) {

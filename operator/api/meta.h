@@ -50,6 +50,9 @@ struct Condition {
   bool operator==(const Condition&) const = default;
 };
 
+// Null if there is none of that type.
+const Condition* find_condition(const std::vector<Condition>& conditions, std::string_view type);
+
 // metav1.LabelSelector. https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 struct SelectorRequirement {
   std::string key;
@@ -59,18 +62,21 @@ struct SelectorRequirement {
   bool operator==(const SelectorRequirement&) const = default;
 };
 
+// As Kubernetes has it, an empty selector ({}) selects everything, and one that is absent selects nothing:
+// "A null label selector matches no objects", says metav1.LabelSelector, and policy/v1 of a budget's.
 struct LabelSelector {
   LabelMap match_labels;
   std::vector<SelectorRequirement> match_expressions;
+  bool absent = false;  // the object has none
 
   bool operator==(const LabelSelector&) const = default;
-  bool empty() const { return match_labels.empty() && match_expressions.empty(); }
+  bool empty() const { return !absent && match_labels.empty() && match_expressions.empty(); }
   bool uses(std::string_view key) const;
-  // An empty selector matches nothing here: a pool must never take every pod of a namespace by omission.
   bool matches(const LabelMap& labels) const;
   // "app=vllm,tier in (a,b)", as kubectl and an HPA parse it.
   std::string to_string() const;
-  // Nothing if usable; else what is wrong, for a person ("matchExpressions[0].operator ...").
+  // What the API server would refuse, for a person ("matchExpressions[0].operator ..."); nothing if it is
+  // well formed, as {} is.
   std::optional<std::string> problem() const;
 };
 
@@ -83,7 +89,7 @@ bool may_select(std::string_view selector, const LabelMap& labels);
 void read_identity(const nlohmann::json& object, Identity& out);
 LabelMap read_string_map(const nlohmann::json& object, std::string_view key);
 std::vector<OwnerReference> read_owners(const nlohmann::json& metadata);
-LabelSelector read_selector(const nlohmann::json& selector);
+LabelSelector read_selector(const nlohmann::json& selector);  // absent, if it is no object
 nlohmann::json to_json(const OwnerReference& owner);
 nlohmann::json to_json(const Condition& condition);
 

@@ -11,7 +11,6 @@ inline constexpr std::string_view kPlural = "inferencepools";
 inline constexpr std::string_view kPoolKind = "InferencePool";
 inline constexpr std::string_view kApiVersion = "poolwarden.io/v1alpha1";
 inline constexpr std::string_view kEndpointSetKind = "EndpointSet";
-inline constexpr std::string_view kFieldManager = "poolwarden";
 
 inline constexpr std::string_view kPoolLabel = "poolwarden.io/pool";
 inline constexpr std::string_view kManagedByLabel = "app.kubernetes.io/managed-by";

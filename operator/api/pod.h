@@ -1,4 +1,4 @@
-// A pod as Poolwarden keeps it: about a dozen fields out of the two hundred on the wire.
+// A pod as Poolwarden keeps it: a few fields out of the two hundred on the wire.
 #pragma once
 
 #include "api/meta.h"

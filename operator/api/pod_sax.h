@@ -1,5 +1,5 @@
 // Reads a pod from a stream of JSON events without building the document: of 5 to 40 KiB on the wire, some
-// 300 bytes are kept. The callbacks are those of nlohmann::json's SAX interface, for one object.
+// 300 bytes are kept. The callbacks are those of kube/json_sink.h, for one object.
 #pragma once
 
 #include "api/pod.h"

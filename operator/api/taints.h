@@ -1,8 +1,11 @@
 // Keys of node taints that mean something for the pods there, as long as no flag says others.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace poolwarden::api::taint {
 
@@ -15,5 +18,14 @@ inline constexpr std::array<std::string_view, 3> kDrain{
 inline constexpr std::array<std::string_view, 3> kWithdraw{"node.kubernetes.io/out-of-service",
                                                            "aws-node-termination-handler/spot-itn",
                                                            "cloud.google.com/impending-node-termination"};
+
+// The first of `keys` that is among a node's taints; empty if none is.
+template <class Keys>
+std::string first_of(const Keys& keys, const std::vector<std::string>& taints) {
+  for (const auto& key : keys) {
+    if (std::find(taints.begin(), taints.end(), key) != taints.end()) return std::string(key);
+  }
+  return {};
+}
 
 }  // namespace poolwarden::api::taint

@@ -1,10 +1,9 @@
 // The two readings of one instant that decisions take as an argument, and Kubernetes' text forms of time.
 #pragma once
 
+#include "base/time.h"
+
 #include <chrono>
-#include <optional>
-#include <string>
-#include <string_view>
 
 namespace poolwarden::api {
 
@@ -15,9 +14,8 @@ struct Now {
   Timestamp wall;                              // for what people and other programs read
 };
 
-// RFC 3339 in UTC: "2026-01-02T03:04:05Z" (metav1.Time) and with nine digits of fraction.
-std::string to_rfc3339(Timestamp time);
-std::string to_rfc3339_nanos(Timestamp time);
-std::optional<Timestamp> parse_rfc3339(std::string_view text);
+using base::parse_rfc3339;
+using base::to_rfc3339;
+using base::to_rfc3339_nanos;
 
 }  // namespace poolwarden::api

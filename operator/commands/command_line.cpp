@@ -243,7 +243,7 @@ std::string program_name(std::string_view argv0) {
   return base == "kubectl-poolwarden" ? "kubectl poolwarden" : "poolwarden";
 }
 
-void add_people_commands(CLI::App& app, int& exit_code) {
+void add_user_commands(CLI::App& app, int& exit_code) {
   const std::string program = app.get_name();
   add_status(app, program, exit_code);
   add_why(app, program, exit_code);

@@ -15,7 +15,7 @@ class App;
 namespace poolwarden::commands {
 
 // Adds the subcommands. `exit_code` is set when one was chosen and has run.
-void add_people_commands(CLI::App& app, int& exit_code);
+void add_user_commands(CLI::App& app, int& exit_code);
 
 // How a person calls the program: "kubectl poolwarden" for the plugin, else "poolwarden".
 // https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/

@@ -1,6 +1,6 @@
 // `drain` and `delete`: what a person named, looked up, and given to whoever drains it.
+#include "commands/cluster_reader.h"
 #include "commands/context.h"
-#include "commands/fact_finder.h"
 #include "commands/pod_drain.h"
 #include "commands/target.h"
 
@@ -22,16 +22,16 @@ struct Found {
 };
 
 tl::expected<Found, int> look_up(Context& context, const Target& target) {
-  FactFinder finder(context.session);
+  ClusterReader reader(context.session);
   Found out;
   std::string problem;
   if (target.kind != TargetKind::kNode) {
-    auto pod = finder.pod(context.session.ns(), target.name);
+    auto pod = reader.pod(context.session.ns(), target.name);
     if (!pod && !pod.error().is_not_found()) return tl::unexpected(fail(context, pod.error()));
     if (pod) out.pod = std::move(*pod);
   }
   if (target.kind != TargetKind::kPod) {
-    auto node = finder.node(target.name);
+    auto node = reader.node(target.name);
     if (node) {
       out.node = std::move(*node);
     } else if (node.error().cls == kube::ErrorClass::kShutdown) {
@@ -86,12 +86,12 @@ int drain_one(Context& context, PodView pod, const DrainOptions& options) {
 
 // Until the pod is gone, which its own grace period bounds.
 int wait_until_gone(Context& context, const PodView& pod, std::optional<std::chrono::seconds> timeout) {
-  FactFinder finder(context.session);
+  ClusterReader reader(context.session);
   const std::string name = fmt::format("pod {}/{}", pod.ns, pod.name);
   const auto started = now();
   auto limit = timeout;
   while (true) {
-    auto seen = finder.pod(pod.ns, pod.name);
+    auto seen = reader.pod(pod.ns, pod.name);
     if (!seen && seen.error().is_not_found()) break;
     if (!seen && seen.error().cls != kube::ErrorClass::kRetry) return fail(context, seen.error());
     if (seen && seen->uid != pod.uid) break;

@@ -46,8 +46,4 @@ std::string age(const std::optional<api::Timestamp>& then, api::Timestamp now) {
   return then ? in_short(since(*then, now)) : "-";
 }
 
-std::string plural(std::int64_t count, const std::string& what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
 }  // namespace poolwarden::commands

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/time.h"
+#include "base/text.h"
 
 #include <chrono>
 #include <optional>
@@ -13,6 +14,6 @@ std::string in_words(std::chrono::seconds time);  // "12 s", "25 min", "3 h", "4
 std::string in_short(std::chrono::seconds time);  // "12s", "25m", "3h", "4d", as kubectl's AGE
 std::chrono::seconds since(api::Timestamp then, api::Timestamp now);  // never negative: clocks differ
 std::string age(const std::optional<api::Timestamp>& then, api::Timestamp now);  // in_short(), or "-"
-std::string plural(std::int64_t count, const std::string& what);                 // "1 pod", "2 pods"
+using base::plural;                                                              // "1 pod", "2 pods"
 
 }  // namespace poolwarden::commands

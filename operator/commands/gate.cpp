@@ -6,13 +6,13 @@
 namespace poolwarden::commands {
 namespace {
 
-bool is_missing(const Fact<api::GatePart>& part) {
+bool is_missing(const Lookup<api::GatePart>& part) {
   return part.is_absent() || (part.value && part.value->deleting);
 }
 
 }  // namespace
 
-Fact<GateView> gate_of(const Fact<api::GatePart>& policy, const Fact<api::GatePart>& binding) {
+Lookup<GateView> gate_of(const Lookup<api::GatePart>& policy, const Lookup<api::GatePart>& binding) {
   if (is_missing(policy) || is_missing(binding)) return {.value = GateView{}, .problem = {}};
   if (!policy.value) return {.value = {}, .problem = policy.problem};
   if (!binding.value) return {.value = {}, .problem = binding.problem};

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "api/objects.h"
-#include "commands/fact.h"
+#include "commands/lookup.h"
 
 #include <string>
 
@@ -14,6 +14,6 @@ struct GateView {
 };
 
 // Never absent: a gate that is not there does not stand.
-Fact<GateView> gate_of(const Fact<api::GatePart>& policy, const Fact<api::GatePart>& binding);
+Lookup<GateView> gate_of(const Lookup<api::GatePart>& policy, const Lookup<api::GatePart>& binding);
 
 }  // namespace poolwarden::commands

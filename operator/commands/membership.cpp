@@ -1,8 +1,10 @@
 #include "commands/membership.h"
 
 #include "api/names.h"
+#include "pool/drain.h"
 
 #include <chrono>
+#include <variant>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,6 +14,10 @@ namespace {
 
 // Longer than an operator that runs takes to label a pod that became ready.
 constexpr std::chrono::seconds kToLabel{15};
+
+pool::DrainState drain_of(const PodView& pod) {
+  return pool::drain_state(pod.judged.serving, pod.judged.drain_marks());
+}
 
 }  // namespace
 
@@ -44,14 +50,18 @@ NoPool why_in_no_pool(const PodView& pod, const std::vector<SelectingPool>& pool
 }
 
 bool is_drained(const PodView& pod) {
-  return pod.serving() == api::serving::kDrained && pod.annotations.contains(api::kSavedCostAnnotation);
+  return std::holds_alternative<pool::Drained>(drain_of(pod));
 }
 
 Hold hold_of(const PodView& pod, api::Timestamp now) {
-  if (is_drained(pod)) return Hold::kReleased;
+  const pool::DrainState drain = drain_of(pod);
+  if (std::holds_alternative<pool::Drained>(drain)) return Hold::kReleased;
+  if (std::holds_alternative<pool::Draining>(drain)) return Hold::kDraining;
   const std::string serving = pod.serving();
-  if (serving == api::serving::kDraining) return Hold::kDraining;
-  if (serving == api::serving::kTrue || serving == api::serving::kDrained) return Hold::kServing;
+  // Set by hand, the last two are no drain: the operator puts the pod back.
+  if (serving == api::serving::kTrue || serving == api::serving::kDraining ||
+      serving == api::serving::kDrained)
+    return Hold::kServing;
   const api::Condition* ready = pod.condition("Ready");
   if (ready == nullptr || ready->status != "True") return Hold::kReleased;
   // Ready: the operator is about to label it; or it has long decided that something else speaks against it.

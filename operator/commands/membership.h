@@ -1,7 +1,7 @@
 // Whose pod it is: a pool's own selector decides, or else its target's. Pure.
 #pragma once
 
-#include "commands/fact.h"
+#include "commands/lookup.h"
 #include "commands/view.h"
 
 #include <optional>
@@ -13,7 +13,7 @@ namespace poolwarden::commands {
 // A pool with the selector that says which pods are its own; nothing where that cannot be told.
 struct SelectingPool {
   PoolView pool;
-  Fact<api::LabelSelector> selector;
+  Lookup<api::LabelSelector> selector;
 };
 
 // Where a selector cannot be told, the pods that the pool's status names are known to be its own.
@@ -31,7 +31,7 @@ NoPool why_in_no_pool(const PodView& pod, const std::vector<SelectingPool>& pool
 enum class Hold { kServing, kDraining, kReleased };
 Hold hold_of(const PodView& pod, api::Timestamp now);
 
-// A label set by hand is no drain: the operator's has its annotations, and it puts the others back.
+// The operator's own judgement of the pod's label and annotations (pool::drain_state).
 bool is_drained(const PodView& pod);
 
 }  // namespace poolwarden::commands

@@ -1,7 +1,7 @@
 // `drain NODE`: cordons the node, and evicts each pool pod on it as soon as it is drained.
-#include "commands/fact_finder.h"
+#include "commands/cluster_reader.h"
 #include "commands/node_plan.h"
-#include "commands/operator_life.h"
+#include "commands/operator_liveness.h"
 #include "commands/pod_drain.h"
 
 #include <map>
@@ -26,7 +26,7 @@ constexpr std::chrono::seconds kNodeHeed{10};
 kube::Call cordon(const NodeView& node, bool cordoned) {
   const json body = {{"metadata", {{"uid", node.uid}}},
                      {"spec", {{"unschedulable", cordoned ? json(true) : json(nullptr)}}}};
-  return kube::merge_patch(kube::kNodes, {}, node.name, body.dump());
+  return kube::guarded(kube::merge_patch(kube::kNodes, {}, node.name, body.dump()));
 }
 
 // https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/
@@ -44,7 +44,7 @@ kube::Call evict(const PodView& pod) {
 class NodeDrain {
  public:
   NodeDrain(Context& context, const NodeView& node, const DrainOptions& options)
-      : context_(context), node_(node), options_(options), finder_(context.session), started_(now().mono) {}
+      : context_(context), node_(node), options_(options), reader_(context.session), started_(now().mono) {}
 
   int run() {
     while (true) {
@@ -66,9 +66,9 @@ class NodeDrain {
  private:
   // Who is whose is asked anew each time: pods come and go, and so do pools.
   kube::Result<std::vector<NodePod>> pool_pods() {
-    auto pools = finder_.selecting_pools({});
+    auto pools = reader_.selecting_pools({});
     if (!pools) return tl::unexpected(std::move(pools.error()));
-    auto pods = finder_.pods_on(node_.name);
+    auto pods = reader_.pods_on(node_.name);
     if (!pods) return tl::unexpected(std::move(pods.error()));
     std::vector<NodePod> out;
     for (PodView& pod : *pods) {
@@ -103,7 +103,7 @@ class NodeDrain {
         now().mono - started_ >= kNodeHeed) {
       told_unheeded_ = true;
       context_.console.warn(
-          operator_problem(finder_.lease(pods.front().pod.ns), now().wall)
+          operator_problem(reader_.lease(pods.front().pod.ns), now().wall)
               .value_or(
                   "no pod on the node is being drained: does an operator run that looks after them? See "
                   "kubectl -n poolwarden-system get pods") +
@@ -168,7 +168,7 @@ class NodeDrain {
   Context& context_;
   const NodeView& node_;
   const DrainOptions& options_;
-  FactFinder finder_;
+  ClusterReader reader_;
   const std::chrono::steady_clock::time_point started_;
   std::optional<std::size_t> left_;
   std::map<std::string, std::string> told_states_;
@@ -181,7 +181,7 @@ class NodeDrain {
 
 int drain_node(Context& context, const NodeView& node, const DrainOptions& options) {
   if (options.undo) {
-    if (!node.cordoned) {
+    if (!node.unschedulable) {
       context.console.say(fmt::format("node {} is not cordoned: nothing to undo", node.name));
       return kDone;
     }
@@ -191,10 +191,11 @@ int drain_node(Context& context, const NodeView& node, const DrainOptions& optio
         fmt::format("node {}: uncordoned; pods on it that are still there are taken back", node.name));
     return kDone;
   }
-  if (!node.cordoned) {
+  if (!node.unschedulable) {
     if (const auto done = context.session.call(cordon(node, true)); !done) return fail(context, done.error());
   }
-  context.console.say(fmt::format("node {}: {}", node.name, node.cordoned ? "cordoned already" : "cordoned"));
+  context.console.say(
+      fmt::format("node {}: {}", node.name, node.unschedulable ? "cordoned already" : "cordoned"));
   if (!options.wait) {
     context.console.say(
         fmt::format("its pool pods are drained, and not evicted: kubectl drain {} does that", node.name));

@@ -1,10 +1,10 @@
 #include "commands/pod_drain.h"
 
 #include "api/names.h"
+#include "commands/cluster_reader.h"
 #include "commands/durations.h"
-#include "commands/fact_finder.h"
 #include "commands/membership.h"
-#include "commands/operator_life.h"
+#include "commands/operator_liveness.h"
 
 #include <utility>
 
@@ -34,7 +34,7 @@ kube::Call annotate(const PodView& pod, const json& value) {
   const json body = {
       {"metadata",
        {{"uid", pod.uid}, {"annotations", {{std::string(api::kDrainRequestAnnotation), value}}}}}};
-  return kube::merge_patch(kube::kPods, pod.ns, pod.name, body.dump());
+  return kube::guarded(kube::merge_patch(kube::kPods, pod.ns, pod.name, body.dump()));
 }
 
 int fail_to_annotate(Context& context, const PodView& pod, const kube::Error& error) {
@@ -47,11 +47,11 @@ int fail_to_annotate(Context& context, const PodView& pod, const kube::Error& er
 // One drain, from the request to its end.
 class Wait {
  public:
-  Wait(Context& context, const DrainSubject& subject, const DrainErrand& errand)
+  Wait(Context& context, const DrainSubject& subject, const DrainRequest& request)
       : context_(context),
         subject_(subject),
-        errand_(errand),
-        finder_(context.session),
+        request_(request),
+        reader_(context.session),
         started_(now().mono),
         follow_(subject.pod.uid, started_) {}
 
@@ -73,7 +73,7 @@ class Wait {
   kube::Result<DrainLook> look_once() {
     DrainLook out;
     unreadable_ = false;
-    auto pod = finder_.pod(subject_.pod.ns, subject_.pod.name);
+    auto pod = reader_.pod(subject_.pod.ns, subject_.pod.name);
     if (!pod && pod.error().cls == kube::ErrorClass::kRetry) {
       unreadable_ = true;
       context_.console.progress(pod.error().message, pod.error().message);
@@ -82,7 +82,7 @@ class Wait {
     if (!pod && pod.error().is_not_found()) return out;
     if (!pod) return tl::unexpected(std::move(pod.error()));
     out.pod = std::move(*pod);
-    if (const auto pool = finder_.pool(subject_.pool.ns, subject_.pool.name)) {
+    if (const auto pool = reader_.pool(subject_.pool.ns, subject_.pool.name)) {
       if (const EndpointView* found = pool->endpoint(subject_.pod.name)) out.endpoint = *found;
     }
     return out;
@@ -113,7 +113,7 @@ class Wait {
   }
 
   void warn_unheeded() {
-    const auto problem = operator_problem(finder_.lease(subject_.pod.ns), now().wall);
+    const auto problem = operator_problem(reader_.lease(subject_.pod.ns), now().wall);
     context_.console.warn(
         problem.value_or("nobody has begun the drain: does an operator run that looks after this namespace? "
                          "See kubectl -n poolwarden-system get pods") +
@@ -121,14 +121,14 @@ class Wait {
   }
 
   bool is_over() const {
-    const auto limit =
-        errand_.timeout.value_or(std::chrono::seconds(subject_.pool.drain_timeout_seconds) + kBeyondTheDrain);
+    const auto limit = request_.timeout.value_or(std::chrono::seconds(subject_.pool.drain_timeout_seconds) +
+                                                 kBeyondTheDrain);
     return limit.count() > 0 && now().mono - started_ >= limit;
   }
 
   std::string what_stays() const {
     return fmt::format("{} has {}, and stays asked to drain. Take that back with: {}", name_of(subject_.pod),
-                       errand_.verb == "delete" ? "not been deleted" : "not been seen drained",
+                       request_.verb == "delete" ? "not been deleted" : "not been seen drained",
                        undo_command(context_, subject_.pod));
   }
 
@@ -145,8 +145,8 @@ class Wait {
 
   Context& context_;
   const DrainSubject& subject_;
-  const DrainErrand& errand_;
-  FactFinder finder_;
+  const DrainRequest& request_;
+  ClusterReader reader_;
   const std::chrono::steady_clock::time_point started_;
   DrainFollow follow_;
   bool unreadable_ = false;
@@ -156,7 +156,7 @@ class Wait {
 }  // namespace
 
 tl::expected<DrainSubject, int> find_pool_of(Context& context, PodView pod) {
-  auto pools = FactFinder(context.session).selecting_pools(pod.ns);
+  auto pools = ClusterReader(context.session).selecting_pools(pod.ns);
   if (!pools) return tl::unexpected(fail(context, pools.error()));
   const auto found = pools_of(pod, *pools);
   if (found.empty()) {
@@ -171,11 +171,11 @@ tl::expected<DrainSubject, int> find_pool_of(Context& context, PodView pod) {
   return DrainSubject{.pod = std::move(pod), .pool = found.front()->pool};
 }
 
-DrainReport drain_pod(Context& context, const DrainSubject& subject, const DrainErrand& errand) {
+DrainReport drain_pod(Context& context, const DrainSubject& subject, const DrainRequest& request) {
   const PodView& pod = subject.pod;
   if (auto asked = context.session.call(annotate(pod, kRequested)); !asked)
     return {DrainResult::kFailed, fail_to_annotate(context, pod, asked.error())};
-  if (errand.wait) return Wait(context, subject, errand).run();
+  if (request.wait) return Wait(context, subject, request).run();
   context.console.say(
       fmt::format("{}: asked to drain; take it back with: {}", name_of(pod), undo_command(context, pod)));
   return {DrainResult::kAsked, kDone};

@@ -20,7 +20,7 @@ struct DrainSubject {
 tl::expected<DrainSubject, int> find_pool_of(Context& context, PodView pod);
 
 // What the command is, and how long it may take.
-struct DrainErrand {
+struct DrainRequest {
   std::string verb;  // "drain" or "delete"
   bool wait = true;
   std::optional<std::chrono::seconds> timeout;
@@ -30,7 +30,7 @@ struct DrainReport {
   DrainResult result = DrainResult::kFailed;
   int code = kDone;  // of kFailed, which has been said
 };
-DrainReport drain_pod(Context& context, const DrainSubject& subject, const DrainErrand& errand);
+DrainReport drain_pod(Context& context, const DrainSubject& subject, const DrainRequest& request);
 
 int undo_pod_drain(Context& context, const PodView& pod);
 int drain_node(Context& context, const NodeView& node, const DrainOptions& options);

@@ -2,6 +2,7 @@
 
 #include "api/taints.h"
 #include "commands/durations.h"
+#include "pool/membership.h"
 
 #include <algorithm>
 #include <utility>
@@ -16,48 +17,20 @@ std::string with(std::string text, const std::string& detail) {
   return text;
 }
 
-// The end of its life, which no other fact can outweigh.
-std::optional<PodReason> ending(const PodView& pod, api::Timestamp now) {
-  if (pod.ends) {
-    const std::string left = *pod.ends > now
-                                 ? fmt::format("it has {} left to finish", in_words(since(now, *pod.ends)))
-                                 : std::string("its grace period is over");
-    return PodReason{"Terminating", "it is being deleted; " + left, ""};
-  }
-  if (pod.phase == "Failed") {
-    return PodReason{pod.status_reason == "Evicted" ? "Evicted" : "Failed",
-                     with(with("its phase is Failed", pod.status_reason), pod.status_message),
-                     fmt::format("kubectl -n {} logs {} --all-containers", pod.ns, pod.name)};
-  }
-  if (pod.phase == "Succeeded") return PodReason{"Succeeded", "its containers have ended", ""};
-  return std::nullopt;
+std::string logs_of(const PodView& pod) {
+  return fmt::format("kubectl -n {} logs {} --all-containers", pod.ns, pod.name);
 }
 
-// The operator's flags may name others, which nobody but itself knows.
-std::string withdrawing_taint(const NodeView& node) {
-  const auto withdraws = [](const std::string& taint) {
-    return std::find(api::taint::kWithdraw.begin(), api::taint::kWithdraw.end(), taint) !=
-           api::taint::kWithdraw.end();
-  };
-  const auto found = std::find_if(node.taints.begin(), node.taints.end(), withdraws);
-  return found == node.taints.end() ? std::string{} : *found;
+std::string message_of(const PodView& pod, std::string_view type) {
+  const api::Condition* found = pod.condition(type);
+  return found == nullptr ? std::string{} : found->message;
 }
 
-std::optional<PodReason> of_node(const PodView& pod, const Fact<NodeView>& node) {
-  if (pod.node.empty()) {
-    const api::Condition* scheduled = pod.condition("PodScheduled");
-    return PodReason{"NotScheduled",
-                     with("it has no node yet", scheduled == nullptr ? "" : scheduled->message), ""};
-  }
-  if (node.is_absent()) return PodReason{"NodeGone", fmt::format("its node {} is gone", pod.node), ""};
-  if (const std::string taint = node.value ? withdrawing_taint(*node.value) : ""; !taint.empty())
-    return PodReason{"NodeTaint", fmt::format("its node {} is tainted {}", pod.node, taint),
-                     look_at_node(pod)};
-  if (const api::Condition* found = pod.condition("DisruptionTarget"); found && found->status == "True") {
-    return PodReason{"DisruptionTarget",
-                     with(with("it is about to be disrupted", found->reason), found->message), ""};
-  }
-  return std::nullopt;
+PodReason terminating(const PodView& pod, api::Timestamp now) {
+  const std::string left = pod.ends && *pod.ends > now
+                               ? fmt::format("it has {} left to finish", in_words(since(now, *pod.ends)))
+                               : std::string("its grace period is over");
+  return {"", "it is being deleted; " + left, ""};
 }
 
 // What keeps a container from being ready; empty if nothing is to be seen.
@@ -83,21 +56,19 @@ std::string last_probe_failure(const std::vector<EventView>& events) {
   return found == events.end() ? std::string{} : found->note;
 }
 
-// One that says nothing of it counts as ready.
-bool is_unready(const Fact<NodeView>& node) {
-  return node.value && !node.value->ready.empty() && node.value->ready != "True";
+bool is_unready(const Lookup<NodeView>& node) {
+  return node.value && node.value->ready != api::Tristate::kTrue;
 }
 
 std::string node_is_unready(const PodView& pod, const NodeView& node) {
   return with(fmt::format("its node {} is not ready", pod.node), node.ready_message);
 }
 
-PodReason not_ready(const PodView& pod, const Fact<NodeView>& node, const std::vector<EventView>& events,
-                    const api::Condition& ready) {
-  PodReason out{"NotReady", "it is not ready", ""};
+PodReason not_ready(const PodView& pod, const Lookup<NodeView>& node, const std::vector<EventView>& events) {
+  PodReason out{"", "it is not ready", ""};
   if (const std::string trouble = container_trouble(pod); !trouble.empty()) {
     out.words += ": " + trouble;
-    out.fix = fmt::format("kubectl -n {} logs {} --all-containers", pod.ns, pod.name);
+    out.fix = logs_of(pod);
     return out;
   }
   if (is_unready(node)) {
@@ -109,42 +80,64 @@ PodReason not_ready(const PodView& pod, const Fact<NodeView>& node, const std::v
     out.words += ": " + failure;
     return out;
   }
-  out.words = with(with(out.words, ready.reason), ready.message);
-  if (ready.reason == "ContainersNotReady")
+  const api::Condition* ready = pod.condition("Ready");
+  if (ready == nullptr) return out;
+  out.words = with(with(out.words, ready->reason), ready->message);
+  if (ready->reason == "ContainersNotReady")
     out.words += "; its containers run, so its readinessProbe has not succeeded yet";
   return out;
 }
 
-std::optional<PodReason> of_readiness(const PodView& pod, const Fact<NodeView>& node,
-                                      const std::vector<EventView>& events) {
-  const api::Condition* ready = pod.condition("Ready");
-  const api::Condition* containers = pod.condition("ContainersReady");
-  const bool containers_ready = pod.ready() || (containers != nullptr && containers->status == "True");
-  for (const std::string& gate : pod.readiness_gates) {
-    const api::Condition* met = pod.condition(gate);
-    if (!containers_ready || (met != nullptr && met->status == "True")) continue;
-    return PodReason{"ReadinessGate",
-                     with(fmt::format("its readiness gate {} is not met", gate),
-                          met == nullptr ? "nobody has written that condition" : met->message),
-                     fmt::format("whoever keeps {} must set it", gate)};
+PodReason unmet_gate(const PodView& pod) {
+  const std::string gate = printable(pod.judged.unmet_gate);
+  const api::Condition* met = pod.condition(gate);
+  return {"",
+          with(fmt::format("its readiness gate {} is not met", gate),
+               met == nullptr ? "nobody has written that condition" : met->message),
+          fmt::format("whoever keeps {} must set it", gate)};
+}
+
+// For a person, with more than the operator keeps of a pod.
+PodReason explain(const pool::PodVerdict& verdict, const PodView& pod, const Lookup<NodeView>& node,
+                  const std::vector<EventView>& events, api::Timestamp now) {
+  const std::string detail = printable(verdict.detail);
+  switch (verdict.reason) {
+    case pool::Withdrawal::kTerminating:
+      return terminating(pod, now);
+    case pool::Withdrawal::kFailed:
+    case pool::Withdrawal::kEvicted:
+      return {"", with(detail, pod.status_message), logs_of(pod)};
+    case pool::Withdrawal::kNotScheduled:
+      return {"", with(detail, message_of(pod, "PodScheduled")), ""};
+    case pool::Withdrawal::kNodeTaint:
+      return {"", detail, look_at_node(pod)};
+    case pool::Withdrawal::kDisruptionTarget:
+      return {"", with(detail, message_of(pod, "DisruptionTarget")), ""};
+    case pool::Withdrawal::kReadinessGate:
+      return unmet_gate(pod);
+    case pool::Withdrawal::kNotReady:
+      return not_ready(pod, node, events);
+    case pool::Withdrawal::kNodeNotReady:
+      return {"", with(detail, node.value ? node.value->ready_message : ""), look_at_node(pod)};
+    default:
+      return {"", detail, ""};
   }
-  if (ready == nullptr)
-    return PodReason{"NoReadyCondition", "its kubelet has not said yet whether it is ready", ""};
-  if (ready->status != "True") return not_ready(pod, node, events, *ready);
-  if (pod.ip.empty()) return PodReason{"NoAddress", "it has no IP address", ""};
-  // Before its pods are marked, one by one.
-  if (is_unready(node))
-    return PodReason{"NodeNotReady", node_is_unready(pod, *node.value), look_at_node(pod)};
-  return std::nullopt;
 }
 
 }  // namespace
 
-std::optional<PodReason> reason_against(const PodView& pod, const Fact<NodeView>& node,
+std::optional<PodReason> reason_against(const PodView& pod, const Lookup<NodeView>& node,
                                         const std::vector<EventView>& events, api::Timestamp now) {
-  if (auto found = ending(pod, now)) return found;
-  if (auto found = of_node(pod, node)) return found;
-  return of_readiness(pod, node, events);
+  std::optional<api::Node> judged = node.value;
+  // The operator's flags may name other taints, which nobody but itself knows.
+  if (judged) judged->withdraw_taint = api::taint::first_of(api::taint::kWithdraw, judged->taints);
+  pool::NodeLookup lookup;
+  if (node.problem.empty()) lookup = [&judged](std::string_view) { return judged ? &*judged : nullptr; };
+  const pool::PodVerdict verdict = pool::judge(pod.judged, lookup);
+  if (verdict.fit) return std::nullopt;
+  PodReason out = explain(verdict, pod, node, events, now);
+  out.reason = pool::to_string(verdict.reason);
+  return out;
 }
 
 std::string look_at_node(const PodView& pod) {

@@ -1,7 +1,8 @@
-// Why a pod cannot be an endpoint, in a person's words, from the pod itself. Pure.
+// Why a pod cannot be an endpoint, in a person's words. The judgement is the operator's own
+// (pool/membership.h); the words have more in them than the operator keeps of a pod. Pure.
 #pragma once
 
-#include "commands/fact.h"
+#include "commands/lookup.h"
 #include "commands/view.h"
 
 #include <optional>
@@ -16,9 +17,8 @@ struct PodReason {
   std::string fix;     // may be empty
 };
 
-// Nothing if the pod is fit. The order is the operator's: the most certain reason first. `events`: the pod's,
-// newest first.
-std::optional<PodReason> reason_against(const PodView& pod, const Fact<NodeView>& node,
+// Nothing if the pod is fit. `events`: the pod's, newest first.
+std::optional<PodReason> reason_against(const PodView& pod, const Lookup<NodeView>& node,
                                         const std::vector<EventView>& events, api::Timestamp now);
 
 // The command that shows what is the matter with its node.

@@ -1,5 +1,6 @@
 #include "commands/session.h"
 
+#include "commands/list_pages.h"
 #include "kube/cpprest_transport.h"
 
 #include <cstdint>
@@ -17,8 +18,6 @@ using Clock = std::chrono::steady_clock;
 
 // Beyond a call's own deadline, which the transport keeps.
 constexpr std::chrono::seconds kSpare{5};
-constexpr int kPage = 500;
-constexpr int kMaxPages = 1000;
 
 kube::Error interrupted_error() {
   return {kube::ErrorClass::kShutdown, 0, "Interrupted", "interrupted", std::nullopt};
@@ -123,21 +122,7 @@ kube::Result<json> Session::call(const kube::Call& call) {
 }
 
 kube::Result<std::vector<json>> Session::list(kube::Call scope) {
-  scope.verb = kube::Verb::kList;
-  scope.limit = kPage;
-  std::vector<json> out;
-  for (int page = 0; page < kMaxPages; ++page) {
-    auto answer = call(scope);
-    if (!answer) return tl::unexpected(std::move(answer.error()));
-    if (const auto items = answer->find("items"); items != answer->end() && items->is_array()) {
-      for (json& item : *items) out.push_back(std::move(item));
-    }
-    const json& metadata = answer->contains("metadata") ? (*answer)["metadata"] : *answer;
-    const auto next = metadata.is_object() ? metadata.find("continue") : metadata.end();
-    if (next == metadata.end() || !next->is_string() || next->get_ref<const std::string&>().empty()) break;
-    scope.continue_token = next->get<std::string>();
-  }
-  return out;
+  return list_pages(std::move(scope), [this](const kube::Call& page) { return call(page); });
 }
 
 bool Session::pause(std::chrono::milliseconds time) {

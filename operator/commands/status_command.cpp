@@ -1,7 +1,7 @@
 // `status`: asks for the pools, and for one pool also for its list, which knows the nodes.
+#include "commands/cluster_reader.h"
 #include "commands/context.h"
 #include "commands/export.h"
-#include "commands/fact_finder.h"
 #include "commands/status_report.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ void print(Context& context, Format format, const nlohmann::json& document) {
   context.console.write(format == Format::kYaml ? to_yaml(document) : to_pretty_json(document));
 }
 
-void add_nodes(PoolView& pool, const Fact<api::EndpointSet>& list) {
+void add_nodes(PoolView& pool, const Lookup<api::EndpointSet>& list) {
   if (!list.value) return;
   for (EndpointView& endpoint : pool.endpoints) {
     const auto& entries = list.value->endpoints;
@@ -28,10 +28,10 @@ void add_nodes(PoolView& pool, const Fact<api::EndpointSet>& list) {
 }
 
 int one(Context& context, const StatusOptions& options) {
-  FactFinder finder(context.session);
-  auto pool = finder.pool(context.session.ns(), options.pool);
+  ClusterReader reader(context.session);
+  auto pool = reader.pool(context.session.ns(), options.pool);
   if (!pool) return fail(context, pool.error());
-  add_nodes(*pool, finder.list_of(*pool));
+  add_nodes(*pool, reader.list_of(*pool));
   const api::Timestamp time = now().wall;
   if (options.format == Format::kText) {
     context.console.write(
@@ -47,7 +47,7 @@ int one(Context& context, const StatusOptions& options) {
 int run_status(Context& context, const StatusOptions& options) {
   if (!options.pool.empty()) return one(context, options);
   const std::string ns = options.all_namespaces ? "" : context.session.ns();
-  auto pools = FactFinder(context.session).pools(ns);
+  auto pools = ClusterReader(context.session).pools(ns);
   if (!pools) return fail(context, pools.error());
   const api::Timestamp time = now().wall;
   if (options.format != Format::kText) {

@@ -35,7 +35,7 @@ std::string or_dash(const std::string& text) {
 }
 
 Style style_of(const Problem& problem) {
-  return problem.type == api::condition::kDisruptionSafe ? Style::kCare : Style::kBad;
+  return problem.type == api::condition::kDisruptionSafe ? Style::kWarning : Style::kBad;
 }
 
 Cell problem_cell(const PoolView& pool) {
@@ -120,7 +120,7 @@ std::string state_sentence(const EndpointView& endpoint, api::Timestamp now) {
 
 Style style_of_state(std::string_view state) {
   if (state == "ready") return Style::kGood;
-  if (state == "draining") return Style::kCare;
+  if (state == "draining") return Style::kWarning;
   if (state == "drained") return Style::kFaint;
   return Style::kBad;
 }
@@ -139,7 +139,7 @@ std::string status_table(const std::vector<PoolView>& pools, Namespaces namespac
     row.emplace_back(pool.wanted ? std::to_string(*pool.wanted) : "-");
     row.emplace_back(std::to_string(pool.ready));
     row.emplace_back(std::to_string(pool.serving), pool.serving > 0 ? Style::kGood : Style::kBad);
-    row.emplace_back(std::to_string(pool.draining), pool.draining > 0 ? Style::kCare : Style::kPlain);
+    row.emplace_back(std::to_string(pool.draining), pool.draining > 0 ? Style::kWarning : Style::kPlain);
     row.emplace_back(target_of(pool));
     row.emplace_back(age(pool.created, now));
     row.push_back(problem_cell(pool));

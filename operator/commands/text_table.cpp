@@ -17,7 +17,7 @@ std::string_view sequence_of(Style style) {
       return "\x1b[1m";
     case Style::kGood:
       return "\x1b[32m";
-    case Style::kCare:
+    case Style::kWarning:
       return "\x1b[33m";
     case Style::kBad:
       return "\x1b[31m";

@@ -9,7 +9,7 @@
 
 namespace poolwarden::commands {
 
-enum class Style : std::uint8_t { kPlain, kHeading, kGood, kCare, kBad, kFaint };
+enum class Style : std::uint8_t { kPlain, kHeading, kGood, kWarning, kBad, kFaint };
 
 // Wraps text in the escape sequences of a style, or leaves it as it is.
 class Paint {

@@ -1,9 +1,14 @@
 #include "commands/view.h"
 
+#include "api/codecs.h"
 #include "api/json_read.h"
 #include "api/names.h"
+#include "base/text.h"
+#include "kube/lease_record.h"
+#include "kube/watch_decoder.h"
 
 #include <algorithm>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -38,11 +43,17 @@ std::vector<std::string> texts_at(const json& object, std::string_view key) {
   return out;
 }
 
-template <class View>
-View identified(const json& object) {
-  View out;
-  read_identity(object, out);
-  for (std::string* text : {&out.ns, &out.name, &out.uid}) *text = printable(std::move(*text));
+std::string to_text(const json& object) {
+  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+void make_printable(api::Identity& out) {
+  for (std::string* text : {&out.ns, &out.name, &out.uid}) *text = printable(*text);
+}
+
+api::Condition printable_of(const api::Condition& condition) {
+  api::Condition out = condition;
+  for (std::string* text : {&out.type, &out.status, &out.reason, &out.message}) *text = printable(*text);
   return out;
 }
 
@@ -59,41 +70,17 @@ std::vector<api::Condition> read_conditions(const json& status) {
   return out;
 }
 
-EndpointView read_endpoint(const json& object) {
+EndpointView view_of(const api::EndpointStatus& endpoint) {
   EndpointView out;
-  out.pod = text_at(object, "pod");
-  out.ip = text_at(object, "ip");
-  out.state = text_at(object, "state");
-  out.reason = text_at(object, "reason");
-  out.message = text_at(object, "message");
-  out.since = time_at(object, "since");
-  out.deadline = time_at(object, "deadline");
-  out.in_flight = integer_at<std::int32_t>(object, "inFlight");
-  if (out.in_flight && *out.in_flight < 0) out.in_flight.reset();
+  out.pod = printable(endpoint.pod);
+  out.ip = printable(endpoint.ip);
+  out.state = printable(endpoint.state);
+  out.reason = printable(endpoint.reason);
+  out.message = printable(endpoint.message);
+  if (endpoint.since != api::Timestamp{}) out.since = endpoint.since;
+  out.deadline = endpoint.deadline;
+  if (endpoint.in_flight.value_or(-1) >= 0) out.in_flight = endpoint.in_flight;
   return out;
-}
-
-void read_spec(const json& spec, PoolView& out) {
-  out.wanted = integer_at<std::int32_t>(spec, "replicas");
-  if (const json& target = member(spec, "scaleTargetRef"); target.is_object()) {
-    out.target = api::ScaleTargetRef{.api_version = text_at(target, "apiVersion"),
-                                     .kind = text_at(target, "kind"),
-                                     .name = text_at(target, "name")};
-    if (out.target->kind.empty()) out.target->kind = "Deployment";
-  }
-  if (const json& selector = member(spec, "selector"); selector.is_object())
-    out.selector = api::read_selector(selector);
-  out.config_map = text_at(member(member(spec, "publish"), "configMap"), "name");
-  if (out.config_map.empty()) out.config_map = out.name + "-endpoints";
-  if (const auto seconds = integer_at<std::int32_t>(member(spec, "drain"), "timeoutSeconds"))
-    out.drain_timeout_seconds = std::max(0, *seconds);
-}
-
-template <class Items>
-const api::Condition* find_condition(const Items& conditions, std::string_view type) {
-  const auto found = std::find_if(conditions.begin(), conditions.end(),
-                                  [type](const api::Condition& each) { return each.type == type; });
-  return found == conditions.end() ? nullptr : &*found;
 }
 
 void read_containers(const json& status, std::string_view key, bool init, PodView& out) {
@@ -116,21 +103,8 @@ void read_containers(const json& status, std::string_view key, bool init, PodVie
 
 }  // namespace
 
-std::string printable(std::string text, std::size_t longest) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if (byte < 0x20 || byte == 0x7f) text[i] = ' ';
-    // C1 controls, which some terminals obey: U+0080 to U+009F.
-    if (byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0) {
-      text[i] = ' ';
-      text[++i] = ' ';
-    }
-  }
-  if (text.size() <= longest) return text;
-  std::size_t end = longest;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-  text.resize(end);
-  return text + " ...";
+std::string printable(std::string_view text, std::size_t longest) {
+  return base::abridged(base::printable(text), longest);
 }
 
 const EndpointView* PoolView::endpoint(std::string_view pod) const {
@@ -140,31 +114,50 @@ const EndpointView* PoolView::endpoint(std::string_view pod) const {
 }
 
 const api::Condition* PoolView::condition(std::string_view type) const {
-  return find_condition(conditions, type);
+  return api::find_condition(conditions, type);
+}
+
+PoolView view_of(const api::InferencePool& pool) {
+  PoolView out;
+  static_cast<api::Identity&>(out) = pool;
+  make_printable(out);
+  out.generation = pool.generation;
+  out.deleting = pool.deleting;
+  out.wanted = pool.replicas;
+  if (pool.scale_target)
+    out.target = api::ScaleTargetRef{.api_version = printable(pool.scale_target->api_version),
+                                     .kind = printable(pool.scale_target->kind),
+                                     .name = printable(pool.scale_target->name)};
+  out.config_map = printable(pool.publish.config_map_name);
+  out.drain_timeout_seconds = static_cast<std::int32_t>(pool.drain.timeout.count());
+  const api::PoolStatus& status = pool.status;
+  out.observed_generation = status.observed_generation;
+  out.replicas = std::max(0, status.replicas);
+  out.ready = std::max(0, status.ready_replicas);
+  out.serving = std::max(0, status.serving_replicas);
+  out.draining = std::max(0, status.draining_replicas);
+  out.revision = status.endpoints_revision;
+  out.omitted = std::max(0, status.endpoints_omitted);
+  for (const api::EndpointStatus& each : status.endpoints) out.endpoints.push_back(view_of(each));
+  for (const api::Condition& each : status.conditions) out.conditions.push_back(printable_of(each));
+  return out;
 }
 
 PoolView PoolViewCodec::from_json(const json& object) {
-  auto out = identified<PoolView>(object);
-  const json& metadata = member(object, "metadata");
-  out.generation = integer_at<std::int64_t>(metadata, "generation").value_or(0);
-  out.created = time_at(metadata, "creationTimestamp");
-  out.deleting = member(metadata, "deletionTimestamp").is_string();
-  read_spec(member(object, "spec"), out);
-  const json& status = member(object, "status");
-  out.observed_generation = integer_at<std::int64_t>(status, "observedGeneration").value_or(0);
-  out.replicas = count_at(status, "replicas");
-  out.ready = count_at(status, "readyReplicas");
-  out.serving = count_at(status, "servingReplicas");
-  out.draining = count_at(status, "drainingReplicas");
-  out.revision = integer_at<std::int64_t>(status, "endpointsRevision").value_or(0);
-  out.omitted = count_at(status, "endpointsOmitted");
-  for (const json& each : array_at(status, "endpoints")) out.endpoints.push_back(read_endpoint(each));
-  out.conditions = read_conditions(status);
+  PoolView out = view_of(api::PoolCodec::from_json(object));
+  out.created = time_at(member(object, "metadata"), "creationTimestamp");
+  return out;
+}
+
+api::Pod no_pod() {
+  api::Pod out;
+  out.labels = std::make_shared<const api::LabelMap>();
+  out.node = out.controller = std::make_shared<const std::string>();
   return out;
 }
 
 const api::Condition* PodView::condition(std::string_view type) const {
-  return find_condition(conditions, type);
+  return api::find_condition(conditions, type);
 }
 
 bool PodView::ready() const {
@@ -189,19 +182,19 @@ const api::OwnerReference* PodView::controller() const {
 }
 
 PodView read_pod(const json& object) {
-  auto out = identified<PodView>(object);
+  PodView out;
+  // The operator's reader takes text. What it cannot read stays a pod of nothing, which is not fit.
+  if (auto judged = kube::decode_object<api::PodCodec>(to_text(object))) out.judged = std::move(*judged);
+  static_cast<api::Identity&>(out) = out.judged;
+  make_printable(out);
+  out.ends = out.judged.deletion_timestamp;
   const json& metadata = member(object, "metadata");
   out.labels = api::read_string_map(metadata, "labels");
   out.annotations = api::read_string_map(metadata, "annotations");
   out.owners = api::read_owners(metadata);
   out.finalizers = texts_at(metadata, "finalizers");
-  out.ends = time_at(metadata, "deletionTimestamp");
-  const json& spec = member(object, "spec");
-  out.node = text_at(spec, "nodeName");
-  for (const json& gate : array_at(spec, "readinessGates"))
-    out.readiness_gates.push_back(text_at(gate, "conditionType"));
+  out.node = text_at(member(object, "spec"), "nodeName");
   const json& status = member(object, "status");
-  out.ip = text_at(status, "podIP");
   out.phase = text_at(status, "phase");
   out.status_reason = text_at(status, "reason");
   out.status_message = text_at(status, "message");
@@ -212,28 +205,26 @@ PodView read_pod(const json& object) {
 }
 
 NodeView read_node(const json& object) {
-  auto out = identified<NodeView>(object);
-  const json& spec = member(object, "spec");
-  out.cordoned = bool_at(spec, "unschedulable", false);
-  for (const json& taint : array_at(spec, "taints")) out.taints.push_back(text_at(taint, "key"));
+  NodeView out;
+  static_cast<api::Node&>(out) = api::NodeCodec::from_json(object);
+  make_printable(out);
+  for (std::string& taint : out.taints) taint = printable(taint);
   const auto conditions = read_conditions(member(object, "status"));
-  if (const api::Condition* ready = find_condition(conditions, "Ready")) {
-    out.ready = ready->status;
+  if (const api::Condition* ready = api::find_condition(conditions, "Ready"))
     out.ready_message = ready->message;
-  }
   return out;
 }
 
-ReplicaSetView read_replica_set(const json& object) {
-  auto out = identified<ReplicaSetView>(object);
-  out.wanted = integer_at<std::int32_t>(member(object, "spec"), "replicas").value_or(1);
-  out.pods = count_at(member(object, "status"), "replicas");
+api::ReplicaSet read_replica_set(const json& object) {
+  api::ReplicaSet out = api::ReplicaSetCodec::from_json(object);
+  make_printable(out);
   return out;
 }
 
 BudgetView read_budget(const json& object) {
-  auto out = identified<BudgetView>(object);
-  out.selector = api::read_selector(member(member(object, "spec"), "selector"));
+  BudgetView out;
+  static_cast<api::DisruptionBudget&>(out) = api::DisruptionBudgetCodec::from_json(object);
+  make_printable(out);
   out.disruptions_allowed = count_at(member(object, "status"), "disruptionsAllowed");
   return out;
 }
@@ -253,11 +244,15 @@ EventView read_event(const json& object) {
 }
 
 LeaseView read_lease(const json& object) {
-  auto out = identified<LeaseView>(object);
-  const json& spec = member(object, "spec");
-  out.holder = text_at(spec, "holderIdentity");
-  out.renewed = time_at(spec, "renewTime");
-  out.duration_seconds = count_at(spec, "leaseDurationSeconds");
+  LeaseView out;
+  read_identity(object, out);
+  make_printable(out);
+  const auto lease = kube::parse_lease(to_text(object));
+  if (!lease) return out;
+  out.holder = printable(lease->term.holder);
+  out.renewed = api::parse_rfc3339(lease->term.renew_time);
+  out.duration_seconds =
+      static_cast<std::int32_t>(lease->term.duration.value_or(std::chrono::seconds(0)).count());
   return out;
 }
 

@@ -1,5 +1,5 @@
-// What the commands show of Kubernetes' objects, read from their JSON: more fields than the operator keeps,
-// and of few objects.
+// What the commands show of Kubernetes' objects. What the operator judges by is read by the operator's own
+// codecs (api/); beside it stands what only a person wants to see.
 //
 // Reading never fails: what is missing or of another type reads as empty. Texts have no control characters
 // left, so that nothing written into an object can move a terminal's cursor. Values only.
@@ -7,6 +7,8 @@
 
 #include "api/inference_pool.h"
 #include "api/meta.h"
+#include "api/objects.h"
+#include "api/pod.h"
 
 #include <cstdint>
 #include <optional>
@@ -36,7 +38,6 @@ struct PoolView : api::Identity {
   bool deleting = false;
   std::optional<std::int32_t> wanted;  // spec.replicas
   std::optional<api::ScaleTargetRef> target;
-  std::optional<api::LabelSelector> selector;
   std::string config_map;
   std::int32_t drain_timeout_seconds = 300;
 
@@ -54,6 +55,9 @@ struct PoolView : api::Identity {
   const api::Condition* condition(std::string_view type) const;
 };
 
+PoolView view_of(const api::InferencePool& pool);
+
+// view_of() the pool, with its age: for watching.
 struct PoolViewCodec {
   using Object = PoolView;
   static PoolView from_json(const nlohmann::json& object);
@@ -69,17 +73,19 @@ struct ContainerView {
   std::int32_t restarts = 0;
 };
 
+// Of nothing: no labels, no node, not ready.
+api::Pod no_pod();
+
 struct PodView : api::Identity {
+  api::Pod judged = no_pod();  // as the operator keeps it: what pool/ judges by
   api::LabelMap labels;
   api::LabelMap annotations;
   std::vector<api::OwnerReference> owners;
   std::vector<std::string> finalizers;
   std::string node;
-  std::string ip;
   std::string phase;
   std::string status_reason;
   std::string status_message;
-  std::vector<std::string> readiness_gates;
   std::vector<api::Condition> conditions;
   std::vector<ContainerView> containers;
   std::optional<api::Timestamp> ends;  // metadata.deletionTimestamp: when its grace period is over
@@ -91,20 +97,11 @@ struct PodView : api::Identity {
   const api::OwnerReference* controller() const;
 };
 
-struct NodeView : api::Identity {
-  bool cordoned = false;
-  std::string ready;  // condition Ready's status, or empty
-  std::string ready_message;
-  std::vector<std::string> taints;  // keys
+struct NodeView : api::Node {
+  std::string ready_message;  // of condition Ready
 };
 
-struct ReplicaSetView : api::Identity {
-  std::int32_t wanted = 1;
-  std::int32_t pods = 0;
-};
-
-struct BudgetView : api::Identity {
-  api::LabelSelector selector;
+struct BudgetView : api::DisruptionBudget {
   std::int32_t disruptions_allowed = 0;
 };
 
@@ -123,12 +120,12 @@ struct LeaseView : api::Identity {
 
 PodView read_pod(const nlohmann::json& object);
 NodeView read_node(const nlohmann::json& object);
-ReplicaSetView read_replica_set(const nlohmann::json& object);
+api::ReplicaSet read_replica_set(const nlohmann::json& object);
 BudgetView read_budget(const nlohmann::json& object);
 EventView read_event(const nlohmann::json& object);
 LeaseView read_lease(const nlohmann::json& object);
 
 // Control characters become spaces; at most `longest` bytes are left, and never half a character.
-std::string printable(std::string text, std::size_t longest = 2048);
+std::string printable(std::string_view text, std::size_t longest = 2048);
 
 }  // namespace poolwarden::commands

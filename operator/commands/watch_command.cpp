@@ -1,15 +1,16 @@
 // `watch`: a table of pools that follows the API server's watch; lines where there is no terminal.
+#include "base/random.h"
+#include "commands/cluster_reader.h"
 #include "commands/context.h"
-#include "commands/fact_finder.h"
 #include "commands/status_report.h"
 #include "commands/watch_changes.h"
 #include "kube/bounded_queue.h"
 #include "kube/informer.h"
 #include "kube/informer_runner.h"
+#include "publish/calls.h"
 
 #include <algorithm>
 #include <memory>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -26,20 +27,14 @@ constexpr std::size_t kQueueCapacity = 256;
 // Ages are counted in seconds, and the table is drawn as often.
 constexpr std::chrono::milliseconds kFrame{1000};
 
-kube::RandomSource make_random() {
-  return [engine = std::mt19937_64(std::random_device{}())]() mutable {
-    return std::uniform_real_distribution<double>(0, 1)(engine);
-  };
-}
-
 class Watch {
  public:
   Watch(Context& context, const WatchOptions& options)
       : context_(context),
         options_(options),
         queue_(std::make_shared<Queue>(kQueueCapacity)),
-        informer_({}, make_random()),
-        runner_(context.session.client(), kPools,
+        informer_({}, base::unseeded_random()),
+        runner_(context.session.client(), publish::kInferencePools,
                 {options.all_namespaces ? "" : context.session.ns(),
                  {},
                  options.pool.empty() ? "" : "metadata.name=" + options.pool},

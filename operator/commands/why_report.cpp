@@ -2,7 +2,7 @@
 
 #include "api/names.h"
 #include "commands/durations.h"
-#include "commands/operator_life.h"
+#include "commands/operator_liveness.h"
 #include "commands/pod_reason.h"
 #include "commands/status_report.h"
 
@@ -63,7 +63,7 @@ PoolVerdict draining(const PoolFacts& facts, const PodView& pod, const WhyFacts&
 }
 
 PoolVerdict drained(const PoolFacts& facts, const PodView& pod, const WhyFacts& all, api::Timestamp now) {
-  const Fact<ReplicaSetView>& set = all.replica_set;
+  const Lookup<api::ReplicaSet>& set = all.replica_set;
   const EndpointView seen = endpoint_of(facts, pod, "drained");
   PoolVerdict out{facts.pool.name, Verdict::kDrained, seen.reason, "", ""};
   out.words = fmt::format("is off the list: it is {}{}", state_sentence(seen, now), in_brackets(seen.reason));
@@ -72,7 +72,7 @@ PoolVerdict drained(const PoolFacts& facts, const PodView& pod, const WhyFacts& 
     if (seen.message.empty()) out.words += "; a person asked for it, so it stays so until it is deleted";
     out.fix = fmt::format("delete it: {}; or take it back: {}", command(all, "delete"),
                           command(all, "drain", " --undo"));
-  } else if (seen.message.empty() && set.value && set.value->pods > set.value->wanted) {
+  } else if (seen.message.empty() && set.value && set.value->status_replicas > set.value->replicas) {
     out.words += fmt::format("; ReplicaSet {} is about to delete it", set.value->name);
   }
   return out;
@@ -104,7 +104,7 @@ PoolVerdict on_the_list(const PoolFacts& facts, const PodView& pod, const std::o
 // What the operator holds against the pod's node, where that is more than can be seen from here: its flags
 // may name other taints, and it may read nodes.
 std::optional<PodReason> as_status_says(const PoolFacts& facts, const PodView& pod,
-                                        const Fact<NodeView>& node) {
+                                        const Lookup<NodeView>& node) {
   const EndpointView* seen = facts.pool.endpoint(pod.name);
   if (seen == nullptr || seen->state != "withdrawn" || !is_of_node(seen->reason)) return std::nullopt;
   if (!node.problem.empty())
@@ -211,9 +211,11 @@ void add_pod_facts(const WhyFacts& all, WhyReport& out) {
         fmt::format(", {}={}", api::kDrainRequestAnnotation, pod.annotation(api::kDrainRequestAnnotation));
   out.facts.emplace_back("Pod", std::move(text));
   if (all.replica_set.value) {
-    const ReplicaSetView& set = *all.replica_set.value;
-    text = fmt::format("{} wants {} of the {} it has", set.name, set.wanted, plural(set.pods, "pod"));
-    if (set.pods > set.wanted) text += fmt::format(": {} too many", set.pods - set.wanted);
+    const api::ReplicaSet& set = *all.replica_set.value;
+    text = fmt::format("{} wants {} of the {} it has", set.name, set.replicas,
+                       plural(set.status_replicas, "pod"));
+    if (set.status_replicas > set.replicas)
+      text += fmt::format(": {} too many", set.status_replicas - set.replicas);
     out.facts.emplace_back("ReplicaSet", std::move(text));
   } else if (const api::OwnerReference* owner = pod.controller(); owner != nullptr) {
     out.facts.emplace_back("Owner", fmt::format("{} {}", owner->kind, owner->name));
@@ -223,8 +225,8 @@ void add_pod_facts(const WhyFacts& all, WhyReport& out) {
   if (all.node.is_absent()) text += ", which is gone";
   if (all.node.value) {
     const NodeView& node = *all.node.value;
-    if (node.cordoned) text += ", cordoned";
-    if (!node.ready.empty() && node.ready != "True") text += ", not ready";
+    if (node.unschedulable) text += ", cordoned";
+    if (node.ready != api::Tristate::kTrue) text += ", not ready";
     if (!node.taints.empty()) text += fmt::format(", taints {}", fmt::join(node.taints, ", "));
   }
   out.facts.emplace_back("Node", std::move(text));
@@ -292,7 +294,7 @@ void add_holds(const WhyFacts& all, api::Timestamp now, WhyReport& out) {
 }
 
 template <class T>
-void note_unread(const Fact<T>& fact, WhyReport& out) {
+void note_unread(const Lookup<T>& fact, WhyReport& out) {
   if (!fact.problem.empty()) out.unread.push_back(fact.problem);
 }
 
@@ -304,7 +306,7 @@ Style style_of(Verdict verdict) {
     case Verdict::kDrained:
     case Verdict::kNotYet:
     case Verdict::kTerminating:
-      return Style::kCare;
+      return Style::kWarning;
     case Verdict::kWithdrawn:
     case Verdict::kGone:
     case Verdict::kNoPool:
@@ -392,7 +394,7 @@ std::string why_text(const WhyReport& report, api::Timestamp now, const Paint& p
   if (!report.events.empty()) out += "\n" + paint(Style::kHeading, "Events") + "\n";
   for (const EventView& event : report.events) {
     out += fmt::format("  {:>6}  {}  {}\n", age(event.when, now),
-                       paint(event.warning ? Style::kCare : Style::kPlain, event.reason), event.note);
+                       paint(event.warning ? Style::kWarning : Style::kPlain, event.reason), event.note);
   }
   append_lines(out, "Could not be read", report.unread, paint);
   return out;

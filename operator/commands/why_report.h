@@ -3,8 +3,8 @@
 #pragma once
 
 #include "api/endpoint_set.h"
-#include "commands/fact.h"
 #include "commands/gate.h"
+#include "commands/lookup.h"
 #include "commands/membership.h"
 #include "commands/text_table.h"
 #include "commands/view.h"
@@ -22,7 +22,7 @@ namespace poolwarden::commands {
 // A pool that selects the pod, or names it though it is gone.
 struct PoolFacts {
   PoolView pool;
-  Fact<api::EndpointSet> list;
+  Lookup<api::EndpointSet> list;
 };
 
 struct WhyFacts {
@@ -31,13 +31,13 @@ struct WhyFacts {
   std::string pod_name;
   std::optional<PodView> pod;  // nothing: there is no such pod
   std::vector<PoolFacts> pools;
-  NoPool no_pool;                    // why_in_no_pool(), when `pools` is empty
-  Fact<ReplicaSetView> replica_set;  // absent also where the pod has none
-  Fact<NodeView> node;
-  Fact<std::vector<BudgetView>> budgets;  // of the namespace
-  Fact<GateView> gate;
-  Fact<std::vector<EventView>> events;  // of the pod, newest first
-  Fact<LeaseView> lease;
+  NoPool no_pool;                       // why_in_no_pool(), when `pools` is empty
+  Lookup<api::ReplicaSet> replica_set;  // absent also where the pod has none
+  Lookup<NodeView> node;
+  Lookup<std::vector<BudgetView>> budgets;  // of the namespace
+  Lookup<GateView> gate;
+  Lookup<std::vector<EventView>> events;  // of the pod, newest first
+  Lookup<LeaseView> lease;
 };
 
 enum class Verdict : std::uint8_t {

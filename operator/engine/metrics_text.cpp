@@ -1,5 +1,7 @@
 #include "engine/metrics_text.h"
 
+#include "base/text.h"
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
@@ -177,10 +179,8 @@ std::optional<Sample> parse_sample(Cursor cursor) {
 
 // The beginning of a line of which anything may be true, fit for a log and a status.
 std::string quoted(std::string_view line) {
-  std::string text(line.substr(0, kQuotedLength));
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  return fmt::format("\"{}{}\"", text, line.size() > kQuotedLength ? "..." : "");
+  return fmt::format("\"{}{}\"", base::ascii(line.substr(0, kQuotedLength)),
+                     line.size() > kQuotedLength ? "..." : "");
 }
 
 // What a document is whose first line this is, if it is something else than metrics.

@@ -1,5 +1,7 @@
 #include "gateway/gateway_core.h"
 
+#include "base/backoff.h"
+
 #include <algorithm>
 #include <set>
 
@@ -8,10 +10,10 @@
 namespace poolwarden::gateway {
 namespace {
 
+// The first failure costs kFirstRetry.
 kube::Duration retry_delay(int failures) {
-  std::chrono::milliseconds delay = kFirstRetry;
-  for (int i = 1; i < failures && delay < kLastRetry; ++i) delay *= 2;
-  return std::min(delay, kLastRetry);
+  return base::exponential_delay(kFirstRetry, static_cast<std::uint32_t>(std::max(failures, 1) - 1),
+                                 kLastRetry);
 }
 
 kube::Error unsettled(const std::string& message) {

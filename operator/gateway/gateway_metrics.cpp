@@ -1,5 +1,7 @@
 #include "gateway/gateway_metrics.h"
 
+#include "telemetry/watch_families.h"
+
 #include <chrono>
 #include <string>
 
@@ -59,18 +61,12 @@ struct GatewayMetrics::Impl {
   Counter& unreadable =
       counter(r, "poolwarden_gateway_unreadable_lists_total",
               "Versions of the ConfigMap that were ignored because they could not be read.");
-  Family<Counter>& watch_restarts = prometheus::BuildCounter()
-                                        .Name("poolwarden_watch_restarts_total")
-                                        .Help("Watches and lists that did not go on, by reason.")
-                                        .Register(r);
-  Gauge& silence = prometheus::BuildGauge()
-                       .Name("poolwarden_watch_last_byte_age_seconds")
-                       .Help("How long nothing has come from the API server.")
-                       .Register(r)
-                       .Add({{"resource", "configmaps"}});
+  telemetry::WatchFamilies watches{r};
+  Gauge& silence = watches.last_byte_age.Add({{"resource", "configmaps"}});
 
   Counter& restarted(kube::RestartReason reason) {
-    return watch_restarts.Add({{"resource", "configmaps"}, {"reason", std::string(kube::to_string(reason))}});
+    return watches.restarts.Add(
+        {{"resource", "configmaps"}, {"reason", std::string(kube::to_string(reason))}});
   }
 };
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <random>
 #include <utility>
 
 #include <fmt/format.h>
@@ -19,12 +18,6 @@ constexpr std::chrono::milliseconds kLongestWait{1'000};
 // Longer than kMaxPasses at a HAProxy that takes its whole deadline each time.
 constexpr std::chrono::seconds kLoopStuck{60};
 
-kube::RandomSource make_random() {
-  return [engine = std::mt19937_64(std::random_device{}())]() mutable {
-    return std::uniform_real_distribution<double>(0, 1)(engine);
-  };
-}
-
 }  // namespace
 
 GatewaySync::GatewaySync(GatewaySyncOptions options, kube::Transport& transport, telemetry::Log& log,
@@ -34,7 +27,7 @@ GatewaySync::GatewaySync(GatewaySyncOptions options, kube::Transport& transport,
       metrics_(metrics),
       queue_(std::make_shared<Queue>(kQueueCapacity)),
       client_(transport),
-      informer_(options_.reflector, make_random()),
+      informer_(options_.reflector, base::unseeded_random()),
       runner_(client_, kube::kConfigMaps, {options_.ns, {}, "metadata.name=" + options_.config_map},
               &Clock::now,
               // A closed queue takes nothing more: then nobody is left to read it.

@@ -1,5 +1,7 @@
 #include "gateway/haproxy_answers.h"
 
+#include "base/text.h"
+
 #include <algorithm>
 #include <charconv>
 #include <map>
@@ -20,8 +22,7 @@ kube::Error unreadable(std::string message) {
 }
 
 std::string quote(std::string_view text) {
-  std::string out;
-  for (const char c : text.substr(0, kQuoted)) out += c >= ' ' && c <= '~' ? c : '?';
+  std::string out = base::ascii(text.substr(0, kQuoted));
   if (text.size() > kQuoted) out += "...";
   return out;
 }

@@ -1,5 +1,7 @@
 #include "gateway/haproxy_plan.h"
 
+#include "base/text.h"
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -67,15 +69,15 @@ class Planner {
   }
 
   HaproxyPlan run(const std::vector<WantedServer>& wanted) {
-    std::vector<const WantedServer*> homeless;
+    std::vector<const WantedServer*> unplaced;
     for (const WantedServer& want : wanted) {
       if (want.state != api::EndpointState::kReady) continue;
-      if (!admit_in_place(want)) homeless.push_back(&want);
+      if (!admit_in_place(want)) unplaced.push_back(&want);
     }
     for (const ObservedServer* slot : slots_) {
       if (!kept_.contains(slot)) take_out(*slot);
     }
-    place(homeless);
+    place(unplaced);
     // Withdrawals are acknowledged before anything else is said: nothing that can fail or take its time
     // stands between a list that lost an endpoint and HAProxy knowing it.
     plan_.commands = withdrawals_.empty() ? std::move(rest_) : std::move(withdrawals_);
@@ -101,9 +103,9 @@ class Planner {
     if (slot.admin == AdminState::kMaintenance && slot.busy == 0) free_.push_back(&slot);
   }
 
-  void place(const std::vector<const WantedServer*>& homeless) {
+  void place(const std::vector<const WantedServer*>& unplaced) {
     auto next = free_.begin();
-    for (const WantedServer* want : homeless) {
+    for (const WantedServer* want : unplaced) {
       if (next == free_.end()) {
         plan_.unplaced.push_back(want->pod);
       } else {
@@ -165,9 +167,7 @@ std::optional<std::string> refusal_of(const Command& command, std::string_view a
        answer.starts_with("no need"))) {
     return std::nullopt;
   }
-  std::string text(answer.substr(0, 200));
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c < ' ' || c > '~'; }, ' ');
+  std::string text = base::ascii(answer.substr(0, 200), ' ');
   while (text.ends_with(' ')) text.pop_back();
   if (text == "Permission denied") text += " (its stats socket line needs 'level admin')";
   return fmt::format("HAProxy refused '{}': {}", command.text, text);

@@ -1,5 +1,7 @@
 #include "gateway/haproxy_socket.h"
 
+#include "base/address.h"
+#include "base/fd.h"
 #include "gateway/haproxy_answers.h"
 
 #include <algorithm>
@@ -19,20 +21,6 @@
 
 namespace poolwarden::gateway {
 namespace {
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::string text_of(int error) {
   return std::system_category().message(error);
@@ -180,16 +168,9 @@ tl::expected<RuntimeAddress, std::string> parse_runtime_address(const std::strin
     return UnixPath{std::string(rest)};
   }
   if (rest.starts_with("ipv4@") || rest.starts_with("ipv6@")) rest.remove_prefix(5);
-  const std::size_t colon = rest.rfind(':');
-  if (colon != std::string_view::npos) {
-    std::string_view ip = rest.substr(0, colon);
-    const std::string_view digits = rest.substr(colon + 1);
-    const bool bracketed = ip.size() > 2 && ip.starts_with('[') && ip.ends_with(']');
-    if (bracketed) ip = ip.substr(1, ip.size() - 2);
-    std::int64_t port = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    if (error == std::errc{} && end == digits.data() + digits.size()) {
-      if (auto address = make_address(ip, port)) return *address;
+  if (const auto parts = base::split_host_port(rest)) {
+    if (const auto port = base::parse_port(parts->port)) {
+      if (auto address = make_address(parts->host, *port)) return *address;
     }
   }
   return tl::unexpected(
@@ -230,7 +211,7 @@ kube::Result<std::vector<std::string>> HaproxySocket::ask(const std::vector<std:
 // One line on one connection: without the `prompt` command HAProxy answers it and closes.
 kube::Result<std::string> HaproxySocket::exchange(const std::string& line, kube::TimePoint deadline) const {
   const SockAddr to = to_sockaddr(address_);
-  const Fd fd(::socket(to.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const base::Fd fd(::socket(to.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const auto fail = [&](int error, std::string_view doing) {
     return tl::unexpected(error == ETIMEDOUT ? timed_out(address_, deadline_)
                                              : failure(address_, error, doing));

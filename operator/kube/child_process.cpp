@@ -1,5 +1,7 @@
 #include "kube/child_process.h"
 
+#include "base/fd.h"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -25,28 +27,9 @@ using Steady = std::chrono::steady_clock;
 constexpr std::size_t kMaxStderr = 2048;                    // that a message may quote
 constexpr auto kStopCheck = std::chrono::milliseconds(50);  // how soon a stop request is seen
 
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  ~Fd() { reset(); }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-
-  int get() const { return fd_; }
-  void reset(int fd = -1) {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-    fd_ = fd;
-  }
-
- private:
-  int fd_;
-};
-
 struct Pipe {
-  Fd read;
-  Fd write;
+  base::Fd read;
+  base::Fd write;
 
   bool open() {
     std::array<int, 2> ends{};
@@ -124,7 +107,7 @@ class SpawnSetup {
 };
 
 // Appends what is there to read; beyond `limit` it is read and dropped. False at the end of the stream.
-bool drain(const Fd& fd, std::string& into, std::size_t limit, bool& overflow) {
+bool drain(const base::Fd& fd, std::string& into, std::size_t limit, bool& overflow) {
   std::array<char, 4096> buffer{};
   while (true) {
     const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());
@@ -144,7 +127,7 @@ bool drain(const Fd& fd, std::string& into, std::size_t limit, bool& overflow) {
 
 struct Running {
   pid_t pid = -1;
-  Fd exited;  // readable once the program has ended
+  base::Fd exited;  // readable once the program has ended
   Pipe out;
   Pipe err;
   std::string output;

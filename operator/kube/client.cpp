@@ -110,22 +110,11 @@ bool is_read(Verb verb) {
   return verb == Verb::kGet || verb == Verb::kList || verb == Verb::kWatch;
 }
 
-// A write that names the version or the identity it was decided on does no harm when it arrives twice: the
-// second one is refused or changes nothing. Quotes inside JSON strings are escaped, so that data which
-// itself holds JSON never matches. A create has nothing to name: a UID in it is that of another object.
-bool carries_precondition(const Call& call) {
-  if (call.verb == Verb::kCreate) {
-    return false;
-  }
-  return call.body.find(R"("resourceVersion":)") != std::string::npos ||
-         call.body.find(R"("uid":)") != std::string::npos;
-}
-
 bool is_html(std::string_view content_type) {
   return content_type.find("html") != std::string_view::npos;
 }
 
-Error html_error(const Call& call, const HttpResponse& answer) {
+Error html_error(const RequestInfo& call, const HttpResponse& answer) {
   return {
       ErrorClass::kTerminal, answer.status, "NotKubernetes",
       fmt::format("{}: the answer is {} and not a Kubernetes object. A proxy or a login page seems to answer "
@@ -137,7 +126,7 @@ Error html_error(const Call& call, const HttpResponse& answer) {
 // Turns a transport's stream into a watch.
 class WatchAdapter final : public StreamHandler {
  public:
-  WatchAdapter(Call call, std::shared_ptr<WatchHandler> handler)
+  WatchAdapter(RequestInfo call, std::shared_ptr<WatchHandler> handler)
       : call_(std::move(call)), handler_(std::move(handler)) {}
 
   void on_head(const HttpResponse& head) override {
@@ -167,7 +156,7 @@ class WatchAdapter final : public StreamHandler {
   }
 
  private:
-  const Call call_;
+  const RequestInfo call_;
   const std::shared_ptr<WatchHandler> handler_;
   std::optional<Error> refused_;
 };
@@ -228,10 +217,17 @@ Call remove(const ResourceType& type, std::string ns, std::string name, const De
     body += fmt::format(R"(,"preconditions":{{{}}})", conditions);
   }
   body += '}';
-  return object_call(Verb::kDelete, type, std::move(ns), std::move(name), std::move(body), {});
+  Call call = object_call(Verb::kDelete, type, std::move(ns), std::move(name), std::move(body), {});
+  call.guarded = !conditions.empty();
+  return call;
 }
 
-std::string describe(const Call& call) {
+Call guarded(Call write) {
+  write.guarded = true;
+  return write;
+}
+
+std::string describe(const RequestInfo& call) {
   std::string out = fmt::format("{} {}", to_string(call.verb), call.type.plural);
   if (!call.name.empty()) {
     out += ' ';
@@ -250,12 +246,12 @@ std::string describe(const Call& call) {
   return out;
 }
 
-HttpRequest to_http(const Call& call) {
+HttpRequest to_http(Call call) {
   HttpRequest request;
   request.method = method_of(call.verb);
   request.target = resource_path(call.type, call.ns, call.name, call.subresource);
   request.deadline = call.deadline;
-  request.safe_to_repeat = is_read(call.verb) || carries_precondition(call);
+  request.safe_to_repeat = is_read(call.verb) || call.guarded;
   Query query(request.target);
   if (call.verb == Verb::kList || call.verb == Verb::kWatch) {
     add_read_options(call, query);
@@ -269,25 +265,26 @@ HttpRequest to_http(const Call& call) {
     request.max_response_bytes = kMaxObject;
   }
   if (!call.body.empty()) {
-    request.body = call.body;
+    request.body = std::move(call.body);
     request.content_type = content_type_of(call.verb);
   }
   return request;
 }
 
-void Client::send(const Call& call, std::function<void(Result<std::string>)> done) {
-  transport_.send(to_http(call),
-                  [call, done = std::move(done)](tl::expected<HttpResponse, TransportError> answer) {
-                    if (!answer) {
-                      done(tl::unexpected(to_error(call, answer.error())));
-                    } else if (answer->status < 200 || answer->status >= 300) {
-                      done(tl::unexpected(to_error(call, *answer)));
-                    } else if (is_html(answer->content_type)) {
-                      done(tl::unexpected(html_error(call, *answer)));
-                    } else {
-                      done(std::move(answer->body));
-                    }
-                  });
+void Client::send(Call call, std::function<void(Result<std::string>)> done) {
+  RequestInfo info = call;  // what errors name; the body goes to the transport
+  transport_.send(to_http(std::move(call)), [call = std::move(info), done = std::move(done)](
+                                                tl::expected<HttpResponse, TransportError> answer) {
+    if (!answer) {
+      done(tl::unexpected(to_error(call, answer.error())));
+    } else if (answer->status < 200 || answer->status >= 300) {
+      done(tl::unexpected(to_error(call, *answer)));
+    } else if (is_html(answer->content_type)) {
+      done(tl::unexpected(html_error(call, *answer)));
+    } else {
+      done(std::move(answer->body));
+    }
+  });
 }
 
 std::unique_ptr<StreamHandle> Client::watch(const Call& call, std::chrono::milliseconds idle_timeout,

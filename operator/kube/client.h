@@ -23,13 +23,21 @@ namespace poolwarden::kube {
 enum class Verb { kGet, kList, kWatch, kCreate, kUpdate, kMergePatch, kApply, kDelete };
 std::string_view to_string(Verb verb);  // "merge-patch", for messages and metrics
 
-struct Call {
+// What a call does to what, without its body and options: all that an error names of it. (The API server's
+// own RequestInfo holds the same.)
+struct RequestInfo {
   Verb verb = Verb::kGet;
   ResourceType type;
   std::string ns;           // empty: cluster-scoped, or all namespaces (list and watch only)
   std::string name;         // empty for list, watch, create
   std::string subresource;  // "status", "scale" or empty
-  std::string body;         // create, update, patch, apply, delete (DeleteOptions)
+};
+
+struct Call : RequestInfo {
+  std::string body;  // create, update, patch, apply, delete (DeleteOptions)
+  // A write: its body names the resourceVersion or the UID it was decided on, so that a second arrival is
+  // refused or changes nothing. A guarded write is sent again when its connection broke before the answer.
+  bool guarded = false;
 
   // list and watch
   std::string label_selector;
@@ -46,8 +54,9 @@ struct Call {
 };
 
 // Named constructors, so that a call site reads as what it does. Preconditions of updates and patches travel
-// in the body (metadata.uid, metadata.resourceVersion), as the API server takes them there. One that does not
-// hold is a kConflict, however the API server puts it (for a patch, 409 for the version and 422 for the UID).
+// in the body (metadata.uid, metadata.resourceVersion), as the API server takes them there; whoever puts one
+// there says so with guarded(). One that does not hold is a kConflict, however the API server puts it (for a
+// patch, 409 for the version and 422 for the UID).
 Call get(const ResourceType& type, std::string ns, std::string name);
 Call create(const ResourceType& type, std::string ns, std::string body);
 Call update(const ResourceType& type, std::string ns, std::string name, std::string body,
@@ -60,18 +69,21 @@ struct DeletePreconditions {
   std::string uid;
   std::string resource_version;
 };
+// Guarded if there is a precondition.
 Call remove(const ResourceType& type, std::string ns, std::string name, const DeletePreconditions& only_if);
+Call guarded(Call write);
 
 // "merge-patch pods ns/name/status", for messages and logs.
-std::string describe(const Call& call);
-// The bytes on the wire: method, target with query, body, content type, field manager.
-HttpRequest to_http(const Call& call);
+std::string describe(const RequestInfo& call);
+// The bytes on the wire: method, target with query, body, content type, field manager. A call that is moved
+// in gives its body away uncopied.
+HttpRequest to_http(Call call);
 // Any failure, as an Error: transport failures, Status objects, plain-text proxies' answers.
-Error to_error(const Call& call, const TransportError& failure);
-Error to_error(const Call& call, const HttpResponse& answer);  // for status >= 300
+Error to_error(const RequestInfo& call, const TransportError& failure);
+Error to_error(const RequestInfo& call, const HttpResponse& answer);  // for status >= 300
 // An ERROR event inside a watch.
 struct WatchFailure;
-Error status_error(const Call& call, const WatchFailure& failure);
+Error status_error(const RequestInfo& call, const WatchFailure& failure);
 
 // Receives a watch. on_open: the server accepted it. on_data: raw bytes, in any split. on_end is last and
 // comes once; no error is a clean EOF.
@@ -87,8 +99,8 @@ class Client {
  public:
   explicit Client(Transport& transport) : transport_(transport) {}
 
-  // `done` gets the answer's body for any 2xx.
-  void send(const Call& call, std::function<void(Result<std::string>)> done);
+  // `done` gets the answer's body for any 2xx. Move the call in: its body may be large.
+  void send(Call call, std::function<void(Result<std::string>)> done);
   [[nodiscard]] std::unique_ptr<StreamHandle> watch(const Call& call, std::chrono::milliseconds idle_timeout,
                                                     std::shared_ptr<WatchHandler> handler);
 

@@ -223,7 +223,7 @@ class CpprestAttempt final : public Attempt {
         });
   }
   void cancel() override { source_.cancel(); }
-  void distrust_connections() override { core_->drop_connections(client_); }
+  void discard_idle_connections() override { core_->drop_connections(client_); }
 
  private:
   // On cpprestsdk's threads. Every task's exception is looked at: an unobserved one ends the process.

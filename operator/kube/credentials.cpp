@@ -1,9 +1,10 @@
 #include "kube/credentials.h"
 
+#include "base/json_read.h"
+#include "base/time.h"
 #include "kube/base64.h"
 #include "kube/child_process.h"
 #include "kube/read_file.h"
-#include "kube/rfc3339.h"
 
 #include <algorithm>
 #include <sys/stat.h>
@@ -52,11 +53,6 @@ std::uint64_t file_stamp(const std::string& path) {
   return (seconds * 1'000'000'000U + nanoseconds) * 31 + static_cast<std::uint64_t>(info.st_ino);
 }
 
-std::string credential_field(const nlohmann::json& object, const char* key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
 std::string exec_info(const ExecPlugin& plugin) {
   nlohmann::json spec = {{"interactive", false}};
   if (!plugin.cluster_info.empty()) {
@@ -99,10 +95,10 @@ tl::expected<ExecCredential, std::string> parse_exec_credential(const ExecPlugin
   if (!json.is_object()) {
     return fail("its output is not a JSON object");
   }
-  if (credential_field(json, "kind") != "ExecCredential") {
+  if (base::string_at(json, "kind") != "ExecCredential") {
     return fail("its output is not an ExecCredential");
   }
-  if (const std::string version = credential_field(json, "apiVersion"); version != plugin.api_version) {
+  if (const std::string version = base::string_at(json, "apiVersion"); version != plugin.api_version) {
     return fail(fmt::format("it answers with apiVersion \"{}\", but the kubeconfig asks for \"{}\"", version,
                             plugin.api_version));
   }
@@ -111,9 +107,9 @@ tl::expected<ExecCredential, std::string> parse_exec_credential(const ExecPlugin
     return fail("its output has no status, so no credential");
   }
   ExecCredential out;
-  const std::string token = credential_field(*status, "token");
-  out.credential.client_certificate_pem = credential_field(*status, "clientCertificateData");
-  out.credential.client_key_pem = credential_field(*status, "clientKeyData");
+  const std::string token = base::string_at(*status, "token");
+  out.credential.client_certificate_pem = base::string_at(*status, "clientCertificateData");
+  out.credential.client_key_pem = base::string_at(*status, "clientKeyData");
   if (out.credential.client_certificate_pem.empty() != out.credential.client_key_pem.empty()) {
     return fail("it gave only one of clientCertificateData and clientKeyData");
   }
@@ -126,8 +122,8 @@ tl::expected<ExecCredential, std::string> parse_exec_credential(const ExecPlugin
   if (!token.empty()) {
     out.credential.authorization = "Bearer " + token;
   }
-  if (const std::string expires = credential_field(*status, "expirationTimestamp"); !expires.empty()) {
-    out.expires = parse_rfc3339(expires);
+  if (const std::string expires = base::string_at(*status, "expirationTimestamp"); !expires.empty()) {
+    out.expires = base::parse_rfc3339_clamped(expires);
     if (!out.expires) {
       return fail(fmt::format("its expirationTimestamp \"{}\" is not an RFC 3339 time", expires));
     }

@@ -1,6 +1,7 @@
 #include "kube/event_recorder.h"
 
-#include "kube/micro_time.h"
+#include "base/text.h"
+#include "base/time.h"
 
 #include <algorithm>
 #include <utility>
@@ -19,18 +20,6 @@ constexpr std::size_t kNoteLimit = 1024;
 constexpr std::size_t kWordLimit = 128;
 constexpr std::size_t kNameLimit = 253;
 constexpr Duration kSweepPeriod = std::chrono::minutes{1};
-
-// At most `limit` bytes, cut between characters of UTF-8.
-std::string clipped(std::string_view text, std::size_t limit) {
-  if (text.size() <= limit) {
-    return std::string(text);
-  }
-  std::size_t end = limit;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) {
-    --end;
-  }
-  return std::string(text.substr(0, end));
-}
 
 std::string_view to_string(EventType type) {
   return type == EventType::kNormal ? "Normal" : "Warning";
@@ -52,7 +41,7 @@ std::string event_namespace(const EventTarget& target) {
 }  // namespace
 
 EventRecorder::EventRecorder(std::string reporting_instance, EventLimits limits)
-    : reporting_instance_(clipped(reporting_instance, kWordLimit)),
+    : reporting_instance_(base::cut(reporting_instance, kWordLimit)),
       limits_(limits),
       series_(limits.remembered),
       objects_(limits.objects),
@@ -61,7 +50,7 @@ EventRecorder::EventRecorder(std::string reporting_instance, EventLimits limits)
 void EventRecorder::record(const EventTarget& target, EventType type, std::string_view reason,
                            std::string_view action, std::string_view note, TimePoint now, WallTime wall) {
   sweep(now);
-  const std::string clipped_note = clipped(note, kNoteLimit);
+  const std::string clipped_note(base::cut(note, kNoteLimit));
   const std::string key =
       fmt::format("{}\n{}\n{}\n{}\n{}", object_key(target), to_string(type), reason, action, clipped_note);
   if (Series* known = series_.use(key)) {
@@ -81,8 +70,8 @@ void EventRecorder::record(const EventTarget& target, EventType type, std::strin
   Series series;
   series.target = target;
   series.type = type;
-  series.reason = clipped(reason, kWordLimit);
-  series.action = clipped(action, kWordLimit);
+  series.reason = base::cut(reason, kWordLimit);
+  series.action = base::cut(action, kWordLimit);
   series.note = clipped_note;
   series.first_wall = wall;
   series.last_wall = wall;
@@ -275,7 +264,7 @@ Call EventRecorder::create_call(Series& series) {
   json event = {{"apiVersion", "events.k8s.io/v1"},
                 {"kind", "Event"},
                 {"metadata", {{"name", series.name}, {"namespace", ns}}},
-                {"eventTime", to_micro_time(series.first_wall)},
+                {"eventTime", base::to_micro_time(series.first_wall)},
                 {"type", to_string(series.type)},
                 {"reason", series.reason},
                 {"action", series.action},
@@ -284,14 +273,14 @@ Call EventRecorder::create_call(Series& series) {
                 {"reportingController", kReportingController},
                 {"reportingInstance", reporting_instance_}};
   if (series.count > 1) {
-    event["series"] = {{"count", series.count}, {"lastObservedTime", to_micro_time(series.last_wall)}};
+    event["series"] = {{"count", series.count}, {"lastObservedTime", base::to_micro_time(series.last_wall)}};
   }
   return create(kEvents, ns, to_text(event));
 }
 
 Call EventRecorder::patch_call(const Series& series) const {
   const json patch = {
-      {"series", {{"count", series.count}, {"lastObservedTime", to_micro_time(series.last_wall)}}}};
+      {"series", {{"count", series.count}, {"lastObservedTime", base::to_micro_time(series.last_wall)}}}};
   return merge_patch(kEvents, event_namespace(series.target), series.name, to_text(patch));
 }
 

@@ -9,7 +9,7 @@
 // Events are a courtesy, and everything about them is bounded: what waits (oldest dropped), what is
 // remembered, how often one object may have events (25 at once, then one every five minutes, as client-go's
 // EventSourceObjectSpamFilter), how fast all are written, how often one is tried. What is dropped is
-// counted. One call is in flight at a time.
+// counted (stats()). One call is in flight at a time.
 //
 // Owned and used by one thread.
 #pragma once

@@ -77,7 +77,7 @@ void Exchange::on_timer(milliseconds after) {
                                                                          host_->server(), after.count())});
   }
   if (phase_ == Phase::kHead && attempt_) {
-    attempt_->distrust_connections();  // a peer that vanished would swallow the next calls too
+    attempt_->discard_idle_connections();  // a peer that vanished would swallow the next calls too
   }
   const char* what = phase_ == Phase::kWaiting      ? "no connection was free"
                      : phase_ == Phase::kCredential ? "the credential plugin did not answer"
@@ -126,7 +126,7 @@ void Exchange::on_no_answer(int attempt, TransportError error) {
   }
   if (error.kind == TransportFailure::kCut && request_.safe_to_repeat && !repeated_) {
     repeated_ = true;
-    attempt_->distrust_connections();
+    attempt_->discard_idle_connections();
     return send();
   }
   finish(std::move(error));
@@ -215,11 +215,11 @@ void Exchange::finish(std::optional<TransportError> error) {
   }
   attempt_.reset();
   host_->network_done(this);
-  tell(refused_stream, std::move(error));
+  complete(refused_stream, std::move(error));
   host_->all_done(this);
 }
 
-void Exchange::tell(bool refused_stream, std::optional<TransportError> error) {
+void Exchange::complete(bool refused_stream, std::optional<TransportError> error) {
   if (auto* whole = std::get_if<Whole>(&consumer_)) {
     const Transport::Callback done = std::exchange(whole->done, nullptr);
     if (error) {

@@ -32,7 +32,7 @@ class Attempt {
   virtual ~Attempt() = default;
   virtual void cancel() = 0;  // closes the connection
   // The connections this one came from are not to be trusted any more: the next attempt gets a new one.
-  virtual void distrust_connections() = 0;
+  virtual void discard_idle_connections() = 0;
 };
 
 class ExchangeHost {
@@ -100,7 +100,7 @@ class Exchange final : public std::enable_shared_from_this<Exchange> {
   void on_body_end(int attempt, std::optional<TransportError> error);
   void on_no_answer(int attempt, TransportError error);
   void finish(std::optional<TransportError> error);
-  void tell(bool refused_stream, std::optional<TransportError> error);
+  void complete(bool refused_stream, std::optional<TransportError> error);
 
   const std::shared_ptr<ExchangeHost> host_;
   const HttpRequest request_;

@@ -117,12 +117,12 @@ class Informer {
 
  private:
   // After a rewound history the versions held say nothing about the ones that come.
-  enum class Believe : std::uint8_t { kUnlessOlder, kAlways };
+  enum class VersionCheck : std::uint8_t { kUnlessOlder, kAlways };
 
   void stage(std::vector<Object> items);
   void swap_in(bool rewound, TimePoint decoded_at, Deltas& deltas);
   void apply(WatchEvent<Object> event, TimePoint decoded_at, Deltas& deltas);
-  void put(Ptr object, Believe believe, TimePoint at, Deltas& deltas);
+  void put(Ptr object, VersionCheck check, TimePoint at, Deltas& deltas);
   void remove(const Ptr& object, TimePoint at, Deltas& deltas);
   Ptr keep(Object object) {
     if (transform_) transform_(object);

@@ -93,8 +93,8 @@ void Informer<Codec>::swap_in(bool rewound, TimePoint decoded_at, Deltas& deltas
   });
   if (rewound) tombstones_.clear();
   for (const Ptr& held : gone) remove(held, decoded_at, deltas);
-  const Believe believe = rewound ? Believe::kAlways : Believe::kUnlessOlder;
-  for (Ptr& object : staged) put(std::move(object), believe, decoded_at, deltas);
+  const VersionCheck check = rewound ? VersionCheck::kAlways : VersionCheck::kUnlessOlder;
+  for (Ptr& object : staged) put(std::move(object), check, decoded_at, deltas);
   synced_ = true;
 }
 
@@ -105,7 +105,7 @@ void Informer<Codec>::apply(WatchEvent<Object> event, TimePoint decoded_at, Delt
       return;
     case WatchEventType::kAdded:
     case WatchEventType::kModified:
-      put(keep(std::move(event.object)), Believe::kUnlessOlder, decoded_at, deltas);
+      put(keep(std::move(event.object)), VersionCheck::kUnlessOlder, decoded_at, deltas);
       return;
     case WatchEventType::kDeleted: {
       const Ptr held = store_.find(event.object.ns, event.object.name);
@@ -127,14 +127,14 @@ void Informer<Codec>::observe(Object object, TimePoint now, Deltas& deltas) {
   // The watch has told everything up to its version. What is not here by then has gone.
   const bool known = held != nullptr && held->uid == object.uid;
   if (!known && compare_versions(object.resource_version, reflector_.resource_version()) <= 0) return;
-  put(keep(std::move(object)), Believe::kUnlessOlder, now, deltas);
+  put(keep(std::move(object)), VersionCheck::kUnlessOlder, now, deltas);
 }
 
 template <class Codec>
-void Informer<Codec>::put(Ptr object, Believe believe, TimePoint at, Deltas& deltas) {
+void Informer<Codec>::put(Ptr object, VersionCheck check, TimePoint at, Deltas& deltas) {
   const Ptr held = store_.find(object->ns, object->name);
   if (held == object) return;
-  if (held != nullptr && believe == Believe::kUnlessOlder &&
+  if (held != nullptr && check == VersionCheck::kUnlessOlder &&
       older(object->resource_version, held->resource_version)) {
     return;
   }

@@ -51,7 +51,7 @@ struct Kubeconfig {
   std::string files;  // those that were there, for messages
 };
 
-// The first file to name an entry, or to set current-context, wins. With `skip_missing`, files that are not
+// The first file to name an entry, or to set current-context, wins. `missing` says whether files that are not
 // there count as empty, as kubectl has it for $KUBECONFIG.
 enum class MissingFile;
 Kubeconfig read_kubeconfigs(const std::vector<std::string>& files, MissingFile missing);

@@ -1,6 +1,6 @@
 #include "kube/lease.h"
 
-#include "kube/micro_time.h"
+#include "base/time.h"
 
 #include <algorithm>
 #include <utility>
@@ -324,7 +324,7 @@ void LeaseElector::acquire(Moment now, Outputs& out) {
   } else {
     term.transitions = before.transitions + 1;
   }
-  send(Kind::kUpdate, update(kLeases, config_.ns, config_.name, updated_lease(seen_->record, term)),
+  send(Kind::kUpdate, guarded(update(kLeases, config_.ns, config_.name, updated_lease(seen_->record, term))),
        term.renew_time, now.mono, out);
 }
 
@@ -341,7 +341,7 @@ void LeaseElector::renew(Leading& state, Moment now, Outputs& out) {
     send(Kind::kCreate, create(kLeases, config_.ns, new_lease(config_.ns, config_.name, term)),
          term.renew_time, now.mono, out);
   } else {
-    send(Kind::kUpdate, update(kLeases, config_.ns, config_.name, updated_lease(state.held, term)),
+    send(Kind::kUpdate, guarded(update(kLeases, config_.ns, config_.name, updated_lease(state.held, term))),
          term.renew_time, now.mono, out);
   }
 }
@@ -353,8 +353,8 @@ void LeaseElector::send_release(const LeaseRecord& held, Moment now, Outputs& ou
   term.duration = std::chrono::seconds{1};
   term.acquire_time = term.renew_time;
   term.transitions = held.term.transitions;
-  send(Kind::kRelease, update(kLeases, config_.ns, config_.name, updated_lease(held, term)), {}, now.mono,
-       out);
+  send(Kind::kRelease, guarded(update(kLeases, config_.ns, config_.name, updated_lease(held, term))), {},
+       now.mono, out);
 }
 
 void LeaseElector::send(Kind kind, Call call, std::string renew_time, TimePoint now, Outputs& out) {
@@ -400,7 +400,7 @@ LeaseTerm LeaseElector::our_term(WallTime wall) {
                       : std::max(micros, last_written_ + std::chrono::microseconds{1});
   LeaseTerm term;
   term.holder = config_.identity;
-  term.renew_time = to_micro_time(last_written_);
+  term.renew_time = base::to_micro_time(last_written_);
   term.acquire_time = term.renew_time;
   term.duration = std::chrono::ceil<std::chrono::seconds>(config_.duration);
   return term;

@@ -1,5 +1,7 @@
 #include "kube/lease_record.h"
 
+#include "base/json_read.h"
+
 #include <limits>
 #include <utility>
 
@@ -19,36 +21,14 @@ Error unreadable_lease(std::string why) {
                "the API server's answer is not a Lease that can be used: " + std::move(why), std::nullopt};
 }
 
-const json* member(const json& object, const char* name) {
-  if (!object.is_object()) {
-    return nullptr;
-  }
-  const auto found = object.find(name);
-  return found == object.end() || found->is_null() ? nullptr : &*found;
-}
-
 // False: there, but no text.
 bool read_text(const json& object, const char* name, std::string& out) {
-  const json* value = member(object, name);
-  if (value == nullptr) {
-    return true;
-  }
-  if (!value->is_string()) {
+  const json& value = base::member(object, name);
+  if (!value.is_null() && !value.is_string()) {
     return false;
   }
-  out = value->get<std::string>();
+  out = base::string_at(object, name);
   return true;
-}
-
-std::optional<std::int64_t> read_int32(const json& object, const char* name) {
-  const json* value = member(object, name);
-  if (value == nullptr || !value->is_number_integer()) {
-    return std::nullopt;
-  }
-  if (value->is_number_unsigned() && value->get<std::uint64_t>() > static_cast<std::uint64_t>(kMaxInt32)) {
-    return std::nullopt;
-  }
-  return value->get<std::int64_t>();
 }
 
 void put_term(json& lease, const LeaseTerm& term) {
@@ -72,29 +52,28 @@ Result<LeaseRecord> parse_lease(std::string_view body) {
   if (too_deep || !lease.is_object()) {
     return tl::unexpected(unreadable_lease(too_deep ? "it nests too deep" : "it is not a JSON object"));
   }
-  const json* metadata = member(lease, "metadata");
+  const json& metadata = base::member(lease, "metadata");
   LeaseRecord record;
-  if (metadata == nullptr || !read_text(*metadata, "uid", record.uid) ||
-      !read_text(*metadata, "resourceVersion", record.resource_version) || record.resource_version.empty()) {
+  if (!read_text(metadata, "uid", record.uid) ||
+      !read_text(metadata, "resourceVersion", record.resource_version) || record.resource_version.empty()) {
     return tl::unexpected(unreadable_lease("metadata has no uid or no resourceVersion"));
   }
-  const json* spec = member(lease, "spec");
-  if (spec != nullptr && !spec->is_object()) {
+  const json& spec = base::member(lease, "spec");
+  if (!spec.is_null() && !spec.is_object()) {
     return tl::unexpected(unreadable_lease("spec is not an object"));
   }
   LeaseTerm& term = record.term;
-  if (spec != nullptr) {
-    if (!read_text(*spec, "holderIdentity", term.holder) || !read_text(*spec, "renewTime", term.renew_time) ||
-        !read_text(*spec, "acquireTime", term.acquire_time)) {
-      return tl::unexpected(
-          unreadable_lease("spec.holderIdentity, renewTime or acquireTime is not a string"));
-    }
-    if (const auto seconds = read_int32(*spec, "leaseDurationSeconds"); seconds && *seconds > 0) {
-      term.duration = std::chrono::seconds{*seconds};
-    }
-    if (const auto transitions = read_int32(*spec, "leaseTransitions"); transitions && *transitions > 0) {
-      term.transitions = *transitions;
-    }
+  if (!read_text(spec, "holderIdentity", term.holder) || !read_text(spec, "renewTime", term.renew_time) ||
+      !read_text(spec, "acquireTime", term.acquire_time)) {
+    return tl::unexpected(unreadable_lease("spec.holderIdentity, renewTime or acquireTime is not a string"));
+  }
+  const auto seconds = base::integer_at<std::int32_t>(spec, "leaseDurationSeconds");
+  if (seconds && *seconds > 0) {
+    term.duration = std::chrono::seconds{*seconds};
+  }
+  const auto transitions = base::integer_at<std::int32_t>(spec, "leaseTransitions");
+  if (transitions && *transitions > 0) {
+    term.transitions = *transitions;
   }
   record.object = lease.dump();
   return record;

@@ -20,13 +20,4 @@ Duration TokenBucket::reserve(TimePoint now) {
   return std::max(Duration::zero(), full_at_ - now - capacity_);
 }
 
-Duration exponential_delay(Duration base, std::uint32_t failures, Duration cap) {
-  Duration delay = std::min(base, cap);
-  for (std::uint32_t i = 0; i < failures && delay < cap; ++i) {
-    // Compared before it is doubled: the product itself could overflow.
-    delay = delay > cap / 2 ? cap : delay * 2;
-  }
-  return delay;
-}
-
 }  // namespace poolwarden::kube

@@ -5,6 +5,7 @@
 // that has failed and was not forgotten, so its owner must forget items that succeed or cease to exist.
 #pragma once
 
+#include "base/backoff.h"
 #include "kube/time.h"
 
 #include <cstdint>
@@ -37,10 +38,7 @@ class TokenBucket {
   TimePoint full_at_{};
 };
 
-// base * 2^failures, and `cap` from where that would be more; never overflows.
-// With client-go's 5 ms and 1000 s: 5 ms, 10, 20, 40, 80, 160, 320, 640 ms, 1.28 s, 2.56, 5.12, 10.24,
-// 20.48, 40.96, 81.92, 163.84, 327.68, 655.36 s, and 1000 s from the 19th on.
-Duration exponential_delay(Duration base, std::uint32_t failures, Duration cap);
+using base::exponential_delay;
 
 template <class Key, class Hash = std::hash<Key>>
 class ItemBackoff {

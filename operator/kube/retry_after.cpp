@@ -1,6 +1,6 @@
 #include "kube/retry_after.h"
 
-#include "kube/rfc3339.h"
+#include "base/time.h"
 
 #include <algorithm>
 #include <charconv>
@@ -12,7 +12,7 @@ namespace poolwarden::kube {
 namespace {
 
 // "Sun, 06 Nov 1994 08:49:37 GMT", the one form that may be sent.
-std::optional<WallTime> parse_http_date(std::string_view text) {
+std::optional<base::WallTime> parse_http_date(std::string_view text) {
   constexpr std::string_view kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
   if (text.size() != 29 || text.substr(3, 2) != ", " || text.substr(25) != " GMT") {
     return std::nullopt;
@@ -21,8 +21,8 @@ std::optional<WallTime> parse_http_date(std::string_view text) {
   if (month == std::string_view::npos || month % 3 != 0) {
     return std::nullopt;
   }
-  return parse_rfc3339(fmt::format("{}-{:02}-{}T{}Z", text.substr(12, 4), month / 3 + 1, text.substr(5, 2),
-                                   text.substr(17, 8)));
+  return base::parse_rfc3339_clamped(fmt::format("{}-{:02}-{}T{}Z", text.substr(12, 4), month / 3 + 1,
+                                                 text.substr(5, 2), text.substr(17, 8)));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 // Answers of the API server, of what stands in front of it, and of the network, as Errors.
 // https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/
+#include "base/json_read.h"
+#include "base/text.h"
 #include "kube/client.h"
 #include "kube/retry_after.h"
 #include "kube/watch_decoder.h"
@@ -32,25 +34,20 @@ struct Status {
   std::optional<std::chrono::milliseconds> retry_after;
 };
 
-std::string text_field(const nlohmann::json& object, const char* key) {
-  const auto it = object.find(key);
-  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
 std::optional<Status> parse_status(std::string_view body) {
   if (body.size() > kMaxStatus) {
     return std::nullopt;
   }
   const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || text_field(json, "kind") != "Status") {
+  if (!json.is_object() || base::string_at(json, "kind") != "Status") {
     return std::nullopt;
   }
   Status status;
   if (const auto code = json.find("code"); code != json.end() && code->is_number_integer()) {
     status.code = code->get<int>();
   }
-  status.reason = text_field(json, "reason");
-  status.message = text_field(json, "message");
+  status.reason = base::string_at(json, "reason");
+  status.message = base::string_at(json, "message");
   const auto details = json.find("details");
   if (details == json.end() || !details->is_object()) {
     return status;
@@ -63,8 +60,8 @@ std::optional<Status> parse_status(std::string_view body) {
   if (causes != details->end() && causes->is_array()) {
     for (const auto& cause : *causes) {
       if (cause.is_object()) {
-        status.causes.push_back(
-            {text_field(cause, "reason"), text_field(cause, "message"), text_field(cause, "field")});
+        status.causes.push_back({base::string_at(cause, "reason"), base::string_at(cause, "message"),
+                                 base::string_at(cause, "field")});
       }
     }
   }
@@ -138,7 +135,7 @@ std::string qualified(const ResourceType& type) {
 }
 
 // What a person can do about it, as far as the answer tells; empty if there is nothing to add.
-std::string fix_for(const Call& call, const Status& status) {
+std::string fix_for(const RequestInfo& call, const Status& status) {
   const auto says = [&](std::string_view text) { return status.message.find(text) != std::string::npos; };
   switch (status.code) {
     case 401:
@@ -166,7 +163,7 @@ std::string fix_for(const Call& call, const Status& status) {
   }
 }
 
-Error error_of(const Call& call, Status status) {
+Error error_of(const RequestInfo& call, Status status) {
   std::string message = describe(call) + ": ";
   if (status.message.empty()) {
     message += fmt::format("the API server answered {}{}{}", status.code, status.reason.empty() ? "" : " ",
@@ -224,12 +221,8 @@ std::string_view reason_of(int http_status) {
 }
 
 // The first line's worth of a text that is not from Kubernetes, safe to print.
-std::string printable(std::string_view text) {
-  std::string out;
-  for (const char c : text.substr(0, kMaxQuoted)) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += byte < 0x20 || byte == 0x7f ? ' ' : c;
-  }
+std::string excerpt(std::string_view text) {
+  std::string out = base::printable(base::cut(text, kMaxQuoted));
   while (!out.empty() && out.back() == ' ') {
     out.pop_back();
   }
@@ -241,7 +234,7 @@ std::string foreign_message(const HttpResponse& answer) {
     return fmt::format("redirected with {}: the server address must be the API server's own, not a proxy's",
                        answer.status);
   }
-  const std::string text = printable(answer.body);
+  const std::string text = excerpt(answer.body);
   if (text.empty()) {
     return fmt::format("answered {} without a word", answer.status);
   }
@@ -254,7 +247,7 @@ std::string foreign_message(const HttpResponse& answer) {
 
 }  // namespace
 
-Error to_error(const Call& call, const TransportError& failure) {
+Error to_error(const RequestInfo& call, const TransportError& failure) {
   const auto make = [&](ErrorClass cls, const char* reason) {
     return Error{cls, 0, reason, describe(call) + ": " + failure.message, std::nullopt};
   };
@@ -278,7 +271,7 @@ Error to_error(const Call& call, const TransportError& failure) {
   return make(ErrorClass::kRetry, "Unknown");
 }
 
-Error to_error(const Call& call, const HttpResponse& answer) {
+Error to_error(const RequestInfo& call, const HttpResponse& answer) {
   Status status;
   if (auto parsed = parse_status(answer.body)) {
     status = std::move(*parsed);
@@ -293,7 +286,7 @@ Error to_error(const Call& call, const HttpResponse& answer) {
   return error_of(call, std::move(status));
 }
 
-Error status_error(const Call& call, const WatchFailure& failure) {
+Error status_error(const RequestInfo& call, const WatchFailure& failure) {
   return error_of(call, Status{failure.code, failure.reason, failure.message, {}, failure.retry_after});
 }
 

@@ -1,5 +1,7 @@
 #include "kube/tls.h"
 
+#include "base/address.h"
+
 #include <arpa/inet.h>
 #include <vector>
 
@@ -73,12 +75,6 @@ tl::expected<Key, std::string> parse_key(const std::string& pem) {
     return tl::unexpected(fmt::format("holds no usable PEM private key ({})", openssl_reason()));
   }
   return key;
-}
-
-bool is_address(const std::string& name) {
-  in6_addr buffer{};
-  return ::inet_pton(AF_INET, name.c_str(), &buffer) == 1 ||
-         ::inet_pton(AF_INET6, name.c_str(), &buffer) == 1;
 }
 
 // The names a certificate is good for, to say what it was instead of ours.
@@ -184,7 +180,7 @@ std::string check_client_pem(const std::string& certificate_pem, const std::stri
 
 TlsClient::TlsClient(TlsSettings settings)
     : settings_(std::move(settings)),
-      server_is_address_(is_address(settings_.server_name)),
+      server_is_address_(base::is_ip(settings_.server_name)),
       material_(std::make_unique<Material>()) {}
 
 TlsClient::~TlsClient() = default;

@@ -1,6 +1,7 @@
 #include "pool/conditions.h"
 
 #include "api/names.h"
+#include "base/text.h"
 #include "pool/budget.h"
 #include "pool/replica_sync.h"
 
@@ -12,6 +13,8 @@
 
 namespace poolwarden::pool {
 namespace {
+
+using base::plural;
 
 struct Finding {
   std::string status;
@@ -27,10 +30,6 @@ Finding is_false(std::string reason, std::string message) {
 }
 Finding is_unknown(std::string reason, std::string message) {
   return {"Unknown", std::move(reason), std::move(message)};
-}
-
-std::string plural(std::int64_t count, std::string_view what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
 std::string target_name(const Observation& seen) {
@@ -392,25 +391,14 @@ Finding disruption_safe(const Observation& seen) {
 }
 
 // Messages carry what others wrote (pool names, API errors): status must stay small whatever they say.
-std::string bounded(std::string message) {
-  constexpr std::size_t kMaxMessage = 2048;
-  if (message.size() > kMaxMessage) {
-    // Not in the middle of a character: half of one is stored as another, and would be written again and
-    // again.
-    std::size_t end = kMaxMessage;
-    while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0U) == 0x80U) --end;
-    message.resize(end);
-    message += " ...";
-  }
-  return message;
-}
+constexpr std::size_t kMaxMessage = 2048;
 
 api::Condition to_condition(std::string_view type, Finding finding, const api::InferencePool& pool,
                             api::Timestamp now) {
   api::Condition out{.type = std::string{type},
                      .status = std::move(finding.status),
                      .reason = std::move(finding.reason),
-                     .message = bounded(std::move(finding.message)),
+                     .message = base::abridged(std::move(finding.message), kMaxMessage),
                      .observed_generation = pool.generation,
                      .last_transition = now};
   const auto& before = pool.status.conditions;

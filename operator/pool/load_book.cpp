@@ -1,5 +1,7 @@
 #include "pool/load_book.h"
 
+#include "base/backoff.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -54,9 +56,8 @@ std::optional<LoadBook::TimePoint> LoadBook::due(const std::string& uid) const {
 
 LoadBook::Duration LoadBook::pause(const Entry& entry) {
   if (entry.failures < 2) return entry.poll;
-  constexpr int kMostDoublings = 8;
-  const Duration longer = std::chrono::seconds(1) * (1 << std::min(entry.failures - 1, kMostDoublings));
-  return std::max(entry.poll, std::min(longer, kLongestPause));
+  const auto doublings = static_cast<std::uint32_t>(entry.failures - 1);
+  return std::max(entry.poll, base::exponential_delay(std::chrono::seconds(1), doublings, kLongestPause));
 }
 
 bool LoadBook::is_wanted(const std::string& uid, TimePoint now) const {

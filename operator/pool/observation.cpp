@@ -24,11 +24,14 @@ Hold hold_of(const Observation& seen) {
 }  // namespace
 
 const api::LabelSelector* selector_in_force(const api::InferencePool& pool, const api::Deployment* target) {
-  if (pool.selector) return &*pool.selector;
+  // An empty selector selects everything in Kubernetes, and nobody here: see api::problems().
+  if (pool.selector) return pool.selector->empty() ? nullptr : &*pool.selector;
   if (target == nullptr || !pool.scale_target || !scales_a_deployment(*pool.scale_target)) return nullptr;
   // One on the label we write would turn pods in and out of the pool by our own hand.
-  return target->selector.problem() || target->selector.uses(api::kServingLabel) ? nullptr
-                                                                                 : &target->selector;
+  const api::LabelSelector& theirs = target->selector;
+  const bool usable =
+      !theirs.absent && !theirs.empty() && !theirs.problem() && !theirs.uses(api::kServingLabel);
+  return usable ? &theirs : nullptr;
 }
 
 TargetState target_state(const Snapshot& snapshot) {

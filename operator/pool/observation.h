@@ -24,9 +24,9 @@ enum class TargetState : std::uint8_t { kNotConfigured, kFound, kNotFound, kBlin
 
 TargetState target_state(const Snapshot& snapshot);
 
-// Whom the pool selects: its own selector, or that of its target. Null if neither is there or the target's
-// cannot be used; whether the pool's own can, api::problems() says. Borrows from its arguments, of which
-// `target` may be null.
+// Whom the pool selects: its own selector, or that of its target. Null if neither is there, if the one that
+// counts is empty, or if the target's cannot be used; whether the pool's own can, api::problems() says.
+// Borrows from its arguments, of which `target` may be null.
 const api::LabelSelector* selector_in_force(const api::InferencePool& pool, const api::Deployment* target);
 
 // Borrows from the snapshot.

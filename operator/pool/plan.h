@@ -140,7 +140,7 @@ struct Snapshot {
   std::vector<std::string> dropped_fields;  // of status, which the installed CRD does not know
 };
 
-// Why a pod is not an endpoint (design rule 2). One reason each, the most certain first.
+// Why a pod is not an endpoint. One reason each, the most certain first.
 enum class Withdrawal : std::uint8_t {
   kNone,
   kDeleted,

@@ -115,8 +115,8 @@ kube::Call config_map(const api::InferencePool& pool, const api::ConfigMapWrite&
   api::append_text_string(body, wanted.set);
   body += "}}";
   if (wanted.create) return kube::create(kube::kConfigMaps, pool.ns, std::move(body));
-  return whole ? kube::update(kube::kConfigMaps, pool.ns, name, std::move(body))
-               : kube::merge_patch(kube::kConfigMaps, pool.ns, name, std::move(body));
+  return kube::guarded(whole ? kube::update(kube::kConfigMaps, pool.ns, name, std::move(body))
+                             : kube::merge_patch(kube::kConfigMaps, pool.ns, name, std::move(body)));
 }
 
 kube::Call service(const api::InferencePool& pool, const api::ServiceWrite& wanted) {
@@ -135,7 +135,7 @@ kube::Call service(const api::InferencePool& pool, const api::ServiceWrite& want
     return kube::create(kube::kServices, pool.ns, to_body(body));
   }
   body["metadata"]["resourceVersion"] = wanted.resource_version;
-  return kube::merge_patch(kube::kServices, pool.ns, name, to_body(body));
+  return kube::guarded(kube::merge_patch(kube::kServices, pool.ns, name, to_body(body)));
 }
 
 kube::Call pod_label(const std::string& ns, const api::PodLabelWrite& wanted) {
@@ -145,7 +145,8 @@ kube::Call pod_label(const std::string& ns, const api::PodLabelWrite& wanted) {
       wanted.serving ? json(*wanted.serving) : json(nullptr);
   for (const auto& [key, value] : wanted.annotations)
     metadata["annotations"][key] = value ? json(*value) : json(nullptr);
-  return kube::merge_patch(kube::kPods, ns, wanted.name, to_body({{"metadata", std::move(metadata)}}));
+  return kube::guarded(
+      kube::merge_patch(kube::kPods, ns, wanted.name, to_body({{"metadata", std::move(metadata)}})));
 }
 
 kube::Call disruption_budget(const api::InferencePool& pool, const api::BudgetWrite& wanted) {
@@ -170,24 +171,26 @@ kube::Call disruption_budget(const api::InferencePool& pool, const api::BudgetWr
   body["metadata"]["resourceVersion"] = wanted.resource_version;
   body["spec"]["maxUnavailable"] = nullptr;
   body["spec"]["selector"]["matchLabels"] = nullptr;
-  return kube::merge_patch(kube::kPodDisruptionBudgets, pool.ns, wanted.name, to_body(body));
+  return kube::guarded(kube::merge_patch(kube::kPodDisruptionBudgets, pool.ns, wanted.name, to_body(body)));
 }
 
 kube::Call scale_target(const api::InferencePool& pool, const api::ScaleWrite& wanted) {
   // The scale subresource carries its Deployment's resourceVersion, and checks it.
   const json body = {{"metadata", metadata_at(wanted.resource_version)}, {"spec", {{"replicas", wanted.to}}}};
   const std::string name = pool.scale_target ? pool.scale_target->name : std::string{};
-  return kube::merge_patch(kube::kDeployments, pool.ns, name, to_body(body), std::string{kScale});
+  return kube::guarded(
+      kube::merge_patch(kube::kDeployments, pool.ns, name, to_body(body), std::string{kScale}));
 }
 
 kube::Call adopt_replicas(const api::InferencePool& pool, const api::AdoptWrite& wanted) {
   const json body = {{"metadata", metadata_at(pool.resource_version)}, {"spec", {{"replicas", wanted.to}}}};
-  return kube::merge_patch(kInferencePools, pool.ns, pool.name, to_body(body));
+  return kube::guarded(kube::merge_patch(kInferencePools, pool.ns, pool.name, to_body(body)));
 }
 
 kube::Call status(const api::InferencePool& pool, const api::PoolStatus& wanted) {
   const json body = {{"metadata", metadata_at(pool.resource_version)}, {"status", status_json(wanted)}};
-  return kube::merge_patch(kInferencePools, pool.ns, pool.name, to_body(body), std::string{kStatus});
+  return kube::guarded(
+      kube::merge_patch(kInferencePools, pool.ns, pool.name, to_body(body), std::string{kStatus}));
 }
 
 }  // namespace poolwarden::publish

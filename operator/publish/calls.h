@@ -6,14 +6,14 @@
 #pragma once
 
 #include "api/inference_pool.h"
+#include "api/names.h"
 #include "api/time.h"
 #include "api/writes.h"
 #include "kube/client.h"
 
 namespace poolwarden::publish {
 
-inline constexpr kube::ResourceType kInferencePools{"poolwarden.io", "v1alpha1", "inferencepools",
-                                                    "InferencePool"};
+inline constexpr kube::ResourceType kInferencePools{api::kGroup, api::kVersion, api::kPlural, api::kPoolKind};
 
 // `trigger`: when the change that is published was seen, for the last-change-trigger-time annotation.
 kube::Call config_map(const api::InferencePool& pool, const api::ConfigMapWrite& wanted,

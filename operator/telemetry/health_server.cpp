@@ -1,10 +1,9 @@
 #include "telemetry/health_server.h"
 
-#include <arpa/inet.h>
+#include "base/address.h"
+
 #include <cerrno>
-#include <charconv>
 #include <exception>
-#include <netinet/in.h>
 #include <string_view>
 #include <sys/socket.h>
 #include <system_error>
@@ -164,19 +163,14 @@ bool off(const std::string& address) {
 }  // namespace
 
 tl::expected<BindAddress, std::string> parse_bind_address(const std::string& text) {
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string::npos) return tl::unexpected<std::string>("the port is missing");
-  BindAddress address{.host = text.substr(0, colon), .port = 0};
-  const char* end = text.data() + text.size();
-  const auto [rest, failed] = std::from_chars(text.data() + colon + 1, end, address.port);
-  if (failed != std::errc{} || rest != end) {
-    return tl::unexpected(fmt::format("\"{}\" is not a port from 0 to 65535", text.substr(colon + 1)));
-  }
+  const auto parts = base::split_host_port(text);
+  if (!parts) return tl::unexpected<std::string>("the port is missing");
+  const auto port = base::parse_port(parts->port);
+  if (!port) return tl::unexpected(fmt::format("\"{}\" is not a port from 0 to 65535", parts->port));
+  BindAddress address{.host = std::string(parts->host), .port = *port};
   if (address.host.empty()) return address;
-  const bool bracketed = address.host.front() == '[' && address.host.back() == ']' && address.host.size() > 2;
-  if (bracketed) address.host = address.host.substr(1, address.host.size() - 2);
-  in6_addr parsed{};  // large enough for both families
-  if (::inet_pton(bracketed ? AF_INET6 : AF_INET, address.host.c_str(), &parsed) != 1) {
+  const bool is_v6 = address.host.find(':') != std::string::npos;
+  if (is_v6 != parts->bracketed || !base::is_ip(address.host)) {
     return tl::unexpected(fmt::format("\"{}\" is not an IP address", address.host));
   }
   return address;

@@ -22,9 +22,10 @@ namespace {
 
 // Writes to a descriptor without ever waiting longer than Log::kBlockedPatience, and not at all again until
 // what blocked has moved. spdlog's own stderr sink would wait in fwrite() for ever.
-class PatientSink final : public spdlog::sinks::base_sink<std::mutex> {
+class NonBlockingSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  PatientSink(int fd, std::shared_ptr<std::atomic<std::uint64_t>> lost) : fd_(fd), lost_(std::move(lost)) {}
+  NonBlockingSink(int fd, std::shared_ptr<std::atomic<std::uint64_t>> lost)
+      : fd_(fd), lost_(std::move(lost)) {}
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
@@ -150,7 +151,7 @@ Log::Log(const LogOptions& options)
       queue_(
           std::make_shared<spdlog::details::thread_pool>(std::max<std::size_t>(options.queue_lines, 1), 1)) {
   std::signal(SIGPIPE, SIG_IGN);
-  auto sink = std::make_shared<PatientSink>(options.fd, lost_);
+  auto sink = std::make_shared<NonBlockingSink>(options.fd, lost_);
   logger_ = std::make_shared<spdlog::async_logger>("poolwarden", std::move(sink), queue_,
                                                    spdlog::async_overflow_policy::overrun_oldest);
   logger_->set_level(spdlog::level::debug);  // write() has filtered already

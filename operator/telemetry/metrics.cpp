@@ -1,6 +1,7 @@
 #include "telemetry/metrics.h"
 
 #include "telemetry/process_metrics.h"
+#include "telemetry/watch_families.h"
 
 #include <algorithm>
 #include <array>
@@ -39,6 +40,7 @@ const Buckets& drain_buckets() {
 }
 
 constexpr std::array kDrainResults = {"completed", "timed_out", "cancelled", "lost"};
+constexpr std::array kEventDropReasons = {"full", "limited", "failed"};
 constexpr std::array kGateStates = {"present", "missing", "edited", "unknown"};
 
 // client-go: prometheus.ExponentialBuckets(10e-9, 10, 12)
@@ -163,7 +165,7 @@ struct Metrics::Impl final : prometheus::Collectable {
     const auto now = clock();
     for (const auto& [resource, when] : last_bytes) {
       const Seconds age = std::max<std::chrono::steady_clock::duration>(now - when, {});
-      last_byte_age.Add({{"resource", resource}}).Set(age.count());
+      watches.last_byte_age.Add({{"resource", resource}}).Set(age.count());
     }
     if (dropped_logs) raise_to(log_drops, static_cast<double>(dropped_logs()));
     process.refresh();
@@ -193,10 +195,7 @@ struct Metrics::Impl final : prometheus::Collectable {
              "Age of the oldest drain of a pool that is under way, or whose pod was released and not taken.");
   Family<Gauge>& gate = gauges(r, "poolwarden_drain_gate",
                                "1 for the state that the gate is in which holds deletes of serving pods.");
-  Family<Gauge>& last_byte_age =
-      gauges(r, "poolwarden_watch_last_byte_age_seconds", "Time since a watch last brought anything.");
-  Family<Counter>& watch_restarts =
-      counters(r, "poolwarden_watch_restarts_total", "Watches that ended and were started again, by reason.");
+  WatchFamilies watches{r};
   Family<Counter>& writes =
       counters(r, "poolwarden_writes_total", "Writes to the API server by kind of object and result.");
   Family<Histogram>& api_calls = histograms(r, "poolwarden_api_request_seconds",
@@ -207,6 +206,8 @@ struct Metrics::Impl final : prometheus::Collectable {
   Gauge& loop_depth = gauges(r, "poolwarden_loop_inputs", "Inputs waiting for the loop.").Add({});
   Counter& log_drops =
       counters(r, "poolwarden_log_lines_dropped_total", "Log lines lost because nobody took them.").Add({});
+  Family<Counter>& event_drops =
+      counters(r, "poolwarden_events_dropped_total", "Kubernetes Events that were not written, by reason.");
   QueueFamilies queues{r};
   mutable ProcessSeries process{r};
 
@@ -226,6 +227,7 @@ Metrics::Metrics(const BuildInfo& build, Clock clock) : impl_(std::make_shared<I
       .Set(1);
   for (const char* result : kDrainResults) impl_->drain_results.Add({{"result", result}});
   for (const char* state : kGateStates) impl_->gate.Add({{"state", state}});
+  for (const char* reason : kEventDropReasons) impl_->event_drops.Add({{"reason", reason}});
 }
 
 Metrics::~Metrics() = default;
@@ -292,12 +294,12 @@ void Metrics::set_last_byte(std::string_view resource, std::chrono::steady_clock
 
 void Metrics::declare_watch(std::string_view resource, std::initializer_list<std::string_view> reasons) {
   for (const std::string_view reason : reasons) {
-    impl_->watch_restarts.Add({{"resource", std::string(resource)}, {"reason", std::string(reason)}});
+    impl_->watches.restarts.Add({{"resource", std::string(resource)}, {"reason", std::string(reason)}});
   }
 }
 
 void Metrics::watch_restarted(std::string_view resource, std::string_view reason) {
-  impl_->watch_restarts.Add({{"resource", std::string(resource)}, {"reason", std::string(reason)}})
+  impl_->watches.restarts.Add({{"resource", std::string(resource)}, {"reason", std::string(reason)}})
       .Increment();
 }
 
@@ -343,6 +345,10 @@ void Metrics::set_loop_depth(std::size_t inputs) {
 void Metrics::count_dropped_logs(std::function<std::uint64_t()> dropped) {
   const std::lock_guard lock(impl_->mutex);
   impl_->dropped_logs = std::move(dropped);
+}
+
+void Metrics::set_dropped_events(std::string_view reason, std::uint64_t total) {
+  raise_to(impl_->event_drops.Add({{"reason", std::string(reason)}}), static_cast<double>(total));
 }
 
 std::shared_ptr<prometheus::Collectable> Metrics::collectable() const {

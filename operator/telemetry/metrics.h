@@ -105,6 +105,9 @@ class Metrics {
   void set_loop_depth(std::size_t inputs);
   // Read at each scrape, for poolwarden_log_lines_dropped_total; must be callable from any thread.
   void count_dropped_logs(std::function<std::uint64_t()> dropped);
+  // How many Events were dropped since the start: "full" (too many at once), "limited" (too many for one
+  // object) or "failed" (refused, or tried too often). One thread's to call.
+  void set_dropped_events(std::string_view reason, std::uint64_t total);
 
   std::shared_ptr<prometheus::Collectable> collectable() const;
 

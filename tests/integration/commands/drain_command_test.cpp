@@ -196,7 +196,7 @@ TEST(DrainCommand, AmbiguousName) {
   EXPECT_EQ(bench.run({"drain", "pod/vllm-0", "--no-wait"}).code, 0);
 }
 
-TEST(DrainCommand, NobodyHeedsIt) {
+TEST(DrainCommand, NoOperator_TimesOut) {
   CommandBench bench;
   bench.store_pool(1, json::object());
   bench.request(kube::HttpMethod::kPost, "/api/v1/namespaces",

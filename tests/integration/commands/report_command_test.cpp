@@ -120,7 +120,7 @@ TEST(StatusCommand, ServerAway) {
   expect_complaint(bench.run({"status"}), HasSubstr("list inferencepools in namespace default"));
 }
 
-TEST(StatusCommand, AServerThatIsNone) {
+TEST(StatusCommand, NotAKubernetesApiServer) {
   CommandBench bench;
   bench.store_pool(1, kStatus);
   bench.fault({{"fault", "html"}, {"verb", "list"}});
@@ -139,7 +139,7 @@ TEST(StatusCommand, AFullDisk) {
   EXPECT_THAT(said.err, HasSubstr("not everything could be written"));
 }
 
-TEST(CommandLine, WrongOnes) {
+TEST(CommandLine, RejectsInvalidArguments) {
   CommandBench bench;
   for (const std::vector<std::string>& wrong :
        std::vector<std::vector<std::string>>{{"status", "-o", "xml"},

@@ -91,7 +91,7 @@ TEST(GatewaySync, AnEndpointThatComesBackWhileItDrainsServesAgain) {
   EXPECT_EQ(answer(bench.haproxy), "a");
 }
 
-TEST(GatewaySync, GivesARestartedHaproxyItsListAlsoWithoutTheApiServer) {
+TEST(GatewaySync, HaproxyRestartsWithoutApiServer_GetsItsList) {
   Replica a("a", fresh_ip());
   GatewayBench bench;
   ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
@@ -132,7 +132,7 @@ TEST(GatewaySync, WaitsForAHaproxyThatComesLater) {
   EXPECT_EQ(bench.sync->loop_problem(), std::nullopt);
 }
 
-TEST(GatewaySync, KeepsTheLastListWhenTheConfigMapIsGoneOrUnreadable) {
+TEST(GatewaySync, ConfigMapGoneOrUnreadable_KeepsLastList) {
   Replica a("a", fresh_ip()), b("b", fresh_ip());
   GatewayBench bench;
   ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());

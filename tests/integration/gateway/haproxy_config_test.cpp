@@ -40,7 +40,7 @@ TEST(HaproxyConfigFile, IsValidWithoutWarnings) {
   EXPECT_THAT(output, Not(HasSubstr("WARNING")));
 }
 
-TEST_F(HaproxyConfig, ARequestThatAReplicaDidNotAnswerIsAnsweredByAnother) {
+TEST_F(HaproxyConfig, ReplicaDoesNotAnswer_AnotherDoes) {
   for (const Behaviour behaviour : {Behaviour::kRefuse, Behaviour::kHangUp, Behaviour::kHalfHeader}) {
     Replica good("good", fresh_ip()), bad("bad", fresh_ip());
     bad.behave(behaviour);
@@ -51,7 +51,7 @@ TEST_F(HaproxyConfig, ARequestThatAReplicaDidNotAnswerIsAnsweredByAnother) {
   }
 }
 
-TEST_F(HaproxyConfig, AReplicaThatIsGoneIsSkippedAlsoWhenMostAreGone) {
+TEST_F(HaproxyConfig, MostReplicasGone_AreSkipped) {
   Replica good("good", fresh_ip(), 20ms), one("one", fresh_ip()), two("two", fresh_ip());
   serve({&good, &one, &two});
   one.abort();
@@ -84,7 +84,7 @@ TEST_F(HaproxyConfig, ABodyLargerThanABufferIsServed) {
 }
 
 // Its server is parked once it is idle, so it is seen there.
-TEST_F(HaproxyConfig, AClientThatHangsUpTakesItsRequestOffTheReplica) {
+TEST_F(HaproxyConfig, ClientHangsUp_RequestEndsOnReplica) {
   Replica a("a", fresh_ip());
   a.behave(Behaviour::kHold);
   serve({&a});

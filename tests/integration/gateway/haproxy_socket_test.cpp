@@ -67,7 +67,7 @@ kube::Error error_of(const std::string& path, std::chrono::milliseconds deadline
   return answers ? kube::Error{} : answers.error();
 }
 
-TEST(HaproxySocket, SaysThatTheSocketIsAbsentAndWhichLineIsMissing) {
+TEST(HaproxySocket, SocketAbsent_NamesTheMissingLine) {
   const TempDir dir;
   const std::string path = dir.file("admin.sock");
   const kube::Error error = error_of(path);

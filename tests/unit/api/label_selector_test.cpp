@@ -1,9 +1,12 @@
 #include "api/meta.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace poolwarden::api {
 namespace {
+
+using nlohmann::json;
 
 SelectorRequirement need(std::string key, std::string op, std::vector<std::string> values = {}) {
   return {.key = std::move(key), .op = std::move(op), .values = std::move(values)};
@@ -19,7 +22,8 @@ struct MatchRow {
 TEST(LabelSelector, Matches) {
   const LabelMap vllm{{"app", "vllm"}, {"tier", "gpu"}};
   const MatchRow rows[] = {
-      {"an empty selector matches nothing", {}, vllm, false},
+      {"an empty selector matches everything", {}, vllm, true},
+      {"one that is absent matches nothing", {{}, {}, true}, vllm, false},
       {"one label", {{{"app", "vllm"}}, {}}, vllm, true},
       {"another value", {{{"app", "other"}}, {}}, vllm, false},
       {"a key that is not there", {{{"zone", "a"}}, {}}, vllm, false},
@@ -50,6 +54,14 @@ TEST(LabelSelector, ReadsAsKubectlParsesIt) {
   EXPECT_EQ(LabelSelector{}.to_string(), "");
 }
 
+TEST(LabelSelector, EmptyOrAbsent_AreToldApart) {
+  EXPECT_TRUE(read_selector(json::object()).empty());
+  for (const json& none : {json(nullptr), json("app"), json::array()}) {
+    EXPECT_TRUE(read_selector(none).absent) << none;
+    EXPECT_FALSE(read_selector(none).empty()) << none;
+  }
+}
+
 struct SelectorProblemRow {
   const char* situation;
   LabelSelector selector;
@@ -65,7 +77,7 @@ TEST(LabelSelector, SaysWhatIsWrong) {
       {"all operators",
        {{}, {need("a", "In", {"x"}), need("b", "NotIn", {"x"}), need("c", "Exists")}},
        nullptr},
-      {"empty", {}, "is empty"},
+      {"empty", {}, nullptr},
       {"key with a space", {{{"a b", "x"}}, {}}, "\"a b\" is not a label key"},
       {"key with a bad prefix", {{{"UPPER/app", "x"}}, {}}, "not a label key"},
       {"key with an empty prefix", {{{"/app", "x"}}, {}}, "not a label key"},

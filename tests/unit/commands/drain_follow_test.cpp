@@ -20,9 +20,13 @@ api::Now after(int elapsed) {
 
 PodView asked(std::string_view serving) {
   PodView out = ready_pod();
+  if (serving == "draining") begin_drain(out);
   label(out, serving);
   annotate(out, api::kDrainRequestAnnotation, "requested");
   return out;
+}
+PodView reread_asked(std::string_view serving) {
+  return reread(asked(serving));
 }
 PodView drained() {
   PodView out = asked("drained");
@@ -48,7 +52,9 @@ void PrintTo(const Row& row, std::ostream* out) {
 class Looks : public testing::TestWithParam<Row> {};
 TEST_P(Looks, AreTold) {
   DrainFollow follow("uid-vllm-a", kAsked);
-  const DrainStep step = follow.look(GetParam().seen, after(1));
+  DrainLook seen = GetParam().seen;
+  if (seen.pod) seen.pod = reread(*seen.pod);
+  const DrainStep step = follow.look(seen, after(1));
   EXPECT_EQ(step.end, GetParam().end);
   EXPECT_THAT(step.words, HasSubstr(GetParam().words));
   EXPECT_FALSE(step.unheeded);
@@ -68,7 +74,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"draining, and the status lags behind",
             {asked("draining"), endpoint("vllm-a", "ready")},
             DrainEnd::kNone,
-            "draining, in flight not known"},
+            "draining for 12 s, in flight not known"},
         Row{"draining, and the status has no room for it",
             {but(asked("draining"),
                  [](auto& p) { annotate(p, api::kDrainStartedAnnotation, "2026-11-22T11:59:00Z"); }),
@@ -100,27 +106,27 @@ INSTANTIATE_TEST_SUITE_P(
             DrainEnd::kCancelled,
             "took the request off"}));
 
-TEST(DrainFollow, NobodyHeedsIt) {
+TEST(DrainFollow, NoOperator_IsUnheededAfterTenSeconds) {
   DrainFollow follow("uid-vllm-a", kAsked);
-  EXPECT_FALSE(follow.look({asked("true"), {}}, after(9)).unheeded);
-  EXPECT_TRUE(follow.look({asked("true"), {}}, after(10)).unheeded);
+  EXPECT_FALSE(follow.look({reread_asked("true"), {}}, after(9)).unheeded);
+  EXPECT_TRUE(follow.look({reread_asked("true"), {}}, after(10)).unheeded);
 }
 
 TEST(DrainFollow, OnceBegunItIsHeeded) {
   DrainFollow follow("uid-vllm-a", kAsked);
-  (void)follow.look({asked("draining"), {}}, after(2));
-  EXPECT_FALSE(follow.look({asked("true"), {}}, after(60)).unheeded);
+  (void)follow.look({reread_asked("draining"), {}}, after(2));
+  EXPECT_FALSE(follow.look({reread_asked("true"), {}}, after(60)).unheeded);
 }
 
 TEST(DrainFollow, TimeAloneIsNoNews) {
   DrainFollow follow("uid-vllm-a", kAsked);
-  const auto first = follow.look({asked("draining"), draining("vllm-a")}, {kAsked, kNow});
-  const auto later = follow.look({asked("draining"), draining("vllm-a")}, {kAsked, ahead(5)});
+  const auto first = follow.look({reread_asked("draining"), draining("vllm-a")}, {kAsked, kNow});
+  const auto later = follow.look({reread_asked("draining"), draining("vllm-a")}, {kAsked, ahead(5)});
   EXPECT_NE(first.words, later.words);
   EXPECT_EQ(first.news, later.news);
   EndpointView fewer = draining("vllm-a");
   fewer.in_flight = 2;
-  EXPECT_NE(follow.look({asked("draining"), fewer}, {kAsked, ahead(5)}).news, later.news);
+  EXPECT_NE(follow.look({reread_asked("draining"), fewer}, {kAsked, ahead(5)}).news, later.news);
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -74,7 +76,6 @@ inline PodView ready_pod(std::string name = "vllm-a") {
   out.name = std::move(name);
   out.labels = {{"app", "vllm"}, {std::string(api::kServingLabel), "true"}};
   out.node = "n1";
-  out.ip = "10.0.0.1";
   out.phase = "Running";
   out.conditions = {condition("Ready", "True"), condition("ContainersReady", "True")};
   api::OwnerReference owner;
@@ -91,8 +92,13 @@ inline void label(PodView& pod, std::string_view value) {
 inline void annotate(PodView& pod, std::string_view key, std::string value) {
   pod.annotations[std::string(key)] = std::move(value);
 }
-// As the operator does it: the label comes with its annotation.
+// As the operator does it: the labels come with their annotations.
+inline void begin_drain(PodView& pod) {
+  label(pod, "draining");
+  annotate(pod, api::kDrainStartedAnnotation, "2026-11-22T11:59:48Z");
+}
 inline void drain(PodView& pod) {
+  begin_drain(pod);
   label(pod, "drained");
   annotate(pod, api::kSavedCostAnnotation, "");
 }
@@ -101,6 +107,39 @@ inline PodView not_ready_pod() {
   label(out, "false");
   out.conditions = {condition("Ready", "False", "ContainersNotReady"), condition("ContainersReady", "False")};
   return out;
+}
+
+// The same pod from the JSON that the API server would send, so that it is judged as the operator would.
+inline PodView reread(const PodView& pod, const std::string& ip = "10.0.0.1",
+                      const std::vector<std::string>& gates = {}) {
+  using nlohmann::json;
+  json metadata = {{"namespace", pod.ns},
+                   {"name", pod.name},
+                   {"uid", pod.uid},
+                   {"labels", pod.labels},
+                   {"annotations", pod.annotations},
+                   {"finalizers", pod.finalizers},
+                   {"ownerReferences", json::array()}};
+  for (const auto& owner : pod.owners) metadata["ownerReferences"].push_back(api::to_json(owner));
+  if (pod.ends) metadata["deletionTimestamp"] = api::to_rfc3339(*pod.ends);
+  json spec = {{"nodeName", pod.node}, {"readinessGates", json::array()}};
+  for (const auto& gate : gates) spec["readinessGates"].push_back({{"conditionType", gate}});
+  json status = {{"phase", pod.phase},
+                 {"reason", pod.status_reason},
+                 {"message", pod.status_message},
+                 {"conditions", json::array()},
+                 {"initContainerStatuses", json::array()},
+                 {"containerStatuses", json::array()}};
+  if (!ip.empty()) status["podIPs"] = json::array({{{"ip", ip}}});
+  for (const auto& each : pod.conditions) status["conditions"].push_back(api::to_json(each));
+  for (const auto& each : pod.containers) {
+    json container = {{"name", each.name}, {"restartCount", each.restarts}};
+    if (!each.state.empty())
+      container["state"][each.state] = {{"reason", each.reason}, {"message", each.message}};
+    status[each.init ? "initContainerStatuses" : "containerStatuses"].push_back(std::move(container));
+  }
+  return read_pod(
+      {{"metadata", std::move(metadata)}, {"spec", std::move(spec)}, {"status", std::move(status)}});
 }
 
 }  // namespace poolwarden::commands

@@ -6,7 +6,7 @@
 namespace poolwarden::commands {
 namespace {
 
-using Half = Fact<api::GatePart>;
+using Half = Lookup<api::GatePart>;
 
 Half whole() {
   return {.value = api::GatePart{}, .problem = {}};
@@ -38,7 +38,7 @@ void PrintTo(const GateRow& row, std::ostream* out) {
   *out << row.situation;
 }
 
-std::string told(const Fact<GateView>& gate) {
+std::string told(const Lookup<GateView>& gate) {
   if (!gate.value) return gate.problem;
   if (!gate.value->stands) return "missing";
   return gate.value->difference.empty() ? "stands" : gate.value->difference;

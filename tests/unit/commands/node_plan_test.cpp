@@ -14,6 +14,7 @@ using testing::IsEmpty;
 NodePod pod(const char* name, std::string_view serving) {
   NodePod out{.pod = ready_pod(name), .endpoint = {}};
   label(out.pod, serving);
+  if (serving == "draining") begin_drain(out.pod);
   if (serving == "drained") drain(out.pod);
   return out;
 }
@@ -37,7 +38,7 @@ NodePod but(NodePod out, Change change) {
 class Plans : public testing::TestWithParam<Row> {};
 TEST_P(Plans, EvictOnlyWhatIsDrained) {
   const Row& row = GetParam();
-  const std::vector<NodePod> pods = {row.pod};
+  const std::vector<NodePod> pods = {{reread(row.pod.pod), row.pod.endpoint}};
   const NodePlan plan = plan_node(pods, kNow);
   EXPECT_EQ(plan.evict.size(), row.evicted ? 1U : 0U);
   EXPECT_EQ(plan.draining, row.draining);

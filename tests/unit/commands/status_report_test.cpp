@@ -77,15 +77,15 @@ PoolView with_condition(const api::Condition& wanted) {
   });
 }
 
-class Problems : public testing::TestWithParam<ProblemRow> {};
-TEST_P(Problems, AreWhatIsNotAsItShouldBe) {
+class StatusReport : public testing::TestWithParam<ProblemRow> {};
+TEST_P(StatusReport, ListsProblems) {
   std::vector<std::string> found;
   for (const Problem& each : problems(GetParam().pool))
     found.push_back(each.type + "=" + each.status + " " + each.reason);
   EXPECT_EQ(found, GetParam().found);
 }
 INSTANTIATE_TEST_SUITE_P(
-    Pools, Problems,
+    Pools, StatusReport,
     testing::Values(
         ProblemRow{"all is well", healthy_pool(), {}},
         ProblemRow{"it is under way, which is no problem",

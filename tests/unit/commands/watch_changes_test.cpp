@@ -68,7 +68,7 @@ TEST(Changes, OfLoadAlone) {
       ElementsAre("default/vllm: pod vllm-a draining for 12 s, 1 in flight, at most 288 s more (ScaleDown)"));
 }
 
-TEST(Changes, WellAgain) {
+TEST(Changes, RecoveryIsReported) {
   PoolView before = healthy_pool();
   before.conditions[0] = condition("Available", "False", "NoPods", "m");
   const PoolView after = healthy_pool();

@@ -39,24 +39,31 @@ WhyFacts serving() {
   out.pod_name = "vllm-a";
   out.pod = ready_pod();
   out.pools.push_back({.pool = healthy_pool(), .list = {.value = list_of("uid-vllm-a"), .problem = {}}});
-  ReplicaSetView set;
+  api::ReplicaSet set;
   set.name = "vllm-5d9c";
-  set.wanted = set.pods = 2;
+  set.replicas = set.status_replicas = 2;
   out.replica_set.value = set;
   NodeView node;
   node.name = "n1";
-  node.ready = "True";
+  node.ready = api::Tristate::kTrue;
   out.node.value = node;
   out.budgets.value.emplace();
   out.gate.value = GateView{.stands = true, .difference = {}};
   out.events.value.emplace();
   return out;
 }
+
+// From the pod as the API server would send it now.
+WhyReport why_of(WhyFacts facts) {
+  if (facts.pod) facts.pod = reread(*facts.pod);
+  return why(facts, kNow);
+}
+
 void begin_drain(WhyFacts& facts) {
-  label(*facts.pod, "draining");
+  begin_drain(*facts.pod);
   facts.pools[0].list.value = list_of("uid-vllm-a", api::EndpointState::kDraining);
   facts.pools[0].pool.endpoints[0] = draining("vllm-a");
-  facts.replica_set.value->wanted = 1;
+  facts.replica_set.value->replicas = 1;
 }
 
 void withdraw(WhyFacts& facts, const char* reason) {
@@ -79,7 +86,7 @@ class Verdicts : public testing::TestWithParam<Row> {};
 TEST_P(Verdicts, AreReached) {
   WhyFacts facts = serving();
   GetParam().change(facts);
-  const WhyReport report = why(facts, kNow);
+  const WhyReport report = why_of(facts);
   ASSERT_EQ(report.verdicts.size(), 1U);
   EXPECT_EQ(report.verdicts[0].verdict, GetParam().verdict) << to_string(report.verdicts[0].verdict);
   EXPECT_EQ(report.verdicts[0].reason, GetParam().reason);
@@ -115,7 +122,7 @@ INSTANTIATE_TEST_SUITE_P(
             [](WhyFacts& f) {
               drain(*f.pod);
               f.pools[0].list.value = list_of("");
-              f.replica_set.value->wanted = 1;
+              f.replica_set.value->replicas = 1;
             },
             Verdict::kDrained, "", "ReplicaSet vllm-5d9c is about to delete it"},
         Row{"it is drained, and its entry on the list is still there",
@@ -174,7 +181,7 @@ INSTANTIATE_TEST_SUITE_P(
             Verdict::kNotYet, "NodeTaint", "was withdrawn (NodeTaint) and is not back"},
         Row{"its node is not ready",
             [](WhyFacts& f) {
-              f.node.value->ready = "Unknown";
+              f.node.value->ready = api::Tristate::kUnknown;
               f.pools[0].list.value = list_of("");
             },
             Verdict::kWithdrawn, "NodeNotReady", "its node n1 is not ready"},
@@ -187,8 +194,8 @@ INSTANTIATE_TEST_SUITE_P(
             Verdict::kWithdrawn, "NodeNotReady",
             "for its node n1 (NodeNotReady), which cannot be read from here"},
         Row{"its node is not ready, and the list has not followed",
-            [](WhyFacts& f) { f.node.value->ready = "False"; }, Verdict::kListed, "NodeNotReady",
-            "but its node n1 is not ready, and the list has not followed"},
+            [](WhyFacts& f) { f.node.value->ready = api::Tristate::kFalse; }, Verdict::kListed,
+            "NodeNotReady", "but its node n1 is not ready, and the list has not followed"},
         Row{"a namesake before it is on the list",
             [](WhyFacts& f) { f.pools[0].list.value = list_of("older"); }, Verdict::kNotYet, "",
             "not on the list yet"},
@@ -243,7 +250,7 @@ TEST(Why, TwoPoolsAreTwoVerdicts) {
   facts.pools.push_back(facts.pools[0]);
   facts.pools[1].pool.name = "other";
   facts.pools[1].list.value = list_of("");
-  const WhyReport report = why(facts, kNow);
+  const WhyReport report = why_of(facts);
   ASSERT_EQ(report.verdicts.size(), 2U);
   EXPECT_EQ(report.verdicts[1].pool, "other");
   EXPECT_EQ(report.verdicts[1].verdict, Verdict::kNotYet);
@@ -262,7 +269,7 @@ TEST(Why, WhatHoldsAServingPod) {
   WhyFacts facts = serving();
   *facts.budgets.value = {budget("vllm-serving", 0, {{"app", "vllm"}}), budget("roomy", 1, {{"app", "vllm"}}),
                           budget("others", 0, {{"app", "x"}})};
-  const WhyReport report = why(facts, kNow);
+  const WhyReport report = why_of(facts);
   EXPECT_THAT(report.holds,
               ElementsAre(HasSubstr("the drain gate: its ReplicaSet may not delete it while it is labelled "
                                     "poolwarden.io/serving=true"),
@@ -271,21 +278,34 @@ TEST(Why, WhatHoldsAServingPod) {
                                          HasSubstr("kubectl -n default delete pod vllm-a")));
 }
 
+TEST(Why, BudgetOfTheWholeNamespace_HoldsThePod) {
+  WhyFacts facts = serving();
+  const json object = {{"metadata", {{"name", "everything"}}},
+                       {"spec", {{"selector", json::object()}, {"minAvailable", "100%"}}},
+                       {"status", {{"disruptionsAllowed", 0}}}};
+  json of_nobody = object;
+  of_nobody["metadata"]["name"] = "nobody";
+  of_nobody["spec"].erase("selector");
+  *facts.budgets.value = {read_budget(object), read_budget(of_nobody)};
+  EXPECT_THAT(why_of(facts).holds,
+              ElementsAre(HasSubstr("the drain gate"), HasSubstr("PodDisruptionBudget everything")));
+}
+
 TEST(Why, NothingHoldsAPodThatIsNotGated) {
   WhyFacts facts = serving();
   facts.gate.value = GateView{};
-  EXPECT_THAT(why(facts, kNow).holds, IsEmpty());
+  EXPECT_THAT(why_of(facts).holds, IsEmpty());
   facts = serving();
   drain(*facts.pod);
-  EXPECT_THAT(why(facts, kNow).holds, IsEmpty());
-  EXPECT_THAT(why(facts, kNow).let_go, IsEmpty());
+  EXPECT_THAT(why_of(facts).holds, IsEmpty());
+  EXPECT_THAT(why_of(facts).let_go, IsEmpty());
 }
 
 TEST(Why, AnEditedGateMayHoldOrNot) {
   WhyFacts facts = serving();
   facts.gate.value->difference = "the binding does not deny";
   EXPECT_THAT(
-      why(facts, kNow).holds,
+      why_of(facts).holds,
       ElementsAre("the drain gate, perhaps: it was edited (the binding does not deny); kubectl apply -k "
                   "manifests/gate puts it back"));
 }
@@ -293,7 +313,7 @@ TEST(Why, AnEditedGateMayHoldOrNot) {
 TEST(Why, ADrainIsWaitedFor) {
   WhyFacts facts = serving();
   begin_drain(facts);
-  EXPECT_THAT(why(facts, kNow).let_go, Contains(HasSubstr("wait: it is let go as soon as it is idle")));
+  EXPECT_THAT(why_of(facts).let_go, Contains(HasSubstr("wait: it is let go as soon as it is idle")));
 }
 
 TEST(Why, NoOperatorToLetItGo) {
@@ -305,11 +325,10 @@ TEST(Why, NoOperatorToLetItGo) {
   lease.renewed = ago(3600);
   lease.duration_seconds = 15;
   facts.lease.value = lease;
-  EXPECT_THAT(why(facts, kNow).let_go,
+  EXPECT_THAT(why_of(facts).let_go,
               Contains(HasSubstr("kubectl delete validatingadmissionpolicybinding poolwarden-drain-gate")));
   facts.pools[0].list.value = list_of("");
-  EXPECT_THAT(why_text(why(facts, kNow), kNow, Paint::off()),
-              HasSubstr("Operator    no operator seems to run"));
+  EXPECT_THAT(why_text(why_of(facts), kNow, Paint::off()), HasSubstr("Operator    no operator seems to run"));
 }
 
 TEST(Why, NoOperatorAndNoGateToTakeAway) {
@@ -317,19 +336,19 @@ TEST(Why, NoOperatorAndNoGateToTakeAway) {
   facts.gate.value = GateView{};
   *facts.budgets.value = {budget("vllm-serving", 0, {{"app", "vllm"}})};
   facts.lease.value.emplace();
-  EXPECT_THAT(why(facts, kNow).let_go, Contains(HasSubstr("no operator seems to run")));
-  EXPECT_THAT(why(facts, kNow).let_go, Not(Contains(HasSubstr("validatingadmissionpolicybinding"))));
+  EXPECT_THAT(why_of(facts).let_go, Contains(HasSubstr("no operator seems to run")));
+  EXPECT_THAT(why_of(facts).let_go, Not(Contains(HasSubstr("validatingadmissionpolicybinding"))));
 }
 
 TEST(Why, WhatHoldsATerminatingPod) {
   WhyFacts facts = serving();
   facts.pod->ends = ahead(20);
   facts.pod->finalizers = {"example.com/hold"};
-  EXPECT_THAT(why(facts, kNow).holds, ElementsAre(HasSubstr("20 s to finish, until 2026-11-22T12:00:20Z"),
-                                                  "finalizers: example.com/hold"));
+  EXPECT_THAT(why_of(facts).holds, ElementsAre(HasSubstr("20 s to finish, until 2026-11-22T12:00:20Z"),
+                                               "finalizers: example.com/hold"));
   facts.pod->ends = ago(20);
   facts.pod->finalizers.clear();
-  EXPECT_THAT(why(facts, kNow).holds, ElementsAre(HasSubstr("nothing but the kubelet of node n1")));
+  EXPECT_THAT(why_of(facts).holds, ElementsAre(HasSubstr("nothing but the kubelet of node n1")));
 }
 
 TEST(Why, WhatCannotBeReadIsSaid) {
@@ -339,7 +358,7 @@ TEST(Why, WhatCannotBeReadIsSaid) {
   facts.gate = {.value = {}, .problem = "needs verb get on the binding"};
   facts.events = {.value = {}, .problem = "needs verb list on events"};
   facts.replica_set = {.value = {}, .problem = "needs verb get on replicasets"};
-  const WhyReport report = why(facts, kNow);
+  const WhyReport report = why_of(facts);
   EXPECT_EQ(report.verdicts[0].verdict, Verdict::kListed);
   EXPECT_EQ(report.unread.size(), 5U);
   EXPECT_THAT(report.holds, IsEmpty());
@@ -352,14 +371,14 @@ TEST(WhyText, AsDocumented) {
   begin_drain(facts);
   facts.program = "kubectl poolwarden";
   annotate(*facts.pod, api::kDrainRequestAnnotation, "requested");
-  facts.node.value->cordoned = true;
+  facts.node.value->unschedulable = true;
   EventView event;
   event.reason = "DrainStarted";
   event.note = "3 in flight";
   event.when = ago(12);
   facts.events.value = std::vector<EventView>{event};
   EXPECT_EQ(
-      why_text(why(facts, kNow), kNow, Paint::off()),
+      why_text(why_of(facts), kNow, Paint::off()),
       "Pod default/vllm-a of pool vllm gets no new requests: it is draining for 12 s, 3 in flight, at "
       "most 288 "
       "s more (ScaleDown).\n"
@@ -382,11 +401,11 @@ TEST(WhyText, AsDocumented) {
       "\n"
       "Events\n"
       "     12s  DrainStarted  3 in flight\n");
-  EXPECT_THAT(why_text(why(facts, kNow), kNow, Paint::on()), HasSubstr("\x1b[33m"));
+  EXPECT_THAT(why_text(why_of(facts), kNow, Paint::on()), HasSubstr("\x1b[33m"));
 }
 
 TEST(WhyJson, HasTheDocumentedFields) {
-  const json out = why_json(why(serving(), kNow));
+  const json out = why_json(why_of(serving()));
   EXPECT_EQ(out["apiVersion"], "commands.poolwarden.io/v1alpha1");
   EXPECT_EQ(out["kind"], "PodReport");
   EXPECT_EQ(out["namespace"], "default");
@@ -400,13 +419,13 @@ TEST(WhyJson, HasTheDocumentedFields) {
     EXPECT_TRUE(out[key].is_array()) << key;
   WhyFacts none = serving();
   none.pools.clear();
-  EXPECT_TRUE(why_json(why(none, kNow))["verdicts"][0]["pool"].is_null());
+  EXPECT_TRUE(why_json(why_of(none))["verdicts"][0]["pool"].is_null());
 }
 
 TEST(Why, EventsAreBounded) {
   WhyFacts facts = serving();
   facts.events.value->resize(50);
-  EXPECT_EQ(why(facts, kNow).events.size(), 10U);
+  EXPECT_EQ(why_of(facts).events.size(), 10U);
 }
 
 }  // namespace

@@ -70,7 +70,7 @@ TEST(BoundedQueue, AProducerWaitsForSpace) {
   EXPECT_THAT(out, ElementsAre(1, 2));
 }
 
-TEST(BoundedQueue, CloseWakesProducersOfAFullQueueAndAWaitingConsumer) {
+TEST(BoundedQueue, Closed_WakesProducersAndConsumer) {
   BoundedQueue<int> full(1);
   ASSERT_TRUE(full.push(0));
   std::atomic<int> refused = 0;

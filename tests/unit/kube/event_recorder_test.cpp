@@ -154,7 +154,7 @@ TEST(EventRecorder, ARepeatBeforeTheFirstIsWrittenGoesWithIt) {
   EXPECT_EQ(bench.write(), "");
 }
 
-TEST(EventRecorder, ARepeatWhileTheFirstIsOnItsWayIsWrittenAfterIt) {
+TEST(EventRecorder, RepeatDuringFirstWrite_IsWrittenAfterIt) {
   Bench bench;
   bench.record();
   ASSERT_EQ(bench.next(), "create");
@@ -192,7 +192,7 @@ TEST(EventRecorder, ASeriesWhoseEventIsGoneBecomesANewEvent) {
   EXPECT_EQ(bench.body["series"]["count"], 2);
 }
 
-TEST(EventRecorder, AFailureThatMayPassHoldsEverythingAndIsTriedTwelveTimes) {
+TEST(EventRecorder, PassingFailure_HoldsAllAndIsTriedTwelveTimes) {
   Bench bench;
   bench.record("first");
   bench.record("second");
@@ -251,7 +251,7 @@ TEST(EventRecorder, ANameThatIsTakenIsReplaced) {
   EXPECT_NE(bench.body["metadata"]["name"], name);
 }
 
-TEST(EventRecorder, OneObjectMayHave25EventsAndThenOneEveryFiveMinutes) {
+TEST(EventRecorder, OneObject_Has25EventsThenOneIn5Minutes) {
   Bench bench;
   for (int i = 0; i < 40; ++i) {
     bench.record("note " + std::to_string(i));
@@ -300,7 +300,7 @@ TEST(EventRecorder, WhatWaitsIsBoundedAndTheOldestGoes) {
   EXPECT_EQ(bench.body["note"], "note 2");
 }
 
-TEST(EventRecorder, WhatIsRememberedIsBoundedAndTheLeastRecentGoes) {
+TEST(EventRecorder, MemoryFull_LeastRecentGoes) {
   EventLimits limits;
   limits.remembered = 2;
   Bench bench(limits);

@@ -201,7 +201,7 @@ TEST_F(Runner, AWatchThatIsRefusedIsAnEnd) {
   EXPECT_EQ(posted_as<Input::WatchEnded>(0).error->cls, ErrorClass::kRelist);
 }
 
-TEST_F(Runner, AWatchIsLetGoWhenItIsCancelledOrReplacedOrTheRunnerIsGone) {
+TEST_F(Runner, WatchCancelledOrReplaced_IsLetGo) {
   watch(2);
   runner->run({CancelStream{1}});
   EXPECT_FALSE(transport.streams[0]->cancelled) << "an earlier one was meant";

@@ -149,7 +149,7 @@ TEST_F(Story, ADifferenceCarriesWhenItsBytesHadBeenDecoded) {
   EXPECT_EQ(deltas[0].decoded_at, decoded);
 }
 
-TEST_F(Story, EventsThatDoNotFitTheTypeAreTakenForWhatTheyAre) {
+TEST_F(Story, AddedForKnownObject_IsModified) {
   watching({thing("a", "u1", "5")});
   EXPECT_THAT(added(thing("a", "u1", "101")), ElementsAre("~a/u1@5>101")) << "ADDED of a known object";
   EXPECT_THAT(modified(thing("b", "u2", "102")), ElementsAre("+b/u2@102")) << "MODIFIED of an unknown one";
@@ -312,7 +312,7 @@ TEST_F(Story, BeforeTheFirstListNothingIsObserved) {
   EXPECT_EQ(informer.store().size(), 0U);
 }
 
-TEST_F(Story, VersionsThatDoNotCompareCountAsNewerWhenTheyArriveLater) {
+TEST_F(Story, IncomparableVersions_LaterArrivalIsNewer) {
   page({thing("a", "u1", "x1")}, "x9");
   step(Input::WatchOpened{});
   EXPECT_THAT(modified(thing("a", "u1", "w2")), ElementsAre("~a/u1@x1>w2"));

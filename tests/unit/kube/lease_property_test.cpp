@@ -29,6 +29,7 @@ class LeaseServer {
       return lease_ ? Result<std::string>(lease_->dump()) : fail(ErrorClass::kNotFound, 404, "NotFound");
     }
     json wanted = json::parse(call.body);
+    EXPECT_EQ(call.guarded, call.verb == Verb::kUpdate);
     if (call.verb == Verb::kCreate) {
       if (lease_) {
         return fail(ErrorClass::kConflict, 409, "AlreadyExists");

@@ -1,7 +1,5 @@
 #include "kube/lease_record.h"
 
-#include "kube/micro_time.h"
-
 #include <chrono>
 #include <string>
 #include <vector>
@@ -15,16 +13,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::HasSubstr;
-
-TEST(MicroTime, HasSixDigitsAndIsInUtc) {
-  EXPECT_EQ(to_micro_time(WallTime{}), "1970-01-01T00:00:00.000000Z");
-  EXPECT_EQ(to_micro_time(WallTime{} + std::chrono::sys_days{2026y / 2 / 3}.time_since_epoch() + 4h + 5min +
-                          6s + 789us),
-            "2026-02-03T04:05:06.000789Z");
-  EXPECT_EQ(to_micro_time(WallTime{} + 999'999'999ns), "1970-01-01T00:00:00.999999Z")
-      << "cut, not rounded up";
-  EXPECT_EQ(to_micro_time(WallTime{} - 1us), "1969-12-31T23:59:59.999999Z");
-}
 
 TEST(LeaseRecord, ReadsWhatTheApiServerSends) {
   const auto record = parse_lease(R"({"metadata": {"uid": "u", "resourceVersion": "7"}, "spec": {

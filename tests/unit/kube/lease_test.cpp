@@ -275,7 +275,7 @@ TEST(Lease, ALateAnswerToAnAttemptThatWasGivenUpChangesNothing) {
   EXPECT_FALSE(bench.elector.valid(kLeaseStart + 15s));
 }
 
-TEST(Lease, AnAnswerThatComesTooLateToBeWorthAnythingIsNoLeadership) {
+TEST(Lease, AnswerAfterDeadline_DoesNotLead) {
   LeaseBench bench;
   bench.tick();
   bench.answer(lease_json("", "", 100));

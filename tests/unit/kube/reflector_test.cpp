@@ -69,7 +69,7 @@ TEST(Reflector, AFailingServerIsAskedLessAndLessOftenButForEver) {
   EXPECT_THAT(delays, ElementsAre(0.25, 0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30, 30));
 }
 
-TEST(Reflector, AListThatSucceedsDoesNotResetTheBackoffOfAWatchThatDoesNot) {
+TEST(Reflector, ListSucceeds_WatchBackoffGoesOn) {
   // List, watch, 410, list, watch, 410: the server's watch cache is broken.
   Machine m = in_state("connecting");
   std::vector<double> delays;
@@ -117,7 +117,7 @@ TEST(Reflector, AServerThatIsBackHurriesNobodyItHasAnswered) {
   }
 }
 
-TEST(Reflector, AnEventOnEachWatchThatEndsAtOnceDoesNotResetTheBackoff) {
+TEST(Reflector, ShortWatchWithEvent_BackoffGoesOn) {
   Machine m = in_state("connecting");
   std::vector<double> delays;
   for (int i = 0; i < 5; ++i) {
@@ -261,7 +261,7 @@ TEST(Reflector, APassingFailureMidListKeepsWhatWasListed) {
   EXPECT_EQ(m.page("110"), "watch(110) +swap in");
 }
 
-TEST(Reflector, AStaleListIsRefusedUntilHistoryMustHaveBeenRewound) {
+TEST(Reflector, StaleList_RefusedUntilHistoryIsRewound) {
   Machine m = in_state("relisting");
   for (int i = 0; i < Reflector::kStaleListLimit; ++i) {
     EXPECT_EQ(m.page("90"), "restarted(stale) +drop stage");

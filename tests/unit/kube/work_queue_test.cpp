@@ -162,7 +162,7 @@ TEST(WorkQueue, OfTwoWaitsTheEarlierDeadlineWins) {
   EXPECT_THAT(drain(queue, kStart + 1h), ElementsAre("a")) << "and the later ones are gone";
 }
 
-TEST(WorkQueue, WaitingKeysComeInTheOrderOfTheirDeadlinesAndTiesInTheOrderOfAdding) {
+TEST(WorkQueue, WaitingKeys_ComeByDeadlineThenByAddition) {
   Queue queue;
   queue.add_after("late", 3s, kStart);
   queue.add_after("tie 1", 2s, kStart);
@@ -242,7 +242,7 @@ TEST(WorkQueue, ManyFailingKeysShareABucket) {
   EXPECT_THAT(drain(queue, kStart + 200ms), ElementsAre("d"));
 }
 
-TEST(WorkQueue, AfterShutdownNothingGetsInAndWhatIsReadyStillComes) {
+TEST(WorkQueue, AfterShutdown_OnlyReadyKeysCome) {
   Queue queue;
   queue.add("ready", kStart);
   queue.add("busy", kStart, Lane::kUrgent);

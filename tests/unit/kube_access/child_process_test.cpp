@@ -73,7 +73,7 @@ TEST_F(ChildProcessTest, IsEndedAlsoWhenItHasLeftItsProcessGroup) {
   EXPECT_THAT(output.error().message, HasSubstr("did not finish within 500 ms"));
 }
 
-TEST_F(ChildProcessTest, ABackgroundChildThatKeepsThePipeDoesNotHoldUsUp) {
+TEST_F(ChildProcessTest, BackgroundChildKeepsPipe_RunEnds) {
   const auto begin = std::chrono::steady_clock::now();
   const auto output = run("echo done; sleep 5 &");
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 4s);

@@ -205,7 +205,7 @@ TEST_F(CredentialsTest, AMissingPluginComesWithItsHint) {
   EXPECT_THAT(authorization(), HasSubstr("; Run: apt install it"));
 }
 
-TEST_F(CredentialsTest, DestroyingThemEndsARunningPluginAndAnswersThoseWhoWait) {
+TEST_F(CredentialsTest, Destroyed_EndsPluginAndAnswersWaiters) {
   ExecPlugin plugin = counting_plugin();
   plugin.command = dir_.write_script("slow.sh", "sleep 60");
   make(plugin);

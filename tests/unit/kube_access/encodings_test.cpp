@@ -1,8 +1,7 @@
-// Base64, RFC 3339 and bounded files.
+// Base64, Retry-After and bounded files.
 #include "kube/base64.h"
 #include "kube/read_file.h"
 #include "kube/retry_after.h"
-#include "kube/rfc3339.h"
 #include "kube/user_agent.h"
 #include "temp_dir.h"
 
@@ -54,28 +53,6 @@ TEST(RetryAfterHeader, IsSecondsOrATime) {
   };
   for (const Row& row : rows) {
     EXPECT_EQ(parse_retry_after(row.text, row.date), row.wait) << row.text;
-  }
-}
-
-TEST(Rfc3339, ReadsEveryForm) {
-  const auto base = std::chrono::system_clock::from_time_t(1767323045);  // 2026-01-02T03:04:05Z
-  EXPECT_EQ(parse_rfc3339("2026-01-02T03:04:05Z"), base);
-  // Beyond what the clock can hold: for ever, and long ago.
-  EXPECT_EQ(parse_rfc3339("9999-12-31T23:59:59Z"), parse_rfc3339("2261-01-01T00:00:00Z"));
-  EXPECT_EQ(parse_rfc3339("0001-01-01T00:00:00Z"), parse_rfc3339("1678-01-01T00:00:00Z"));
-  EXPECT_EQ(parse_rfc3339("2026-01-02t03:04:05z"), base);
-  EXPECT_EQ(parse_rfc3339("2026-01-02T05:04:05+02:00"), base);
-  EXPECT_EQ(parse_rfc3339("2026-01-01T21:34:05-05:30"), base);
-  EXPECT_EQ(parse_rfc3339("2026-01-02T03:04:05.25Z"), base + std::chrono::milliseconds(250));
-  EXPECT_EQ(parse_rfc3339("2026-01-02T03:04:05.123456789123Z"), base + std::chrono::nanoseconds(123456789));
-}
-
-TEST(Rfc3339, RefusesWhatIsNone) {
-  for (const char* text :
-       {"", "2026-01-02", "2026-01-02T03:04:05", "2026-13-02T03:04:05Z", "2026-01-02 03:04:05Z",
-        "2026-01-02T03:04:05.Z", "2026-01-02T03:04:05+2:00", "2026-01-02T03:04:05Zx",
-        "2026-01-02T03:04:05+24:00", "tomorrow at noon, please"}) {
-    EXPECT_FALSE(parse_rfc3339(text)) << text;
   }
 }
 

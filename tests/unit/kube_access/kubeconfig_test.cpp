@@ -120,7 +120,7 @@ TEST_F(Kubeconfig, FilesAreRelativeToTheConfig) {
   EXPECT_EQ(access.credential, CredentialConfig(BearerTokenFile{dir_.path("tok")}));
 }
 
-TEST_F(Kubeconfig, DataCountsMoreThanAFileAndATokenFileMoreThanAToken) {
+TEST_F(Kubeconfig, DataBeforeFile_TokenFileBeforeToken) {
   const ClusterAccess access =
       good(config(kServer + ", certificate-authority: /nowhere, certificate-authority-data: @CA@",
                   "token: abc, tokenFile: /tok"));
@@ -359,7 +359,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "an entry without a name"}),
     [](const auto& row) { return row.param.name; });
 
-TEST_F(Kubeconfig, AFileThatIsNotThereOrNoFile) {
+TEST_F(Kubeconfig, MissingFileOrDirectory) {
   const auto none = load_kubeconfig({dir_.path("none")}, "", MissingFile::kIsAnError);
   ASSERT_FALSE(none);
   EXPECT_THAT(none.error().message, HasSubstr("cannot read " + dir_.path("none")));

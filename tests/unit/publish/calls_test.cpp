@@ -47,6 +47,7 @@ void expect_call(const kube::Call& call, kube::Verb verb, const kube::ResourceTy
   EXPECT_EQ(call.ns, "default");
   EXPECT_EQ(call.name, name);
   EXPECT_EQ(call.subresource, subresource);
+  EXPECT_EQ(call.guarded, verb != kube::Verb::kCreate);
 }
 
 TEST(ConfigMapCall, CreatesTheWholeObject) {

@@ -152,7 +152,7 @@ TEST_F(HealthServerTest, AMalformedAddressIsNamedWithItsFlag) {
       StartsWith("--health-probe-bind-address=8081: the port is missing; give it as \":8080\""));
 }
 
-TEST_F(HealthServerTest, SilentClientsDoNotKeepTheProbesFromAnswering) {
+TEST_F(HealthServerTest, SilentClients_ProbesStillAnswered) {
   const auto server =
       start({.metrics_bind_address = "0", .probe_bind_address = "127.0.0.1:0", .healthz = {}, .readyz = {}});
   ASSERT_NE(server, nullptr);

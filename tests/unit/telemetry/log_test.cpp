@@ -225,7 +225,7 @@ TEST(LogTrouble, ClosedDescriptorCostsTheLinesOnly) {
   EXPECT_EQ(log.dropped(), 1U);
 }
 
-TEST(LogTrouble, AReaderThatDoesNotReadNeitherStallsTheWriterNorTheExit) {
+TEST(LogTrouble, ReaderStalls_WriterAndExitGoOn) {
   Pipe pipe;
   pipe.fill();
   const auto start = std::chrono::steady_clock::now();

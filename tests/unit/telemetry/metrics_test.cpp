@@ -160,6 +160,15 @@ TEST_F(MetricsTest, LeaderLoopAndDroppedLines) {
   EXPECT_THAT(scrape(), HasSubstr("poolwarden_log_lines_dropped_total 9\n"));
 }
 
+TEST_F(MetricsTest, DroppedEvents_AreCountedByReason) {
+  EXPECT_THAT(scrape(), HasSubstr("poolwarden_events_dropped_total{reason=\"limited\"} 0\n"));
+  metrics_.set_dropped_events("full", 3);
+  metrics_.set_dropped_events("full", 5);
+  const std::string text = scrape();
+  EXPECT_THAT(text, HasSubstr("poolwarden_events_dropped_total{reason=\"full\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("poolwarden_events_dropped_total{reason=\"failed\"} 0\n"));
+}
+
 TEST_F(MetricsTest, AProcessIsShown) {
   const std::string text = scrape();
   EXPECT_THAT(text, testing::ContainsRegex("process_resident_memory_bytes [1-9]"));

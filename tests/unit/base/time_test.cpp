@@ -1,21 +1,21 @@
-#include "api/time.h"
+#include "base/time.h"
 
 #include <gtest/gtest.h>
 
-namespace poolwarden::api {
+namespace poolwarden::base {
 namespace {
 
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-Timestamp at(std::int64_t unix_seconds, std::int64_t nanos = 0) {
-  return Timestamp{seconds{unix_seconds} + nanoseconds{nanos}};
+WallTime at(std::int64_t unix_seconds, std::int64_t nanos = 0) {
+  return WallTime{seconds{unix_seconds} + nanoseconds{nanos}};
 }
 
 struct ParseRow {
   const char* situation;
   const char* text;
-  std::optional<Timestamp> wanted;
+  std::optional<WallTime> wanted;
 };
 
 TEST(Rfc3339, IsRead) {
@@ -42,10 +42,24 @@ TEST(Rfc3339, IsRead) {
       {"a sign instead of a digit", "2026-01-02T-3:04:05Z", std::nullopt},
       {"a year the clock cannot hold", "9999-01-01T00:00:00Z", std::nullopt},
       {"the year nought", "0000-01-01T00:00:00Z", std::nullopt},
+      {"the last moment", "2261-01-01T00:00:00Z", at(9183110400)},
+      {"a zone of a day", "2026-01-02T03:04:05+24:00", std::nullopt},
+      {"one digit", "2026-01-02T03:04:05+2:00", std::nullopt},
+      {"a space for the T", "2026-01-02 03:04:05Z", std::nullopt},
+      {"words", "tomorrow at noon, please", std::nullopt},
   };
   for (const ParseRow& row : rows) {
     EXPECT_EQ(parse_rfc3339(row.text), row.wanted) << row.situation;
+    if (row.wanted) {
+      EXPECT_EQ(parse_rfc3339_clamped(row.text), row.wanted) << row.situation;
+    }
   }
+}
+
+TEST(Rfc3339, BeyondTheClock_IsMovedToItsEdgeWhereAsked) {
+  EXPECT_EQ(parse_rfc3339_clamped("9999-12-31T23:59:59Z"), parse_rfc3339("2261-01-01T00:00:00Z"));
+  EXPECT_EQ(parse_rfc3339_clamped("0001-01-01T00:00:00Z"), parse_rfc3339("1678-01-01T00:00:00Z"));
+  EXPECT_EQ(parse_rfc3339_clamped("soon"), std::nullopt);
 }
 
 TEST(Rfc3339, IsWritten) {
@@ -53,6 +67,9 @@ TEST(Rfc3339, IsWritten) {
   EXPECT_EQ(to_rfc3339(at(-1)), "1969-12-31T23:59:59Z");
   EXPECT_EQ(to_rfc3339_nanos(at(1767323045, 7)), "2026-01-02T03:04:05.000000007Z");
   EXPECT_EQ(to_rfc3339_nanos(at(-1, 5)), "1969-12-31T23:59:59.000000005Z");
+  EXPECT_EQ(to_micro_time(at(1767323045, 6999)), "2026-01-02T03:04:05.000006Z");
+  EXPECT_EQ(to_micro_time(at(-1, 5000)), "1969-12-31T23:59:59.000005Z");
+  EXPECT_EQ(to_micro_time(at(0, 999'999'999)), "1970-01-01T00:00:00.999999Z") << "cut, not rounded up";
 }
 
 TEST(Rfc3339, EachTruncationIsRefused) {
@@ -64,4 +81,4 @@ TEST(Rfc3339, EachTruncationIsRefused) {
 }
 
 }  // namespace
-}  // namespace poolwarden::api
+}  // namespace poolwarden::base

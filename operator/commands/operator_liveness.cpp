@@ -1,4 +1,4 @@
-#include "commands/operator_life.h"
+#include "commands/operator_liveness.h"
 
 #include "commands/durations.h"
 
@@ -14,7 +14,7 @@ constexpr std::chrono::seconds kClocksDiffer{15};
 
 }  // namespace
 
-std::optional<std::string> operator_problem(const Fact<LeaseView>& lease, api::Timestamp now) {
+std::optional<std::string> operator_problem(const Lookup<LeaseView>& lease, api::Timestamp now) {
   if (!lease.value) return std::nullopt;
   const LeaseView& seen = *lease.value;
   const std::string where = fmt::format("Lease {}/{}", seen.ns, seen.name);

@@ -1,8 +1,10 @@
-#include "commands/fact_finder.h"
+#include "commands/cluster_reader.h"
 
 #include "api/codecs.h"
 #include "api/json_read.h"
 #include "api/names.h"
+#include "pool/observation.h"
+#include "publish/calls.h"
 
 #include <algorithm>
 #include <utility>
@@ -35,43 +37,44 @@ kube::Result<View> read_as(kube::Result<json> answer, Read read) {
 }  // namespace
 
 template <class T, class Read>
-Fact<T> FactFinder::fact(const kube::Call& call, Read read) {
+Lookup<T> ClusterReader::look_up(const kube::Call& call, Read read) {
   auto answer = session_.call(call);
   if (answer) return {.value = read(*answer), .problem = {}};
   if (answer.error().is_not_found()) return {};
   return {.value = {}, .problem = std::move(answer.error().message)};
 }
 
-kube::Result<std::vector<PoolView>> FactFinder::pools(const std::string& ns) {
-  auto items = session_.list(list_call(kPools, ns));
+kube::Result<std::vector<PoolView>> ClusterReader::pools(const std::string& ns) {
+  auto items = session_.list(list_call(publish::kInferencePools, ns));
   if (!items) return tl::unexpected(std::move(items.error()));
   std::vector<PoolView> out;
   for (const json& item : *items) out.push_back(PoolViewCodec::from_json(item));
   return out;
 }
 
-kube::Result<std::vector<SelectingPool>> FactFinder::selecting_pools(const std::string& ns) {
-  auto found = pools(ns);
-  if (!found) return tl::unexpected(std::move(found.error()));
+kube::Result<std::vector<SelectingPool>> ClusterReader::selecting_pools(const std::string& ns) {
+  auto items = session_.list(list_call(publish::kInferencePools, ns));
+  if (!items) return tl::unexpected(std::move(items.error()));
   std::vector<SelectingPool> out;
-  for (PoolView& pool : *found) {
-    SelectingPool each{.pool = std::move(pool), .selector = {}};
-    each.selector = selector_of(each.pool);
-    out.push_back(std::move(each));
-  }
+  for (const json& item : *items)
+    out.push_back(
+        {.pool = PoolViewCodec::from_json(item), .selector = selector_of(api::PoolCodec::from_json(item))});
   return out;
 }
 
-Fact<api::LabelSelector> FactFinder::selector_of(const PoolView& pool) {
-  if (pool.selector) return {.value = pool.selector, .problem = {}};
-  if (!pool.target || pool.target->kind != "Deployment") return {};
-  return fact<api::LabelSelector>(
-      kube::get(kube::kDeployments, pool.ns, pool.target->name), [](const json& object) {
-        return api::read_selector(api::member(api::member(object, "spec"), "selector"));
-      });
+Lookup<api::LabelSelector> ClusterReader::selector_of(const api::InferencePool& pool) {
+  Lookup<api::Deployment> target;
+  if (!pool.selector && pool.scale_target && pool.scale_target->kind == "Deployment")
+    target = look_up<api::Deployment>(kube::get(kube::kDeployments, pool.ns, pool.scale_target->name),
+                                      api::DeploymentCodec::from_json);
+  const api::LabelSelector* found = pool::selector_in_force(pool, target.value ? &*target.value : nullptr);
+  if (found != nullptr) return {.value = *found, .problem = {}};
+  if (pool.selector) return {.value = {}, .problem = "its spec.selector is empty"};
+  if (target.value) return {.value = {}, .problem = "the selector of its target cannot be used"};
+  return {.value = {}, .problem = std::move(target.problem)};
 }
 
-kube::Result<std::vector<PodView>> FactFinder::pods_on(const std::string& node) {
+kube::Result<std::vector<PodView>> ClusterReader::pods_on(const std::string& node) {
   kube::Call call = list_call(kube::kPods, {});
   call.field_selector = "spec.nodeName=" + node;
   auto items = session_.list(std::move(call));
@@ -81,19 +84,20 @@ kube::Result<std::vector<PodView>> FactFinder::pods_on(const std::string& node) 
   return out;
 }
 
-kube::Result<PoolView> FactFinder::pool(const std::string& ns, const std::string& name) {
-  return read_as<PoolView>(session_.call(kube::get(kPools, ns, name)), PoolViewCodec::from_json);
+kube::Result<PoolView> ClusterReader::pool(const std::string& ns, const std::string& name) {
+  return read_as<PoolView>(session_.call(kube::get(publish::kInferencePools, ns, name)),
+                           PoolViewCodec::from_json);
 }
 
-kube::Result<PodView> FactFinder::pod(const std::string& ns, const std::string& name) {
+kube::Result<PodView> ClusterReader::pod(const std::string& ns, const std::string& name) {
   return read_as<PodView>(session_.call(kube::get(kube::kPods, ns, name)), read_pod);
 }
 
-kube::Result<NodeView> FactFinder::node(const std::string& name) {
+kube::Result<NodeView> ClusterReader::node(const std::string& name) {
   return read_as<NodeView>(session_.call(kube::get(kube::kNodes, {}, name)), read_node);
 }
 
-Fact<api::EndpointSet> FactFinder::list_of(const PoolView& pool) {
+Lookup<api::EndpointSet> ClusterReader::list_of(const PoolView& pool) {
   auto answer = session_.call(kube::get(kube::kConfigMaps, pool.ns, pool.config_map));
   if (!answer) {
     if (answer.error().is_not_found()) return {};
@@ -108,17 +112,17 @@ Fact<api::EndpointSet> FactFinder::list_of(const PoolView& pool) {
                                  printable(problem))};
 }
 
-Fact<NodeView> FactFinder::node_fact(const std::string& name) {
-  return fact<NodeView>(kube::get(kube::kNodes, {}, name), read_node);
+Lookup<NodeView> ClusterReader::find_node(const std::string& name) {
+  return look_up<NodeView>(kube::get(kube::kNodes, {}, name), read_node);
 }
 
-Fact<ReplicaSetView> FactFinder::replica_set_of(const PodView& pod) {
+Lookup<ReplicaSetView> ClusterReader::replica_set_of(const PodView& pod) {
   const api::OwnerReference* owner = pod.controller();
   if (owner == nullptr || owner->kind != "ReplicaSet") return {};
-  return fact<ReplicaSetView>(kube::get(kube::kReplicaSets, pod.ns, owner->name), read_replica_set);
+  return look_up<api::ReplicaSet>(kube::get(kube::kReplicaSets, pod.ns, owner->name), read_replica_set);
 }
 
-Fact<std::vector<BudgetView>> FactFinder::budgets(const std::string& ns) {
+Lookup<std::vector<BudgetView>> ClusterReader::budgets(const std::string& ns) {
   auto items = session_.list(list_call(kube::kPodDisruptionBudgets, ns));
   if (!items) return {.value = {}, .problem = std::move(items.error().message)};
   std::vector<BudgetView> out;
@@ -126,7 +130,7 @@ Fact<std::vector<BudgetView>> FactFinder::budgets(const std::string& ns) {
   return {.value = std::move(out), .problem = {}};
 }
 
-Fact<std::vector<EventView>> FactFinder::events_of(const PodView& pod) {
+Lookup<std::vector<EventView>> ClusterReader::events_of(const PodView& pod) {
   kube::Call call = list_call(kube::kEvents, pod.ns);
   call.field_selector = fmt::format("regarding.kind=Pod,regarding.name={}", pod.name);
   auto items = session_.list(std::move(call));
@@ -142,19 +146,19 @@ Fact<std::vector<EventView>> FactFinder::events_of(const PodView& pod) {
   return {.value = std::move(out), .problem = {}};
 }
 
-Fact<GateView> FactFinder::gate() {
+Lookup<GateView> ClusterReader::gate() {
   const std::string name(api::kGateName);
-  const auto policy = fact<api::GatePart>(kube::get(kube::kValidatingAdmissionPolicies, {}, name),
-                                          api::GatePolicyCodec::from_json);
-  const auto binding = fact<api::GatePart>(kube::get(kube::kValidatingAdmissionPolicyBindings, {}, name),
-                                           api::GateBindingCodec::from_json);
+  const auto policy = look_up<api::GatePart>(kube::get(kube::kValidatingAdmissionPolicies, {}, name),
+                                             api::GatePolicyCodec::from_json);
+  const auto binding = look_up<api::GatePart>(kube::get(kube::kValidatingAdmissionPolicyBindings, {}, name),
+                                              api::GateBindingCodec::from_json);
   return gate_of(policy, binding);
 }
 
-Fact<LeaseView> FactFinder::lease(const std::string& ns) {
-  auto found = fact<LeaseView>(kube::get(kube::kLeases, kSystemNamespace, kLeaseName), read_lease);
+Lookup<LeaseView> ClusterReader::lease(const std::string& ns) {
+  auto found = look_up<LeaseView>(kube::get(kube::kLeases, kSystemNamespace, kLeaseName), read_lease);
   if (found.value) return found;
-  auto beside = fact<LeaseView>(kube::get(kube::kLeases, ns, kLeaseName), read_lease);
+  auto beside = look_up<LeaseView>(kube::get(kube::kLeases, ns, kLeaseName), read_lease);
   return beside.value ? beside : found;
 }
 

@@ -1,10 +1,11 @@
-#include "api/time.h"
+#include "base/time.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include <fmt/format.h>
 
-namespace poolwarden::api {
+namespace poolwarden::base {
 namespace {
 
 using std::chrono::days;
@@ -12,9 +13,9 @@ using std::chrono::floor;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-// What a system_clock in nanoseconds can hold, less a day for time zones.
-constexpr std::int64_t kFirstYear = 1678;
-constexpr std::int64_t kLastYear = 2261;
+// What a system_clock in nanoseconds can hold, less a year for what a caller adds to it.
+constexpr seconds kFirst{-9'214'560'000};  // 1678-01-01
+constexpr seconds kLast{9'183'110'400};    // 2261-01-01
 
 std::string date_and_time(std::chrono::sys_seconds time) {
   const auto day = floor<days>(time);
@@ -73,7 +74,6 @@ bool read_date(Scanner& in, std::chrono::sys_days& out) {
   std::int64_t year = 0, month = 0, day = 0;
   if (!in.number(4, year) || !in.one_of("-") || !in.number(2, month) || !in.one_of("-") || !in.number(2, day))
     return false;
-  if (year < kFirstYear || year > kLastYear) return false;
   const std::chrono::year_month_day date{std::chrono::year{static_cast<int>(year)},
                                          std::chrono::month{static_cast<unsigned>(month)},
                                          std::chrono::day{static_cast<unsigned>(day)}};
@@ -82,15 +82,14 @@ bool read_date(Scanner& in, std::chrono::sys_days& out) {
   return true;
 }
 
-bool read_clock(Scanner& in, nanoseconds& out) {
+bool read_clock(Scanner& in, seconds& out, nanoseconds& fraction) {
   std::int64_t hour = 0, minute = 0, second = 0;
   if (!in.number(2, hour) || !in.one_of(":") || !in.number(2, minute) || !in.one_of(":") ||
       !in.number(2, second))
     return false;
   if (hour > 23 || minute > 59 || second > 60) return false;  // 60: a leap second
-  nanoseconds fraction{0};
   if (in.one_of(".") && !in.fraction(fraction)) return false;
-  out = std::chrono::hours{hour} + std::chrono::minutes{minute} + seconds{second} + fraction;
+  out = std::chrono::hours{hour} + std::chrono::minutes{minute} + seconds{second};
   return true;
 }
 
@@ -106,26 +105,53 @@ bool read_zone(Scanner& in, std::chrono::minutes& out) {
   return true;
 }
 
+// Seconds since the epoch, which hold every year of four digits, and the fraction.
+struct Parts {
+  seconds whole{0};
+  nanoseconds fraction{0};
+};
+
+std::optional<Parts> read(std::string_view text) {
+  Scanner in{text};
+  Parts out;
+  std::chrono::sys_days date;
+  seconds clock{0};
+  std::chrono::minutes zone{0};
+  if (!read_date(in, date) || !in.one_of("Tt") || !read_clock(in, clock, out.fraction) ||
+      !read_zone(in, zone) || !in.at_end())
+    return std::nullopt;
+  out.whole = date.time_since_epoch() + clock - zone;
+  return out;
+}
+
 }  // namespace
 
-std::string to_rfc3339(Timestamp time) {
+std::string to_rfc3339(WallTime time) {
   return date_and_time(floor<seconds>(time)) + "Z";
 }
 
-std::string to_rfc3339_nanos(Timestamp time) {
+std::string to_rfc3339_nanos(WallTime time) {
   const auto whole = floor<seconds>(time);
   return fmt::format("{}.{:09}Z", date_and_time(whole), nanoseconds{time - whole}.count());
 }
 
-std::optional<Timestamp> parse_rfc3339(std::string_view text) {
-  Scanner in{text};
-  std::chrono::sys_days date;
-  nanoseconds clock{0};
-  std::chrono::minutes zone{0};
-  if (!read_date(in, date) || !in.one_of("Tt") || !read_clock(in, clock) || !read_zone(in, zone) ||
-      !in.at_end())
-    return std::nullopt;
-  return Timestamp{std::chrono::duration_cast<Timestamp::duration>(date.time_since_epoch() + clock - zone)};
+std::string to_micro_time(WallTime time) {
+  const auto whole = floor<seconds>(time);
+  return fmt::format("{}.{:06}Z", date_and_time(whole),
+                     floor<std::chrono::microseconds>(time - whole).count());
 }
 
-}  // namespace poolwarden::api
+std::optional<WallTime> parse_rfc3339(std::string_view text) {
+  const auto parts = read(text);
+  if (!parts || parts->whole < kFirst || parts->whole > kLast) return std::nullopt;
+  return WallTime{std::chrono::duration_cast<WallTime::duration>(parts->whole + parts->fraction)};
+}
+
+std::optional<WallTime> parse_rfc3339_clamped(std::string_view text) {
+  const auto parts = read(text);
+  if (!parts) return std::nullopt;
+  const seconds whole = std::clamp(parts->whole, kFirst, kLast);
+  return WallTime{std::chrono::duration_cast<WallTime::duration>(whole + parts->fraction)};
+}
+
+}  // namespace poolwarden::base

@@ -1,7 +1,7 @@
 // Whether an operator seems to run, as far as its Lease tells. Pure.
 #pragma once
 
-#include "commands/fact.h"
+#include "commands/lookup.h"
 #include "commands/view.h"
 
 #include <optional>
@@ -10,6 +10,6 @@
 namespace poolwarden::commands {
 
 // Nothing while one seems to run, or where that cannot be told. Otherwise what is known, and where to look.
-std::optional<std::string> operator_problem(const Fact<LeaseView>& lease, api::Timestamp now);
+std::optional<std::string> operator_problem(const Lookup<LeaseView>& lease, api::Timestamp now);
 
 }  // namespace poolwarden::commands

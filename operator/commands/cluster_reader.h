@@ -1,11 +1,11 @@
 // Looks up what the commands reason about: one call each, read into views.
 //
-// "Not there" is an absent Fact and never a problem; what may not be read is a problem that names the verb.
+// "Not there" is an absent Lookup and never a problem; what may not be read is a problem that names the verb.
 #pragma once
 
 #include "api/endpoint_set.h"
-#include "commands/fact.h"
 #include "commands/gate.h"
+#include "commands/lookup.h"
 #include "commands/membership.h"
 #include "commands/session.h"
 #include "commands/view.h"
@@ -16,11 +16,9 @@
 
 namespace poolwarden::commands {
 
-inline constexpr kube::ResourceType kPools{"poolwarden.io", "v1alpha1", "inferencepools", "InferencePool"};
-
-class FactFinder {
+class ClusterReader {
  public:
-  explicit FactFinder(Session& session) : session_(session) {}
+  explicit ClusterReader(Session& session) : session_(session) {}
 
   // An empty namespace: all of them.
   kube::Result<std::vector<PoolView>> pools(const std::string& ns);
@@ -30,19 +28,19 @@ class FactFinder {
   kube::Result<PodView> pod(const std::string& ns, const std::string& name);
   kube::Result<NodeView> node(const std::string& name);
 
-  Fact<api::EndpointSet> list_of(const PoolView& pool);
-  Fact<NodeView> node_fact(const std::string& name);
-  Fact<ReplicaSetView> replica_set_of(const PodView& pod);
-  Fact<std::vector<BudgetView>> budgets(const std::string& ns);
-  Fact<std::vector<EventView>> events_of(const PodView& pod);  // newest first
-  Fact<GateView> gate();
+  Lookup<api::EndpointSet> list_of(const PoolView& pool);
+  Lookup<NodeView> find_node(const std::string& name);
+  Lookup<api::ReplicaSet> replica_set_of(const PodView& pod);
+  Lookup<std::vector<BudgetView>> budgets(const std::string& ns);
+  Lookup<std::vector<EventView>> events_of(const PodView& pod);  // newest first
+  Lookup<GateView> gate();
   // Of the operator that looks after `ns`: where manifests/ puts it, or in that namespace itself.
-  Fact<LeaseView> lease(const std::string& ns);
+  Lookup<LeaseView> lease(const std::string& ns);
 
  private:
   template <class T, class Read>
-  Fact<T> fact(const kube::Call& call, Read read);
-  Fact<api::LabelSelector> selector_of(const PoolView& pool);
+  Lookup<T> look_up(const kube::Call& call, Read read);
+  Lookup<api::LabelSelector> selector_of(const api::InferencePool& pool);
 
   Session& session_;
 };

@@ -7,7 +7,7 @@
 namespace poolwarden::commands {
 
 template <class T>
-struct Fact {
+struct Lookup {
   std::optional<T> value;
   std::string problem;  // why it could not be read; empty with a value, and for what is not there
 

@@ -1,0 +1,32 @@
+// IP addresses and ports, as people and programs write them. Pure; resolves no name.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace poolwarden::base {
+
+// In its one canonical spelling, "fd00::1" for "fd00:0::1". Nothing for anything but an IPv4 or IPv6 address:
+// no name, no scope, no brackets.
+std::optional<std::string> canonical_ip(std::string_view text);
+inline bool is_ip(std::string_view text) {
+  return canonical_ip(text).has_value();
+}
+
+// 0 to 65535, in decimal digits alone.
+std::optional<std::uint16_t> parse_port(std::string_view digits);
+
+// "host:port" taken apart at its last colon, "[host]:port" without its brackets. Neither part is looked at.
+struct HostPort {
+  std::string_view host;
+  std::string_view port;
+  bool bracketed = false;
+};
+std::optional<HostPort> split_host_port(std::string_view text);  // nothing without a colon
+
+// "10.0.0.1:8000", "[fd00::1]:8000"
+std::string join_host_port(std::string_view host, std::uint16_t port);
+
+}  // namespace poolwarden::base

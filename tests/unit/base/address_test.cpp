@@ -1,0 +1,62 @@
+#include "base/address.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace poolwarden::base {
+namespace {
+
+using namespace std::string_view_literals;
+
+TEST(CanonicalIp, IsOneSpellingOfAnAddress) {
+  EXPECT_EQ(canonical_ip("10.0.0.1"), "10.0.0.1");
+  EXPECT_EQ(canonical_ip("fd00:0:0::0001"), "fd00::1");
+  for (const std::string_view text : {""sv, "localhost"sv, "10.0.0"sv, "10.0.0.256"sv, "[::1]"sv,
+                                      "fe80::1%eth0"sv, "10.0.0.1\0x"sv, " 10.0.0.1"sv}) {
+    EXPECT_EQ(canonical_ip(text), std::nullopt) << text;
+  }
+  EXPECT_EQ(canonical_ip(std::string(1000, '1')), std::nullopt);
+}
+
+TEST(ParsePort, TakesDigitsUpTo65535) {
+  EXPECT_EQ(parse_port("0"), 0);
+  EXPECT_EQ(parse_port("65535"), 65535);
+  for (const char* text : {"", "65536", "-1", "+1", " 1", "1 ", "0x10", "99999999999999999999"}) {
+    EXPECT_EQ(parse_port(text), std::nullopt) << text;
+  }
+}
+
+struct SplitRow {
+  const char* text;
+  const char* host;
+  const char* port;
+  bool bracketed;
+};
+
+TEST(SplitHostPort, TakesTheLastColon) {
+  const SplitRow rows[] = {
+      {"127.0.0.1:80", "127.0.0.1", "80", false},
+      {":80", "", "80", false},
+      {"[::1]:80", "::1", "80", true},
+      {"::1:80", "::1", "80", false},
+      {"[]:80", "[]", "80", false},
+      {"host:", "host", "", false},
+  };
+  for (const SplitRow& row : rows) {
+    const auto parts = split_host_port(row.text);
+    ASSERT_TRUE(parts) << row.text;
+    EXPECT_EQ(parts->host, row.host) << row.text;
+    EXPECT_EQ(parts->port, row.port) << row.text;
+    EXPECT_EQ(parts->bracketed, row.bracketed) << row.text;
+  }
+  EXPECT_FALSE(split_host_port("8080"));
+}
+
+TEST(JoinHostPort, PutsBracketsAroundColons) {
+  EXPECT_EQ(join_host_port("10.0.0.1", 80), "10.0.0.1:80");
+  EXPECT_EQ(join_host_port("::1", 80), "[::1]:80");
+}
+
+}  // namespace
+}  // namespace poolwarden::base
