@@ -5,10 +5,6 @@
 namespace poolwarden::control {
 namespace {
 
-void sooner(std::optional<kube::TimePoint>& earliest, std::optional<kube::TimePoint> other) {
-  if (other && (!earliest || *other < *earliest)) earliest = other;
-}
-
 std::string first_of(const std::vector<std::string>& wanted, const std::vector<std::string>& there) {
   const auto found = std::find_if(there.begin(), there.end(), [&wanted](const std::string& key) {
     return std::find(wanted.begin(), wanted.end(), key) != wanted.end();
@@ -69,7 +65,7 @@ void FeedTable::tick(kube::TimePoint now, Effects& out) {
 std::optional<kube::TimePoint> FeedTable::next_deadline() const {
   std::optional<kube::TimePoint> earliest;
   WatchedKinds::for_each(
-      [&]<class Kind>() { sooner(earliest, caches_.get<Kind>().informer.next_deadline()); });
+      [&]<class Kind>() { kube::sooner(earliest, caches_.get<Kind>().informer.next_deadline()); });
   return earliest;
 }
 

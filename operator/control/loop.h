@@ -33,6 +33,7 @@ class Loop {
   void request_stop() { post(StopRequested{}); }
   Exit run(Shell& shell);
 
+  std::size_t waiting() const { return queue_.size(); }  // inputs
   std::optional<LoopHealth> health() const;  // nothing before the first step
 
  private:

@@ -22,8 +22,6 @@ class Meters : public kube::WorkQueueMetrics {
   void added() override {}
   void queue_duration(kube::Duration) override {}
   void work_duration(kube::Duration) override {}
-  void unfinished_work(kube::Duration) override {}
-  void longest_running_processor(kube::Duration) override {}
   void retried() override {}
 
   // Watch event decoded -> ConfigMap write acknowledged, for one withdrawn pod.
@@ -52,8 +50,8 @@ class Meters : public kube::WorkQueueMetrics {
   virtual void leading(bool) {}
   // Of Kubernetes Events, all since the start: what was written and what was dropped.
   virtual void events(const kube::EventStats&) {}
-  // One turn of the loop: how long its oldest input had waited, and how many there were.
-  virtual void step_took(kube::Duration /*waited*/, std::size_t /*inputs*/) {}
+  // One turn of the loop: how long its oldest input had waited.
+  virtual void step_took(kube::Duration /*waited*/) {}
 };
 
 }  // namespace poolwarden::control

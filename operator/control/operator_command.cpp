@@ -123,6 +123,7 @@ int run(const OperatorOptions& options, const kube::ClusterAccess& access, telem
       host_name(), lease_namespace(options, access) + "/" + options.leader_elect_name);
   OperatorCore core(core_options(options, access, identity), meters);
   Loop loop(core, log, meters);
+  metrics.count_loop_inputs([&loop] { return loop.waiting(); });
   auto server = telemetry::HealthServer::start(health_options(options, loop), metrics.collectable());
   if (!server) {
     log.error("cannot start", {{"error", server.error()}});

@@ -11,10 +11,6 @@ namespace {
 
 constexpr kube::Duration kSweepPeriod = std::chrono::minutes(1);
 
-void sooner(std::optional<kube::TimePoint>& earliest, std::optional<kube::TimePoint> other) {
-  if (other && (!earliest || *other < *earliest)) earliest = other;
-}
-
 // Each part has a source of its own, so that one part's draws do not shift another's.
 kube::RandomSource random_of(const CoreOptions& options, std::uint64_t part) {
   return kube::seeded_random(options.seed * 31 + part);
@@ -197,20 +193,20 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
 
 std::optional<kube::TimePoint> OperatorCore::next_deadline() const {
   std::optional<kube::TimePoint> earliest = next_sweep_;
-  sooner(earliest, feeds_.next_deadline());
-  sooner(earliest, leadership_.next_deadline());
+  kube::sooner(earliest, feeds_.next_deadline());
+  kube::sooner(earliest, leadership_.next_deadline());
   if (const auto* stopping = std::get_if<Stopping>(&state_)) {
-    sooner(earliest, stopping->deadline);
+    kube::sooner(earliest, stopping->deadline);
     return earliest;
   }
   // Without leadership or before the first lists nothing of this can be done; what changes that is an
   // input or one of the deadlines above.
   if (!can_decide_) return earliest;
   if (queue_.size() > 0) return kube::TimePoint::min();  // more than one step looks at
-  sooner(earliest, queue_.next_deadline());
-  sooner(earliest, reconciler_.next_deadline());
-  sooner(earliest, writes_.next_deadline(now_));
-  sooner(earliest, events_.next_deadline());
+  kube::sooner(earliest, queue_.next_deadline());
+  kube::sooner(earliest, reconciler_.next_deadline());
+  kube::sooner(earliest, writes_.next_deadline(now_));
+  kube::sooner(earliest, events_.next_deadline());
   return earliest;
 }
 

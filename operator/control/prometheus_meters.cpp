@@ -19,9 +19,10 @@ void PrometheusMeters::call_took(kube::Verb verb, std::string_view result, kube:
   metrics_.observe_api_call(kube::to_string(verb), result, latency);
 }
 
-void PrometheusMeters::step_took(kube::Duration waited, std::size_t inputs) {
-  metrics_.observe_loop_lag(waited);
-  metrics_.set_loop_depth(inputs);
+void PrometheusMeters::events(const kube::EventStats& stats) {
+  metrics_.set_dropped_events("full", stats.dropped_full);
+  metrics_.set_dropped_events("limited", stats.dropped_limited);
+  metrics_.set_dropped_events("failed", stats.dropped_failed);
 }
 
 }  // namespace poolwarden::control

@@ -13,10 +13,11 @@ class PrometheusMeters final : public Meters {
 
   void depth(std::size_t keys) override { queue_.set_depth(keys); }
   void added() override { queue_.added(); }
-  void queue_duration(kube::Duration waited) override { queue_.waited(waited); }
+  void queue_duration(kube::Duration waited) override {
+    queue_.waited(waited);
+    queue_.started();  // said of a key when it is handed out
+  }
   void work_duration(kube::Duration worked) override { queue_.worked(worked); }
-  void unfinished_work(kube::Duration total) override { queue_.set_unfinished(total); }
-  void longest_running_processor(kube::Duration longest) override { queue_.set_longest_running(longest); }
   void retried() override { queue_.retried(); }
 
   void withdrawal(kube::Duration latency) override { metrics_.observe_withdrawal(latency); }
@@ -44,7 +45,8 @@ class PrometheusMeters final : public Meters {
   void wrote(std::string_view kind, std::string_view result) override { metrics_.wrote(kind, result); }
   void call_took(kube::Verb verb, std::string_view result, kube::Duration latency) override;
   void leading(bool yes) override { metrics_.set_leader(yes); }
-  void step_took(kube::Duration waited, std::size_t inputs) override;
+  void events(const kube::EventStats& stats) override;
+  void step_took(kube::Duration waited) override { metrics_.observe_loop_lag(waited); }
 
  private:
   telemetry::Metrics& metrics_;

@@ -17,7 +17,7 @@ namespace {
 constexpr kube::Duration kForeignMemory = std::chrono::minutes(1);
 constexpr std::uint32_t kFailuresBeforeReport = 3;
 
-double milliseconds(kube::Duration duration) {
+double in_milliseconds(kube::Duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
 
@@ -85,12 +85,6 @@ bool remember_error(PoolRecord& record, const PendingCall& call, std::string rea
       break;  // where the condition would be written is what cannot be written; the log line has to do
   }
   return false;
-}
-
-const api::Condition* find_condition(const std::vector<api::Condition>& conditions, std::string_view type) {
-  const auto found = std::find_if(conditions.begin(), conditions.end(),
-                                  [type](const api::Condition& condition) { return condition.type == type; });
-  return found == conditions.end() ? nullptr : &*found;
 }
 
 }  // namespace
@@ -166,13 +160,13 @@ void WriteOutcomes::tell_change(PoolRecord& record, const pool::EndpointChange& 
                        {"pool", record.key.to_string()},
                        {"reason", reason},
                        {"detail", change.detail},
-                       {"latency_ms", fmt::format("{:.2f}", milliseconds(latency))}}});
+                       {"latency_ms", fmt::format("{:.2f}", in_milliseconds(latency))}}});
   if (change.reason == pool::Withdrawal::kDraining) return;  // told by its label, as DrainStarted
   events_.withdrawn(
       record, change,
       {std::string(api::event::kWithdrawn), false,
        fmt::format("{} left the list of endpoints: {}{}{} ({:.1f} ms after the event)", change.pod, reason,
-                   change.detail.empty() ? "" : ", ", change.detail, milliseconds(latency))},
+                   change.detail.empty() ? "" : ", ", change.detail, in_milliseconds(latency))},
       now);
 }
 
@@ -280,8 +274,8 @@ bool WriteOutcomes::compare_status(PoolRecord& record, const api::PoolStatus& wa
 // Once when something goes wrong, and when it is something else: people look at Events first.
 void WriteOutcomes::report_degraded(const PoolRecord& record, const std::vector<api::Condition>& before,
                                     const api::PoolStatus& stored, api::Now now) {
-  const auto* is = find_condition(stored.conditions, api::condition::kDegraded);
-  const auto* was = find_condition(before, api::condition::kDegraded);
+  const auto* is = api::find_condition(stored.conditions, api::condition::kDegraded);
+  const auto* was = api::find_condition(before, api::condition::kDegraded);
   if (is == nullptr || is->status != "True") return;
   if (was != nullptr && was->status == is->status && was->reason == is->reason) return;
   events_.pool(record,

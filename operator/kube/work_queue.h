@@ -33,8 +33,9 @@
 
 namespace poolwarden::kube {
 
-// Receives the measurements that client-go's queues publish, under client-go's metric names. Must outlive
-// its queue.
+// Receives the measurements that client-go's queues publish, under client-go's metric names. Between
+// queue_duration() and work_duration() of a key it is being worked on: from that follow client-go's
+// workqueue_unfinished_work_seconds and workqueue_longest_running_processor_seconds. Must outlive its queue.
 class WorkQueueMetrics {
  public:
   virtual ~WorkQueueMetrics() = default;
@@ -42,10 +43,7 @@ class WorkQueueMetrics {
   virtual void added() = 0;                          // workqueue_adds_total
   virtual void queue_duration(Duration waited) = 0;  // workqueue_queue_duration_seconds
   virtual void work_duration(Duration worked) = 0;   // workqueue_work_duration_seconds
-  virtual void unfinished_work(Duration total) = 0;  // workqueue_unfinished_work_seconds
-  virtual void longest_running_processor(
-      Duration longest) = 0;   // workqueue_longest_running_processor_seconds
-  virtual void retried() = 0;  // workqueue_retries_total
+  virtual void retried() = 0;                        // workqueue_retries_total
 };
 
 enum class Lane : std::uint8_t { kUrgent, kNormal };
@@ -93,9 +91,6 @@ class WorkQueue {
   // From now on every add is ignored and waiting keys are let go. Keys that are ready are still handed out.
   void shutdown();
   bool shutting_down() const { return shutting_down_; }
-
-  // Publishes how long the work in hand has been going on; to be called every half second or so.
-  void report_unfinished(TimePoint now) const;
 
  private:
   using LaneList = std::list<Key>;
@@ -301,23 +296,6 @@ void WorkQueue<Key, Hash>::shutdown() {
     items_.at(key).ticket = 0;
     release_if_idle(key);
   }
-}
-
-template <class Key, class Hash>
-void WorkQueue<Key, Hash>::report_unfinished(TimePoint now) const {
-  if (metrics_ == nullptr) {
-    return;
-  }
-  Duration total{};
-  Duration longest{};
-  for (const auto& [key, item] : items_) {
-    if (item.processing) {
-      total += now - item.started;
-      longest = std::max(longest, now - item.started);
-    }
-  }
-  metrics_->unfinished_work(total);
-  metrics_->longest_running_processor(longest);
 }
 
 }  // namespace poolwarden::kube

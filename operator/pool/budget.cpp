@@ -73,7 +73,7 @@ void keep_budget(const Observation& seen, Plan& plan) {
 }
 
 bool selects_pods_with(const api::DisruptionBudget& budget, const api::LabelMap& labels) {
-  return budget.selector.empty() || budget.selector.matches(labels);
+  return budget.selector.matches(labels);
 }
 
 }  // namespace poolwarden::pool

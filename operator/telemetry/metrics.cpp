@@ -4,6 +4,8 @@
 #include "telemetry/watch_families.h"
 
 #include <algorithm>
+#include <atomic>
+#include <deque>
 #include <array>
 #include <map>
 #include <mutex>
@@ -134,6 +136,23 @@ struct QueueFamilies {
 
 }  // namespace
 
+// A queue's one worker sets it, a scrape reads it.
+struct RunningWork {
+  prometheus::Gauge* unfinished = nullptr;
+  prometheus::Gauge* longest = nullptr;
+  Metrics::Clock clock;
+  // Ticks of the clock when the work in hand began; 0: none is.
+  std::atomic<std::chrono::steady_clock::rep> since{0};
+
+  void refresh(std::chrono::steady_clock::time_point now) const {
+    const auto began = since.load();
+    const std::chrono::steady_clock::time_point then{std::chrono::steady_clock::duration{began}};
+    const double seconds = began == 0 ? 0 : std::max(Seconds(now - then), Seconds(0)).count();
+    unfinished->Set(seconds);
+    longest->Set(seconds);
+  }
+};
+
 void QueueSeries::set_depth(std::size_t keys) {
   depth_->Set(static_cast<double>(keys));
 }
@@ -146,14 +165,12 @@ void QueueSeries::retried() {
 void QueueSeries::waited(Seconds in_queue) {
   queue_seconds_->Observe(in_queue.count());
 }
+void QueueSeries::started() {
+  running_->since = running_->clock().time_since_epoch().count();
+}
 void QueueSeries::worked(Seconds on_key) {
+  running_->since = 0;
   work_seconds_->Observe(on_key.count());
-}
-void QueueSeries::set_unfinished(Seconds sum_of_running) {
-  unfinished_->Set(sum_of_running.count());
-}
-void QueueSeries::set_longest_running(Seconds time) {
-  longest_->Set(time.count());
 }
 
 // Is itself the collectable, so that what is computed at a scrape lives as long as the server may ask for it.
@@ -167,6 +184,8 @@ struct Metrics::Impl final : prometheus::Collectable {
       const Seconds age = std::max<std::chrono::steady_clock::duration>(now - when, {});
       watches.last_byte_age.Add({{"resource", resource}}).Set(age.count());
     }
+    for (const RunningWork& work : running) work.refresh(now);
+    if (loop_inputs) loop_depth.Set(static_cast<double>(loop_inputs()));
     if (dropped_logs) raise_to(log_drops, static_cast<double>(dropped_logs()));
     process.refresh();
     return registry->Collect();
@@ -217,6 +236,8 @@ struct Metrics::Impl final : prometheus::Collectable {
   GaugeOfPool wanted;
   GaugeOfPool oldest_drains;
   std::function<std::uint64_t()> dropped_logs;
+  std::function<std::size_t()> loop_inputs;
+  std::deque<RunningWork> running;  // one a queue
 };
 
 Metrics::Metrics(const BuildInfo& build, Clock clock) : impl_(std::make_shared<Impl>(std::move(clock))) {
@@ -327,8 +348,12 @@ QueueSeries Metrics::queue(std::string_view name) {
   series.retries_ = &families.retries.Add(labels);
   series.queue_seconds_ = &families.queue_seconds.Add(labels, work_queue_buckets());
   series.work_seconds_ = &families.work_seconds.Add(labels, work_queue_buckets());
-  series.unfinished_ = &families.unfinished.Add(labels);
-  series.longest_ = &families.longest.Add(labels);
+  const std::lock_guard lock(impl_->mutex);
+  RunningWork& running = impl_->running.emplace_back();
+  running.unfinished = &families.unfinished.Add(labels);
+  running.longest = &families.longest.Add(labels);
+  running.clock = impl_->clock;
+  series.running_ = &running;
   return series;
 }
 
@@ -338,8 +363,9 @@ void Metrics::set_leader(bool leading) {
 void Metrics::observe_loop_lag(Seconds lag) {
   impl_->loop_lag.Observe(lag.count());
 }
-void Metrics::set_loop_depth(std::size_t inputs) {
-  impl_->loop_depth.Set(static_cast<double>(inputs));
+void Metrics::count_loop_inputs(std::function<std::size_t()> waiting) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->loop_inputs = std::move(waiting);
 }
 
 void Metrics::count_dropped_logs(std::function<std::uint64_t()> dropped) {

@@ -35,6 +35,7 @@ struct BuildInfo {
 
 // One work queue's series, under client-go's names with label name=<queue>. A handle: cheap to copy, valid as
 // long as the Metrics it came from.
+struct RunningWork;  // when the work in hand began
 class QueueSeries {
  public:
   void set_depth(std::size_t keys);
@@ -42,8 +43,8 @@ class QueueSeries {
   void retried();
   void waited(Seconds in_queue);
   void worked(Seconds on_key);
-  void set_unfinished(Seconds sum_of_running);
-  void set_longest_running(Seconds time);
+  // Work on a key begins, and worked() ends it: what is between them is told at each scrape.
+  void started();
 
  private:
   friend class Metrics;
@@ -52,8 +53,7 @@ class QueueSeries {
   prometheus::Counter* retries_ = nullptr;
   prometheus::Histogram* queue_seconds_ = nullptr;
   prometheus::Histogram* work_seconds_ = nullptr;
-  prometheus::Gauge* unfinished_ = nullptr;
-  prometheus::Gauge* longest_ = nullptr;
+  RunningWork* running_ = nullptr;
 };
 
 class Metrics {
@@ -102,7 +102,8 @@ class Metrics {
   void set_leader(bool leading);
   // The loop: how long an input waited before its step, and how many wait now.
   void observe_loop_lag(Seconds lag);
-  void set_loop_depth(std::size_t inputs);
+  // Read at each scrape, for poolwarden_loop_inputs; must be callable from any thread.
+  void count_loop_inputs(std::function<std::size_t()> waiting);
   // Read at each scrape, for poolwarden_log_lines_dropped_total; must be callable from any thread.
   void count_dropped_logs(std::function<std::uint64_t()> dropped);
   // How many Events were dropped since the start: "full" (too many at once), "limited" (too many for one

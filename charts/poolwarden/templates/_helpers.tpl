@@ -17,7 +17,7 @@ app.kubernetes.io/component: operator
   verbs: [patch]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, update, patch]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, patch]

@@ -64,9 +64,12 @@ class LeastRbac(Case):
         self.kube.wait_endpoints(1)
         self.kube.run("scale", "pwp/vllm", "--replicas=2")
         self.kube.wait_endpoints(2)
+        # A list with somebody's annotation is patched, and no longer replaced as a whole.
+        self.kube.run("annotate", "configmap", "vllm-endpoints", "team=inference")
         self.kube.run("scale", "deployment/vllm", "--replicas=1")
         self.kube.wait_endpoints(1)
         wait_for(lambda: self.kube.pool()["spec"]["replicas"] == 1, "the pool to follow", 30)
+        self.assertEqual("inference", self.kube.get("configmap", "vllm-endpoints")["metadata"]["annotations"]["team"])
         wait_for(lambda: self.kube.list("pods", f"{SERVING}=true"), "a labelled pod", 30)
         wait_for(lambda: self.kube.find("pdb", "vllm-serving"), "the pool's budget", 30)
         self.kube.patch("pdb", "vllm-serving", {"spec": {"minAvailable": None, "maxUnavailable": 1}})

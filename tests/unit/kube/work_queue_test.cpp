@@ -25,15 +25,11 @@ struct Recorded : WorkQueueMetrics {
   int retries = 0;
   std::vector<Duration> waited;
   std::vector<Duration> worked;
-  Duration unfinished{};
-  Duration longest{};
 
   void depth(std::size_t keys) override { depth_now = keys; }
   void added() override { ++adds; }
   void queue_duration(Duration duration) override { waited.push_back(duration); }
   void work_duration(Duration duration) override { worked.push_back(duration); }
-  void unfinished_work(Duration total) override { unfinished = total; }
-  void longest_running_processor(Duration duration) override { longest = duration; }
   void retried() override { ++retries; }
 };
 
@@ -270,15 +266,9 @@ TEST(WorkQueue, PublishesWhatClientGoPublishes) {
   EXPECT_EQ(metrics.depth_now, 1U);
   ASSERT_TRUE(queue.get(kStart + 4s));
   EXPECT_THAT(metrics.waited, ElementsAre(3s, 3s));
-  queue.report_unfinished(kStart + 10s);
-  EXPECT_EQ(metrics.unfinished, 7s + 6s);
-  EXPECT_EQ(metrics.longest, 7s);
   queue.done("a", kStart + 10s);
   queue.done("b", kStart + 12s);
   EXPECT_THAT(metrics.worked, ElementsAre(7s, 8s));
-  queue.report_unfinished(kStart + 12s);
-  EXPECT_EQ(metrics.unfinished, 0s);
-  EXPECT_EQ(metrics.longest, 0s);
   queue.add_rate_limited("a", kStart + 12s);
   EXPECT_EQ(metrics.retries, 1);
   EXPECT_EQ(metrics.depth_now, 0U);
