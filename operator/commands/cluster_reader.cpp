@@ -116,7 +116,7 @@ Lookup<NodeView> ClusterReader::find_node(const std::string& name) {
   return look_up<NodeView>(kube::get(kube::kNodes, {}, name), read_node);
 }
 
-Lookup<ReplicaSetView> ClusterReader::replica_set_of(const PodView& pod) {
+Lookup<api::ReplicaSet> ClusterReader::replica_set_of(const PodView& pod) {
   const api::OwnerReference* owner = pod.controller();
   if (owner == nullptr || owner->kind != "ReplicaSet") return {};
   return look_up<api::ReplicaSet>(kube::get(kube::kReplicaSets, pod.ns, owner->name), read_replica_set);
