@@ -1,5 +1,5 @@
-// What must hold at every moment of a simulation, judged from the API server's state alone. Nothing that decides
-// in the operator is used to judge it; names of resources and the list's form are.
+// What must hold at every moment of a simulation, judged from the API server's state alone. Nothing that
+// decides in the operator is used to judge it; names of resources and the list's form are.
 //
 //   - a published revision only ever grows
 //   - what is published is canonical, and of the pool it says it is
