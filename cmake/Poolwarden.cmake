@@ -34,6 +34,7 @@ find_package(Threads REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(fmt REQUIRED)
+find_path(POOLWARDEN_PROTOZERO protozero/pbf_reader.hpp REQUIRED)  # headers alone, without a package of CMake
 
 # poolwarden_library(NAME SOURCES a.cpp ... DEPENDS lib ...): one static library a folder of the house.
 function(poolwarden_library NAME)

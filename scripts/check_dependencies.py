@@ -13,8 +13,9 @@ import sys
 
 # A part and what it may include, itself apart. The programs (operator/*.cpp) may include every part.
 ALLOWED = {
-    "api": set(),
-    "kube": set(),
+    "base": set(),
+    "api": {"base"},
+    "kube": {"base"},
     "telemetry": set(),
     "engine": {"api", "kube"},
     "pool": {"api"},

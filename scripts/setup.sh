@@ -17,6 +17,7 @@ build=(
   "libboost-system-dev|cpprestsdk's sockets, and HTTP to the engines"
   "libssl-dev|TLS and client certificates"
   "nlohmann-json3-dev|JSON"
+  "libprotozero-dev|Kubernetes' protobuf"
   "libfmt-dev|text formatting"
   "libyaml-cpp-dev|kubeconfig files"
   "libcli11-dev|command-line flags"

@@ -5,9 +5,11 @@ set(KUBE_ACCESS_SOURCES
   cluster_access.cpp
   cpprest_transport.cpp
   credentials.cpp
+  encoding.cpp
   exchange.cpp
   kubeconfig.cpp
   kubeconfig_file.cpp
+  protobuf_frame.cpp
   read_file.cpp
   resource.cpp
   result.cpp

@@ -146,7 +146,7 @@ class WatchAdapter final : public StreamHandler {
     } else if (is_html(head.content_type)) {
       refused_ = html_error(call_, head);
     } else {
-      handler_->on_open();
+      handler_->on_open(encoding_of(head.content_type));
     }
   }
 
@@ -250,8 +250,9 @@ std::string describe(const Call& call) {
   return out;
 }
 
-HttpRequest to_http(const Call& call) {
+HttpRequest to_http(const Call& call, Encoding preferred) {
   HttpRequest request;
+  request.accept = accept_header(preferred);
   request.method = method_of(call.verb);
   request.target = resource_path(call.type, call.ns, call.name, call.subresource);
   request.deadline = call.deadline;
@@ -275,8 +276,8 @@ HttpRequest to_http(const Call& call) {
   return request;
 }
 
-void Client::send(const Call& call, std::function<void(Result<std::string>)> done) {
-  transport_.send(to_http(call),
+void Client::send(const Call& call, Encoding preferred, std::function<void(Result<Body>)> done) {
+  transport_.send(to_http(call, preferred),
                   [call, done = std::move(done)](tl::expected<HttpResponse, TransportError> answer) {
                     if (!answer) {
                       done(tl::unexpected(to_error(call, answer.error())));
@@ -285,14 +286,27 @@ void Client::send(const Call& call, std::function<void(Result<std::string>)> don
                     } else if (is_html(answer->content_type)) {
                       done(tl::unexpected(html_error(call, *answer)));
                     } else {
-                      done(std::move(answer->body));
+                      done(Body{std::move(answer->body), encoding_of(answer->content_type)});
                     }
                   });
 }
 
+void Client::send(const Call& call, std::function<void(Result<std::string>)> done) {
+  send(call, Encoding::kJson, [what = describe(call), done = std::move(done)](Result<Body> body) {
+    if (!body) {
+      done(tl::unexpected(std::move(body.error())));
+    } else if (body->encoding != Encoding::kJson) {
+      done(tl::unexpected(Error{ErrorClass::kTerminal, 200, "Unreadable",
+                                what + ": the answer is protobuf, though JSON was asked for", std::nullopt}));
+    } else {
+      done(std::move(body->text));
+    }
+  });
+}
+
 std::unique_ptr<StreamHandle> Client::watch(const Call& call, std::chrono::milliseconds idle_timeout,
-                                            std::shared_ptr<WatchHandler> handler) {
-  return transport_.stream(to_http(call), idle_timeout,
+                                            std::shared_ptr<WatchHandler> handler, Encoding preferred) {
+  return transport_.stream(to_http(call, preferred), idle_timeout,
                            std::make_shared<WatchAdapter>(call, std::move(handler)));
 }
 
