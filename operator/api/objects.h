@@ -43,6 +43,8 @@ struct Service : Identity {
   std::vector<OwnerReference> owners;
   std::vector<ServicePort> ports;
   bool deleting = false;
+
+  bool operator==(const Service&) const = default;
 };
 
 struct ConfigMap : Identity {
@@ -53,6 +55,8 @@ struct ConfigMap : Identity {
   std::string endpoints_json;  // data["endpoints.json"], byte for byte
   std::string endpoints_text;  // data["endpoints.txt"]
   bool deleting = false;
+
+  bool operator==(const ConfigMap&) const = default;
 };
 
 struct Node : Identity {

@@ -128,4 +128,13 @@ std::optional<Timestamp> parse_rfc3339(std::string_view text) {
   return Timestamp{std::chrono::duration_cast<Timestamp::duration>(date.time_since_epoch() + clock - zone)};
 }
 
+std::optional<Timestamp> from_unix_seconds(std::int64_t count) {
+  constexpr auto first_second = [](std::int64_t year) {
+    const std::chrono::sys_days day{std::chrono::year{static_cast<int>(year)} / std::chrono::January / 1};
+    return std::chrono::sys_seconds{day}.time_since_epoch().count();
+  };
+  if (count < first_second(kFirstYear) || count >= first_second(kLastYear + 1)) return std::nullopt;
+  return Timestamp{seconds{count}};
+}
+
 }  // namespace poolwarden::api

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,5 +20,7 @@ struct Now {
 std::string to_rfc3339(Timestamp time);
 std::string to_rfc3339_nanos(Timestamp time);
 std::optional<Timestamp> parse_rfc3339(std::string_view text);
+// Nothing beyond what parse_rfc3339() takes.
+std::optional<Timestamp> from_unix_seconds(std::int64_t count);
 
 }  // namespace poolwarden::api
