@@ -45,6 +45,7 @@ find_package(Threads REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(fmt REQUIRED)
+find_path(POOLWARDEN_PROTOZERO protozero/pbf_reader.hpp REQUIRED)  # headers alone, without a package of CMake
 
 # poolwarden_library(NAME SOURCES a.cpp ... DEPENDS lib ... [APART b.cpp ...]): one static library a folder of operator/.
 # The sources that are listed after APART, too, are compiled on their own, and not as one with the others.

@@ -1,11 +1,11 @@
 #include "api/codecs.h"
 
+#include "api/codec_parts.h"
 #include "api/json_read.h"
 #include "api/names.h"
 
 #include <algorithm>
 #include <charconv>
-#include <initializer_list>
 
 #include <nlohmann/json.hpp>
 
@@ -18,7 +18,6 @@ bool is_deleting(const json& metadata) {
   return member(metadata, "deletionTimestamp").is_string();
 }
 
-// "sleep 30" as the last words of an exec hook: ["sleep","30"] or ["/bin/sh","-c","sleep 30"].
 std::int64_t exec_sleep(const json& exec) {
   std::string line;
   for (const json& word : array_at(exec, "command")) {
@@ -26,14 +25,7 @@ std::int64_t exec_sleep(const json& exec) {
     line += ' ';
     line += word.get_ref<const std::string&>();
   }
-  constexpr std::string_view kSleep = "sleep ";
-  const auto at = line.rfind(kSleep);
-  if (at == std::string::npos || (line[at - 1] != ' ' && line[at - 1] != '/')) return 0;
-  const std::string_view number = std::string_view(line).substr(at + kSleep.size());
-  std::int64_t seconds = 0;
-  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), seconds);
-  const bool whole = error == std::errc{} && (end == number.data() + number.size() || *end == 's');
-  return whole ? std::max<std::int64_t>(seconds, 0) : 0;
+  return sleep_of(line);
 }
 
 // Of several containers the longest hook counts: the pod's grace period has to cover it.
@@ -56,12 +48,6 @@ std::optional<std::string> text_of(const json& value) {
   return std::nullopt;
 }
 
-std::string controller_of(const std::vector<OwnerReference>& owners) {
-  const auto found = std::find_if(owners.begin(), owners.end(),
-                                  [](const OwnerReference& owner) { return owner.controller; });
-  return found == owners.end() ? std::string{} : found->uid;
-}
-
 std::string target_port(const json& port, std::int32_t number) {
   const json& target = member(port, "targetPort");
   if (target.is_string()) return target.get<std::string>();
@@ -69,6 +55,44 @@ std::string target_port(const json& port, std::int32_t number) {
 }
 
 }  // namespace
+
+std::int64_t sleep_of(std::string_view command_line) {
+  constexpr std::string_view kSleep = "sleep ";
+  const auto at = command_line.rfind(kSleep);
+  if (at == std::string_view::npos || at == 0) return 0;
+  if (command_line[at - 1] != ' ' && command_line[at - 1] != '/') return 0;
+  const std::string_view number = command_line.substr(at + kSleep.size());
+  std::int64_t seconds = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), seconds);
+  const bool whole = error == std::errc{} && (end == number.data() + number.size() || *end == 's');
+  return whole ? std::max<std::int64_t>(seconds, 0) : 0;
+}
+
+std::string controller_of(const std::vector<OwnerReference>& owners) {
+  const auto found = std::find_if(owners.begin(), owners.end(),
+                                  [](const OwnerReference& owner) { return owner.controller; });
+  return found == owners.end() ? std::string{} : found->uid;
+}
+
+void read_revision(std::string_view text, ReplicaSet& out) {
+  std::from_chars(text.data(), text.data() + text.size(), out.revision);
+}
+
+void read_desired_replicas(std::string_view text, ReplicaSet& out) {
+  std::int32_t number = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (read.ec == std::errc{} && number >= 0) out.desired = number;
+}
+
+std::string group_of(std::string_view api_version) {
+  const auto slash = api_version.find('/');
+  return std::string(slash == std::string_view::npos ? "" : api_version.substr(0, slash));
+}
+
+Tristate node_ready(std::string_view condition_status) {
+  if (condition_status == "True") return Tristate::kTrue;
+  return condition_status == "False" ? Tristate::kFalse : Tristate::kUnknown;
+}
 
 Node NodeCodec::from_json(const json& object) {
   Node out;
@@ -80,10 +104,7 @@ Node NodeCodec::from_json(const json& object) {
   std::sort(out.taints.begin(), out.taints.end());
   for (const json& condition : array_at(member(object, "status"), "conditions")) {
     if (string_at(condition, "type") != "Ready") continue;
-    const std::string status = string_at(condition, "status");
-    out.ready = status == "True"    ? Tristate::kTrue
-                : status == "False" ? Tristate::kFalse
-                                    : Tristate::kUnknown;
+    out.ready = node_ready(string_at(condition, "status"));
   }
   return out;
 }
@@ -97,12 +118,8 @@ ReplicaSet ReplicaSetCodec::from_json(const json& object) {
   out.replicas = integer_at<std::int32_t>(member(object, "spec"), "replicas").value_or(1);
   out.status_replicas = integer_at<std::int32_t>(member(object, "status"), "replicas").value_or(0);
   const json& annotations = member(metadata, "annotations");
-  const std::string revision = string_at(annotations, kDeploymentRevisionAnnotation);
-  std::from_chars(revision.data(), revision.data() + revision.size(), out.revision);
-  const std::string desired = string_at(annotations, kDesiredReplicasAnnotation);
-  std::int32_t number = 0;
-  const auto read = std::from_chars(desired.data(), desired.data() + desired.size(), number);
-  if (read.ec == std::errc{} && number >= 0) out.desired = number;
+  read_revision(string_at(annotations, kDeploymentRevisionAnnotation), out);
+  read_desired_replicas(string_at(annotations, kDesiredReplicasAnnotation), out);
   return out;
 }
 
@@ -124,9 +141,7 @@ Autoscaler AutoscalerCodec::from_json(const json& object) {
   Autoscaler out;
   read_identity(object, out);
   const json& target = member(member(object, "spec"), "scaleTargetRef");
-  const std::string version = string_at(target, "apiVersion");
-  if (const auto slash = version.find('/'); slash != std::string::npos)
-    out.target_group = version.substr(0, slash);
+  out.target_group = group_of(string_at(target, "apiVersion"));
   out.target_kind = string_at(target, "kind");
   out.target_name = string_at(target, "name");
   return out;
@@ -171,25 +186,32 @@ Service ServiceCodec::from_json(const json& object) {
   return out;
 }
 
+bool is_label_of_list(std::string_view key) {
+  return key == kPoolLabel || key == kManagedByLabel;
+}
+
+bool is_annotation_of_list(std::string_view key) {
+  return key == kRevisionAnnotation || key == kPodsVersionAnnotation || key == kTriggerTimeAnnotation;
+}
+
+bool is_key_of_list(std::string_view key) {
+  return key == kEndpointsJsonKey || key == kEndpointsTextKey;
+}
+
 namespace {
 
-// Whether the object has a key that is none of `ours`.
-bool has_others(const json& object, std::initializer_list<std::string_view> ours) {
+bool has_others(const json& object, bool (*is_ours)(std::string_view)) {
   if (!object.is_object()) return false;
-  for (const auto& [key, value] : object.items()) {
-    if (std::find(ours.begin(), ours.end(), key) == ours.end()) return true;
-  }
-  return false;
+  const auto items = object.items();
+  return !std::all_of(items.begin(), items.end(), [&](const auto& item) { return is_ours(item.key()); });
 }
 
 // What a ConfigMap may have besides what we write, and the API server's own fields.
 bool is_shared(const json& object, const json& metadata, std::size_t owners) {
-  return owners > 1 || has_others(member(metadata, "labels"), {kPoolLabel, kManagedByLabel}) ||
-         has_others(member(metadata, "annotations"),
-                    {kRevisionAnnotation, kPodsVersionAnnotation, kTriggerTimeAnnotation}) ||
-         has_others(member(object, "data"), {kEndpointsJsonKey, kEndpointsTextKey}) ||
-         !array_at(metadata, "finalizers").empty() || object.contains("binaryData") ||
-         object.contains("immutable");
+  return owners > 1 || has_others(member(metadata, "labels"), is_label_of_list) ||
+         has_others(member(metadata, "annotations"), is_annotation_of_list) ||
+         has_others(member(object, "data"), is_key_of_list) || !array_at(metadata, "finalizers").empty() ||
+         !member(object, "binaryData").empty() || member(object, "immutable").is_boolean();
 }
 
 }  // namespace

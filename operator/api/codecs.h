@@ -1,15 +1,17 @@
-// How each cached type is read from the wire. A codec is what kube's decoders are instantiated with:
+// How each cached type is read from the wire: codecs, as kube's decoders are instantiated with them
+// (kube/codec.h says what one is). Built-in kinds are read from JSON and from protobuf, our own and the two
+// of the gate, which are few and small, from JSON only.
 //
-//   using Object = ...;                                   the value it makes
-//   static Object from_json(const nlohmann::json&);       a DOM codec: for types that are few or small
-//   class Sax { ...callbacks of kube/json_sink.h...; Object take(); };   a SAX codec: no DOM, for pods
-//
-// from_json must not throw for any well-formed JSON object.
+// None of the readers throws, whatever comes. Stateless; any thread.
 #pragma once
 
 #include "api/inference_pool.h"
 #include "api/objects.h"
 #include "api/pod_sax.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -18,18 +20,22 @@ namespace poolwarden::api {
 struct PodCodec {
   using Object = Pod;
   using Sax = PodSax;
+  static std::optional<Pod> from_protobuf(std::string_view message);
 };
 struct NodeCodec {
   using Object = Node;
   static Node from_json(const nlohmann::json& object);
+  static std::optional<Node> from_protobuf(std::string_view message);
 };
 struct ReplicaSetCodec {
   using Object = ReplicaSet;
   static ReplicaSet from_json(const nlohmann::json& object);
+  static std::optional<ReplicaSet> from_protobuf(std::string_view message);
 };
 struct DisruptionBudgetCodec {
   using Object = DisruptionBudget;
   static DisruptionBudget from_json(const nlohmann::json& object);
+  static std::optional<DisruptionBudget> from_protobuf(std::string_view message);
 };
 struct GatePolicyCodec {
   using Object = GatePart;
@@ -44,18 +50,22 @@ const std::string& gate_difference(const GatePart& policy, const GatePart& bindi
 struct AutoscalerCodec {
   using Object = Autoscaler;
   static Autoscaler from_json(const nlohmann::json& object);
+  static std::optional<Autoscaler> from_protobuf(std::string_view message);
 };
 struct DeploymentCodec {
   using Object = Deployment;
   static Deployment from_json(const nlohmann::json& object);
+  static std::optional<Deployment> from_protobuf(std::string_view message);
 };
 struct ServiceCodec {
   using Object = Service;
   static Service from_json(const nlohmann::json& object);
+  static std::optional<Service> from_protobuf(std::string_view message);
 };
 struct ConfigMapCodec {
   using Object = ConfigMap;
   static ConfigMap from_json(const nlohmann::json& object);
+  static std::optional<ConfigMap> from_protobuf(std::string_view message);
 };
 struct PoolCodec {
   using Object = InferencePool;

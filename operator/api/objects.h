@@ -43,6 +43,8 @@ struct Service : Identity {
   std::vector<OwnerReference> owners;
   std::vector<ServicePort> ports;
   bool deleting = false;
+
+  bool operator==(const Service&) const = default;
 };
 
 struct ConfigMap : Identity {
@@ -56,6 +58,8 @@ struct ConfigMap : Identity {
   // whole object would take that away.
   bool shared = false;
   bool deleting = false;
+
+  bool operator==(const ConfigMap&) const = default;
 };
 
 struct Node : Identity {

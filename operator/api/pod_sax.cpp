@@ -1,33 +1,8 @@
 #include "api/pod_sax.h"
 
-#include "api/names.h"
-
-#include <algorithm>
 #include <utility>
 
 namespace poolwarden::api {
-namespace {
-
-PodPhase to_phase(std::string_view text) {
-  if (text == "Pending") return PodPhase::kPending;
-  if (text == "Running") return PodPhase::kRunning;
-  if (text == "Succeeded") return PodPhase::kSucceeded;
-  if (text == "Failed") return PodPhase::kFailed;
-  return PodPhase::kUnknown;
-}
-
-Tristate to_tristate(std::string_view text) {
-  if (text == "True") return Tristate::kTrue;
-  if (text == "False") return Tristate::kFalse;
-  return Tristate::kUnknown;
-}
-
-}  // namespace
-
-const DrainMarks& Pod::drain_marks() const {
-  static const DrainMarks kNone;
-  return marks == nullptr ? kNone : *marks;
-}
 
 PodSax::Field PodSax::field_in_metadata(std::string_view name) {
   if (name == "name") return Field::kName;
@@ -147,7 +122,7 @@ void PodSax::enter(Place place) {
   if (place == Place::kContainers) init_containers_ = field_ == Field::kInitContainers;
   if (place == Place::kContainer) pre_stop_ = false;
   field_ = Field::kOther;
-  if (place == Place::kCondition) conditions_.emplace_back();
+  if (place == Place::kCondition) draft_.conditions.emplace_back();
   if (place == Place::kOwner) {
     owner_uid_.clear();
     owner_controls_ = false;
@@ -159,11 +134,8 @@ void PodSax::leave() {
     --skipped_;
   } else if (depth_ > 0) {
     --depth_;
-    if (path_[depth_] == Place::kOwner && owner_controls_) controller_ = std::move(owner_uid_);
-    if (path_[depth_] == Place::kContainer && !init_containers_) {
-      ++containers_;
-      if (pre_stop_) ++pre_stops_;
-    }
+    if (path_[depth_] == Place::kOwner && owner_controls_) draft_.controller = std::move(owner_uid_);
+    if (path_[depth_] == Place::kContainer && !init_containers_) draft_.container(pre_stop_);
   }
   field_ = Field::kOther;
 }
@@ -178,7 +150,7 @@ void PodSax::start_object() {
     return;
   }
   const Place here = path_[depth_ - 1];
-  if (here == Place::kContainer && field_ == Field::kReadinessProbe) pod_.has_readiness_probe = true;
+  if (here == Place::kContainer && field_ == Field::kReadinessProbe) draft_.pod.has_readiness_probe = true;
   if (here == Place::kLifecycle && field_ == Field::kPreStop) pre_stop_ = true;
   enter(object_below(here, field_));
 }
@@ -208,53 +180,39 @@ void PodSax::key(std::string& name) {
 void PodSax::string_in_metadata(std::string& value) {
   switch (field_) {
     case Field::kName:
-      pod_.name = std::move(value);
+      draft_.pod.name = std::move(value);
       break;
     case Field::kNamespace:
-      pod_.ns = std::move(value);
+      draft_.pod.ns = std::move(value);
       break;
     case Field::kUid:
-      pod_.uid = std::move(value);
+      draft_.pod.uid = std::move(value);
       break;
     case Field::kResourceVersion:
-      pod_.resource_version = std::move(value);
+      draft_.pod.resource_version = std::move(value);
       break;
     case Field::kDeletionTimestamp:
       // One that cannot be read still means that the pod is going.
-      pod_.deletion_timestamp = parse_rfc3339(value).value_or(Timestamp{});
+      draft_.pod.deletion_timestamp = parse_rfc3339(value).value_or(Timestamp{});
       break;
     case Field::kCreation:
-      pod_.created = parse_rfc3339(value).value_or(Timestamp{});
+      draft_.pod.created = parse_rfc3339(value).value_or(Timestamp{});
       break;
     default:
       break;
   }
 }
 
-void PodSax::string_in_annotations(std::string& value) {
-  if (label_ == kDrainStartedAnnotation) {
-    marks_.started = std::move(value);
-  } else if (label_ == kDrainReasonAnnotation) {
-    marks_.reason = std::move(value);
-  } else if (label_ == kDrainRequestAnnotation) {
-    marks_.request = std::move(value);
-  } else if (label_ == kSavedCostAnnotation) {
-    marks_.saved_cost = std::move(value);
-  } else if (label_ == kDeletionCostAnnotation) {
-    marks_.deletion_cost = std::move(value);
-  }
-}
-
 void PodSax::string_in_status(std::string& value) {
   switch (field_) {
     case Field::kPhase:
-      pod_.phase = to_phase(value);
+      draft_.pod.phase = to_phase(value);
       break;
     case Field::kReason:
-      pod_.status_reason = std::move(value);
+      draft_.pod.status_reason = std::move(value);
       break;
     case Field::kPodIp:
-      primary_ip_ = std::move(value);
+      draft_.primary_ip = std::move(value);
       break;
     default:
       break;
@@ -262,7 +220,7 @@ void PodSax::string_in_status(std::string& value) {
 }
 
 void PodSax::string_in_condition(std::string& value) {
-  ConditionView& condition = conditions_.back();
+  ConditionDraft& condition = draft_.conditions.back();
   switch (field_) {
     case Field::kType:
       condition.type = std::move(value);
@@ -288,26 +246,26 @@ void PodSax::string(std::string& value) {
       string_in_metadata(value);
       break;
     case Place::kLabels:
-      labels_.insert_or_assign(std::move(label_), std::move(value));
+      draft_.labels.insert_or_assign(std::move(label_), std::move(value));
       label_.clear();
       break;
     case Place::kAnnotations:
-      string_in_annotations(value);
+      draft_.annotation(label_, std::move(value));
       break;
     case Place::kOwner:
       if (field_ == Field::kOwnerUid) owner_uid_ = std::move(value);
       break;
     case Place::kSpec:
-      if (field_ == Field::kNodeName) node_ = std::move(value);
+      if (field_ == Field::kNodeName) draft_.node = std::move(value);
       break;
     case Place::kGate:
-      if (field_ == Field::kConditionType) gates_.push_back(std::move(value));
+      if (field_ == Field::kConditionType) draft_.gates.push_back(std::move(value));
       break;
     case Place::kStatus:
       string_in_status(value);
       break;
     case Place::kIp:
-      if (field_ == Field::kIp && !value.empty()) pod_.ips.push_back(std::move(value));
+      if (field_ == Field::kIp && !value.empty()) draft_.pod.ips.push_back(std::move(value));
       break;
     case Place::kCondition:
       string_in_condition(value);
@@ -321,9 +279,9 @@ void PodSax::string(std::string& value) {
 void PodSax::integer(std::int64_t value) {
   if (skipped_ > 0 || depth_ == 0) return;
   if (path_[depth_ - 1] == Place::kMetadata && field_ == Field::kDeletionGrace)
-    pod_.deletion_grace_seconds = value;
+    draft_.pod.deletion_grace_seconds = value;
   if (path_[depth_ - 1] == Place::kSpec && field_ == Field::kTerminationGrace)
-    pod_.termination_grace_seconds = value;
+    draft_.pod.termination_grace_seconds = value;
   field_ = Field::kOther;
 }
 
@@ -337,43 +295,8 @@ void PodSax::null() {
   if (skipped_ == 0) field_ = Field::kOther;
 }
 
-Tristate PodSax::status_of(std::string_view type) const {
-  const auto found = std::find_if(conditions_.begin(), conditions_.end(),
-                                  [&](const ConditionView& condition) { return condition.type == type; });
-  return found == conditions_.end() ? Tristate::kAbsent : found->status;
-}
-
-void PodSax::finish_conditions() {
-  for (ConditionView& condition : conditions_) {
-    if (condition.type == "Ready") {
-      pod_.ready = condition.status;
-      pod_.ready_since = condition.since;
-      if (condition.status != Tristate::kTrue) pod_.ready_reason = std::move(condition.reason);
-    } else if (condition.type == "DisruptionTarget" && condition.status == Tristate::kTrue) {
-      pod_.disruption_target = std::move(condition.reason);
-    }
-  }
-  pod_.containers_ready = status_of("ContainersReady");
-  // https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-readiness-gate
-  const auto unmet = std::find_if(gates_.begin(), gates_.end(), [&](const std::string& gate) {
-    return status_of(gate) != Tristate::kTrue;
-  });
-  if (unmet != gates_.end()) pod_.unmet_gate = std::move(*unmet);
-}
-
 Pod PodSax::take() {
-  finish_conditions();
-  pod_.has_pre_stop = containers_ > 0 && pre_stops_ == containers_;
-  if (const auto serving = labels_.find(kServingLabel); serving != labels_.end()) {
-    pod_.serving = std::move(serving->second);
-    labels_.erase(serving);
-  }
-  if (pod_.ips.empty() && !primary_ip_.empty()) pod_.ips.push_back(std::move(primary_ip_));
-  pod_.labels = std::make_shared<const LabelMap>(std::move(labels_));
-  pod_.node = std::make_shared<const std::string>(std::move(node_));
-  pod_.controller = std::make_shared<const std::string>(std::move(controller_));
-  if (marks_ != DrainMarks{}) pod_.marks = std::make_shared<const DrainMarks>(std::move(marks_));
-  Pod out = std::move(pod_);
+  Pod out = draft_.take();
   *this = PodSax{};
   return out;
 }

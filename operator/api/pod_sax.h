@@ -2,15 +2,13 @@
 // 300 bytes are kept. The callbacks are those of kube/json_sink.h, for one object.
 #pragma once
 
-#include "api/pod.h"
+#include "api/pod_draft.h"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace poolwarden::api {
 
@@ -95,13 +93,6 @@ class PodSax {
   static constexpr std::size_t kMaxDepth =
       6;  // root, spec, containers, one container, its lifecycle; one to spare
 
-  struct ConditionView {
-    std::string type;
-    Tristate status = Tristate::kAbsent;
-    std::string reason;
-    std::optional<Timestamp> since;
-  };
-
   static Field field_in(Place place, std::string_view name);
   static Field field_in_metadata(std::string_view name);
   static Place object_below(Place place, Field field);
@@ -109,27 +100,15 @@ class PodSax {
   void enter(Place place);
   void leave();
   void string_in_metadata(std::string& value);
-  void string_in_annotations(std::string& value);
   void string_in_status(std::string& value);
   void string_in_condition(std::string& value);
-  void finish_conditions();
-  Tristate status_of(std::string_view type) const;
 
-  Pod pod_;
-  LabelMap labels_;
-  std::string node_;
-  std::string primary_ip_;
-  std::string label_;  // the label or annotation whose value comes next
-  DrainMarks marks_;
+  PodDraft draft_;
+  std::string label_;      // the label or annotation whose value comes next
   std::string owner_uid_;  // of the owner that is being read
   bool owner_controls_ = false;
-  std::string controller_;
   bool init_containers_ = false;  // those that are being read
   bool pre_stop_ = false;         // of the container that is being read
-  std::size_t containers_ = 0;
-  std::size_t pre_stops_ = 0;
-  std::vector<std::string> gates_;
-  std::vector<ConditionView> conditions_;
   std::array<Place, kMaxDepth> path_{};
   std::size_t depth_ = 0;    // how much of path_ is in use
   std::size_t skipped_ = 0;  // containers open below a value that is of no interest

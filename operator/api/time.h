@@ -17,5 +17,6 @@ struct Now {
 using base::parse_rfc3339;
 using base::to_rfc3339;
 using base::to_rfc3339_nanos;
+using base::from_unix_seconds;
 
 }  // namespace poolwarden::api

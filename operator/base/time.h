@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,5 +21,8 @@ std::string to_micro_time(WallTime time);     // "2026-01-02T03:04:05.000006Z", 
 std::optional<WallTime> parse_rfc3339(std::string_view text);
 // The same, but what lies beyond is moved to the edge. A credential that expires in 9999 never does.
 std::optional<WallTime> parse_rfc3339_clamped(std::string_view text);
+
+// Nothing beyond what parse_rfc3339() takes.
+std::optional<WallTime> from_unix_seconds(std::int64_t count);
 
 }  // namespace poolwarden::base

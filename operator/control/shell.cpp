@@ -12,13 +12,13 @@ namespace poolwarden::control {
 namespace {
 
 template <class Codec>
-kube::Result<Answer> decode(const std::string& body) {
-  auto object = kube::decode_object<Codec>(body);
+kube::Result<Answer> decode(const kube::Body& body) {
+  auto object = kube::decode_object<Codec>(body.text, body.encoding);
   if (!object) return tl::unexpected(std::move(object.error()));
   return Answer(std::move(*object));
 }
 
-kube::Result<Answer> decode(Expect expect, std::string body) {
+kube::Result<Answer> decode(Expect expect, kube::Body body) {
   switch (expect) {
     case Expect::kPod:
       return decode<api::PodCodec>(body);
@@ -33,7 +33,13 @@ kube::Result<Answer> decode(Expect expect, std::string body) {
     case Expect::kText:
       break;
   }
-  return Answer(std::move(body));
+  return Answer(std::move(body.text));
+}
+
+// A text goes to those who read JSON, and a pool has nothing else.
+kube::Encoding preferred(Expect expect) {
+  return expect == Expect::kText || expect == Expect::kPool ? kube::Encoding::kJson
+                                                            : kube::Encoding::kProtobuf;
 }
 
 }  // namespace
@@ -65,8 +71,8 @@ void Shell::perform(const LoadRead& read) {
 }
 
 void Shell::perform(Send send) {
-  client_.send(std::move(send.call),
-               [post = post_, id = send.id, expect = send.expect](kube::Result<std::string> body) {
+  client_.send(std::move(send.call), preferred(send.expect),
+               [post = post_, id = send.id, expect = send.expect](kube::Result<kube::Body> body) {
                  CallAnswered answered{id, Answer()};
                  if (body) {
                    answered.answer = decode(expect, std::move(*body));

@@ -135,7 +135,7 @@ class WatchAdapter final : public StreamHandler {
     } else if (is_html(head.content_type)) {
       refused_ = html_error(call_, head);
     } else {
-      handler_->on_open();
+      handler_->on_open(encoding_of(head.content_type));
     }
   }
 
@@ -246,8 +246,9 @@ std::string describe(const RequestInfo& call) {
   return out;
 }
 
-HttpRequest to_http(Call call) {
+HttpRequest to_http(Call call, Encoding preferred) {
   HttpRequest request;
+  request.accept = accept_header(preferred);
   request.method = method_of(call.verb);
   request.target = resource_path(call.type, call.ns, call.name, call.subresource);
   request.deadline = call.deadline;
@@ -271,25 +272,41 @@ HttpRequest to_http(Call call) {
   return request;
 }
 
-void Client::send(Call call, std::function<void(Result<std::string>)> done) {
+void Client::send(Call call, Encoding preferred, std::function<void(Result<Body>)> done) {
   RequestInfo info = call;  // what errors name; the body goes to the transport
-  transport_.send(to_http(std::move(call)), [call = std::move(info), done = std::move(done)](
-                                                tl::expected<HttpResponse, TransportError> answer) {
-    if (!answer) {
-      done(tl::unexpected(to_error(call, answer.error())));
-    } else if (answer->status < 200 || answer->status >= 300) {
-      done(tl::unexpected(to_error(call, *answer)));
-    } else if (is_html(answer->content_type)) {
-      done(tl::unexpected(html_error(call, *answer)));
+  transport_.send(to_http(std::move(call), preferred),
+                  [call = std::move(info),
+                   done = std::move(done)](tl::expected<HttpResponse, TransportError> answer) {
+                    if (!answer) {
+                      done(tl::unexpected(to_error(call, answer.error())));
+                    } else if (answer->status < 200 || answer->status >= 300) {
+                      done(tl::unexpected(to_error(call, *answer)));
+                    } else if (is_html(answer->content_type)) {
+                      done(tl::unexpected(html_error(call, *answer)));
+                    } else {
+                      const Encoding encoding = encoding_of(answer->content_type);
+                      done(Body{std::move(answer->body), encoding});
+                    }
+                  });
+}
+
+void Client::send(Call call, std::function<void(Result<std::string>)> done) {
+  std::string what = describe(call);
+  send(std::move(call), Encoding::kJson, [what = std::move(what), done = std::move(done)](Result<Body> body) {
+    if (!body) {
+      done(tl::unexpected(std::move(body.error())));
+    } else if (body->encoding != Encoding::kJson) {
+      done(tl::unexpected(Error{ErrorClass::kTerminal, 200, "Unreadable",
+                                what + ": the answer is protobuf, though JSON was asked for", std::nullopt}));
     } else {
-      done(std::move(answer->body));
+      done(std::move(body->text));
     }
   });
 }
 
 std::unique_ptr<StreamHandle> Client::watch(const Call& call, std::chrono::milliseconds idle_timeout,
-                                            std::shared_ptr<WatchHandler> handler) {
-  return transport_.stream(to_http(call), idle_timeout,
+                                            std::shared_ptr<WatchHandler> handler, Encoding preferred) {
+  return transport_.stream(to_http(call, preferred), idle_timeout,
                            std::make_shared<WatchAdapter>(call, std::move(handler)));
 }
 

@@ -2,10 +2,11 @@
 // whatever comes back into a Result.
 //
 // A Call is plain data, so that a decision core can return calls, a test can compare them and a simulator
-// can answer them. Bodies are JSON text. Client owns nothing but a reference to its Transport, which must
-// outlive it. Threads: as Transport.
+// can answer them. Bodies of writes are JSON text. Client owns nothing but a reference to its Transport,
+// which must outlive it. Threads: as Transport.
 #pragma once
 
+#include "kube/encoding.h"
 #include "kube/resource.h"
 #include "kube/result.h"
 #include "kube/transport.h"
@@ -75,9 +76,9 @@ Call guarded(Call write);
 
 // "merge-patch pods ns/name/status", for messages and logs.
 std::string describe(const RequestInfo& call);
-// The bytes on the wire: method, target with query, body, content type, field manager. A call that is moved
-// in gives its body away uncopied.
-HttpRequest to_http(Call call);
+// The bytes on the wire: method, target with query, body, content type, field manager, and which encoding of
+// the answer is preferred. A call that is moved in gives its body away uncopied.
+HttpRequest to_http(Call call, Encoding preferred = Encoding::kJson);
 // Any failure, as an Error: transport failures, Status objects, plain-text proxies' answers.
 Error to_error(const RequestInfo& call, const TransportError& failure);
 Error to_error(const RequestInfo& call, const HttpResponse& answer);  // for status >= 300
@@ -85,12 +86,12 @@ Error to_error(const RequestInfo& call, const HttpResponse& answer);  // for sta
 struct WatchFailure;
 Error status_error(const RequestInfo& call, const WatchFailure& failure);
 
-// Receives a watch. on_open: the server accepted it. on_data: raw bytes, in any split. on_end is last and
-// comes once; no error is a clean EOF.
+// Receives a watch. on_open: the server accepted it, and writes it in that encoding. on_data: raw bytes, in
+// any split. on_end is last and comes once; no error is a clean EOF.
 class WatchHandler {
  public:
   virtual ~WatchHandler() = default;
-  virtual void on_open() = 0;
+  virtual void on_open(Encoding encoding) = 0;
   virtual void on_data(std::string_view chunk) = 0;
   virtual void on_end(std::optional<Error> error) = 0;
 };
@@ -99,10 +100,13 @@ class Client {
  public:
   explicit Client(Transport& transport) : transport_(transport) {}
 
-  // `done` gets the answer's body for any 2xx. Move the call in: its body may be large.
+  // `done` gets the answer's JSON for any 2xx. Move the call in: its body may be large.
   void send(Call call, std::function<void(Result<std::string>)> done);
+  // The same in either encoding. The body of a write is JSON in any case.
+  void send(Call call, Encoding preferred, std::function<void(Result<Body>)> done);
   [[nodiscard]] std::unique_ptr<StreamHandle> watch(const Call& call, std::chrono::milliseconds idle_timeout,
-                                                    std::shared_ptr<WatchHandler> handler);
+                                                    std::shared_ptr<WatchHandler> handler,
+                                                    Encoding preferred = Encoding::kJson);
 
  private:
   Transport& transport_;

@@ -10,6 +10,9 @@
 // newer than everything the watch has told, and was not seen deleted. A list does not remove what was
 // observed after the list was made. Versions that do not compare count as newer when they arrive later.
 //
+// An object that came and could not be read keeps its last state, also over a list: what is not among the
+// items may be what could not be read. How many there were, and why, unreadable() says.
+//
 // A relist costs no second copy: what it brings unchanged is dropped page by page in favour of what is held.
 //
 // Owned and used by one thread (the loop). Decoding happens elsewhere: see informer_runner.h.
@@ -56,6 +59,7 @@ struct InformerInput {
   struct WatchOpened {};
   struct WatchArrived {
     std::vector<WatchEvent<Object>> events;  // may be empty: bytes came, but no whole line
+    Unreadable unreadable{};                 // what else came
   };
   struct WatchEnded {
     std::optional<Error> error;  // nothing: a clean EOF
@@ -65,7 +69,7 @@ struct InformerInput {
   std::variant<ListArrived, ListFailed, WatchOpened, WatchArrived, WatchEnded> what;
 };
 
-template <class Codec>
+template <ObjectCodec Codec>
 class Informer {
  public:
   using Object = typename Codec::Object;
@@ -111,15 +115,16 @@ class Informer {
   const std::string& resource_version() const { return reflector_.resource_version(); }
   // Why it is not listing or watching now; nothing while it is.
   std::optional<Error> last_error() const { return reflector_.last_error(); }
-  TimePoint last_byte() const {
-    return last_byte_;
-  }  // when anything last came from the server (start() before that)
+  // When anything last came from the server; start() before that.
+  TimePoint last_byte() const { return last_byte_; }
+  const UnreadableTally& unreadable() const { return unreadable_; }
 
  private:
   // After a rewound history the versions held say nothing about the ones that come.
   enum class VersionCheck : std::uint8_t { kUnlessOlder, kAlways };
 
-  void stage(std::vector<Object> items);
+  void stage(ListPage<Object> page);
+  void note(const Unreadable& unreadable);
   void swap_in(bool rewound, TimePoint decoded_at, Deltas& deltas);
   void apply(WatchEvent<Object> event, TimePoint decoded_at, Deltas& deltas);
   void put(Ptr object, VersionCheck check, TimePoint at, Deltas& deltas);
@@ -131,12 +136,17 @@ class Informer {
       text->shrink_to_fit();
     return std::make_shared<const Object>(std::move(object));
   }
-  void drop_stage() { std::vector<Ptr>().swap(staged_); }
+  void drop_stage() {
+    std::vector<Ptr>().swap(staged_);
+    staged_unreadable_ = {};
+  }
   static ReflectorInput summary(const Input& input);
 
   Reflector reflector_;
   Store<Object> store_;
   std::vector<Ptr> staged_;
+  Unreadable staged_unreadable_;  // of the same list
+  UnreadableTally unreadable_;
   Tombstones tombstones_;
   std::function<void(Object&)> transform_;
   TimePoint last_byte_{};

@@ -9,7 +9,7 @@
 namespace poolwarden::kube {
 
 // The reflector needs versions and errors, not objects.
-template <class Codec>
+template <ObjectCodec Codec>
 ReflectorInput Informer<Codec>::summary(const Input& input) {
   ReflectorInput out;
   out.attempt = input.attempt;
@@ -32,7 +32,7 @@ ReflectorInput Informer<Codec>::summary(const Input& input) {
   return out;
 }
 
-template <class Codec>
+template <ObjectCodec Codec>
 std::vector<ReflectorAction> Informer<Codec>::step(Input input, TimePoint now, Deltas& deltas) {
   if (!reflector_.awaits(input.attempt)) return {};
   const auto* failed = std::get_if<typename Input::ListFailed>(&input.what);
@@ -49,14 +49,15 @@ std::vector<ReflectorAction> Informer<Codec>::step(Input input, TimePoint now, D
       drop_stage();
       break;
     case CacheEffect::kStage:
-      stage(std::move(std::get<typename Input::ListArrived>(input.what).page.items));
+      stage(std::move(std::get<typename Input::ListArrived>(input.what).page));
       break;
     case CacheEffect::kSwapIn:
     case CacheEffect::kSwapInRewound:
-      stage(std::move(std::get<typename Input::ListArrived>(input.what).page.items));
+      stage(std::move(std::get<typename Input::ListArrived>(input.what).page));
       swap_in(step.cache == CacheEffect::kSwapInRewound, input.decoded_at, deltas);
       break;
     case CacheEffect::kApply:
+      note(std::get<typename Input::WatchArrived>(input.what).unreadable);
       for (auto& event : std::get<typename Input::WatchArrived>(input.what).events) {
         apply(std::move(event), input.decoded_at, deltas);
       }
@@ -65,9 +66,17 @@ std::vector<ReflectorAction> Informer<Codec>::step(Input input, TimePoint now, D
   return std::move(step.actions);
 }
 
-template <class Codec>
-void Informer<Codec>::stage(std::vector<Object> items) {
-  for (Object& item : items) {
+template <ObjectCodec Codec>
+void Informer<Codec>::note(const Unreadable& unreadable) {
+  unreadable_.count += unreadable.count;
+  if (!unreadable.empty()) unreadable_.problem = unreadable.problem;
+}
+
+template <ObjectCodec Codec>
+void Informer<Codec>::stage(ListPage<Object> page) {
+  note(page.unreadable);
+  staged_unreadable_.add(std::move(page.unreadable));
+  for (Object& item : page.items) {
     Ptr held = store_.find(item.ns, item.name);
     const bool unchanged = held != nullptr && held->uid == item.uid && !item.resource_version.empty() &&
                            held->resource_version == item.resource_version;
@@ -75,9 +84,10 @@ void Informer<Codec>::stage(std::vector<Object> items) {
   }
 }
 
-template <class Codec>
+template <ObjectCodec Codec>
 void Informer<Codec>::swap_in(bool rewound, TimePoint decoded_at, Deltas& deltas) {
   std::vector<Ptr> staged = std::move(staged_);
+  const Unreadable unreadable = std::move(staged_unreadable_);
   drop_stage();
   const auto by_key = [](const Ptr& a, const Ptr& b) {
     return std::tie(a->ns, a->name) < std::tie(b->ns, b->name);
@@ -87,6 +97,7 @@ void Informer<Codec>::swap_in(bool rewound, TimePoint decoded_at, Deltas& deltas
   std::vector<Ptr> gone;
   store_.for_each([&](const Ptr& held) {
     if (std::binary_search(staged.begin(), staged.end(), held, by_key)) return;
+    if (!unreadable.empty() && unreadable.may_be({std::string(held->ns), std::string(held->name)})) return;
     // Our own write's answer was newer than the list: the watch that starts at the list will tell.
     if (!rewound && older(reflector_.resource_version(), held->resource_version)) return;
     gone.push_back(held);
@@ -98,7 +109,7 @@ void Informer<Codec>::swap_in(bool rewound, TimePoint decoded_at, Deltas& deltas
   synced_ = true;
 }
 
-template <class Codec>
+template <ObjectCodec Codec>
 void Informer<Codec>::apply(WatchEvent<Object> event, TimePoint decoded_at, Deltas& deltas) {
   switch (event.type) {
     case WatchEventType::kBookmark:
@@ -120,7 +131,7 @@ void Informer<Codec>::apply(WatchEvent<Object> event, TimePoint decoded_at, Delt
   }
 }
 
-template <class Codec>
+template <ObjectCodec Codec>
 void Informer<Codec>::observe(Object object, TimePoint now, Deltas& deltas) {
   if (!synced_ || tombstones_.has(object.uid)) return;
   const Ptr held = store_.find(object.ns, object.name);
@@ -130,7 +141,7 @@ void Informer<Codec>::observe(Object object, TimePoint now, Deltas& deltas) {
   put(keep(std::move(object)), VersionCheck::kUnlessOlder, now, deltas);
 }
 
-template <class Codec>
+template <ObjectCodec Codec>
 void Informer<Codec>::put(Ptr object, VersionCheck check, TimePoint at, Deltas& deltas) {
   const Ptr held = store_.find(object->ns, object->name);
   if (held == object) return;
@@ -149,7 +160,7 @@ void Informer<Codec>::put(Ptr object, VersionCheck check, TimePoint at, Deltas& 
   deltas.push_back({DeltaKind::kAdded, nullptr, std::move(object), at});
 }
 
-template <class Codec>
+template <ObjectCodec Codec>
 void Informer<Codec>::remove(const Ptr& object, TimePoint at, Deltas& deltas) {
   tombstones_.add(object->uid);
   store_.erase(object->ns, object->name);

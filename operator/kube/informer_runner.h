@@ -2,13 +2,17 @@
 // it to the loop: one input a page, one a chunk of the watch.
 //
 // run() and the destructor: on the loop's thread. `post` and `now` are called on threads of the transport,
-// also after the runner is gone, until the transport is: what they refer to must live that long. A line
-// that cannot be read, or is longer than LineSplitter's limit, ends the watch with an Error of the class
-// kRelist: what it said is lost, so the state must be read anew. An ERROR event ends it with the Error it
-// stands for. After such an end nothing more of that watch is posted.
+// also after the runner is gone, until the transport is: what they refer to must live that long.
+//
+// Protobuf is asked for where the codec reads it; what came is read as what it says it is. A line (of JSON)
+// or a frame (of protobuf) that cannot be read, or is longer than 16 MiB, ends the watch with an Error of the
+// class kRelist: what it said is lost, so the state must be read anew. An object in one that cannot be read
+// does not: it is posted as unreadable. An ERROR event ends the watch with the Error it stands for. After
+// such an end nothing more of that watch is posted.
 #pragma once
 
 #include "kube/client.h"
+#include "kube/frame_splitter.h"
 #include "kube/informer.h"
 #include "kube/line_splitter.h"
 #include "kube/watch_decoder.h"
@@ -32,7 +36,7 @@ struct WatchScope {
   std::string field_selector;
 };
 
-template <class Codec>
+template <ObjectCodec Codec>
 class InformerRunner {
  public:
   using Object = typename Codec::Object;
@@ -74,7 +78,10 @@ class InformerRunner {
     Handler(Call call, std::uint64_t attempt, std::shared_ptr<const Sink> sink)
         : call_(std::move(call)), attempt_(attempt), sink_(std::move(sink)) {}
 
-    void on_open() override { (*sink_)(attempt_, typename Input::WatchOpened{}); }
+    void on_open(Encoding encoding) override {
+      if (encoding == Encoding::kProtobuf) splitter_.template emplace<FrameSplitter>();
+      (*sink_)(attempt_, typename Input::WatchOpened{});
+    }
     void on_data(std::string_view chunk) override;
     void on_end(std::optional<Error> error) override {
       if (!over_) (*sink_)(attempt_, typename Input::WatchEnded{std::move(error)});
@@ -82,14 +89,20 @@ class InformerRunner {
     }
 
    private:
-    std::optional<Error> decode(std::string_view line, std::vector<WatchEvent<Object>>& events);
+    using Arrived = typename Input::WatchArrived;
+    using Line = Result<WatchLine<Object>>;
+    bool feed(LineSplitter& lines, std::string_view chunk, Arrived& out, std::optional<Error>& problem);
+    bool feed(FrameSplitter& frames, std::string_view chunk, Arrived& out, std::optional<Error>& problem);
+    std::optional<Error> take(Line line, Arrived& out);
 
     Call call_;
     std::uint64_t attempt_;
     std::shared_ptr<const Sink> sink_;
-    LineSplitter splitter_;
+    std::variant<LineSplitter, FrameSplitter> splitter_;  // by what the answer says it is
     bool over_ = false;
   };
+
+  static constexpr Encoding kPreferred = ProtobufCodec<Codec> ? Encoding::kProtobuf : Encoding::kJson;
 
   static Error lost(const Call& call, std::string_view problem) {
     return Error{ErrorClass::kRelist, 0, "Unreadable", describe(call) + ": " + std::string(problem),
@@ -108,7 +121,7 @@ class InformerRunner {
   std::uint64_t stream_attempt_ = 0;
 };
 
-template <class Codec>
+template <ObjectCodec Codec>
 Call InformerRunner<Codec>::scoped(Verb verb) const {
   Call call;
   call.verb = verb;
@@ -119,30 +132,31 @@ Call InformerRunner<Codec>::scoped(Verb verb) const {
   return call;
 }
 
-template <class Codec>
+template <ObjectCodec Codec>
 void InformerRunner<Codec>::start(const StartList& action) {
   Call call = scoped(Verb::kList);
   call.continue_token = action.continue_token;
   call.limit = action.limit;
   call.deadline = action.deadline;
-  client_.send(
-      call, [sink = sink_, attempt = action.attempt, what = describe(call)](Result<std::string> body) {
-        if (!body) {
-          (*sink)(attempt, typename Input::ListFailed{std::move(body.error())});
-          return;
-        }
-        auto page = decode_list<Codec>(*body);
-        std::string().swap(*body);  // the objects are decoded: do not hold their text until the loop is done
-        if (page) {
-          (*sink)(attempt, typename Input::ListArrived{std::move(*page)});
-        } else {
-          page.error().message = what + ": " + page.error().message;
-          (*sink)(attempt, typename Input::ListFailed{std::move(page.error())});
-        }
-      });
+  client_.send(call, kPreferred,
+               [sink = sink_, attempt = action.attempt, what = describe(call)](Result<Body> body) {
+                 if (!body) {
+                   (*sink)(attempt, typename Input::ListFailed{std::move(body.error())});
+                   return;
+                 }
+                 auto page = decode_list<Codec>(body->text, body->encoding);
+                 std::string().swap(
+                     body->text);  // the objects are decoded: do not hold their text until the loop is done
+                 if (page) {
+                   (*sink)(attempt, typename Input::ListArrived{std::move(*page)});
+                 } else {
+                   page.error().message = what + ": " + page.error().message;
+                   (*sink)(attempt, typename Input::ListFailed{std::move(page.error())});
+                 }
+               });
 }
 
-template <class Codec>
+template <ObjectCodec Codec>
 void InformerRunner<Codec>::start(const StartWatch& action) {
   Call call = scoped(Verb::kWatch);
   call.resource_version = action.resource_version;
@@ -150,34 +164,54 @@ void InformerRunner<Codec>::start(const StartWatch& action) {
   call.deadline = action.deadline;
   stream_.reset();
   stream_attempt_ = action.attempt;
-  stream_ = client_.watch(call, action.idle_timeout, std::make_shared<Handler>(call, action.attempt, sink_));
+  stream_ = client_.watch(call, action.idle_timeout, std::make_shared<Handler>(call, action.attempt, sink_),
+                          kPreferred);
 }
 
-template <class Codec>
+template <ObjectCodec Codec>
 void InformerRunner<Codec>::Handler::on_data(std::string_view chunk) {
   if (over_) return;
-  std::vector<WatchEvent<Object>> events;
+  Arrived arrived;
   std::optional<Error> problem;
-  const bool fits = splitter_.feed(chunk, [&](std::string_view line) {
-    if (!problem) problem = decode(line, events);
-  });
-  if (!fits && !problem) problem = lost(call_, "a line of the watch is longer than 16 MiB");
-  (*sink_)(attempt_, typename Input::WatchArrived{std::move(events)});
+  const bool fits =
+      std::visit([&](auto& splitter) { return feed(splitter, chunk, arrived, problem); }, splitter_);
+  if (!fits && !problem) problem = lost(call_, "an event of the watch is longer than 16 MiB");
+  (*sink_)(attempt_, std::move(arrived));
   if (!problem) return;
   over_ = true;
   (*sink_)(attempt_, typename Input::WatchEnded{std::move(problem)});
 }
 
-// Appends the line's event; or says why the watch must end here.
-template <class Codec>
-std::optional<Error> InformerRunner<Codec>::Handler::decode(std::string_view line,
-                                                            std::vector<WatchEvent<Object>>& events) {
-  auto decoded = decode_watch_line<Codec>(line);
-  if (!decoded) return lost(call_, decoded.error().message);
-  if (const auto* failure = std::get_if<WatchFailure>(&*decoded)) {
-    return status_error(call_, *failure);
+template <ObjectCodec Codec>
+bool InformerRunner<Codec>::Handler::feed(LineSplitter& lines, std::string_view chunk, Arrived& out,
+                                          std::optional<Error>& problem) {
+  return lines.feed(chunk, [&](std::string_view line) {
+    if (!problem) problem = take(decode_watch_line<Codec>(line), out);
+  });
+}
+
+template <ObjectCodec Codec>
+bool InformerRunner<Codec>::Handler::feed(FrameSplitter& frames, std::string_view chunk, Arrived& out,
+                                          std::optional<Error>& problem) {
+  return frames.feed(chunk, [&](std::string_view frame) {
+    if (!problem) problem = take(decode_watch_frame<Codec>(frame), out);
+  });
+}
+
+// Appends the event; or says why the watch must end here.
+template <ObjectCodec Codec>
+std::optional<Error> InformerRunner<Codec>::Handler::take(Line line, Arrived& out) {
+  if (!line) return lost(call_, line.error().message);
+  if (const auto* failure = std::get_if<WatchFailure>(&*line)) return status_error(call_, *failure);
+  if (auto* unreadable = std::get_if<UnreadableEvent>(&*line)) {
+    out.unreadable.add(std::move(unreadable->key), std::move(unreadable->problem));
+    // To the cache it is what a bookmark is: time went on.
+    if (!unreadable->resource_version.empty()) {
+      out.events.push_back({WatchEventType::kBookmark, {}, std::move(unreadable->resource_version)});
+    }
+    return std::nullopt;
   }
-  events.push_back(std::get<WatchEvent<Object>>(std::move(*decoded)));
+  out.events.push_back(std::get<WatchEvent<Object>>(std::move(*line)));
   return std::nullopt;
 }
 

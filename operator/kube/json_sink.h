@@ -5,6 +5,8 @@
 // becomes of an object is its codec's business.
 #pragma once
 
+#include "kube/codec.h"
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -63,11 +65,8 @@ class DomBuilder {
   std::string key_;
 };
 
-// A codec that names a Sax class reads tokens; any other reads the document (api/codecs.h).
-template <class Codec>
-concept SaxCodec = requires { typename Codec::Sax; };
-
-template <class Codec>
+// A codec that names a Sax class reads tokens; any other reads the document (codec.h).
+template <ObjectCodec Codec>
 class CodecSink : public JsonSink {
  public:
   using Object = typename Codec::Object;
@@ -91,7 +90,8 @@ class CodecSink : public JsonSink {
   DomBuilder dom_;
 };
 
-template <SaxCodec Codec>
+template <ObjectCodec Codec>
+  requires SaxCodec<Codec>
 class CodecSink<Codec> : public JsonSink {
  public:
   using Object = typename Codec::Object;

@@ -193,6 +193,8 @@ void Reflector::on_list_failed(const Listing& listing, const Error& error, Resta
                                TimePoint now, ReflectorStep& out) {
   out.actions.emplace_back(Restarted{reason});
   last_error_ = error;
+  // Longer than the transport takes: of fewer objects it will be shorter.
+  if (error.reason == kAnswerTooLarge) options_.page_limit = std::max(1, options_.page_limit / 2);
   if (passes(error)) {
     wait(delay_after(error), listing.progress, now);  // the page is asked for again, what is staged stays
     return;

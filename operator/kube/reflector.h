@@ -8,12 +8,12 @@
 // answer to one that was given up changes nothing; nothing is retried without a delay except after a spell
 // in which data flowed; and it never gives up.
 //
-// Lists are consistent reads: resourceVersion unset, limit 500. They cannot come from a server that lags
-// behind what was seen already, so a relist cannot go back in time and there is no "too large resource
-// version" to fall back from; with resourceVersion=0 servers ignore `limit` and answer everything at once;
-// "NotOlderThan" is paged differently from version to version. One operator's relists are few, and since
-// Kubernetes 1.31 they are answered from the server's cache.
-// https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
+// Lists are consistent reads: resourceVersion unset, limit 500 (half of it each time that a page is longer
+// than the transport takes). They cannot come from a server that lags behind what was seen already, so a
+// relist cannot go back in time and there is no "too large resource version" to fall back from; with
+// resourceVersion=0 servers ignore `limit` and answer everything at once; "NotOlderThan" is paged differently
+// from version to version. One operator's relists are few, and since Kubernetes 1.31 they are answered from
+// the server's cache. https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
 //
 // An expired version is no sign of trouble: after an API server has restarted, every watch's is. The first
 // list after it is made after the shortest delay; if that is followed by another, by the sequence of delays.

@@ -26,6 +26,9 @@ enum class ErrorClass {
 
 std::string_view to_string(ErrorClass cls);
 
+// The reason of an answer that is longer than the transport takes (transport.h).
+inline constexpr std::string_view kAnswerTooLarge = "AnswerTooLarge";
+
 struct Error {
   ErrorClass cls = ErrorClass::kTerminal;
   int http_status = 0;  // 0 when no answer came

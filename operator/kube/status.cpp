@@ -1,8 +1,11 @@
 // Answers of the API server, of what stands in front of it, and of the network, as Errors.
 // https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/
+#include "kube/status.h"
+
 #include "base/json_read.h"
 #include "base/text.h"
 #include "kube/client.h"
+#include "kube/protobuf_frame.h"
 #include "kube/retry_after.h"
 #include "kube/watch_decoder.h"
 
@@ -20,23 +23,20 @@ constexpr std::size_t kMaxQuoted = 400;  // of a foreign text, in a message
 // A document takes many times its text's memory, so that a long one is not even parsed.
 constexpr std::size_t kMaxStatus = 1u << 20;
 
-struct Cause {
-  std::string reason;
-  std::string message;
-  std::string field;
-};
+std::optional<Status> parse_protobuf_status(std::string_view body) {
+  const auto envelope = internal::open_envelope(body);
+  if (!envelope || envelope->kind != "Status") {
+    return std::nullopt;
+  }
+  return internal::read_status_message(envelope->message);
+}
 
-struct Status {
-  int code = 0;
-  std::string reason;
-  std::string message;
-  std::vector<Cause> causes;
-  std::optional<std::chrono::milliseconds> retry_after;
-};
-
-std::optional<Status> parse_status(std::string_view body) {
+std::optional<Status> parse_status(std::string_view body, Encoding encoding) {
   if (body.size() > kMaxStatus) {
     return std::nullopt;
+  }
+  if (encoding == Encoding::kProtobuf) {
+    return parse_protobuf_status(body);
   }
   const auto json = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || base::string_at(json, "kind") != "Status") {
@@ -71,7 +71,7 @@ std::optional<Status> parse_status(std::string_view body) {
 // Newer servers say it in a cause's reason, 1.17 to 1.18.5 in its message, older ones in the message only
 // (client-go, tools/cache/reflector.go, isTooLargeResourceVersionError).
 bool is_too_large_version(const Status& status) {
-  const auto says_so = [](const Cause& cause) {
+  const auto says_so = [](const StatusCause& cause) {
     return cause.reason == "ResourceVersionTooLarge" || cause.message == "Too large resource version";
   };
   return std::any_of(status.causes.begin(), status.causes.end(), says_so) ||
@@ -82,7 +82,7 @@ bool is_too_large_version(const Status& status) {
 // says the API server (an update with another UID, or any write with another version, it answers with 409).
 bool is_other_identity(const Status& status) {
   return std::any_of(status.causes.begin(), status.causes.end(),
-                     [](const Cause& cause) { return cause.field == "metadata.uid"; });
+                     [](const StatusCause& cause) { return cause.field == "metadata.uid"; });
 }
 
 ErrorClass class_of(const Status& status) {
@@ -171,7 +171,7 @@ Error error_of(const RequestInfo& call, Status status) {
   } else {
     message += status.message;
   }
-  for (const Cause& cause : status.causes) {
+  for (const StatusCause& cause : status.causes) {
     if (!cause.message.empty() && status.message.find(cause.message) == std::string::npos) {
       message += fmt::format("; {}{}{}", cause.field, cause.field.empty() ? "" : ": ", cause.message);
     }
@@ -248,8 +248,8 @@ std::string foreign_message(const HttpResponse& answer) {
 }  // namespace
 
 Error to_error(const RequestInfo& call, const TransportError& failure) {
-  const auto make = [&](ErrorClass cls, const char* reason) {
-    return Error{cls, 0, reason, describe(call) + ": " + failure.message, std::nullopt};
+  const auto make = [&](ErrorClass cls, std::string_view reason) {
+    return Error{cls, 0, std::string(reason), describe(call) + ": " + failure.message, std::nullopt};
   };
   switch (failure.kind) {
     case TransportFailure::kConnect:
@@ -264,7 +264,7 @@ Error to_error(const RequestInfo& call, const TransportError& failure) {
     case TransportFailure::kCredentials:
       return make(ErrorClass::kForbidden, "NoCredential");
     case TransportFailure::kTooLarge:
-      return make(ErrorClass::kTerminal, "AnswerTooLarge");
+      return make(ErrorClass::kTerminal, kAnswerTooLarge);
     case TransportFailure::kCancelled:
       return make(ErrorClass::kShutdown, "Cancelled");
   }
@@ -273,7 +273,7 @@ Error to_error(const RequestInfo& call, const TransportError& failure) {
 
 Error to_error(const RequestInfo& call, const HttpResponse& answer) {
   Status status;
-  if (auto parsed = parse_status(answer.body)) {
+  if (auto parsed = parse_status(answer.body, encoding_of(answer.content_type))) {
     status = std::move(*parsed);
   } else {
     status.reason = reason_of(answer.status);

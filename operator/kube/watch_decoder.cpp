@@ -1,6 +1,8 @@
 #include "kube/watch_decoder.h"
 
+#include "base/protobuf_read.h"
 #include "kube/retry_after.h"
+#include "kube/status.h"
 
 #include <array>
 #include <limits>
@@ -18,7 +20,8 @@ Error unreadable(std::string message) {
 enum class Envelope { kWatch, kList, kNone };
 
 // Follows the nesting of an envelope, notes the few fields that are its own, and hands the tokens of each
-// object within to the sink. Which container a token is in is all it needs to remember.
+// object within to the sink. Which container a token is in is all it needs to remember; of those whose
+// content nobody wants, only how many are open.
 class EnvelopeSax {
  public:
   EnvelopeSax(Envelope envelope, JsonSink& sink) : envelope_(envelope), sink_(sink) {}
@@ -30,6 +33,7 @@ class EnvelopeSax {
   std::string resource_version;  // of the list, or of the watched object
   std::string continue_token;
   std::optional<std::int64_t> remaining;
+  std::size_t odd_items = 0;  // of a list, that are no objects
   WatchFailure status;
 
   bool null() {
@@ -76,12 +80,11 @@ class EnvelopeSax {
     kTop,             // the envelope
     kListMetadata,    // a list's own metadata
     kItems,           // a list's items
-    kOther,           // anything else of the envelope: ignored
+    kIgnored,         // what nobody wants: never on the stack
     kObject,          // an object of ours; from here on tokens go to the sink
     kObjectMetadata,  // its metadata
     kStatusDetails,   // its details: a Status, when the event is an ERROR
     kInner,           // anything else of it
-    kSkipped,         // its managedFields: does not go to the sink
   };
   enum class Field : std::uint8_t {
     kNone,
@@ -104,7 +107,7 @@ class EnvelopeSax {
   static void trim(std::string& buffer) {
     if (buffer.capacity() > 128) std::string().swap(buffer);
   }
-  static bool is_ours(Where where) { return where >= Where::kObject && where < Where::kSkipped; }
+  static bool is_ours(Where where) { return where >= Where::kObject; }
   Where where() const { return depth_ == 0 ? Where::kOutside : containers_[depth_ - 1]; }
   Field field_of(std::string_view name) const;
   std::optional<Where> enter(bool is_object);
@@ -123,6 +126,7 @@ class EnvelopeSax {
   JsonSink& sink_;
   std::array<Where, kMaxDepth> containers_{};
   std::size_t depth_ = 0;
+  std::size_t ignored_ = 0;     // containers that are open below one nobody wants, itself included
   Field field_ = Field::kNone;  // which field of its container the next value is
 };
 
@@ -159,6 +163,10 @@ EnvelopeSax::Field EnvelopeSax::field_of(std::string_view name) const {
 }
 
 bool EnvelopeSax::key(std::string& name) {
+  if (ignored_ > 0) {
+    trim(name);
+    return true;
+  }
   field_ = field_of(name);
   if (field_ == Field::kObjects) {
     if (has_objects) return fail(fmt::format("\"{}\" is there twice", name));
@@ -181,32 +189,38 @@ std::optional<EnvelopeSax::Where> EnvelopeSax::enter(bool is_object) {
         if (envelope_ == Envelope::kList && !is_object) return Where::kItems;
         break;
       }
-      return field_ == Field::kMetadata && is_object ? Where::kListMetadata : Where::kOther;
+      return field_ == Field::kMetadata && is_object ? Where::kListMetadata : Where::kIgnored;
     case Where::kItems:
-      if (is_object) return Where::kObject;
-      break;
+      return is_object ? Where::kObject : Where::kIgnored;
     case Where::kListMetadata:
-    case Where::kOther:
-      return Where::kOther;
+    case Where::kIgnored:
+      return Where::kIgnored;
     case Where::kObject:
       if (field_ == Field::kMetadata && is_object) return Where::kObjectMetadata;
       return field_ == Field::kDetails && is_object ? Where::kStatusDetails : Where::kInner;
     case Where::kObjectMetadata:
-      return field_ == Field::kManagedFields ? Where::kSkipped : Where::kInner;
+      return field_ == Field::kManagedFields ? Where::kIgnored : Where::kInner;
     case Where::kStatusDetails:
     case Where::kInner:
       return Where::kInner;
-    case Where::kSkipped:
-      return Where::kSkipped;
   }
   return std::nullopt;
 }
 
 bool EnvelopeSax::start(bool is_object) {
-  if (depth_ == kMaxDepth) return fail(fmt::format("nested deeper than {} levels", kMaxDepth));
+  if (ignored_ > 0) {
+    ++ignored_;
+    return true;
+  }
   const auto entered = enter(is_object);
   if (!entered)
     return fail(is_object ? "an object where there must be none" : "an array where there must be none");
+  if (*entered == Where::kIgnored || depth_ == kMaxDepth) {
+    if (where() == Where::kItems) ++odd_items;
+    if (*entered != Where::kIgnored) sink_.null();  // too deep for anything that is kept
+    ignored_ = 1;
+    return true;
+  }
   containers_[depth_++] = *entered;
   field_ = Field::kNone;
   if (*entered == Where::kObject) sink_.begin();
@@ -215,6 +229,10 @@ bool EnvelopeSax::start(bool is_object) {
 }
 
 bool EnvelopeSax::end(bool is_object) {
+  if (ignored_ > 0) {
+    if (--ignored_ == 0) field_ = Field::kNone;
+    return true;
+  }
   const Where left = where();
   --depth_;
   field_ = Field::kNone;
@@ -225,11 +243,13 @@ bool EnvelopeSax::end(bool is_object) {
 
 template <class Note, class Forward>
 bool EnvelopeSax::scalar(Note note_it, Forward forward, bool is_null) {
+  if (ignored_ > 0) return true;
   switch (where()) {
     case Where::kOutside:
       return fail("not an object");
     case Where::kItems:
-      return fail("an item is not an object");
+      ++odd_items;
+      return true;
     case Where::kTop:
       // Go writes an empty list as null now and then. An empty object it never does.
       if (field_ == Field::kObjects && (!is_null || envelope_ != Envelope::kList)) {
@@ -251,8 +271,7 @@ bool EnvelopeSax::scalar(Note note_it, Forward forward, bool is_null) {
     case Where::kInner:
       forward(sink_);
       return true;
-    case Where::kOther:
-    case Where::kSkipped:
+    case Where::kIgnored:
       return true;
   }
   return true;
@@ -293,6 +312,13 @@ bool parse(std::string_view text, EnvelopeSax& sax) {
   return nlohmann::json::sax_parse(text.data(), text.data() + text.size(), &sax);
 }
 
+Error unknown_type(std::string_view type) {
+  return unreadable(
+      fmt::format("a watch event has the type \"{:.40}\"; known are ADDED, MODIFIED, DELETED, "
+                  "BOOKMARK and ERROR",
+                  type));
+}
+
 std::optional<WatchLineType> line_type(std::string_view type) {
   if (type == "ADDED") return WatchLineType::kAdded;
   if (type == "MODIFIED") return WatchLineType::kModified;
@@ -308,12 +334,7 @@ Result<WatchEnvelope> read_watch_line(std::string_view line, JsonSink& object) {
   EnvelopeSax sax(Envelope::kWatch, object);
   if (!parse(line, sax)) return tl::unexpected(unreadable("a watch event cannot be read: " + sax.problem));
   const auto type = line_type(sax.type);
-  if (!type) {
-    return tl::unexpected(
-        unreadable(fmt::format("a watch event has the type \"{:.40}\"; known are ADDED, MODIFIED, "
-                               "DELETED, BOOKMARK and ERROR",
-                               sax.type)));
-  }
+  if (!type) return tl::unexpected(unknown_type(sax.type));
   if (!sax.has_objects) return tl::unexpected(unreadable("a watch event has no object"));
   return WatchEnvelope{*type, std::move(sax.resource_version), std::move(sax.status)};
 }
@@ -326,13 +347,45 @@ Result<ListEnvelope> read_list(std::string_view body, JsonSink& objects) {
   if (sax.resource_version.empty()) {
     return tl::unexpected(unreadable("the list has no metadata.resourceVersion, so no watch can follow it"));
   }
-  return ListEnvelope{std::move(sax.resource_version), std::move(sax.continue_token), sax.remaining};
+  return ListEnvelope{std::move(sax.resource_version), std::move(sax.continue_token), sax.remaining,
+                      sax.odd_items};
 }
 
 std::optional<Error> read_object(std::string_view body, JsonSink& object) {
   EnvelopeSax sax(Envelope::kNone, object);
   if (parse(body, sax)) return std::nullopt;
   return unreadable("the object cannot be read: " + sax.problem);
+}
+
+Result<WatchFrame> read_watch_frame(std::string_view frame) {
+  const auto event = read_watch_message(frame);
+  if (!event) return tl::unexpected(event.error());
+  const auto type = line_type(event->type);
+  if (!type) return tl::unexpected(unknown_type(protobuf::valid_text(event->type.substr(0, 40))));
+  WatchFrame out{*type, event->object.message, {}};
+  if (*type != WatchLineType::kError || event->object.kind != "Status") return out;
+  if (auto status = read_status_message(event->object.message)) {
+    out.failure = {status->code, std::move(status->reason), std::move(status->message), {}};
+    if (status->retry_after)
+      out.failure.retry_after = std::chrono::duration_cast<std::chrono::seconds>(*status->retry_after);
+  }
+  return out;
+}
+
+Result<std::string_view> read_object_message(std::string_view body) {
+  const auto envelope = open_envelope(body);
+  if (!envelope) return tl::unexpected(unreadable("the object cannot be read: " + envelope.error().message));
+  if (envelope->kind == "Status")
+    return tl::unexpected(unreadable("the object cannot be read: the answer is a Status"));
+  return envelope->message;
+}
+
+Error broken(std::string_view what) {
+  return unreadable(fmt::format("{} cannot be read: its protobuf is broken", what));
+}
+
+Error not_asked_for() {
+  return unreadable("the answer is protobuf, of which this kind of object has none");
 }
 
 Error nameless(std::string_view where) {

@@ -165,7 +165,7 @@ TEST(RealInformer, ABookmarkMovesAQuietWatchOn) {
 // Waits for the end of a watch.
 class End final : public kube::WatchHandler {
  public:
-  void on_open() override {}
+  void on_open(kube::Encoding) override {}
   void on_data(std::string_view chunk) override {
     const std::lock_guard lock(mutex_);
     if (!splitter_.feed(chunk, [&](std::string_view line) { lines_.emplace_back(line); })) return;

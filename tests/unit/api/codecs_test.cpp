@@ -1,5 +1,7 @@
 #include "api/codecs.h"
 
+#include "both_encodings.h"
+
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -9,16 +11,16 @@ namespace {
 using nlohmann::json;
 
 TEST(NodeCodec, ReadsItsZone) {
-  const Node node = NodeCodec::from_json(json::parse(
+  const Node node = read_both<NodeCodec>(json::parse(
       R"({"metadata":{"name":"n1","uid":"u","resourceVersion":"5","labels":{"topology.kubernetes.io/zone":"eu-1a"}}})"));
   EXPECT_EQ(node.name, "n1");
   EXPECT_EQ(node.resource_version, "5");
   EXPECT_EQ(node.zone, "eu-1a");
-  EXPECT_EQ(NodeCodec::from_json(json::parse(R"({"metadata":{"name":"n2"}})")).zone, "");
+  EXPECT_EQ(read_both<NodeCodec>(json::parse(R"({"metadata":{"name":"n2"}})")).zone, "");
 }
 
 TEST(AutoscalerCodec, ReadsWhomItScales) {
-  const Autoscaler out = AutoscalerCodec::from_json(json::parse(
+  const Autoscaler out = read_both<AutoscalerCodec>(json::parse(
       R"({"metadata":{"name":"a","namespace":"ns","uid":"u"},"spec":{"maxReplicas":9,"scaleTargetRef":
       {"apiVersion":"poolwarden.io/v1alpha1","kind":"InferencePool","name":"vllm"}}})"));
   EXPECT_EQ(out.name, "a");
@@ -26,7 +28,7 @@ TEST(AutoscalerCodec, ReadsWhomItScales) {
   EXPECT_EQ(out.target_kind, "InferencePool");
   EXPECT_EQ(out.target_name, "vllm");
   const Autoscaler hostile =
-      AutoscalerCodec::from_json(json::parse(R"({"metadata":[],"spec":{"scaleTargetRef":"x"}})"));
+      read_both<AutoscalerCodec>(json::parse(R"({"metadata":[],"spec":{"scaleTargetRef":"x"}})"));
   EXPECT_EQ(hostile.target_name, "");
 }
 
@@ -40,7 +42,7 @@ json deployment() {
 }
 
 TEST(DeploymentCodec, ReadsWhatDecisionsNeed) {
-  const Deployment out = DeploymentCodec::from_json(deployment());
+  const Deployment out = read_both<DeploymentCodec>(deployment());
   EXPECT_EQ(out.name, "vllm");
   EXPECT_EQ(out.replicas, 3);
   EXPECT_TRUE(out.paused);
@@ -90,7 +92,7 @@ TEST(DeploymentCodec, PreStopHooks) {
   for (const HookRow& row : rows) {
     json object = deployment();
     object["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"] = json::parse(row.pre_stop);
-    const Deployment out = DeploymentCodec::from_json(object);
+    const Deployment out = read_both<DeploymentCodec>(object);
     EXPECT_EQ(out.has_pre_stop, row.has) << row.situation;
     EXPECT_EQ(out.pre_stop_sleep_seconds, row.sleep) << row.situation;
   }
@@ -101,11 +103,11 @@ TEST(DeploymentCodec, TheLongestHookOfSeveralContainersCounts) {
   auto& containers = object["spec"]["template"]["spec"]["containers"];
   containers.push_back({{"lifecycle", {{"preStop", {{"sleep", {{"seconds", 45}}}}}}}});
   containers.push_back({{"name", "plain"}});
-  EXPECT_EQ(DeploymentCodec::from_json(object).pre_stop_sleep_seconds, 45);
+  EXPECT_EQ(read_both<DeploymentCodec>(object).pre_stop_sleep_seconds, 45);
 }
 
 TEST(ServiceCodec, ReadsPortsSelectorAndOwners) {
-  const Service out = ServiceCodec::from_json(json::parse(
+  const Service out = read_both<ServiceCodec>(json::parse(
       R"({"metadata":{"name":"vllm","labels":{"a":"b"},"ownerReferences":[{"apiVersion":"poolwarden.io/v1alpha1",
         "kind":"InferencePool","name":"vllm","uid":"u","controller":true}]},
         "spec":{"selector":{"app":"vllm"},"ports":[{"name":"http","port":80,"targetPort":8000,"protocol":"TCP"},
@@ -122,7 +124,7 @@ TEST(ServiceCodec, ReadsPortsSelectorAndOwners) {
 }
 
 TEST(ConfigMapCodec, KeepsTheDocumentByteForByte) {
-  const ConfigMap out = ConfigMapCodec::from_json(
+  const ConfigMap out = read_both<ConfigMapCodec>(
       {{"metadata", {{"name", "x-endpoints"}, {"annotations", {{"poolwarden.io/revision", "12"}}}}},
        {"data", {{"endpoints.json", " {}\n"}, {"endpoints.txt", "1.2.3.4:80\n"}, {"other", "x"}}}});
   EXPECT_EQ(out.revision, "12");

@@ -2,6 +2,7 @@
 // pool's spec.
 #include "api/codecs.h"
 #include "api/names.h"
+#include "both_encodings.h"
 
 #include <string>
 
@@ -14,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 TEST(ReplicaSetCodec, ReadsWhatItWantsAndWhoseItIs) {
-  const ReplicaSet set = ReplicaSetCodec::from_json(json::parse(R"({
+  const ReplicaSet set = read_both<ReplicaSetCodec>(json::parse(R"({
     "metadata":{"name":"vllm-1","namespace":"ns","uid":"s","annotations":{
       "deployment.kubernetes.io/revision":"12","deployment.kubernetes.io/desired-replicas":"3"},
       "ownerReferences":[{"kind":"X","uid":"no"},{"kind":"Deployment","uid":"d","controller":true}]},
@@ -25,9 +26,9 @@ TEST(ReplicaSetCodec, ReadsWhatItWantsAndWhoseItIs) {
   EXPECT_EQ(set.revision, 12);
   EXPECT_EQ(set.desired, 3);
   EXPECT_FALSE(set.deleting);
-  const ReplicaSet bare = ReplicaSetCodec::from_json(json::parse(
+  const ReplicaSet bare = read_both<ReplicaSetCodec>(json::parse(
       R"({"metadata":{"annotations":{"deployment.kubernetes.io/revision":"newest",
-        "deployment.kubernetes.io/desired-replicas":"-1"},"deletionTimestamp":"x"}})"));
+        "deployment.kubernetes.io/desired-replicas":"-1"},"deletionTimestamp":"2026-01-02T03:04:05Z"}})"));
   EXPECT_EQ(bare.replicas, 1) << "the API server's default";
   EXPECT_EQ(bare.controller, "");
   EXPECT_EQ(bare.revision, 0);
@@ -36,7 +37,7 @@ TEST(ReplicaSetCodec, ReadsWhatItWantsAndWhoseItIs) {
 }
 
 TEST(DisruptionBudgetCodec, TakesNumbersAndPercentages) {
-  const DisruptionBudget budget = DisruptionBudgetCodec::from_json(json::parse(R"({"metadata":{"name":"b"},
+  const DisruptionBudget budget = read_both<DisruptionBudgetCodec>(json::parse(R"({"metadata":{"name":"b"},
     "spec":{"maxUnavailable":0,"minAvailable":"50%","unhealthyPodEvictionPolicy":"AlwaysAllow",
       "selector":{"matchLabels":{"a":"b"}}}})"));
   EXPECT_EQ(budget.max_unavailable, "0");
@@ -46,13 +47,13 @@ TEST(DisruptionBudgetCodec, TakesNumbersAndPercentages) {
 }
 
 TEST(NodeCodec, ReadsCordonReadinessAndTaints) {
-  const Node node = NodeCodec::from_json(json::parse(R"({"metadata":{"name":"n"},
+  const Node node = read_both<NodeCodec>(json::parse(R"({"metadata":{"name":"n"},
     "spec":{"unschedulable":true,"taints":[{"key":"b","effect":"NoSchedule"},{"key":"a"}]},
     "status":{"conditions":[{"type":"DiskPressure","status":"True"},{"type":"Ready","status":"Unknown"}]}})"));
   EXPECT_TRUE(node.unschedulable);
   EXPECT_EQ(node.ready, Tristate::kUnknown);
   EXPECT_EQ(node.taints, (std::vector<std::string>{"a", "b"}));
-  const Node new_one = NodeCodec::from_json(json::parse(R"({"metadata":{"name":"n"}})"));
+  const Node new_one = read_both<NodeCodec>(json::parse(R"({"metadata":{"name":"n"}})"));
   EXPECT_EQ(new_one.ready, Tristate::kTrue) << "what it does not say takes nobody off a list";
   EXPECT_FALSE(new_one.unschedulable);
 }

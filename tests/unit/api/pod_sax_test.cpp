@@ -1,5 +1,7 @@
 #include "api/pod_sax.h"
 
+#include "both_encodings.h"
+
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -34,14 +36,19 @@ void feed(PodSax& sax, const std::string& text) {
   json::sax_parse(text, &handler);
 }
 
-Pod read(const std::string& text) {
+// For what protobuf has no form of: values of the wrong type.
+Pod read_json(const std::string& text) {
   PodSax sax;
   feed(sax, text);
   return sax.take();
 }
 
 Pod read(const json& object) {
-  return read(object.dump());
+  return read_both<PodCodec>(object);
+}
+
+Pod read(const std::string& text) {
+  return read(json::parse(text));
 }
 
 // As the API server of a kind cluster gives it, with all that is of no interest around the rest.
@@ -116,7 +123,7 @@ TEST(PodSax, OnlyTheOwnerThatControlsItCounts) {
   EXPECT_EQ(*read(object).controller, "c");
   object["metadata"]["ownerReferences"] =
       json::parse(R"([{"uid":"a"},7,"x",{"controller":"true","uid":"b"}])");
-  EXPECT_EQ(*read(object).controller, "");
+  EXPECT_EQ(*read_json(object.dump()).controller, "");
   object["metadata"].erase("ownerReferences");
   EXPECT_EQ(*read(object).controller, "");
 }
@@ -137,6 +144,21 @@ TEST(PodSax, MarksOfADrain) {
   EXPECT_EQ(pod.drain_marks().deletion_cost, "5");
 }
 
+TEST(PodSax, LongTextsAreNotKept) {
+  const std::string text(300'000, 'x');
+  json object = realistic();
+  object["metadata"]["annotations"] = {{"poolwarden.io/drain-reason", text}, {"other", text}};
+  object["status"]["reason"] = text;
+  object["status"]["conditions"] =
+      json::array({{{"type", "Ready"}, {"status", "False"}, {"reason", text}, {"message", text}},
+                   {{"type", "DisruptionTarget"}, {"status", "True"}, {"reason", text}}});
+  const Pod pod = read(object);
+  EXPECT_EQ(pod.drain_marks().reason, "TooLong");
+  EXPECT_EQ(pod.status_reason, "TooLong");
+  EXPECT_EQ(pod.ready_reason, "TooLong");
+  EXPECT_EQ(pod.disruption_target, "TooLong");
+}
+
 TEST(PodSax, ATerminatingPod) {
   json object = realistic();
   object["metadata"]["deletionTimestamp"] = "2026-01-02T04:00:00Z";
@@ -145,7 +167,7 @@ TEST(PodSax, ATerminatingPod) {
   EXPECT_EQ(pod.deletion_timestamp, parse_rfc3339("2026-01-02T04:00:00Z"));
   EXPECT_EQ(pod.deletion_grace_seconds, 60);
   object["metadata"]["deletionTimestamp"] = "some day";
-  EXPECT_NE(read(object).deletion_timestamp, std::nullopt) << "unreadable, but going";
+  EXPECT_NE(read_json(object.dump()).deletion_timestamp, std::nullopt) << "unreadable, but going";
   object["metadata"]["deletionTimestamp"] = nullptr;
   EXPECT_EQ(read(object).deletion_timestamp, std::nullopt);
 }
@@ -281,7 +303,7 @@ TEST(PodSax, WrongTypesAreSkippedWithEverythingBelow) {
        R"({"x":{"metadata":{"name":"trap"},"y":[[[{"status":{"phase":"Failed"}}]]]},"status":{"phase":"Running"}})"},
   };
   for (const HostilePodRow& row : rows) {
-    const Pod pod = read(std::string{row.text});
+    const Pod pod = read_json(row.text);
     EXPECT_EQ(pod.phase, PodPhase::kRunning) << row.situation;
     EXPECT_EQ(pod.name, "") << row.situation;
     EXPECT_EQ(pod.uid, "") << row.situation;
@@ -294,7 +316,7 @@ TEST(PodSax, WrongTypesAreSkippedWithEverythingBelow) {
 
 TEST(PodSax, NotAnObjectAtAll) {
   for (const char* text : {"[]", "[{\"metadata\":{\"name\":\"trap\"}}]", "7", "\"x\"", "null", "true"}) {
-    const Pod pod = read(std::string{text});
+    const Pod pod = read_json(text);
     EXPECT_EQ(pod.name, "") << text;
     EXPECT_NE(pod.labels, nullptr) << text;
     EXPECT_NE(pod.node, nullptr) << text;

@@ -63,8 +63,8 @@ class Runner : public testing::Test {
     runner->run({StartWatch{attempt, "100", seconds(400), seconds(150), seconds(30)}});
     return *transport.streams.back()->handler;
   }
-  void answer(int status, std::string body) {
-    transport.sent.back().second(HttpResponse{status, std::nullopt, "application/json", std::move(body)});
+  void answer(int status, std::string body, std::string type = "application/json") {
+    transport.sent.back().second(HttpResponse{status, std::nullopt, std::move(type), std::move(body)});
   }
   template <class What>
   const What& posted_as(std::size_t which) const {
@@ -114,6 +114,133 @@ TEST_F(Runner, AListThatCannotBeReadIsAFailureThatNamesTheCall) {
   answer(200, "<html>");
   EXPECT_THAT(posted_as<Input::ListFailed>(0).error.message,
               AllOf(HasSubstr("list pods"), HasSubstr("byte")));
+}
+
+// Protobuf, which is asked for where the codec has it, and believed in when the answer says so.
+
+constexpr const char* kProtobuf = "application/vnd.kubernetes.protobuf";
+
+class WireRunner : public Runner {
+ protected:
+  WireRunner() {
+    wire_runner.emplace(
+        client, kPods, WatchScope{}, [this] { return now; },
+        [this](Input input) { posted.push_back(std::move(input)); });
+  }
+  void list() { wire_runner->run({StartList{1, "", 500, seconds(30)}}); }
+  StreamHandler& watch() {
+    wire_runner->run({StartWatch{2, "100", seconds(400), seconds(150), seconds(30)}});
+    return *transport.streams.back()->handler;
+  }
+  std::optional<InformerRunner<WireThingCodec>> wire_runner;
+};
+
+TEST_F(Runner, AKindWithoutProtobufAsksForJson) {
+  list();
+  watch();
+  EXPECT_EQ(transport.sent.at(0).first.accept, "application/json");
+  EXPECT_EQ(transport.streams.at(0)->request.accept, "application/json");
+}
+
+TEST_F(WireRunner, ProtobufIsAskedForAndJsonWillDo) {
+  list();
+  watch();
+  EXPECT_EQ(transport.sent.at(0).first.accept, "application/vnd.kubernetes.protobuf, application/json");
+  EXPECT_EQ(transport.streams.at(0)->request.accept, "application/vnd.kubernetes.protobuf, application/json");
+}
+
+TEST_F(WireRunner, AListIsReadAsWhatItSaysItIs) {
+  const std::string json =
+      fmt::format(R"({{"metadata":{{"resourceVersion":"100"}},"items":[{}]}})", wire(kA));
+  const std::string protobuf = protobuf_wire::list("Thing", {wire_message(kA)});
+  struct Row {
+    const std::string& body;
+    const char* type;
+    bool fits;
+  };
+  for (const Row& row : {Row{json, "application/json", true}, Row{protobuf, kProtobuf, true},
+                         Row{json, kProtobuf, false}, Row{protobuf, "application/json", false}}) {
+    posted.clear();
+    list();
+    answer(200, row.body, row.type);
+    ASSERT_EQ(posted.size(), 1U);
+    if (row.fits) {
+      EXPECT_THAT(posted_as<Input::ListArrived>(0).page.items, testing::ElementsAre(kA));
+    } else {
+      EXPECT_THAT(posted_as<Input::ListFailed>(0).error.message, HasSubstr("list pods"));
+    }
+  }
+}
+
+TEST_F(WireRunner, FramesInAnySplitAreEvents) {
+  const std::string stream =
+      protobuf_wire::framed(wire_frame("ADDED", kA)) + protobuf_wire::framed(wire_frame("DELETED", kB));
+  for (std::size_t at = 0; at < stream.size(); at += 7) {
+    posted.clear();
+    StreamHandler& handler = watch();
+    handler.on_head(HttpResponse{200, std::nullopt, "application/vnd.kubernetes.protobuf;stream=watch", ""});
+    handler.on_data(std::string_view(stream).substr(0, at));
+    handler.on_data(std::string_view(stream).substr(at));
+    std::vector<WatchEvent<Thing>> events;
+    for (const std::size_t chunk : {1U, 2U}) {
+      for (const auto& event : posted_as<Input::WatchArrived>(chunk).events) events.push_back(event);
+    }
+    ASSERT_EQ(events.size(), 2U) << at;
+    EXPECT_EQ(events[0].object, kA);
+    EXPECT_EQ(events[1].type, WatchEventType::kDeleted);
+    EXPECT_EQ(events[1].object, kB);
+  }
+}
+
+TEST_F(WireRunner, AWatchInJsonIsReadAsLines) {
+  StreamHandler& handler = watch();
+  handler.on_head(HttpResponse{200, std::nullopt, "application/json;stream=watch", ""});
+  handler.on_data(wire_event("ADDED", kA) + "\n");
+  EXPECT_EQ(posted_as<Input::WatchArrived>(1).events.at(0).object, kA);
+}
+
+TEST_F(WireRunner, AWatchThatIsNotWhatItSaysIsEndedWithARelist) {
+  for (const auto& [type, bytes] :
+       {std::pair<const char*, std::string>{kProtobuf, wire_event("ADDED", kA) + "\n"},
+        {"application/json", protobuf_wire::framed(wire_frame("ADDED", kA)) + "\n"},
+        {kProtobuf, "\xff\xff\xff\xff"}}) {
+    posted.clear();
+    StreamHandler& handler = watch();
+    handler.on_head(HttpResponse{200, std::nullopt, type, ""});
+    handler.on_data(bytes);
+    EXPECT_EQ(posted_as<Input::WatchEnded>(2).error->cls, ErrorClass::kRelist) << type;
+  }
+}
+
+TEST_F(WireRunner, AnObjectThatCannotBeReadDoesNotEndTheWatch) {
+  const std::string whole = wire_message(kA);
+  const std::string broken = protobuf_wire::watch_event(
+      "MODIFIED", protobuf_wire::envelope("Thing", whole.substr(0, whole.size() - 1)));
+  StreamHandler& handler = watch();
+  handler.on_head(HttpResponse{200, std::nullopt, kProtobuf, ""});
+  handler.on_data(protobuf_wire::framed(broken) + protobuf_wire::framed(wire_frame("ADDED", kB)));
+  ASSERT_EQ(posted.size(), 2U);
+  const auto& arrived = posted_as<Input::WatchArrived>(1);
+  ASSERT_EQ(arrived.events.size(), 2U);
+  EXPECT_EQ(arrived.events[0].type, WatchEventType::kBookmark) << "time went on";
+  EXPECT_EQ(arrived.events[0].resource_version, "101");
+  EXPECT_EQ(arrived.events[1].object, kB);
+  EXPECT_EQ(arrived.unreadable.count, 1U);
+  EXPECT_THAT(arrived.unreadable.problem, HasSubstr("ns/a: "));
+}
+
+TEST_F(WireRunner, AStatusInProtobufEndsTheWatch) {
+  std::string status;
+  protozero::pbf_writer writer{status};
+  writer.add_string(3, "too old resource version");
+  writer.add_string(4, "Expired");
+  writer.add_int32(6, 410);
+  StreamHandler& handler = watch();
+  handler.on_head(HttpResponse{200, std::nullopt, kProtobuf, ""});
+  handler.on_data(
+      protobuf_wire::framed(protobuf_wire::watch_event("ERROR", protobuf_wire::envelope("Status", status))));
+  EXPECT_EQ(posted_as<Input::WatchEnded>(2).error->cls, ErrorClass::kRelist);
+  EXPECT_EQ(posted_as<Input::WatchEnded>(2).error->reason, "Expired");
 }
 
 TEST_F(Runner, AWatchAsksForBookmarksFromTheVersion) {

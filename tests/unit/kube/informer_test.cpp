@@ -396,5 +396,39 @@ TEST_F(Story, TheErrorIsShownUntilItIsOver) {
   EXPECT_FALSE(informer.last_error());
 }
 
+// What cannot be read.
+
+Unreadable unreadable(std::vector<ObjectKey> keys) {
+  Unreadable out;
+  for (ObjectKey& key : keys) out.add(std::move(key), "broken");
+  return out;
+}
+
+TEST_F(Story, WhatCannotBeReadKeepsItsLastState) {
+  watching({thing("a", "u1", "90"), thing("b", "u2", "91"), thing("c", "u3", "92")});
+  EXPECT_THAT(step(Input::WatchArrived{{{WatchEventType::kBookmark, {}, "101"}}, unreadable({{"ns", "a"}})}),
+              IsEmpty());
+  EXPECT_EQ(informer.resource_version(), "101");
+  EXPECT_EQ(informer.unreadable().count, 1U);
+  EXPECT_EQ(informer.unreadable().problem, "ns/a: broken");
+  relist();
+  EXPECT_THAT(step(Input::ListArrived{
+                  {{thing("c", "u3", "92")}, "110", "", std::nullopt, unreadable({{"ns", "a"}})}}),
+              ElementsAre("-b/u2@91"));
+  EXPECT_THAT(names(), ElementsAre("a@90", "c@92"));
+  EXPECT_EQ(informer.unreadable().count, 2U);
+}
+
+TEST_F(Story, AnItemWithoutANameMayBeAnyThatIsMissing) {
+  watching({thing("a", "u1", "90"), thing("b", "u2", "91")});
+  relist();
+  step(Input::ListArrived{{{}, "110", "more", std::nullopt, unreadable({{}})}});
+  EXPECT_THAT(page({thing("b", "u2", "91")}, "110"), IsEmpty());
+  EXPECT_THAT(names(), ElementsAre("a@90", "b@91"));
+  step(Input::WatchOpened{});
+  relist();
+  EXPECT_THAT(page({thing("b", "u2", "91")}, "120"), ElementsAre("-a/u1@90")) << "a list that was read whole";
+}
+
 }  // namespace
 }  // namespace poolwarden::kube

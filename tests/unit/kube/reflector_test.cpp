@@ -291,6 +291,23 @@ TEST(Reflector, APageOfAnotherVersionMakesTheListAnew) {
   }
 }
 
+TEST(Reflector, APageThatIsTooLongIsAskedForInHalves) {
+  Machine m;
+  m.start();
+  std::vector<int> limits;
+  for (int i = 0; i < 10; ++i) {
+    Error error = error_of(ErrorClass::kTerminal);
+    error.reason = kAnswerTooLarge;
+    m.list_failed(error);
+    m.now = *m.reflector.next_deadline();
+    const ReflectorStep step = m.reflector.step({0, ReflectorInput::Tick{}}, m.now);
+    const auto& list = std::get<StartList>(step.actions.at(0));
+    limits.push_back(list.limit);
+    m.latest = list.attempt;
+  }
+  EXPECT_THAT(limits, ElementsAre(250, 125, 62, 31, 15, 7, 3, 1, 1, 1));
+}
+
 TEST(Reflector, AListWithoutEndIsGivenUp) {
   Machine m;
   m.start();

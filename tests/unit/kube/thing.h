@@ -1,10 +1,14 @@
 // A small kind of object for the tests of the cache, with a codec of either sort, and its wire form.
 #pragma once
 
+#include "base/protobuf_read.h"
 #include "kube/time.h"
+#include "support/protobuf/envelope.h"
 
 #include <cstdint>
+#include <optional>
 #include <ostream>
+#include <protozero/pbf_writer.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -86,6 +90,64 @@ struct SaxThingCodec {
   using Object = Thing;
   using Sax = ThingSax;
 };
+
+// The same kind as one that is built into Kubernetes: metadata = 1, spec = 2 {color = 1, count = 2}.
+struct WireThingCodec : SaxThingCodec {
+  static std::optional<Thing> from_protobuf(std::string_view message) {
+    using namespace protobuf;
+    Thing out;
+    const bool whole = is_whole([&] {
+      each_field(message, [&](pbf_reader& part) {
+        const bool is_metadata = part.tag_and_type() == text_field(1);
+        if (!is_metadata && part.tag_and_type() != text_field(2)) return part.skip();
+        each_field(view_of(part), [&](pbf_reader& field) {
+          const auto is = [&](bool metadata, std::uint32_t tag) {
+            return metadata == is_metadata && field.tag_and_type() == tag;
+          };
+          if (is(true, text_field(1))) {
+            out.name = text_of(field);
+          } else if (is(true, text_field(3))) {
+            out.ns = text_of(field);
+          } else if (is(true, text_field(5))) {
+            out.uid = text_of(field);
+          } else if (is(true, text_field(6))) {
+            out.resource_version = text_of(field);
+          } else if (is(false, text_field(1))) {
+            out.color = text_of(field);
+          } else if (is(false, number_field(2))) {
+            out.count = field.get_int64();
+          } else {
+            field.skip();
+          }
+        });
+      });
+    });
+    return whole ? std::optional(out) : std::nullopt;
+  }
+};
+
+inline std::string wire_message(const Thing& thing) {
+  std::string out;
+  protozero::pbf_writer object{out};
+  {
+    protozero::pbf_writer metadata{object, 1};
+    metadata.add_string(1, thing.name);
+    metadata.add_string(3, thing.ns);
+    metadata.add_string(5, thing.uid);
+    metadata.add_string(6, thing.resource_version);
+    metadata.add_bytes(17, "managed fields");
+  }
+  {
+    protozero::pbf_writer spec{object, 2};
+    spec.add_string(1, thing.color);
+    spec.add_int64(2, thing.count);
+  }
+  return out;
+}
+
+inline std::string wire_frame(std::string_view type, const Thing& thing) {
+  return protobuf_wire::watch_event(type, protobuf_wire::envelope("Thing", wire_message(thing)));
+}
 
 inline std::string wire(const Thing& thing) {
   return fmt::format(

@@ -233,8 +233,33 @@ TEST(Client, TurnsFailuresIntoErrors) {
             ErrorClass::kRetry);
 }
 
+TEST(Client, AsksForTheEncodingThatIsPreferred) {
+  EXPECT_EQ(to_http(get(kPods, "ns", "p")).accept, "application/json");
+  const HttpRequest request = to_http(update(kPods, "ns", "p", "{}"), Encoding::kProtobuf);
+  EXPECT_EQ(request.accept, "application/vnd.kubernetes.protobuf, application/json");
+  EXPECT_EQ(request.content_type, "application/json") << "what is written stays JSON";
+}
+
+TEST(Client, SaysInWhatTheAnswerIs) {
+  for (const auto& [type, encoding] : {std::pair{"application/vnd.kubernetes.protobuf", Encoding::kProtobuf},
+                                       {"application/json", Encoding::kJson}}) {
+    CannedTransport transport(response(200, "body", type));
+    std::optional<Result<Body>> got;
+    Client(transport).send(get(kPods, "ns", "p"), Encoding::kProtobuf,
+                           [&](Result<Body> result) { got = std::move(result); });
+    EXPECT_EQ((*got)->encoding, encoding);
+    EXPECT_EQ((*got)->text, "body");
+  }
+}
+
+TEST(Client, WhoWantsJsonIsNotGivenProtobuf) {
+  const auto result = send_over(response(200, "k8s", "application/vnd.kubernetes.protobuf"));
+  ASSERT_FALSE(result);
+  EXPECT_THAT(result.error().message, ::testing::HasSubstr("protobuf"));
+}
+
 struct Watched final : WatchHandler {
-  void on_open() override { log += "open "; }
+  void on_open(Encoding) override { log += "open "; }
   void on_data(std::string_view chunk) override { log.append("data:").append(chunk).append(" "); }
   void on_end(std::optional<Error> error) override {
     log += error ? "end:" + std::string(to_string(error->cls)) : "end";

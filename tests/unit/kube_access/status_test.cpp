@@ -1,9 +1,11 @@
 // Every answer that is no success, and what the caller should do about it.
 #include "kube/client.h"
 #include "kube/watch_decoder.h"
+#include "support/protobuf/wire.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace poolwarden::kube {
 namespace {
@@ -58,6 +60,37 @@ TEST_P(Answer, IsClassed) {
   EXPECT_EQ(error.reason, row.reason);
   EXPECT_THAT(error.message, HasSubstr(row.message_part));
   EXPECT_THAT(error.message, HasSubstr(describe(row.call)));
+}
+
+// A server that was asked for protobuf says no in protobuf too.
+TEST_P(Answer, IsClassedAlikeInProtobuf) {
+  const Row& row = GetParam();
+  const auto document = nlohmann::json::parse(row.body, nullptr, false);
+  if (!document.is_object() || document.value("kind", "") != "Status") return;
+  HttpResponse answer;
+  answer.status = row.http_status;
+  answer.body = row.body;
+  const Error expected = to_error(row.call, answer);
+  answer.content_type = "application/vnd.kubernetes.protobuf";
+  answer.body = protobuf_wire::object("Status", document);
+  const Error error = to_error(row.call, answer);
+  EXPECT_EQ(error.cls, expected.cls);
+  EXPECT_EQ(error.reason, expected.reason);
+  EXPECT_EQ(error.message, expected.message);
+  EXPECT_EQ(error.retry_after, expected.retry_after);
+}
+
+TEST(ProtobufStatus, WhatIsNoneIsNotTakenForOne) {
+  for (const std::string& body :
+       {std::string(), std::string("k8s"), std::string("{}"), protobuf_wire::envelope("Status", "\x1a\x7f"),
+        protobuf_wire::envelope("Pod", "")}) {
+    HttpResponse answer;
+    answer.status = 503;
+    answer.content_type = "application/vnd.kubernetes.protobuf";
+    answer.body = body;
+    EXPECT_EQ(to_error(get(kPods, "ns", "p"), answer).cls, ErrorClass::kRetry);
+    EXPECT_EQ(to_error(get(kPods, "ns", "p"), answer).reason, "ServiceUnavailable");
+  }
 }
 
 const Call kGet = get(kPods, "ns", "p");

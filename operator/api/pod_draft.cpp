@@ -1,0 +1,108 @@
+#include "api/pod_draft.h"
+
+#include "api/names.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace poolwarden::api {
+
+namespace {
+
+// What tenants write into a pod is kept for as long as the pod; no text that means something is longer.
+constexpr std::size_t kMaxText = 256;
+
+void bound(std::string& text) {
+  if (text.size() > kMaxText) text = "TooLong";
+}
+
+}  // namespace
+
+PodPhase to_phase(std::string_view text) {
+  if (text == "Pending") return PodPhase::kPending;
+  if (text == "Running") return PodPhase::kRunning;
+  if (text == "Succeeded") return PodPhase::kSucceeded;
+  if (text == "Failed") return PodPhase::kFailed;
+  return PodPhase::kUnknown;
+}
+
+Tristate to_tristate(std::string_view text) {
+  if (text == "True") return Tristate::kTrue;
+  if (text == "False") return Tristate::kFalse;
+  return Tristate::kUnknown;
+}
+
+const DrainMarks& Pod::drain_marks() const {
+  static const DrainMarks kNone;
+  return marks == nullptr ? kNone : *marks;
+}
+
+bool PodDraft::keeps_annotation(std::string_view key) {
+  return key == kDrainStartedAnnotation || key == kDrainReasonAnnotation || key == kDrainRequestAnnotation ||
+         key == kSavedCostAnnotation || key == kDeletionCostAnnotation;
+}
+
+void PodDraft::annotation(std::string_view key, std::string value) {
+  bound(value);
+  if (key == kDrainStartedAnnotation) {
+    marks_.started = std::move(value);
+  } else if (key == kDrainReasonAnnotation) {
+    marks_.reason = std::move(value);
+  } else if (key == kDrainRequestAnnotation) {
+    marks_.request = std::move(value);
+  } else if (key == kSavedCostAnnotation) {
+    marks_.saved_cost = std::move(value);
+  } else if (key == kDeletionCostAnnotation) {
+    marks_.deletion_cost = std::move(value);
+  }
+}
+
+void PodDraft::container(bool has_pre_stop) {
+  ++containers_;
+  if (has_pre_stop) ++pre_stops_;
+}
+
+Tristate PodDraft::status_of(std::string_view type) const {
+  const auto found = std::find_if(conditions.begin(), conditions.end(),
+                                  [&](const ConditionDraft& condition) { return condition.type == type; });
+  return found == conditions.end() ? Tristate::kAbsent : found->status;
+}
+
+void PodDraft::finish_conditions() {
+  bound(pod.status_reason);
+  for (ConditionDraft& condition : conditions) {
+    bound(condition.reason);
+    if (condition.type == "Ready") {
+      pod.ready = condition.status;
+      pod.ready_since = condition.since;
+      if (condition.status != Tristate::kTrue) pod.ready_reason = std::move(condition.reason);
+    } else if (condition.type == "DisruptionTarget" && condition.status == Tristate::kTrue) {
+      pod.disruption_target = std::move(condition.reason);
+    }
+  }
+  pod.containers_ready = status_of("ContainersReady");
+  // https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-readiness-gate
+  const auto unmet = std::find_if(gates.begin(), gates.end(), [&](const std::string& gate) {
+    return status_of(gate) != Tristate::kTrue;
+  });
+  if (unmet != gates.end()) pod.unmet_gate = std::move(*unmet);
+}
+
+Pod PodDraft::take() {
+  finish_conditions();
+  pod.has_pre_stop = containers_ > 0 && pre_stops_ == containers_;
+  if (const auto serving = labels.find(kServingLabel); serving != labels.end()) {
+    pod.serving = std::move(serving->second);
+    labels.erase(serving);
+  }
+  if (pod.ips.empty() && !primary_ip.empty()) pod.ips.push_back(std::move(primary_ip));
+  pod.labels = std::make_shared<const LabelMap>(std::move(labels));
+  pod.node = std::make_shared<const std::string>(std::move(node));
+  pod.controller = std::make_shared<const std::string>(std::move(controller));
+  if (marks_ != DrainMarks{}) pod.marks = std::make_shared<const DrainMarks>(std::move(marks_));
+  Pod out = std::move(pod);
+  *this = PodDraft{};
+  return out;
+}
+
+}  // namespace poolwarden::api

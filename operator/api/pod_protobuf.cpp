@@ -1,0 +1,218 @@
+// A pod from protobuf. Field numbers: k8s.io/api v0.36, core/v1/generated.proto (Pod, PodSpec, Container,
+// Lifecycle, PodReadinessGate, PodStatus, PodCondition, PodIP).
+#include "api/codecs.h"
+#include "api/pod_draft.h"
+#include "api/protobuf_parts.h"
+
+namespace poolwarden::api {
+namespace {
+
+using protobuf::each_field;
+using protobuf::number_field;
+using protobuf::pbf_reader;
+using protobuf::text_field;
+using protobuf::text_of;
+using protobuf::view_of;
+
+void read_pod_owner(std::string_view message, PodDraft& out) {
+  std::string_view uid;
+  bool controls = false;
+  each_field(message, [&](pbf_reader& owner) {
+    switch (owner.tag_and_type()) {
+      case text_field(4):
+        uid = view_of(owner);
+        break;
+      case number_field(6):
+        controls = owner.get_bool();
+        break;
+      default:
+        owner.skip();
+    }
+  });
+  if (controls) out.controller = protobuf::valid_text(uid);
+}
+
+// managedFields, field 17, is the half of a pod; it is stepped over.
+void read_pod_metadata(std::string_view message, PodDraft& out) {
+  each_field(message, [&](pbf_reader& metadata) {
+    switch (metadata.tag_and_type()) {
+      case text_field(1):
+        out.pod.name = text_of(metadata);
+        break;
+      case text_field(3):
+        out.pod.ns = text_of(metadata);
+        break;
+      case text_field(5):
+        out.pod.uid = text_of(metadata);
+        break;
+      case text_field(6):
+        out.pod.resource_version = text_of(metadata);
+        break;
+      case text_field(8):
+        out.pod.created = read_time(view_of(metadata)).value_or(Timestamp{});
+        break;
+      case text_field(9):
+        out.pod.deletion_timestamp = read_deletion(view_of(metadata));
+        break;
+      case number_field(10):
+        out.pod.deletion_grace_seconds = metadata.get_int64();
+        break;
+      case kMetaLabel:
+        read_entry_into(view_of(metadata), out.labels);
+        break;
+      case kMetaAnnotation: {
+        const auto [key, value] = read_entry(view_of(metadata));
+        if (PodDraft::keeps_annotation(key)) out.annotation(key, protobuf::valid_text(value));
+        break;
+      }
+      case kMetaOwner:
+        read_pod_owner(view_of(metadata), out);
+        break;
+      default:
+        metadata.skip();
+    }
+  });
+}
+
+bool has_pre_stop(std::string_view lifecycle) {
+  bool has = false;
+  each_field(lifecycle, [&](pbf_reader& hook) {
+    has = has || hook.tag_and_type() == text_field(2);
+    hook.skip();
+  });
+  return has;
+}
+
+// True if it has a hook that runs before it is stopped.
+bool read_container(std::string_view message, PodDraft& out) {
+  bool pre_stop = false;
+  each_field(message, [&](pbf_reader& container) {
+    switch (container.tag_and_type()) {
+      case text_field(11):
+        out.pod.has_readiness_probe = true;
+        container.skip();
+        break;
+      case text_field(12):
+        pre_stop = pre_stop || has_pre_stop(view_of(container));
+        break;
+      default:
+        container.skip();
+    }
+  });
+  return pre_stop;
+}
+
+void read_pod_spec(std::string_view message, PodDraft& out) {
+  each_field(message, [&](pbf_reader& spec) {
+    switch (spec.tag_and_type()) {
+      case text_field(2):
+        out.container(read_container(view_of(spec), out));
+        break;
+      case number_field(4):
+        out.pod.termination_grace_seconds = spec.get_int64();
+        break;
+      case text_field(10):
+        out.node = text_of(spec);
+        break;
+      case text_field(
+          20):  // init containers: one that restarts always (a sidecar) may have a readiness probe
+        read_container(view_of(spec), out);
+        break;
+      case text_field(28):
+        each_field(view_of(spec), [&](pbf_reader& gate) {
+          if (gate.tag_and_type() == text_field(1)) {
+            out.gates.push_back(text_of(gate));
+          } else {
+            gate.skip();
+          }
+        });
+        break;
+      default:
+        spec.skip();
+    }
+  });
+}
+
+ConditionDraft read_condition(std::string_view message) {
+  ConditionDraft out;
+  each_field(message, [&](pbf_reader& condition) {
+    switch (condition.tag_and_type()) {
+      case text_field(1):
+        out.type = text_of(condition);
+        break;
+      case text_field(2):
+        out.status = to_tristate(view_of(condition));
+        break;
+      case text_field(4):
+        out.since = read_time(view_of(condition));
+        break;
+      case text_field(5):
+        out.reason = text_of(condition);
+        break;
+      default:
+        condition.skip();
+    }
+  });
+  return out;
+}
+
+void read_pod_ip(std::string_view message, PodDraft& out) {
+  each_field(message, [&](pbf_reader& ip) {
+    if (ip.tag_and_type() != text_field(1)) {
+      ip.skip();
+    } else if (std::string text = text_of(ip); !text.empty()) {
+      out.pod.ips.push_back(std::move(text));
+    }
+  });
+}
+
+void read_pod_status(std::string_view message, PodDraft& out) {
+  each_field(message, [&](pbf_reader& status) {
+    switch (status.tag_and_type()) {
+      case text_field(1):
+        out.pod.phase = to_phase(view_of(status));
+        break;
+      case text_field(2):
+        out.conditions.push_back(read_condition(view_of(status)));
+        break;
+      case text_field(4):
+        out.pod.status_reason = text_of(status);
+        break;
+      case text_field(6):
+        out.primary_ip = text_of(status);
+        break;
+      case text_field(12):
+        read_pod_ip(view_of(status), out);
+        break;
+      default:
+        status.skip();
+    }
+  });
+}
+
+}  // namespace
+
+std::optional<Pod> PodCodec::from_protobuf(std::string_view message) {
+  PodDraft draft;
+  const bool whole = protobuf::is_whole([&] {
+    each_field(message, [&](pbf_reader& pod) {
+      switch (pod.tag_and_type()) {
+        case text_field(1):
+          read_pod_metadata(view_of(pod), draft);
+          break;
+        case text_field(2):
+          read_pod_spec(view_of(pod), draft);
+          break;
+        case text_field(3):
+          read_pod_status(view_of(pod), draft);
+          break;
+        default:
+          pod.skip();
+      }
+    });
+  });
+  if (!whole) return std::nullopt;
+  return draft.take();
+}
+
+}  // namespace poolwarden::api

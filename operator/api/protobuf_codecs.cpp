@@ -1,0 +1,421 @@
+// The kinds beside Pod from protobuf. Field numbers: k8s.io/api v0.36, generated.proto in core/v1, apps/v1,
+// policy/v1 and autoscaling/v2. Each reader keeps what its JSON sibling in codecs.cpp keeps.
+#include "api/codec_parts.h"
+#include "api/codecs.h"
+#include "api/names.h"
+#include "api/protobuf_parts.h"
+
+#include <algorithm>
+
+namespace poolwarden::api {
+namespace {
+
+using protobuf::each_field;
+using protobuf::number_field;
+using protobuf::pbf_reader;
+using protobuf::text_field;
+using protobuf::text_of;
+using protobuf::view_of;
+
+// Every kind has metadata, spec and status (a ConfigMap data) as its fields 1, 2 and 3. Nothing if the
+// message is broken.
+template <class Object, class ReadMetadata, class ReadSecond, class ReadThird>
+std::optional<Object> read_parts(std::string_view message, ReadMetadata read_metadata, ReadSecond read_second,
+                                 ReadThird read_third) {
+  Object out;
+  const bool whole = protobuf::is_whole([&] {
+    each_field(message, [&](pbf_reader& part) {
+      switch (part.tag_and_type()) {
+        case text_field(1):
+          read_metadata(view_of(part), out);
+          break;
+        case text_field(2):
+          read_second(view_of(part), out);
+          break;
+        case text_field(3):
+          read_third(view_of(part), out);
+          break;
+        default:
+          part.skip();
+      }
+    });
+  });
+  if (!whole) return std::nullopt;
+  return out;
+}
+
+template <class Object>
+void pass_over(std::string_view, Object&) {}
+
+void read_node_metadata(std::string_view message, Node& out) {
+  bool deleting = false;
+  each_metadata_field(message, out, deleting, [&](pbf_reader& field) {
+    if (field.tag_and_type() != kMetaLabel) return field.skip();
+    const auto [key, value] = read_entry(view_of(field));
+    if (key == kZoneLabel) out.zone = protobuf::valid_text(value);
+  });
+}
+
+void read_node_spec(std::string_view message, Node& out) {
+  each_field(message, [&](pbf_reader& spec) {
+    switch (spec.tag_and_type()) {
+      case number_field(4):
+        out.unschedulable = spec.get_bool();
+        break;
+      case text_field(5): {
+        std::string& key = out.taints.emplace_back();
+        each_field(view_of(spec), [&](pbf_reader& taint) {
+          if (taint.tag_and_type() != text_field(1)) return taint.skip();
+          key = text_of(taint);
+        });
+        break;
+      }
+      default:
+        spec.skip();
+    }
+  });
+  std::sort(out.taints.begin(), out.taints.end());
+}
+
+void read_node_condition(std::string_view message, Node& out) {
+  std::string_view type, status;
+  each_field(message, [&](pbf_reader& condition) {
+    switch (condition.tag_and_type()) {
+      case text_field(1):
+        type = view_of(condition);
+        break;
+      case text_field(2):
+        status = view_of(condition);
+        break;
+      default:
+        condition.skip();
+    }
+  });
+  if (type == "Ready") out.ready = node_ready(status);
+}
+
+void read_node_status(std::string_view message, Node& out) {
+  each_field(message, [&](pbf_reader& status) {
+    if (status.tag_and_type() != text_field(4)) return status.skip();
+    read_node_condition(view_of(status), out);
+  });
+}
+
+void read_replica_set_metadata(std::string_view message, ReplicaSet& out) {
+  std::vector<OwnerReference> owners;
+  each_metadata_field(message, out, out.deleting, [&](pbf_reader& field) {
+    switch (field.tag_and_type()) {
+      case kMetaAnnotation: {
+        const auto [key, value] = read_entry(view_of(field));
+        if (key == kDeploymentRevisionAnnotation) read_revision(value, out);
+        if (key == kDesiredReplicasAnnotation) read_desired_replicas(value, out);
+        break;
+      }
+      case kMetaOwner:
+        owners.push_back(read_owner(view_of(field)));
+        break;
+      default:
+        field.skip();
+    }
+  });
+  out.controller = controller_of(owners);
+}
+
+void read_replica_set_spec(std::string_view message, ReplicaSet& out) {
+  each_field(message, [&](pbf_reader& spec) {
+    if (spec.tag_and_type() != number_field(1)) return spec.skip();
+    out.replicas = spec.get_int32();
+  });
+}
+
+void read_replica_set_status(std::string_view message, ReplicaSet& out) {
+  each_field(message, [&](pbf_reader& status) {
+    if (status.tag_and_type() != number_field(1)) return status.skip();
+    out.status_replicas = status.get_int32();
+  });
+}
+
+// Kinds that keep their owners, and labels if they have a place for them.
+template <class Object>
+void read_owned_metadata(std::string_view message, Object& out) {
+  each_metadata_field(message, out, out.deleting, [&](pbf_reader& field) {
+    if (field.tag_and_type() == kMetaOwner) {
+      out.owners.push_back(read_owner(view_of(field)));
+      return;
+    }
+    if constexpr (requires { out.labels; }) {
+      if (field.tag_and_type() == kMetaLabel) return read_entry_into(view_of(field), out.labels);
+    }
+    if constexpr (requires { out.pods_version; }) {
+      out.shared |= field.tag_and_type() == kMetaFinalizer;
+      if (field.tag_and_type() == kMetaAnnotation) {
+        const auto [key, value] = read_entry(view_of(field));
+        out.shared |= !is_annotation_of_list(key);
+        if (key == kRevisionAnnotation) out.revision = protobuf::valid_text(value);
+        if (key == kPodsVersionAnnotation) out.pods_version = protobuf::valid_text(value);
+        return;
+      }
+    }
+    field.skip();
+  });
+}
+
+void read_budget_spec(std::string_view message, DisruptionBudget& out) {
+  each_field(message, [&](pbf_reader& spec) {
+    switch (spec.tag_and_type()) {
+      case text_field(1):
+        out.min_available = read_int_or_string(view_of(spec));
+        break;
+      case text_field(2):
+        out.selector = read_selector(view_of(spec));
+        break;
+      case text_field(3):
+        out.max_unavailable = read_int_or_string(view_of(spec));
+        break;
+      case text_field(4):
+        out.unhealthy_pods = text_of(spec);
+        break;
+      default:
+        spec.skip();
+    }
+  });
+}
+
+void read_scale_target(std::string_view message, Autoscaler& out) {
+  each_field(message, [&](pbf_reader& target) {
+    switch (target.tag_and_type()) {
+      case text_field(1):
+        out.target_kind = text_of(target);
+        break;
+      case text_field(2):
+        out.target_name = text_of(target);
+        break;
+      case text_field(3):
+        out.target_group = group_of(text_of(target));
+        break;
+      default:
+        target.skip();
+    }
+  });
+}
+
+void read_autoscaler_spec(std::string_view message, Autoscaler& out) {
+  each_field(message, [&](pbf_reader& spec) {
+    if (spec.tag_and_type() != text_field(1)) return spec.skip();
+    read_scale_target(view_of(spec), out);
+  });
+}
+
+template <class Object>
+void read_plain_metadata(std::string_view message, Object& out) {
+  bool deleting = false;
+  each_metadata_field(message, out, deleting, [](pbf_reader& field) { field.skip(); });
+  if constexpr (requires { out.deleting; }) out.deleting = deleting;
+}
+
+// Of a hook that sleeps, for how long.
+std::int64_t sleep_of_hook(std::string_view message) {
+  std::optional<std::int64_t> sleep;
+  std::string command;
+  each_field(message, [&](pbf_reader& hook) {
+    switch (hook.tag_and_type()) {
+      case text_field(1):
+        each_field(view_of(hook), [&](pbf_reader& exec) {
+          if (exec.tag_and_type() != text_field(1)) return exec.skip();
+          command += ' ';
+          command += view_of(exec);
+        });
+        break;
+      case text_field(4):
+        sleep = sleep.value_or(0);
+        each_field(view_of(hook), [&](pbf_reader& action) {
+          if (action.tag_and_type() != number_field(1)) return action.skip();
+          sleep = action.get_int64();
+        });
+        break;
+      default:
+        hook.skip();
+    }
+  });
+  return sleep ? *sleep : sleep_of(command);
+}
+
+// Of several containers the longest hook counts: the pod's grace period has to cover it.
+void read_template_container(std::string_view message, Deployment& out) {
+  each_field(message, [&](pbf_reader& container) {
+    switch (container.tag_and_type()) {
+      case text_field(11):
+        out.has_readiness_probe = true;
+        container.skip();
+        break;
+      case text_field(12):
+        each_field(view_of(container), [&](pbf_reader& lifecycle) {
+          if (lifecycle.tag_and_type() != text_field(2)) return lifecycle.skip();
+          const std::string_view hook = view_of(lifecycle);
+          if (hook.empty()) return;
+          out.has_pre_stop = true;
+          out.pre_stop_sleep_seconds = std::max(out.pre_stop_sleep_seconds, sleep_of_hook(hook));
+        });
+        break;
+      default:
+        container.skip();
+    }
+  });
+}
+
+void read_template_spec(std::string_view message, Deployment& out) {
+  each_field(message, [&](pbf_reader& spec) {
+    switch (spec.tag_and_type()) {
+      case text_field(2):
+        read_template_container(view_of(spec), out);
+        break;
+      case number_field(4):
+        out.termination_grace_seconds = spec.get_int64();
+        break;
+      default:
+        spec.skip();
+    }
+  });
+}
+
+void read_deployment_spec(std::string_view message, Deployment& out) {
+  each_field(message, [&](pbf_reader& spec) {
+    switch (spec.tag_and_type()) {
+      case number_field(1):
+        out.replicas = spec.get_int32();
+        break;
+      case text_field(2):
+        out.selector = read_selector(view_of(spec));
+        break;
+      case text_field(3):
+        each_field(view_of(spec), [&](pbf_reader& pod) {
+          if (pod.tag_and_type() != text_field(2)) return pod.skip();
+          read_template_spec(view_of(pod), out);
+        });
+        break;
+      case number_field(7):
+        out.paused = spec.get_bool();
+        break;
+      default:
+        spec.skip();
+    }
+  });
+}
+
+void read_deployment_status(std::string_view message, Deployment& out) {
+  each_field(message, [&](pbf_reader& status) {
+    switch (status.tag_and_type()) {
+      case number_field(2):
+        out.status_replicas = status.get_int32();
+        break;
+      case number_field(3):
+        out.updated_replicas = status.get_int32();
+        break;
+      case number_field(7):
+        out.ready_replicas = status.get_int32();
+        break;
+      default:
+        status.skip();
+    }
+  });
+}
+
+ServicePort read_service_port(std::string_view message) {
+  ServicePort out;
+  std::optional<std::string> target;
+  each_field(message, [&](pbf_reader& port) {
+    switch (port.tag_and_type()) {
+      case text_field(1):
+        out.name = text_of(port);
+        break;
+      case text_field(2):
+        out.protocol = text_of(port);
+        break;
+      case number_field(3):
+        out.number = port.get_int32();
+        break;
+      case text_field(4):
+        target = read_int_or_string(view_of(port));
+        break;
+      default:
+        port.skip();
+    }
+  });
+  if (out.protocol.empty()) out.protocol = "TCP";
+  out.target = target ? std::move(*target) : std::to_string(out.number);
+  return out;
+}
+
+void read_service_spec(std::string_view message, Service& out) {
+  each_field(message, [&](pbf_reader& spec) {
+    switch (spec.tag_and_type()) {
+      case text_field(1):
+        out.ports.push_back(read_service_port(view_of(spec)));
+        break;
+      case text_field(2):
+        read_entry_into(view_of(spec), out.selector);
+        break;
+      default:
+        spec.skip();
+    }
+  });
+}
+
+void read_config_map_entry(std::string_view message, ConfigMap& out) {
+  const auto [key, value] = read_entry(message);
+  if (key == kEndpointsJsonKey) out.endpoints_json = protobuf::valid_text(value);
+  if (key == kEndpointsTextKey) out.endpoints_text = protobuf::valid_text(value);
+  out.shared |= !is_key_of_list(key);
+}
+
+// Others' data, in a field whose contents do not matter.
+void read_binary_data(std::string_view, ConfigMap& out) {
+  out.shared = true;
+}
+
+}  // namespace
+
+std::optional<Node> NodeCodec::from_protobuf(std::string_view message) {
+  return read_parts<Node>(message, read_node_metadata, read_node_spec, read_node_status);
+}
+
+std::optional<ReplicaSet> ReplicaSetCodec::from_protobuf(std::string_view message) {
+  return read_parts<ReplicaSet>(message, read_replica_set_metadata, read_replica_set_spec,
+                                read_replica_set_status);
+}
+
+std::optional<DisruptionBudget> DisruptionBudgetCodec::from_protobuf(std::string_view message) {
+  return read_parts<DisruptionBudget>(message, read_owned_metadata<DisruptionBudget>, read_budget_spec,
+                                      pass_over<DisruptionBudget>);
+}
+
+std::optional<Autoscaler> AutoscalerCodec::from_protobuf(std::string_view message) {
+  return read_parts<Autoscaler>(message, read_plain_metadata<Autoscaler>, read_autoscaler_spec,
+                                pass_over<Autoscaler>);
+}
+
+std::optional<Deployment> DeploymentCodec::from_protobuf(std::string_view message) {
+  return read_parts<Deployment>(message, read_plain_metadata<Deployment>, read_deployment_spec,
+                                read_deployment_status);
+}
+
+std::optional<Service> ServiceCodec::from_protobuf(std::string_view message) {
+  return read_parts<Service>(message, read_owned_metadata<Service>, read_service_spec, pass_over<Service>);
+}
+
+std::optional<ConfigMap> ConfigMapCodec::from_protobuf(std::string_view message) {
+  auto out = read_parts<ConfigMap>(message, read_owned_metadata<ConfigMap>, read_config_map_entry,
+                                   read_binary_data);
+  if (!out) return out;
+  // `immutable`, which is there only where somebody has set it.
+  each_field(message, [&](pbf_reader& part) {
+    out->shared |= part.tag_and_type() == number_field(4);
+    part.skip();
+  });
+  out->shared |= out->owners.size() > 1 ||
+                 !std::all_of(out->labels.begin(), out->labels.end(),
+                              [](const auto& label) { return is_label_of_list(label.first); });
+  return out;
+}
+
+}  // namespace poolwarden::api
