@@ -23,8 +23,9 @@ inline SeedBlock seed_block(int block) {
   };
   const std::uint64_t first = from_environment("POOLWARDEN_FIRST_SEED", 1);
   const std::uint64_t count = from_environment("POOLWARDEN_SEEDS", 40);
+  constexpr auto kBlocks = static_cast<std::uint64_t>(kSeedBlocks);
   const auto at = static_cast<std::uint64_t>(block);
-  return {first + count * at / kSeedBlocks, first + count * (at + 1) / kSeedBlocks};
+  return {first + count * at / kBlocks, first + count * (at + 1) / kBlocks};
 }
 
 }  // namespace poolwarden::scenarios
