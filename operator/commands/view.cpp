@@ -185,7 +185,7 @@ PodView read_pod(const json& object) {
   PodView out;
   // The operator's reader takes text. What it cannot read stays a pod of nothing, which is not fit.
   if (auto judged = kube::decode_object<api::PodCodec>(to_text(object))) out.judged = std::move(*judged);
-  static_cast<api::Identity&>(out) = out.judged;
+  read_identity(object, out);
   make_printable(out);
   out.ends = out.judged.deletion_timestamp;
   const json& metadata = member(object, "metadata");

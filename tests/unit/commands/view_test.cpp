@@ -82,6 +82,7 @@ TEST(PodView, ReadsContainersGatesAndOwners) {
   const PodView pod = read_pod(
       {{"metadata",
         {{"name", "a"},
+         {"uid", "u-a"},
          {"labels", {{"poolwarden.io/serving", "draining"}}},
          {"annotations", {{"poolwarden.io/drain", "requested"}}},
          {"finalizers", {"x/y"}},

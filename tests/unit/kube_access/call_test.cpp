@@ -54,92 +54,95 @@ const std::string kMerge = "application/merge-patch+json";
 INSTANTIATE_TEST_SUITE_P(
     Calls, CallOnTheWire,
     ::testing::Values(
-        CallRow{"Get", get(kPods, "ns", "web-1"), HttpMethod::kGet, "/api/v1/namespaces/ns/pods/web-1", "", "",
-            true, "get pods ns/web-1"},
+        CallRow{"Get", get(kPods, "ns", "web-1"), HttpMethod::kGet, "/api/v1/namespaces/ns/pods/web-1", "",
+                "", true, "get pods ns/web-1"},
         CallRow{"GetOfAGroup", get(kDeployments, "ns", "web"), HttpMethod::kGet,
-            "/apis/apps/v1/namespaces/ns/deployments/web", "", "", true, "get deployments ns/web"},
+                "/apis/apps/v1/namespaces/ns/deployments/web", "", "", true, "get deployments ns/web"},
         CallRow{"GetClusterScoped", get(kNodes, "", "n1"), HttpMethod::kGet, "/api/v1/nodes/n1", "", "", true,
-            "get nodes n1"},
-        CallRow{"ClusterScopedIgnoresANamespace", get(kNodes, "ns", "n1"), HttpMethod::kGet, "/api/v1/nodes/n1",
-            "", "", true, "get nodes ns/n1"},
+                "get nodes n1"},
+        CallRow{"ClusterScopedIgnoresANamespace", get(kNodes, "ns", "n1"), HttpMethod::kGet,
+                "/api/v1/nodes/n1", "", "", true, "get nodes ns/n1"},
         CallRow{"NamesAreEncoded", get(kPods, "ns", "a/../b?x"), HttpMethod::kGet,
-            "/api/v1/namespaces/ns/pods/a%2F..%2Fb%3Fx", "", "", true, "get pods ns/a/../b?x"},
+                "/api/v1/namespaces/ns/pods/a%2F..%2Fb%3Fx", "", "", true, "get pods ns/a/../b?x"},
         CallRow{"ListEverywhere", list(kPods, ""), HttpMethod::kGet, "/api/v1/pods", "", "", true,
-            "list pods in all namespaces"},
+                "list pods in all namespaces"},
         CallRow{"ListInOneNamespace", list(kCallPools, "ns"), HttpMethod::kGet,
-            "/apis/poolwarden.io/v1alpha1/namespaces/ns/inferencepools", "", "", true,
-            "list inferencepools in namespace ns"},
+                "/apis/poolwarden.io/v1alpha1/namespaces/ns/inferencepools", "", "", true,
+                "list inferencepools in namespace ns"},
         CallRow{"ListWithEverything",
-            with(list(kPods, "ns"),
-                 [](Call& call) {
-                   call.label_selector = "app=vllm,tier in (a,b)";
-                   call.field_selector = "spec.nodeName=n1";
-                   call.limit = 500;
-                   call.resource_version = "0";
-                   call.resource_version_match = "NotOlderThan";
-                 }),
-            HttpMethod::kGet,
-            "/api/v1/namespaces/ns/"
-            "pods?labelSelector=app%3Dvllm%2Ctier%20in%20%28a%2Cb%29&fieldSelector=spec.nodeName%"
-            "3Dn1&limit=500&resourceVersion=0&resourceVersionMatch=NotOlderThan",
-            "", "", true, "list pods in namespace ns"},
+                with(list(kPods, "ns"),
+                     [](Call& call) {
+                       call.label_selector = "app=vllm,tier in (a,b)";
+                       call.field_selector = "spec.nodeName=n1";
+                       call.limit = 500;
+                       call.resource_version = "0";
+                       call.resource_version_match = "NotOlderThan";
+                     }),
+                HttpMethod::kGet,
+                "/api/v1/namespaces/ns/"
+                "pods?labelSelector=app%3Dvllm%2Ctier%20in%20%28a%2Cb%29&fieldSelector=spec.nodeName%"
+                "3Dn1&limit=500&resourceVersion=0&resourceVersionMatch=NotOlderThan",
+                "", "", true, "list pods in namespace ns"},
         CallRow{"ANextPageNamesNoVersion",
-            with(list(kPods, ""),
-                 [](Call& call) {
-                   call.limit = 500;
-                   call.continue_token = "abc+/=";
-                   call.resource_version = "7";
-                   call.resource_version_match = "NotOlderThan";
-                 }),
-            HttpMethod::kGet, "/api/v1/pods?limit=500&continue=abc%2B%2F%3D", "", "", true,
-            "list pods in all namespaces"},
+                with(list(kPods, ""),
+                     [](Call& call) {
+                       call.limit = 500;
+                       call.continue_token = "abc+/=";
+                       call.resource_version = "7";
+                       call.resource_version_match = "NotOlderThan";
+                     }),
+                HttpMethod::kGet, "/api/v1/pods?limit=500&continue=abc%2B%2F%3D", "", "", true,
+                "list pods in all namespaces"},
         CallRow{"Watch",
-            with(list(kPods, ""),
-                 [](Call& call) {
-                   call.verb = Verb::kWatch;
-                   call.resource_version = "42";
-                   call.watch_timeout = std::chrono::seconds(290);
-                   call.limit = 500;  // means nothing to a watch
-                 }),
-            HttpMethod::kGet,
-            "/api/v1/pods?watch=true&allowWatchBookmarks=true&resourceVersion=42&timeoutSeconds=290", "", "",
-            true, "watch pods in all namespaces"},
+                with(list(kPods, ""),
+                     [](Call& call) {
+                       call.verb = Verb::kWatch;
+                       call.resource_version = "42";
+                       call.watch_timeout = std::chrono::seconds(290);
+                       call.limit = 500;  // means nothing to a watch
+                     }),
+                HttpMethod::kGet,
+                "/api/v1/pods?watch=true&allowWatchBookmarks=true&resourceVersion=42&timeoutSeconds=290", "",
+                "", true, "watch pods in all namespaces"},
         CallRow{"Create", create(kEvents, "ns", "{}"), HttpMethod::kPost,
-            "/apis/events.k8s.io/v1/namespaces/ns/events?fieldManager=poolwarden", kJson, "{}", false,
-            "create events in namespace ns"},
+                "/apis/events.k8s.io/v1/namespaces/ns/events?fieldManager=poolwarden", kJson, "{}", false,
+                "create events in namespace ns"},
         CallRow{"CreateWithOwnerIsNotRepeated",
-            create(kConfigMaps, "ns", R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})"), HttpMethod::kPost,
-            "/api/v1/namespaces/ns/configmaps?fieldManager=poolwarden", kJson,
-            R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})", false, "create configmaps in namespace ns"},
-        CallRow{"GuardedUpdate", guarded(update(kLeases, "ns", "l", R"({"metadata":{"resourceVersion":"7"}})")),
+                create(kConfigMaps, "ns", R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})"),
+                HttpMethod::kPost, "/api/v1/namespaces/ns/configmaps?fieldManager=poolwarden", kJson,
+                R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})", false,
+                "create configmaps in namespace ns"},
+        CallRow{
+            "GuardedUpdate", guarded(update(kLeases, "ns", "l", R"({"metadata":{"resourceVersion":"7"}})")),
             HttpMethod::kPut, "/apis/coordination.k8s.io/v1/namespaces/ns/leases/l?fieldManager=poolwarden",
             kJson, R"({"metadata":{"resourceVersion":"7"}})", true, "update leases ns/l"},
         CallRow{"UpdateUnconditional", update(kLeases, "ns", "l", "{}"), HttpMethod::kPut,
-            "/apis/coordination.k8s.io/v1/namespaces/ns/leases/l?fieldManager=poolwarden", kJson, "{}", false,
-            "update leases ns/l"},
+                "/apis/coordination.k8s.io/v1/namespaces/ns/leases/l?fieldManager=poolwarden", kJson, "{}",
+                false, "update leases ns/l"},
         CallRow{"MergePatchOfASubresource", merge_patch(kPods, "ns", "p", R"({"status":{}})", "status"),
-            HttpMethod::kPatch, "/api/v1/namespaces/ns/pods/p/status?fieldManager=poolwarden", kMerge,
-            R"({"status":{}})", false, "merge-patch pods ns/p/status"},
+                HttpMethod::kPatch, "/api/v1/namespaces/ns/pods/p/status?fieldManager=poolwarden", kMerge,
+                R"({"status":{}})", false, "merge-patch pods ns/p/status"},
         CallRow{"GuardedMergePatch", guarded(merge_patch(kPods, "ns", "p", R"({"metadata":{"uid":"u"}})")),
-            HttpMethod::kPatch, "/api/v1/namespaces/ns/pods/p?fieldManager=poolwarden", kMerge,
-            R"({"metadata":{"uid":"u"}})", true, "merge-patch pods ns/p"},
+                HttpMethod::kPatch, "/api/v1/namespaces/ns/pods/p?fieldManager=poolwarden", kMerge,
+                R"({"metadata":{"uid":"u"}})", true, "merge-patch pods ns/p"},
         CallRow{"MergePatchWithOwnerIsNotRepeated",
-            merge_patch(kServices, "ns", "s", R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})"),
-            HttpMethod::kPatch, "/api/v1/namespaces/ns/services/s?fieldManager=poolwarden", kMerge,
-            R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})", false, "merge-patch services ns/s"},
+                merge_patch(kServices, "ns", "s", R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})"),
+                HttpMethod::kPatch, "/api/v1/namespaces/ns/services/s?fieldManager=poolwarden", kMerge,
+                R"({"metadata":{"ownerReferences":[{"uid":"u"}]}})", false, "merge-patch services ns/s"},
         CallRow{"APreconditionInsideDataIsNone",
-            merge_patch(kConfigMaps, "ns", "c",
-                        R"({"data":{"x":"{\"resourceVersion\":\"7\",\"uid\":\"u\"}"}})"),
-            HttpMethod::kPatch, "/api/v1/namespaces/ns/configmaps/c?fieldManager=poolwarden", kMerge,
-            R"({"data":{"x":"{\"resourceVersion\":\"7\",\"uid\":\"u\"}"}})", false,
-            "merge-patch configmaps ns/c"},
+                merge_patch(kConfigMaps, "ns", "c",
+                            R"({"data":{"x":"{\"resourceVersion\":\"7\",\"uid\":\"u\"}"}})"),
+                HttpMethod::kPatch, "/api/v1/namespaces/ns/configmaps/c?fieldManager=poolwarden", kMerge,
+                R"({"data":{"x":"{\"resourceVersion\":\"7\",\"uid\":\"u\"}"}})", false,
+                "merge-patch configmaps ns/c"},
         CallRow{"Apply", apply(kServices, "ns", "s", "{}", false), HttpMethod::kPatch,
-            "/api/v1/namespaces/ns/services/s?fieldManager=poolwarden", "application/apply-patch+yaml", "{}",
-            false, "apply services ns/s"},
+                "/api/v1/namespaces/ns/services/s?fieldManager=poolwarden", "application/apply-patch+yaml",
+                "{}", false, "apply services ns/s"},
         CallRow{"ApplyForced", apply(kServices, "ns", "s", "{}", true), HttpMethod::kPatch,
-            "/api/v1/namespaces/ns/services/s?fieldManager=poolwarden&force=true",
-            "application/apply-patch+yaml", "{}", false, "apply services ns/s"},
-        CallRow{"DeleteOfAnIdentity", remove(kPods, "ns", "p", {"u-1", "7"}), HttpMethod::kDelete,
+                "/api/v1/namespaces/ns/services/s?fieldManager=poolwarden&force=true",
+                "application/apply-patch+yaml", "{}", false, "apply services ns/s"},
+        CallRow{
+            "DeleteOfAnIdentity", remove(kPods, "ns", "p", {"u-1", "7"}), HttpMethod::kDelete,
             "/api/v1/namespaces/ns/pods/p", kJson,
             R"({"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"resourceVersion":"7","uid":"u-1"}})",
             true, "delete pods ns/p"},
