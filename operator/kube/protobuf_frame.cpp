@@ -23,7 +23,7 @@ using protobuf::view_of;
 constexpr std::string_view kMagic{"k8s\0", 4};
 constexpr std::size_t kMaxCauses = 100;
 
-Error unreadable(std::string message) {
+Error broken_frame(std::string message) {
   return Error{ErrorClass::kTerminal, 0, "Unreadable", std::move(message), std::nullopt};
 }
 
@@ -144,7 +144,7 @@ void read_status(std::string_view message, Status& out) {
 Result<ObjectMessage> open_envelope(std::string_view bytes) {
   if (!bytes.starts_with(kMagic)) {
     return tl::unexpected(
-        unreadable("it is said to be protobuf and does not begin with Kubernetes' \"k8s\\0\""));
+        broken_frame("it is said to be protobuf and does not begin with Kubernetes' \"k8s\\0\""));
   }
   bytes.remove_prefix(kMagic.size());
   ObjectMessage out;
@@ -166,9 +166,10 @@ Result<ObjectMessage> open_envelope(std::string_view bytes) {
       }
     });
   });
-  if (!whole) return tl::unexpected(unreadable("its protobuf envelope is broken"));
+  if (!whole) return tl::unexpected(broken_frame("its protobuf envelope is broken"));
   if (encoded)
-    return tl::unexpected(unreadable("its protobuf envelope has a contentEncoding, which nobody asked for"));
+    return tl::unexpected(
+        broken_frame("its protobuf envelope has a contentEncoding, which nobody asked for"));
   return out;
 }
 
@@ -189,11 +190,11 @@ MessageIdentity identity_of(std::string_view message) {
 Result<ListMessage> read_list_message(std::string_view body,
                                       const std::function<void(std::string_view)>& on_item) {
   const auto envelope = open_envelope(body);
-  if (!envelope) return tl::unexpected(unreadable("the list cannot be read: " + envelope.error().message));
+  if (!envelope) return tl::unexpected(broken_frame("the list cannot be read: " + envelope.error().message));
   // Taking any other document for an empty list would delete the world.
   if (!envelope->kind.ends_with("List")) {
-    return tl::unexpected(unreadable(fmt::format("the answer is not a list: its kind is \"{:.40}\"",
-                                                 valid_text(envelope->kind.substr(0, 40)))));
+    return tl::unexpected(broken_frame(fmt::format("the answer is not a list: its kind is \"{:.40}\"",
+                                                   valid_text(envelope->kind.substr(0, 40)))));
   }
   ListMessage out;
   const bool whole = is_whole([&] {
@@ -210,9 +211,10 @@ Result<ListMessage> read_list_message(std::string_view body,
       }
     });
   });
-  if (!whole) return tl::unexpected(unreadable("the list cannot be read: its protobuf is broken"));
+  if (!whole) return tl::unexpected(broken_frame("the list cannot be read: its protobuf is broken"));
   if (out.resource_version.empty()) {
-    return tl::unexpected(unreadable("the list has no metadata.resourceVersion, so no watch can follow it"));
+    return tl::unexpected(
+        broken_frame("the list has no metadata.resourceVersion, so no watch can follow it"));
   }
   return out;
 }
@@ -241,12 +243,12 @@ Result<WatchMessage> read_watch_message(std::string_view frame) {
       }
     });
   });
-  if (!whole) return tl::unexpected(unreadable("a watch event cannot be read: its protobuf is broken"));
-  if (!raw) return tl::unexpected(unreadable("a watch event has no object"));
+  if (!whole) return tl::unexpected(broken_frame("a watch event cannot be read: its protobuf is broken"));
+  if (!raw) return tl::unexpected(broken_frame("a watch event has no object"));
   auto object = open_envelope(*raw);
   if (!object) {
     return tl::unexpected(
-        unreadable("the object of a watch event cannot be read: " + object.error().message));
+        broken_frame("the object of a watch event cannot be read: " + object.error().message));
   }
   return WatchMessage{type, *object};
 }

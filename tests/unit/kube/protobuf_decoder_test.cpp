@@ -22,8 +22,8 @@ using protobuf_wire::watch_event;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const Thing kThing{"ns", "a", "u1", "42", "red", 3};
-const Thing kOther{"ns", "b", "u2", "43", "blue", 4};
+const Thing kRed{"ns", "a", "u1", "42", "red", 3};
+const Thing kBlue{"ns", "b", "u2", "43", "blue", 4};
 
 auto frame(std::string_view bytes) {
   return decode_watch_frame<WireThingCodec>(bytes);
@@ -64,11 +64,11 @@ TEST(ProtobufDecoder, EventsOfEachType) {
                                                          {"DELETED", WatchEventType::kDeleted}};
   for (const auto& [type, expected] : rows) {
     SCOPED_TRACE(type);
-    const auto line = frame(wire_frame(type, kThing));
+    const auto line = frame(wire_frame(type, kRed));
     ASSERT_TRUE(line) << line.error().message;
     const auto& event = std::get<WatchEvent<Thing>>(*line);
     EXPECT_EQ(event.type, expected);
-    EXPECT_EQ(event.object, kThing);
+    EXPECT_EQ(event.object, kRed);
     EXPECT_EQ(event.resource_version, "42");
   }
 }
@@ -93,28 +93,28 @@ TEST(ProtobufDecoder, AnErrorEventGivesTheStatusItCarries) {
 
 TEST(ProtobufDecoder, AnErrorEventOfTheWrongShapeIsStillAFailure) {
   for (const std::string& what :
-       {envelope("Status", "\x3a\xff"), envelope("Thing", wire_message(kThing)), envelope("Status", "")}) {
+       {envelope("Status", "\x3a\xff"), envelope("Thing", wire_message(kRed)), envelope("Status", "")}) {
     const auto line = frame(watch_event("ERROR", what));
     ASSERT_TRUE(line);
     EXPECT_EQ(std::get<WatchFailure>(*line).code, 0);
   }
 }
 
-struct BrokenRow {
+struct BrokenBytes {
   const char* situation;
   std::string bytes;
   const char* says;
 };
 
 TEST(ProtobufDecoder, BrokenFrames) {
-  const std::string whole = envelope("Thing", wire_message(kThing));
-  const BrokenRow rows[] = {
+  const std::string whole = envelope("Thing", wire_message(kRed));
+  const BrokenBytes rows[] = {
       {"nothing", "", "no object"},
-      {"JSON", wire_event("ADDED", kThing), "broken"},
+      {"JSON", wire_event("ADDED", kRed), "broken"},
       {"no object", watch_event("ADDED", "").substr(0, 7), "no object"},
       {"an empty object", watch_event("ADDED", ""), "k8s"},
       {"an object without its magic", watch_event("ADDED", whole.substr(4)), "k8s"},
-      {"an object in JSON", watch_event("ADDED", wire(kThing)), "k8s"},
+      {"an object in JSON", watch_event("ADDED", wire(kRed)), "k8s"},
       {"an envelope that breaks off", watch_event("ADDED", whole.substr(0, whole.size() - 9)), "envelope"},
       {"an unknown type", watch_event("SYNC", whole), "SYNC"},
       {"no type", watch_event("", whole), "type"},
@@ -127,7 +127,7 @@ TEST(ProtobufDecoder, BrokenFrames) {
       {"a group", "\x0b\x0c", "broken"},
       {"a tag of nought", std::string("\x02\x00", 2), "broken"},
   };
-  for (const BrokenRow& row : rows) {
+  for (const BrokenBytes& row : rows) {
     SCOPED_TRACE(row.situation);
     const auto line = frame(row.bytes);
     ASSERT_FALSE(line);
@@ -138,19 +138,19 @@ TEST(ProtobufDecoder, BrokenFrames) {
 }
 
 TEST(ProtobufDecoder, EveryTruncationFailsCleanly) {
-  const std::string whole = wire_frame("ADDED", kThing);
+  const std::string whole = wire_frame("ADDED", kRed);
   for (std::size_t length = 0; length < whole.size(); ++length) {
     ASSERT_FALSE(frame(whole.substr(0, length))) << length;
   }
-  const std::string page = things({wire_message(kThing), wire_message(kOther)});
+  const std::string page = things({wire_message(kRed), wire_message(kBlue)});
   for (std::size_t length = 0; length + 4 < page.size(); ++length) {
     ASSERT_FALSE(list(page.substr(0, length))) << length;
   }
 }
 
 TEST(ProtobufDecoder, AnyByteMayBeWrong) {
-  const std::string event = wire_frame("ADDED", kThing);
-  const std::string page = things({wire_message(kThing), wire_message(kOther)});
+  const std::string event = wire_frame("ADDED", kRed);
+  const std::string page = things({wire_message(kRed), wire_message(kBlue)});
   for (int value = 0; value < 256; value += 3) {
     for (std::size_t at = 0; at < std::max(event.size(), page.size()); ++at) {
       std::string broken = event;
@@ -170,7 +170,7 @@ TEST(ProtobufDecoder, AnyByteMayBeWrong) {
 // An object that cannot be read costs itself.
 
 TEST(ProtobufDecoder, AnEventOfABrokenObjectNamesItAndGoesOn) {
-  const auto line = frame(watch_event("MODIFIED", envelope("Thing", half(kThing))));
+  const auto line = frame(watch_event("MODIFIED", envelope("Thing", half(kRed))));
   ASSERT_TRUE(line) << line.error().message;
   const auto& unreadable = std::get<UnreadableEvent>(*line);
   EXPECT_EQ(unreadable.key, (ObjectKey{"ns", "a"}));
@@ -179,7 +179,7 @@ TEST(ProtobufDecoder, AnEventOfABrokenObjectNamesItAndGoesOn) {
 }
 
 TEST(ProtobufDecoder, ThatABrokenObjectIsGoneIsUnderstood) {
-  const auto line = frame(watch_event("DELETED", envelope("Thing", half(kThing))));
+  const auto line = frame(watch_event("DELETED", envelope("Thing", half(kRed))));
   ASSERT_TRUE(line) << line.error().message;
   const auto& event = std::get<WatchEvent<Thing>>(*line);
   EXPECT_EQ(event.type, WatchEventType::kDeleted);
@@ -195,9 +195,9 @@ TEST(ProtobufDecoder, ANamelessObjectIsUnreadable) {
 }
 
 TEST(ProtobufDecoder, AListPage) {
-  const auto page = list(things({wire_message(kThing), wire_message(kOther)}, {"50", "tok", 7}));
+  const auto page = list(things({wire_message(kRed), wire_message(kBlue)}, {"50", "tok", 7}));
   ASSERT_TRUE(page) << page.error().message;
-  EXPECT_THAT(page->items, ElementsAre(kThing, kOther));
+  EXPECT_THAT(page->items, ElementsAre(kRed, kBlue));
   EXPECT_EQ(page->resource_version, "50");
   EXPECT_EQ(page->continue_token, "tok");
   EXPECT_EQ(page->remaining, 7);
@@ -212,9 +212,9 @@ TEST(ProtobufDecoder, AnEmptyList) {
 }
 
 TEST(ProtobufDecoder, BrokenItemsAreCountedAndNamed) {
-  const auto page = list(things({half(kThing), wire_message(kOther), "", "\xff\xff"}));
+  const auto page = list(things({half(kRed), wire_message(kBlue), "", "\xff\xff"}));
   ASSERT_TRUE(page) << page.error().message;
-  EXPECT_THAT(page->items, ElementsAre(kOther));
+  EXPECT_THAT(page->items, ElementsAre(kBlue));
   EXPECT_EQ(page->unreadable.count, 3U);
   EXPECT_THAT(page->unreadable.problem, HasSubstr("ns/a: "));
   EXPECT_TRUE(page->unreadable.keys.contains({"ns", "a"}));
@@ -222,8 +222,8 @@ TEST(ProtobufDecoder, BrokenItemsAreCountedAndNamed) {
 }
 
 TEST(ProtobufDecoder, BrokenLists) {
-  const std::string message = wire_message(kThing);
-  const BrokenRow rows[] = {
+  const std::string message = wire_message(kRed);
+  const BrokenBytes rows[] = {
       {"nothing", "", "k8s"},
       {"JSON", R"({"metadata":{"resourceVersion":"5"},"items":[]})", "k8s"},
       {"the magic alone", std::string("k8s\0", 4), "kind"},
@@ -234,7 +234,7 @@ TEST(ProtobufDecoder, BrokenLists) {
       {"an item beyond the list", envelope("ThingList", "\x12\x7fx"), "broken"},
       {"compressed", things({message}) + "\x1a\x04gzip", "contentEncoding"},
   };
-  for (const BrokenRow& row : rows) {
+  for (const BrokenBytes& row : rows) {
     SCOPED_TRACE(row.situation);
     const auto page = list(row.bytes);
     ASSERT_FALSE(page);
@@ -243,16 +243,16 @@ TEST(ProtobufDecoder, BrokenLists) {
 }
 
 TEST(ProtobufDecoder, OneObjectAlone) {
-  const auto whole = object(envelope("Thing", wire_message(kThing)));
+  const auto whole = object(envelope("Thing", wire_message(kRed)));
   ASSERT_TRUE(whole) << whole.error().message;
-  EXPECT_EQ(*whole, kThing);
-  const BrokenRow rows[] = {
+  EXPECT_EQ(*whole, kRed);
+  const BrokenBytes rows[] = {
       {"nothing", "", "k8s"},
-      {"broken", envelope("Thing", half(kThing)), "broken"},
+      {"broken", envelope("Thing", half(kRed)), "broken"},
       {"no name", envelope("Thing", wire_message({"ns", "", "u", "1", "", 0})), "metadata.name"},
       {"a Status", envelope("Status", status_message(200, "", "")), "Status"},
   };
-  for (const BrokenRow& row : rows) {
+  for (const BrokenBytes& row : rows) {
     SCOPED_TRACE(row.situation);
     const auto read = object(row.bytes);
     ASSERT_FALSE(read);
@@ -264,7 +264,7 @@ TEST(ProtobufDecoder, AKindWithoutProtobufSaysSo) {
   const auto page = decode_list<SaxThingCodec>(things({}), Encoding::kProtobuf);
   ASSERT_FALSE(page);
   EXPECT_THAT(page.error().message, HasSubstr("protobuf"));
-  EXPECT_FALSE(decode_watch_frame<DomThingCodec>(wire_frame("ADDED", kThing)));
+  EXPECT_FALSE(decode_watch_frame<DomThingCodec>(wire_frame("ADDED", kRed)));
   EXPECT_FALSE(decode_object<DomThingCodec>(envelope("Thing", ""), Encoding::kProtobuf));
 }
 
