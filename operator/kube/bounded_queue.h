@@ -44,11 +44,6 @@ class BoundedQueue {
     return true;
   }
 
-  std::size_t size() const POOLWARDEN_EXCLUDES(mutex_) {
-    MutexLock lock(mutex_);
-    return items_.size();
-  }
-
   // Appends everything that is in to `out`. False: there was nothing.
   bool try_pop_all(std::vector<T>& out) POOLWARDEN_EXCLUDES(mutex_) {
     std::vector<T> taken;

@@ -36,7 +36,9 @@ TEST_P(DrainSeeds, NothingIsCutAndNothingIsLeftBehind) {
   }
   RecordProperty("drains_started", std::to_string(all.started));
   // Otherwise nothing was tried.
-  if (count >= 5) EXPECT_GT(all.started, 0U);
+  if (count >= 5) {
+    EXPECT_GT(all.started, 0U);
+  }
   if (count < 100) return;
   EXPECT_GT(all.idle, count);
   EXPECT_GT(all.timed_out, count / 4);

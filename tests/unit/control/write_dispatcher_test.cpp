@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-const kube::TimePoint kStart{1000s};
+const kube::TimePoint kDispatchStart{1000s};
 
 WriteRequest write_of(const std::string& object, const std::string& pool, WriteLane lane,
                       Written kind = Written::kPod) {
@@ -53,7 +53,7 @@ class Dispatcher : public ::testing::Test {
                       .rest_period = 100ms,
                       .rest_batch = 2};
   WriteDispatcher writes_{limits_};
-  kube::TimePoint now_ = kStart;
+  kube::TimePoint now_ = kDispatchStart;
   Effects out_;
 };
 

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 #include <prometheus/collectable.h>
+#include <prometheus/metric_family.h>
 
 namespace poolwarden::gateway {
 namespace {

@@ -181,14 +181,14 @@ TEST(Lease, AProcessOfTheSameNameIsARival) {
   EXPECT_EQ(watch(bench, lease_json("me", "t1", 100), kLeaseStart + 14s), "Observing:");
 }
 
-LeaseConfig heir() {
+LeaseConfig heir_config() {
   LeaseConfig config = lease_config();
   config.outlives_process = true;
   return config;
 }
 
 TEST(Lease, AHeirTakesADeadProcesssTermAtOnce) {
-  LeaseBench bench(heir());
+  LeaseBench bench(heir_config());
   EXPECT_EQ(bench.tick(), "Observing: get");
   EXPECT_EQ(bench.answer(lease_json("me", "t1", 100)), "Acquiring: update");
   const json wrote = bench.sent();
@@ -204,12 +204,12 @@ TEST(Lease, AHeirTakesADeadProcesssTermAtOnce) {
 }
 
 TEST(Lease, AHeirWaitsForARivalAsEver) {
-  LeaseBench bench(heir());
+  LeaseBench bench(heir_config());
   EXPECT_EQ(watch(bench, lease_json("rival", "t1", 100), kLeaseStart + 14s), "Observing:");
 }
 
 TEST(Lease, ADeadProcesssLastRenewalIsAConflictAndNoRival) {
-  LeaseBench bench(heir());
+  LeaseBench bench(heir_config());
   bench.tick();
   bench.answer(lease_json("me", "t1", 100));
   EXPECT_EQ(bench.fail(kConflict), "Observing:") << "what it had sent before it died came first";
@@ -219,7 +219,7 @@ TEST(Lease, ADeadProcesssLastRenewalIsAConflictAndNoRival) {
 }
 
 TEST(Lease, ALeaseDeletedAfterAHeirSawItsNameIsCreated) {
-  LeaseBench bench(heir());
+  LeaseBench bench(heir_config());
   bench.tick();
   bench.answer(lease_json("me", "t1", 100));
   bench.fail(kNotFound);

@@ -162,7 +162,10 @@ TEST(ProtobufDecoder, AnyByteMayBeWrong) {
       }
       broken = page;
       if (at < page.size()) broken[at] = static_cast<char>(value);
-      if (const auto read = list(broken)) ASSERT_LE(read->items.size() + read->unreadable.count, 9U);
+      const auto read = list(broken);
+      if (read.has_value()) {
+        ASSERT_LE(read->items.size() + read->unreadable.count, 9U);
+      }
     }
   }
 }

@@ -1,7 +1,7 @@
 #include "pool/withdrawal.h"
 
 #include "pool/endpoints.h"
-#include "pool/world.h"
+#include "unit/pool/world.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
