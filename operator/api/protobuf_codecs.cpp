@@ -23,6 +23,8 @@ template <class Object, class ReadMetadata, class ReadSecond, class ReadThird>
 std::optional<Object> read_parts(std::string_view message, ReadMetadata read_metadata, ReadSecond read_second,
                                  ReadThird read_third) {
   Object out;
+  // A selector that is not there is not one that selects everything.
+  if constexpr (requires { out.selector.absent; }) out.selector.absent = true;
   const bool whole = protobuf::is_whole([&] {
     each_field(message, [&](pbf_reader& part) {
       switch (part.tag_and_type()) {

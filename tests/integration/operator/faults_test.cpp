@@ -74,14 +74,14 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"410 at connect", {rule("gone_at_connect", "watch", "pods", {{"count", 1}})}},
         Row{"410 inside the stream", {rule("gone_in_stream", "watch", "pods", {{"count", 1}})}},
         Row{"an error inside the stream", {rule("error_in_stream", "watch", "pods", {{"count", 1}})}},
-        Row{"conflicts on the ConfigMap", {rule("conflict", "patch", "configmaps", {{"count", 3}})}, false},
+        Row{"conflicts on the ConfigMap", {rule("conflict", "update", "configmaps", {{"count", 3}})}, false},
         Row{"429 with Retry-After on the ConfigMap",
-            {rule("too_many_requests", "patch", "configmaps", {{"count", 2}, {"seconds", 1}})},
+            {rule("too_many_requests", "update", "configmaps", {{"count", 2}, {"seconds", 1}})},
             false},
         Row{"429 on watch and list",
             {rule("too_many_requests", "watch", "pods", {{"count", 1}, {"seconds", 1}}),
              rule("too_many_requests", "list", "pods", {{"count", 1}, {"seconds", 1}})}},
-        Row{"500 on the ConfigMap", {rule("internal_error", "patch", "configmaps", {{"count", 3}})}, false},
+        Row{"500 on the ConfigMap", {rule("internal_error", "update", "configmaps", {{"count", 3}})}, false},
         Row{"500 everywhere for a while", {rule("internal_error", "", "", {{"count", 12}})}},
         Row{"a proxy's page instead of lists",
             {rule("gone_at_connect", "watch", "pods", {{"count", 1}}),
@@ -98,7 +98,7 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"answers that come late",
             {rule("delay_after", "patch", "", {{"seconds", 2}, {"count", 4}})},
             false},
-        Row{"answers that are lost", {rule("lost_answer", "patch", "configmaps", {{"count", 1}})}, false},
+        Row{"answers that are lost", {rule("lost_answer", "update", "configmaps", {{"count", 1}})}, false},
         Row{"connections closed without an answer", {rule("drop_connection", "", "", {{"count", 6}})}}));
 
 TEST(Operator, ServerAwayAndBack) {

@@ -2,7 +2,9 @@
 
 #include "api/time.h"
 
+#include <chrono>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <protozero/pbf_writer.hpp>
 
@@ -242,8 +244,13 @@ std::string time_message(const json& value) {
   std::string out;
   const auto time =
       value.is_string() ? api::parse_rfc3339(value.get_ref<const std::string&>()) : std::nullopt;
-  if (!time) return out;
+  if (!value.is_string()) return out;
   pbf_writer writer{out};
+  // A text that is no time stands for one that nobody can read.
+  if (!time) {
+    writer.add_int64(1, std::numeric_limits<std::int64_t>::max());
+    return out;
+  }
   writer.add_int64(1, std::chrono::duration_cast<std::chrono::seconds>(time->time_since_epoch()).count());
   writer.add_int32(2, 0);
   return out;
