@@ -105,10 +105,17 @@ HttpResponse head_of(const http::http_response& response) {
 
 // Where cpprestsdk writes an answer's body: straight through to the exchange, nothing is kept. It writes
 // the next piece only when the task of the last is done, which is how a slow reader slows the sender.
+//
+// A write never fails: cpprestsdk closes the stream of one that did, and waits for that on the thread it runs
+// on. Once all of its threads wait so, nobody is left to finish anything, and no call is ever answered again.
+// What is not wanted any more is taken all the same, and its request cancelled.
 class BodySink final : public concurrency::streams::details::streambuf_state_manager<std::uint8_t> {
  public:
-  BodySink(std::weak_ptr<Exchange> exchange, int number)
-      : streambuf_state_manager(std::ios_base::out), exchange_(std::move(exchange)), number_(number) {}
+  BodySink(std::weak_ptr<Exchange> exchange, int number, pplx::cancellation_token_source request)
+      : streambuf_state_manager(std::ios_base::out),
+        exchange_(std::move(exchange)),
+        number_(number),
+        request_(std::move(request)) {}
 
  protected:
   bool can_seek() const override { return false; }
@@ -129,16 +136,15 @@ class BodySink final : public concurrency::streams::details::streambuf_state_man
   pplx::task<size_t> _putn(const std::uint8_t* data, size_t size) override {
     const auto exchange = exchange_.lock();
     if (!exchange) {
-      return pplx::task_from_exception<size_t>(http::http_exception("the answer is not wanted any more"));
+      request_.cancel();
+      return pplx::task_from_result<size_t>(size);
     }
     pplx::task_completion_event<size_t> done;
-    exchange->piece(number_, {reinterpret_cast<const char*>(data), size}, [done, size](bool wanted) {
-      if (wanted) {
-        done.set(size);
-      } else {
-        done.set_exception(http::http_exception("the answer is not wanted any more"));
-      }
-    });
+    exchange->piece(number_, {reinterpret_cast<const char*>(data), size},
+                    [done, size, request = request_](bool wanted) {
+                      if (!wanted) request.cancel();
+                      done.set(size);
+                    });
     return pplx::create_task(done);
   }
   pplx::task<int_type> _bumpc() override { return pplx::task_from_result<int_type>(traits::eof()); }
@@ -156,6 +162,7 @@ class BodySink final : public concurrency::streams::details::streambuf_state_man
  private:
   const std::weak_ptr<Exchange> exchange_;
   const int number_;
+  const pplx::cancellation_token_source request_;
 };
 
 // What all exchanges of a transport share.
@@ -215,7 +222,7 @@ class CpprestAttempt final : public Attempt {
   // Throws what cpprestsdk throws.
   void begin(const std::shared_ptr<Exchange>& exchange, int number, http::http_request request) {
     request.set_response_stream(
-        concurrency::streams::streambuf<std::uint8_t>(std::make_shared<BodySink>(exchange, number))
+        concurrency::streams::streambuf<std::uint8_t>(std::make_shared<BodySink>(exchange, number, source_))
             .create_ostream());
     client_->request(request, source_.get_token())
         .then([core = core_, exchange, number](pplx::task<http::http_response> response) {
