@@ -81,8 +81,6 @@ function(poolwarden_test NAME)
   set_source_files_properties(${ARG_APART} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   find_package(GTest REQUIRED)
   add_executable(${NAME} ${ARG_SOURCES})
-  # Tables of tests like to have the same names.
-  set_target_properties(${NAME} PROPERTIES UNITY_BUILD OFF)
   target_link_libraries(${NAME} PRIVATE poolwarden_flags ${ARG_DEPENDS} GTest::gmock GTest::gtest GTest::gtest_main)
   target_include_directories(${NAME} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   if(NOT ARG_TIMEOUT)
