@@ -63,7 +63,7 @@ bench: setup-test build ## Measure latency, throughput and memory, and print a t
 	@scripts/bench.sh
 
 seeds: setup-test ## Simulate clusters and drains, more of them than make test does (SEEDS=5000)
-	@scripts/build.sh debug drain_seeds seeds
+	@scripts/build.sh debug drain_seeds replica_seeds seeds
 	@scripts/seeds.sh $(SEEDS)
 
 lint: setup-lint ## Check formatting, static analysis, dependency rules and lengths

@@ -8,4 +8,5 @@ export POOLWARDEN_SEEDS=${1:?usage: scripts/seeds.sh COUNT} GTEST_TOTAL_SHARDS=8
 for shard in {0..7}; do
   echo "$shard drain_seeds"
   echo "$shard seeds"
+  echo "$shard replica_seeds"
 done | xargs -P "${JOBS:-$(nproc)}" -L 1 sh -c 'GTEST_SHARD_INDEX=$0 exec "build-debug/bin/$1" --gtest_brief=1'

@@ -101,6 +101,17 @@ class FeedTable {
     const auto error = caches_.get<Kind>().informer.last_error();
     return error && error->is_out_of_reach();
   }
+  // What it tells is told now: it was read, and a watch of it is open.
+  template <class Kind>
+  bool hears() const {
+    return synced<Kind>() && caches_.get<Kind>().informer.watching();
+  }
+  // Nothing has come of it for longer than a watch that lives is silent.
+  template <class Kind>
+  bool deaf(kube::TimePoint now) const {
+    const auto& informer = caches_.get<Kind>().informer;
+    return informer.last_error() || now - informer.last_byte() > kSilence;
+  }
   // Of each kind: synced, or known to be out of reach. Of pools: synced.
   bool settled() const;
   const std::string& pods_version() const { return caches_.get<Pods>().informer.resource_version(); }
@@ -132,6 +143,9 @@ class FeedTable {
   void sweep();
 
  private:
+  // A watch that lives says something about once a minute.
+  static constexpr kube::Duration kSilence = std::chrono::minutes(2);
+
   template <class Kind>
   void emit(std::vector<kube::ReflectorAction> actions, Effects& out);
   template <class Kind>

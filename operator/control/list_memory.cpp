@@ -29,15 +29,27 @@ void ListMemory::take(const api::EndpointSet& set) {
   std::erase_if(unfit_, [this](const auto& item) { return !ready_.contains(item.first); });
 }
 
+bool ListMemory::may_withdraw(const api::ConfigMap& config_map) const {
+  const pool::PublishedDocument* known = document(&config_map);
+  return known != nullptr && known->set && known->edited.empty() && !config_map.deleting;
+}
+
 std::optional<pool::PublishEndpoints> ListMemory::withdraw(const api::InferencePool& pool,
                                                            const api::ConfigMap& config_map,
                                                            const std::string& pods_version) {
-  const pool::PublishedDocument* known = document(&config_map);
-  if (known == nullptr || !known->set || !known->edited.empty() || config_map.deleting) return std::nullopt;
-  const std::int64_t revision =
-      std::max({document_.set->revision, pool.status.endpoints_revision, last_revision_}) + 1;
+  if (!may_withdraw(config_map)) return std::nullopt;
   std::vector<pool::UnfitEndpoint> unfit;
   for (auto& [uid, one] : std::exchange(unfit_, {})) unfit.push_back(std::move(one));
+  return withdraw(pool, config_map, pods_version, unfit);
+}
+
+std::optional<pool::PublishEndpoints> ListMemory::withdraw(const api::InferencePool& pool,
+                                                           const api::ConfigMap& config_map,
+                                                           const std::string& pods_version,
+                                                           const std::vector<pool::UnfitEndpoint>& unfit) {
+  if (!may_withdraw(config_map)) return std::nullopt;
+  const std::int64_t revision =
+      std::max({document_.set->revision, pool.status.endpoints_revision, last_revision_}) + 1;
   pool::PublishEndpoints out;
   out.changes = pool::withdraw(*document_.set, unfit, revision);
   version_.clear();

@@ -38,6 +38,11 @@ class ListMemory {
   std::optional<pool::PublishEndpoints> withdraw(const api::InferencePool& pool,
                                                  const api::ConfigMap& config_map,
                                                  const std::string& pods_version);
+  // The same without those who are given, whoever else is unfit.
+  std::optional<pool::PublishEndpoints> withdraw(const api::InferencePool& pool,
+                                                 const api::ConfigMap& config_map,
+                                                 const std::string& pods_version,
+                                                 const std::vector<pool::UnfitEndpoint>& unfit);
   // A write of the list succeeded and made this version of its ConfigMap. Takes the list out of `what`.
   void written(pool::PublishEndpoints& what, std::string version);
 
@@ -61,6 +66,7 @@ class ListMemory {
 
  private:
   void take(const api::EndpointSet& set);
+  bool may_withdraw(const api::ConfigMap& config_map) const;
 
   pool::PublishedDocument document_;
   std::string version_;  // of the ConfigMap it was read from; empty: unknown

@@ -26,6 +26,8 @@ class Meters : public kube::WorkQueueMetrics {
 
   // Watch event decoded -> ConfigMap write acknowledged, for one withdrawn pod.
   virtual void withdrawal(kube::Duration) {}
+  // One of them that was written by a replica which does not lead.
+  virtual void standby_withdrawal() {}
   struct EndpointCounts {
     std::size_t ready = 0;
     std::size_t draining = 0;

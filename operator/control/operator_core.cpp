@@ -60,6 +60,7 @@ OperatorCore::OperatorCore(CoreOptions options, Meters& meters)
                   options_.resync),
       events_(options_.instance),
       outcomes_(feeds_, table_, router_, writes_, events_, meters_),
+      standby_(feeds_, table_, router_, writes_, queue_, options_.step_pods),
       leadership_(options_.leader_elect ? std::optional{options_.lease} : std::nullopt,
                   random_of(options_, 3), writes_, meters_) {}
 
@@ -82,6 +83,7 @@ Effects OperatorCore::step(std::vector<Input>& inputs, api::Now now) {
   feeds_.tick(now.mono, out);
   lead(leadership_.tick(now, out), now, out);
   run_passes(now, out);
+  standby_.step(std::holds_alternative<Running>(state_) && !leadership_.leads(), now, out);
   if (may_act(now.mono)) events_.post(writes_, now, out);
   run_stop(now, out);
   sweep(now);
@@ -137,6 +139,7 @@ void OperatorCore::take(CallAnswered& in, api::Now now, Effects& out) {
     meters_.events(events_.stats());
     return;
   }
+  standby_.answered(call, in.answer, now.mono);
   outcomes_.take(std::move(*answered), std::move(in.answer), now, out);
 }
 
@@ -199,7 +202,8 @@ std::optional<kube::TimePoint> OperatorCore::next_deadline() const {
     kube::sooner(earliest, stopping->deadline);
     return earliest;
   }
-  // Without leadership or before the first lists nothing of this can be done; what changes that is an
+  kube::sooner(earliest, standby_.next_deadline());
+  // Without leadership or before the first lists nothing else can be done; what changes that is an
   // input or one of the deadlines above.
   if (!can_decide_) return earliest;
   if (queue_.size() > 0) return kube::TimePoint::min();  // more than one step looks at
@@ -254,6 +258,7 @@ void OperatorCore::sweep(api::Now now) {
   feeds_.sweep();
   loads_.sweep(now.mono);
   snapshots_.sweep();
+  standby_.sweep();
 }
 
 }  // namespace poolwarden::control

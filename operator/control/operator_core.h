@@ -8,7 +8,8 @@
 //   - a pass reads one consistent snapshot and writes only what differs; at rest it writes nothing
 //   - withdrawals are sent before anything else of the same step, and wait for nothing but their own
 //     ConfigMap's previous write
-//   - nothing is decided before every cache it needs has synced once, nor without a valid lease
+//   - nothing is decided before every cache it needs has synced once, nor without a valid lease; but for
+//     withdrawals that a leader owes (standby.h)
 //   - every pool is looked at again within the resync period whatever happens, and no failure drops it
 //
 // It only puts the steps in order. FeedTable has the caches, ChangeRouter says which pools a change concerns,
@@ -25,6 +26,7 @@
 #include "control/pool_table.h"
 #include "control/reconciler.h"
 #include "control/snapshot_builder.h"
+#include "control/standby.h"
 #include "control/write_dispatcher.h"
 #include "control/write_outcomes.h"
 #include "kube/random.h"
@@ -117,6 +119,7 @@ class OperatorCore {
   Reconciler reconciler_;
   PoolEvents events_;
   WriteOutcomes outcomes_;
+  Standby standby_;
   Leadership leadership_;
   bool can_decide_ = false;  // the last step was allowed to look at pools
   std::optional<pool::Gate> told_gate_;

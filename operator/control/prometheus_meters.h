@@ -21,6 +21,7 @@ class PrometheusMeters final : public Meters {
   void retried() override { queue_.retried(); }
 
   void withdrawal(kube::Duration latency) override { metrics_.observe_withdrawal(latency); }
+  void standby_withdrawal() override { metrics_.count_standby_withdrawal(); }
   void endpoints(std::string_view ns, std::string_view pool, EndpointCounts counts) override {
     metrics_.set_endpoints(ns, pool, counts.ready, counts.draining, counts.withdrawn);
   }

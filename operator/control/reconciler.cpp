@@ -102,7 +102,8 @@ bool Reconciler::is_behind(PoolRecord& record, kube::TimePoint now) const {
     record.behind_since.reset();
     return false;
   }
-  if (!record.behind_since) record.behind_since = now;
+  // While nothing is heard of pods they cannot catch up: that time does not count.
+  if (!record.behind_since || feeds_.deaf<Pods>(now)) record.behind_since = now;
   if (now - *record.behind_since < kBehindLimit) return true;
   record.behind_since.reset();
   return false;

@@ -131,7 +131,7 @@ bool WriteOutcomes::succeeded(const Answered& in, PublishWrite& write) {
   observe<ConfigMaps>(in);
   if (in.record == nullptr) return false;
   for (std::size_t i = 0; i < write.what.changes.size(); ++i)
-    tell_change(*in.record, write.what.changes[i], in.now.mono - write.began[i], in.now, in.out);
+    tell_change(*in.record, write, i, in.now, in.out);
   in.record->list.written(write.what, version);
   if (write.what.event) events_.pool(*in.record, *write.what.event, in.now);
   // Events that came while the write was under way are still to be published.
@@ -139,8 +139,10 @@ bool WriteOutcomes::succeeded(const Answered& in, PublishWrite& write) {
   return true;
 }
 
-void WriteOutcomes::tell_change(PoolRecord& record, const pool::EndpointChange& change,
-                                kube::Duration latency, api::Now now, Effects& out) {
+void WriteOutcomes::tell_change(PoolRecord& record, const PublishWrite& write, std::size_t index,
+                                api::Now now, Effects& out) {
+  const pool::EndpointChange& change = write.what.changes[index];
+  const kube::Duration latency = now.mono - write.began[index];
   const std::string pod = record.key.ns + "/" + change.pod;
   if (change.reason == pool::Withdrawal::kNone) {
     out.logs.push_back({Severity::kInfo,
@@ -155,13 +157,14 @@ void WriteOutcomes::tell_change(PoolRecord& record, const pool::EndpointChange& 
   meters_.withdrawal(latency);
   const std::string reason(pool::to_string(change.reason));
   out.logs.push_back({Severity::kInfo,
-                      "withdrew pod",
+                      write.for_leader ? "withdrew pod in place of the leader" : "withdrew pod",
                       {{"pod", pod},
                        {"pool", record.key.to_string()},
                        {"reason", reason},
                        {"detail", change.detail},
                        {"latency_ms", fmt::format("{:.2f}", in_milliseconds(latency))}}});
-  if (change.reason == pool::Withdrawal::kDraining) return;  // told by its label, as DrainStarted
+  if (write.for_leader) return meters_.standby_withdrawal();  // whoever leads tells of what it finds
+  if (change.reason == pool::Withdrawal::kDraining) return;   // told by its label, as DrainStarted
   events_.withdrawn(
       record, change,
       {std::string(api::event::kWithdrawn), false,
@@ -295,7 +298,8 @@ void WriteOutcomes::failed(const AnsweredCall& answered, PoolRecord* record, con
   const PendingCall& call = answered.call;
   if (error.cls == kube::ErrorClass::kShutdown) return;
   meters_.retried();  // what it was for is decided anew, and sent again when the throttle allows
-  const bool publishing = std::holds_alternative<PublishWrite>(call.purpose);
+  const auto* list = std::get_if<PublishWrite>(&call.purpose);
+  const bool publishing = list != nullptr;
   if (publishing && error.already_exists() && record != nullptr) return look_up_config_map(*record, now, out);
   if (!should_report(error, answered.failures)) return;
   const std::string message = with_advice(error.message);
@@ -305,7 +309,7 @@ void WriteOutcomes::failed(const AnsweredCall& answered, PoolRecord* record, con
                        {"kind", std::string(kind_of(call))},
                        {"pool", call.pool.key.to_string()},
                        {"error", message}}});
-  if (record == nullptr) return;
+  if (record == nullptr || (publishing && list->for_leader)) return;
   remember_error(*record, call, std::string(reason_of(error)), message);
   if (!publishing) return;
   events_.pool(*record,

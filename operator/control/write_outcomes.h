@@ -53,8 +53,8 @@ class WriteOutcomes {
   void failed(const AnsweredCall& answered, PoolRecord* record, const kube::Error& error, api::Now now,
               Effects& out);
 
-  void tell_change(PoolRecord& record, const pool::EndpointChange& change, kube::Duration latency,
-                   api::Now now, Effects& out);
+  void tell_change(PoolRecord& record, const PublishWrite& write, std::size_t index, api::Now now,
+                   Effects& out);
   void report_drain(PoolRecord& record, const PodLabelWrite& label, api::Now now, Effects& out);
   void report_degraded(const PoolRecord& record, const std::vector<api::Condition>& before,
                        const api::PoolStatus& stored, api::Now now);

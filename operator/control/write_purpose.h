@@ -20,6 +20,7 @@ namespace poolwarden::control {
 struct PublishWrite {
   pool::PublishEndpoints what;
   std::vector<kube::TimePoint> began;  // of each of its changes: when the stopwatch was started
+  bool for_leader = false;             // by a replica that does not lead: see standby.h
 };
 struct ScaleTargetWrite {
   api::ScaleWrite what;

@@ -115,6 +115,8 @@ class Informer {
   const std::string& resource_version() const { return reflector_.resource_version(); }
   // Why it is not listing or watching now; nothing while it is.
   std::optional<Error> last_error() const { return reflector_.last_error(); }
+  // A watch is open: what it tells is told now, not when it has been made again.
+  bool watching() const { return std::holds_alternative<Reflector::Watching>(reflector_.state()); }
   // When anything last came from the server; start() before that.
   TimePoint last_byte() const { return last_byte_; }
   const UnreadableTally& unreadable() const { return unreadable_; }

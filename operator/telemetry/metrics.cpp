@@ -4,9 +4,9 @@
 #include "telemetry/watch_families.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <deque>
-#include <array>
 #include <map>
 #include <mutex>
 #include <string>
@@ -200,6 +200,10 @@ struct Metrics::Impl final : prometheus::Collectable {
           r, "poolwarden_withdrawal_seconds",
           "From the decoded watch event that took an endpoint away to the acknowledged write of the list.")
           .Add({}, latency_buckets());
+  Counter& standby_withdrawals =
+      counters(r, "poolwarden_standby_withdrawals_total",
+               "Endpoints that this process took off a list while another should have led.")
+          .Add({});
   Family<Gauge>& endpoints =
       gauges(r, "poolwarden_endpoints", "Pods of a pool by what the published list says of them.");
   Family<Gauge>& wanted_replicas = gauges(r, "poolwarden_wanted_replicas",
@@ -255,6 +259,10 @@ Metrics::~Metrics() = default;
 
 void Metrics::observe_withdrawal(Seconds latency) {
   impl_->withdrawal.Observe(latency.count());
+}
+
+void Metrics::count_standby_withdrawal() {
+  impl_->standby_withdrawals.Increment();
 }
 
 void Metrics::set_endpoints(std::string_view ns, std::string_view pool, std::size_t ready,

@@ -67,6 +67,8 @@ class Metrics {
 
   // Watch event decoded -> ConfigMap write acknowledged.
   void observe_withdrawal(Seconds latency);
+  // One of those, by a replica that does not lead.
+  void count_standby_withdrawal();
 
   // States are "ready", "draining" and "withdrawn".
   void set_endpoints(std::string_view ns, std::string_view pool, std::size_t ready, std::size_t draining,

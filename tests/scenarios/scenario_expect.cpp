@@ -185,6 +185,10 @@ void ScenarioRun::add_traffic_expectations() {
             "slowest withdrawal", w[0],
             static_cast<std::size_t>(std::chrono::duration_cast<std::chrono::milliseconds>(slowest).count()));
       }};
+  expectations_["standby-withdrawals"] = {2, 2, [this](const Words& w) {
+                                            expect_number("withdrawals by the standby " + w[1], w[0],
+                                                          op(w[1]).record().standby_withdrawals);
+                                          }};
   expectations_["withdrawals"] = {
       2, 3, [this](const Words& w) {
         const auto& latencies = op(w.size() > 2 ? w[2] : "a").record().withdrawals;

@@ -256,6 +256,9 @@ void ScenarioRun::add_process_verbs() {
   verbs_["start"] = {0, 1, [this](const Words& w) { op_or_new(w.empty() ? "a" : w[0]).start(); }};
   verbs_["stop"] = {0, 1, [this](const Words& w) { op(w.empty() ? "a" : w[0]).stop(); }};
   verbs_["kill"] = {0, 1, [this](const Words& w) { op(w.empty() ? "a" : w[0]).kill(); }};
+  // It stands still, and goes on with what it knew.
+  verbs_["pause"] = {1, 1, [this](const Words& w) { op(w[0]).pause(); }};
+  verbs_["resume"] = {1, 1, [this](const Words& w) { op(w[0]).resume(); }};
   verbs_["tick"] = {1, 1, [this](const Words& w) { world_.time().run_for(duration(w[0])); }};
   verbs_["settle"] = {0, 0, [this](const Words&) { world_.settle(std::chrono::minutes(30)); }};
   verbs_["mark"] = {0, 0, [this](const Words&) {

@@ -82,6 +82,7 @@ class FaultSet {
 
   void add(FaultRule rule) { rules_.push_back(std::move(rule)); }
   void clear() { rules_.clear(); }
+  bool empty() const { return rules_.empty(); }
   // The fault that strikes this request, if any; counts it.
   std::optional<FaultRule> strike(const FaultSubject& subject);
   nlohmann::json to_json() const;

@@ -2,6 +2,7 @@
 
 #include "control/operator_command.h"
 
+#include <iterator>
 #include <utility>
 
 namespace poolwarden::sim {
@@ -11,6 +12,7 @@ class RecordingMeters final : public control::Meters {
  public:
   explicit RecordingMeters(SimRecord& record) : record_(record) {}
   void withdrawal(kube::Duration latency) override { record_.withdrawals.push_back(latency); }
+  void standby_withdrawal() override { ++record_.standby_withdrawals; }
   void drained(std::string_view result, kube::Duration) override { ++record_.drains[std::string(result)]; }
 
  private:
@@ -19,6 +21,8 @@ class RecordingMeters final : public control::Meters {
 
 // Below this a step that asks to be repeated at once would stop the clock.
 constexpr kube::Duration kStepTime = std::chrono::microseconds(10);
+// Until a process that goes on has read what came meanwhile.
+constexpr kube::Duration kWakingTime = std::chrono::milliseconds(2);
 
 }  // namespace
 
@@ -61,7 +65,8 @@ void SimOperator::start() {
   options.seed = options_.seed * 1000 + ++starts_;
   options.instance = options_.name;
   options.leader_elect = options_.leader_elect;
-  options.lease.identity = options_.name + "_" + std::to_string(starts_);
+  options.lease.identity = options_.name;
+  options.lease.outlives_process = true;
   options.lease.ns = "poolwarden-system";
   options.lease.name = "poolwarden";
   options.load_sources_in_flight = 16;  // so that a story of a few dozen pods may want more
@@ -69,7 +74,7 @@ void SimOperator::start() {
   options.feeds.drain_taints = defaults.drain_taints;
   options.feeds.withdraw_taints = defaults.withdraw_taints;
   process_ = std::make_unique<Process>(*this, std::move(options), options_.seed * 77 + starts_);
-  perform(*process_, process_->core.start(time_.now()));
+  perform(*process_, process_->core.start(now()));
 }
 
 void SimOperator::stop() {
@@ -82,6 +87,25 @@ void SimOperator::kill() {
   if (!process_) return;
   *process_->alive = false;
   process_.reset();
+  paused_ = false;
+}
+
+void SimOperator::pause() {
+  paused_ = process_ != nullptr;
+}
+
+void SimOperator::resume() {
+  if (!std::exchange(paused_, false)) return;
+  Process& process = *process_;
+  auto missed = std::exchange(process.inbox, {});
+  step(process);
+  if (!process_) return;
+  process.inbox.insert(process.inbox.begin(), std::make_move_iterator(missed.begin()),
+                       std::make_move_iterator(missed.end()));
+  process.step_due = true;
+  time_.after(kWakingTime, [this, &process, alive = process.alive] {
+    if (*alive) step(process);
+  });
 }
 
 void SimOperator::wake(Process& process) {
@@ -92,8 +116,9 @@ void SimOperator::wake(Process& process) {
 
 void SimOperator::step(Process& process) {
   process.step_due = false;
+  if (paused_) return;
   ++record_.steps;
-  perform(process, process.core.step(process.inbox, time_.now()));
+  perform(process, process.core.step(process.inbox, now()));
 }
 
 void SimOperator::perform(Process& process, control::Effects effects) {

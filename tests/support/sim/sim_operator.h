@@ -1,7 +1,9 @@
 // One operator process in a simulation: the real core and shell, on a virtual clock and a simulated network.
 //
 // It can be started, stopped as by SIGTERM, killed as by SIGKILL, and started again; what the old process had
-// under way then never comes back.
+// sent then still arrives, and its answer never comes back. Like a container in its pod it keeps its name. It
+// can also be paused, as by SIGSTOP or a machine that is out of CPU: it neither hears nor does anything, and
+// when it goes on it first acts on what it knew.
 #pragma once
 
 #include "control/operator_core.h"
@@ -24,6 +26,7 @@ namespace poolwarden::sim {
 struct SimRecord {
   std::vector<control::LogLine> logs;
   std::vector<kube::Duration> withdrawals;
+  std::size_t standby_withdrawals = 0;
   std::map<std::string, std::size_t> drains;  // that ended, by result
   std::uint64_t steps = 0;
 };
@@ -44,6 +47,7 @@ class SimOperator {
     std::uint64_t seed = 1;
     bool leader_elect = false;
     Engines engines = {};
+    api::Timestamp::duration wall_skew{};  // of its machine's clock
   };
 
   SimOperator(VirtualTime& time, apiserver::Model& model, Options options);
@@ -52,6 +56,9 @@ class SimOperator {
   void start();
   void stop();  // asks; exited() tells when it has ended
   void kill();
+  void pause();
+  void resume();
+  bool paused() const { return paused_; }
   bool running() const { return process_ != nullptr; }
   const std::optional<control::Exit>& exited() const { return exit_; }
 
@@ -70,6 +77,7 @@ class SimOperator {
   void read_load(const std::shared_ptr<bool>& alive, const engine::LoadRequest& request,
                  std::function<void(tl::expected<engine::Load, std::string>)> done);
   void wake(Process& process);
+  api::Now now() const { return {time_.now().mono, time_.now().wall + options_.wall_skew}; }
 
   VirtualTime& time_;
   apiserver::Model& model_;
@@ -78,6 +86,7 @@ class SimOperator {
   SimRecord record_;
   std::unique_ptr<Process> process_;
   std::uint64_t starts_ = 0;
+  bool paused_ = false;
   std::optional<control::Exit> exit_;
 };
 

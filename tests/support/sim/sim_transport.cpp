@@ -120,7 +120,12 @@ void SimTransport::send(kube::HttpRequest request, Callback done) {
   later(request.deadline, [this, callback] {
     answer(callback, tl::unexpected(error(kube::TransportFailure::kTimeout, "no answer in time")), {});
   });
-  later(one_way(), [this, request = std::move(request), callback] { arrive(request, callback); });
+  // What has been sent arrives, also after its sender was killed.
+  time_.after(one_way(), [this, alive = alive_, request = std::move(request), callback, &network = network_,
+                          &model = model_, &time = time_, user = user_] {
+    if (*alive) return arrive(request, callback);
+    if (!network.down && !network.silent) model.handle(request, time.now().wall, {user, "poolwarden"});
+  });
 }
 
 // At the server.

@@ -1,0 +1,67 @@
+// When a replica that does not lead steps in for the leader: how long each listed pod has been seen unfit,
+// and which pools are due.
+//
+// Promises: a pool is due once one of its pods has been seen unfit and still listed for the hedge, which is
+// what the leader has to take it off the list first; a pool is written once at a time and no more often than
+// once a hedge; after a conflict not before its list has been seen to change, for then it is our copy that is
+// old. A process that stood still (stopped, out of CPU) first hears what it missed: whoever is asked much
+// later than it wanted begins the hedge anew. Who is no longer unfit or no longer listed is forgotten, so it
+// never holds more than the lists do.
+//
+// Plain values; the time comes in as an argument. Owned by the loop.
+#pragma once
+
+#include "kube/object_key.h"
+#include "kube/time.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace poolwarden::control {
+
+class StandbyWithdrawals {
+ public:
+  static constexpr kube::Duration kHedge = std::chrono::milliseconds(250);
+
+  // Who is on the pool's list of that version and should not be, by UID: all of them, each time.
+  void saw(const kube::ObjectKey& pool, const std::string& list_version, const std::set<std::string>& unfit,
+           kube::TimePoint now);
+  // The pool is gone; or nothing can be seen any more: what was seen before counts no longer.
+  void forget(const kube::ObjectKey& pool) { pools_.erase(pool); }
+  void forget_all() { pools_.clear(); }
+
+  std::vector<kube::ObjectKey> due(kube::TimePoint now);
+  std::optional<kube::TimePoint> next_deadline() const;
+  // When a pod was first seen so; nothing if it is not.
+  std::optional<kube::TimePoint> first_seen(const kube::ObjectKey& pool, const std::string& uid) const;
+
+  void sent(const kube::ObjectKey& pool, kube::TimePoint now);
+  enum class Outcome : std::uint8_t { kDone, kConflict, kFailed };
+  void answered(const kube::ObjectKey& pool, Outcome outcome, kube::TimePoint now);
+  // It was due, and its write has to wait for another reason; or there is none to make of this list.
+  void put_off(const kube::ObjectKey& pool, kube::TimePoint until);
+  void leave(const kube::ObjectKey& pool);
+
+  std::vector<kube::ObjectKey> pools() const;
+  std::size_t size() const { return pools_.size(); }
+
+ private:
+  struct Pool {
+    std::map<std::string, kube::TimePoint> since;  // by UID
+    std::string list_version;                      // as last seen
+    std::string sent_over;                         // that the last write was based on
+    bool in_flight = false;
+    bool refused = false;  // nothing can be done with the list as last seen
+    kube::TimePoint not_before{};
+  };
+  static std::optional<kube::TimePoint> due_at(const Pool& pool);
+
+  std::map<kube::ObjectKey, Pool> pools_;
+};
+
+}  // namespace poolwarden::control
