@@ -406,17 +406,17 @@ std::optional<Service> ServiceCodec::from_protobuf(std::string_view message) {
 }
 
 std::optional<ConfigMap> ConfigMapCodec::from_protobuf(std::string_view message) {
-  auto out = read_parts<ConfigMap>(message, read_owned_metadata<ConfigMap>, read_config_map_entry,
-                                   read_binary_data);
+  auto out =
+      read_parts<ConfigMap>(message, read_owned_metadata<ConfigMap>, read_config_map_entry, read_binary_data);
   if (!out) return out;
   // `immutable`, which is there only where somebody has set it.
   each_field(message, [&](pbf_reader& part) {
     out->shared |= part.tag_and_type() == number_field(4);
     part.skip();
   });
-  out->shared |= out->owners.size() > 1 ||
-                 !std::all_of(out->labels.begin(), out->labels.end(),
-                              [](const auto& label) { return is_label_of_list(label.first); });
+  out->shared |=
+      out->owners.size() > 1 || !std::all_of(out->labels.begin(), out->labels.end(),
+                                             [](const auto& label) { return is_label_of_list(label.first); });
   return out;
 }
 

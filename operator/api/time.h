@@ -14,9 +14,9 @@ struct Now {
   Timestamp wall;                              // for what people and other programs read
 };
 
+using base::from_unix_seconds;
 using base::parse_rfc3339;
 using base::to_rfc3339;
 using base::to_rfc3339_nanos;
-using base::from_unix_seconds;
 
 }  // namespace poolwarden::api

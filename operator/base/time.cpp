@@ -154,7 +154,6 @@ std::optional<WallTime> parse_rfc3339_clamped(std::string_view text) {
   return WallTime{std::chrono::duration_cast<WallTime::duration>(whole + parts->fraction)};
 }
 
-
 std::optional<WallTime> from_unix_seconds(std::int64_t count) {
   if (count < kFirst.count() || count > kLast.count()) return std::nullopt;
   return WallTime{seconds{count}};

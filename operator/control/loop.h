@@ -34,7 +34,7 @@ class Loop {
   Exit run(Shell& shell);
 
   std::size_t waiting() const { return queue_.size(); }  // inputs
-  std::optional<LoopHealth> health() const;  // nothing before the first step
+  std::optional<LoopHealth> health() const;              // nothing before the first step
 
  private:
   void write(const LogLine& line);

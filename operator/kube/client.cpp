@@ -274,20 +274,20 @@ HttpRequest to_http(Call call, Encoding preferred) {
 
 void Client::send(Call call, Encoding preferred, std::function<void(Result<Body>)> done) {
   RequestInfo info = call;  // what errors name; the body goes to the transport
-  transport_.send(to_http(std::move(call), preferred),
-                  [call = std::move(info),
-                   done = std::move(done)](tl::expected<HttpResponse, TransportError> answer) {
-                    if (!answer) {
-                      done(tl::unexpected(to_error(call, answer.error())));
-                    } else if (answer->status < 200 || answer->status >= 300) {
-                      done(tl::unexpected(to_error(call, *answer)));
-                    } else if (is_html(answer->content_type)) {
-                      done(tl::unexpected(html_error(call, *answer)));
-                    } else {
-                      const Encoding encoding = encoding_of(answer->content_type);
-                      done(Body{std::move(answer->body), encoding});
-                    }
-                  });
+  transport_.send(
+      to_http(std::move(call), preferred),
+      [call = std::move(info), done = std::move(done)](tl::expected<HttpResponse, TransportError> answer) {
+        if (!answer) {
+          done(tl::unexpected(to_error(call, answer.error())));
+        } else if (answer->status < 200 || answer->status >= 300) {
+          done(tl::unexpected(to_error(call, *answer)));
+        } else if (is_html(answer->content_type)) {
+          done(tl::unexpected(html_error(call, *answer)));
+        } else {
+          const Encoding encoding = encoding_of(answer->content_type);
+          done(Body{std::move(answer->body), encoding});
+        }
+      });
 }
 
 void Client::send(Call call, std::function<void(Result<std::string>)> done) {
