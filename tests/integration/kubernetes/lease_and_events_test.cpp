@@ -23,7 +23,7 @@ constexpr auto kTerm = 6s;
 class Candidate {
  public:
   Candidate(const std::string& identity, const std::string& lease)
-      : elector_({identity, ns(), lease, kTerm, 4s, 500ms}, kube::seeded_random(1)) {}
+      : elector_({identity, ns(), lease, false, kTerm, 4s, 500ms}, kube::seeded_random(1)) {}
 
   void step() {
     std::vector<std::pair<std::uint64_t, kube::Result<std::string>>> answers;

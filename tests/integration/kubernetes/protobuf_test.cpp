@@ -44,7 +44,9 @@ std::size_t compare(const kube::ResourceType& type) {
     ++same;
     EXPECT_EQ(item.ns, found->second->ns);
     EXPECT_EQ(item.name, found->second->name);
-    if constexpr (requires { item == *found->second; }) EXPECT_TRUE(item == *found->second) << item.name;
+    if constexpr (requires { item == *found->second; }) {
+      EXPECT_TRUE(item == *found->second) << item.name;
+    }
   }
   return same;
 }
