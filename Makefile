@@ -11,8 +11,8 @@ export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test seeds image e2e e2e-images e2e-up e2e-down bench lint fmt asan tsan coverage fuzz clean help \
-        setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image
+.PHONY: build demo test seeds image e2e e2e-images e2e-up e2e-down bench bench-peers lint fmt asan tsan coverage fuzz clean help \
+        setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image setup-peers
 
 build: setup-build ## Build the programs: build/bin/poolwarden
 	@cmake --preset release --log-level=WARNING
@@ -57,6 +57,9 @@ bench: setup-test build ## Measure latency, throughput and memory, and print a t
 	@cmake --build build -j $(JOBS) --target benchmarks
 	@scripts/bench.sh
 
+bench-peers: setup-peers build ## Measure it beside Go, Rust and Kubernetes itself (BENCH_FAST=1, PEERS=, ROWS=, POOLWARDEN=)
+	@scripts/bench_peers.py
+
 seeds: setup-test ## Simulate clusters and drains, more of them than make test does (SEEDS=5000)
 	@cmake --preset debug --log-level=WARNING
 	@cmake --build build-debug -j $(JOBS) --target drain_seeds seeds
@@ -80,10 +83,10 @@ fuzz: setup-fuzz ## Fuzz every parser that reads the network (FUZZ_SECONDS=60 ea
 	@scripts/fuzz.sh build-fuzz/bin $${FUZZ_SECONDS:-60}
 
 clean: ## Remove every build directory
-	rm -rf build build-debug build-asan build-tsan build-coverage build-clang build-fuzz build-e2e
+	rm -rf build build-debug build-asan build-tsan build-coverage build-clang build-fuzz build-e2e build-bench-peers
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image: setup-%:
+setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image setup-peers: setup-%:
 	@scripts/setup.sh $*

@@ -30,7 +30,7 @@ check() {
 
 format() { clang-format-16 --dry-run -Werror "${sources[@]}"; }
 dependencies() { python3 scripts/check_dependencies.py; }
-script_tests() { (cd scripts && python3 -m unittest -q check_dependencies_test image_test 2>&1); }
+script_tests() { (cd scripts && python3 -m unittest -q check_dependencies_test image_test bench_peers_test 2>&1); }
 file_lengths() {
   local long=0 lines file
   for file in "${sources[@]}"; do
