@@ -132,7 +132,7 @@ func (b *bench) until(ctx context.Context, patience time.Duration, what string, 
 		if time.Now().After(deadline) {
 			return fmt.Errorf("after %v, not yet: %s", patience, what)
 		}
-		if err := sleep(ctx, 10*time.Millisecond); err != nil {
+		if err := sleep(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ type session struct {
 	peer      *Peer
 	run       int
 	processes []*process
+	endFloor  context.CancelFunc
 	first     Result // what is the same in all its rows
 }
 
@@ -85,7 +86,9 @@ func (s *session) start(ctx context.Context, command []string, untilRest bool, f
 	started := time.Now()
 	switch {
 	case s.peer.Floor:
-		startFloor(ctx, b.cluster, b.book, s.size.Pools, b.nodes(s.size), failed)
+		var floorContext context.Context
+		floorContext, s.endFloor = context.WithCancel(ctx)
+		startFloor(floorContext, b.cluster, b.book, s.size.Pools, b.nodes(s.size), failed)
 	case len(command) > 0:
 		if err := s.launch(command); err != nil {
 			return err
@@ -145,6 +148,9 @@ func (s *session) hasDied() bool { return len(s.processes) > 0 && s.processes[0]
 func (s *session) end() {
 	for _, p := range s.processes {
 		p.stop()
+	}
+	if s.endFloor != nil {
+		s.endFloor()
 	}
 }
 
