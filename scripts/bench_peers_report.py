@@ -4,8 +4,8 @@ import statistics
 from typing import Any, Callable, Iterable
 
 Result = dict[str, Any]
-# What the harness itself does at the API server while a row is measured.
-HARNESS = {"GET ", "WATCH pods", "WATCH configmaps", "WATCH endpointslices", "PUT leases", "GET leases"}
+# What goes on at an API server whatever is measured: its own Leases and endpoints, and the reading of its metrics.
+BACKGROUND = {"GET", "PUT leases", "GET leases", "GET endpoints", "GET endpointslices"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,6 +14,12 @@ class Column:
     title: str
     value: Callable[[Result], float | None]
     digits: int = 1
+
+
+def counts(kind: str) -> bool:
+    """Whether these requests belong to what is measured. Watches last longer than a row."""
+    verb, _, what = kind.strip().partition(" ")
+    return kind.strip() not in BACKGROUND and verb != "WATCH" and not what.startswith("/")
 
 
 def has_list(result: Result) -> bool:
@@ -35,14 +41,14 @@ def of_slices(name: str) -> Callable[[Result], float | None]:
 
 def requests_each(result: Result) -> float:
     """All of them, for one delete, the delete itself included."""
-    return sum(count for kind, count in result["counters"]["requests"].items() if kind not in HARNESS) / deletes(result)
+    return sum(count for kind, count in result["counters"]["requests"].items() if counts(kind)) / deletes(result)
 
 
 def kib_each(result: Result) -> float:
     """In requests, in answers and to watchers."""
-    kinds = (result["counters"][name] for name in ("request_bytes", "response_bytes", "watch_bytes"))
-    # The answer to GET without a resource is the metrics themselves.
-    return sum(size for kind in kinds for what, size in kind.items() if what.strip() not in ("GET", "")) / 1024 / deletes(result)
+    sizes = [size for name in ("request_bytes", "response_bytes") for kind, size in result["counters"][name].items()
+             if counts(kind)]
+    return (sum(sizes) + sum(result["counters"]["watch_bytes"].values())) / 1024 / deletes(result)
 
 
 def server_cpu(result: Result) -> float:
@@ -140,15 +146,15 @@ def request_table(peers: dict[str, list[Result]]) -> str:
     def each(kind: str, name: str, results: list[Result]) -> float:
         return statistics.median(result["counters"][name].get(kind, 0) / deletes(result) for result in results)
 
-    kinds = sorted({kind for results in peers.values() for result in results for kind in result["counters"]["requests"]}
-                   - HARNESS)
+    kinds = sorted({kind for results in peers.values() for result in results for kind in result["counters"]["requests"]
+                    if counts(kind)})
     lines = []
     for kind in kinds:
-        counts = [each(kind, "requests", results) for results in peers.values()]
+        requests = [each(kind, "requests", results) for results in peers.values()]
         conflicts = [each(kind, "conflicts", results) for results in peers.values()]
-        if max(counts) >= 0.005:
+        if max(requests) >= 0.005:
             lines.append([kind] + [f"{count:.2f}" + (f" ({lost:.2f} in conflict)" if lost >= 0.005 else "") if count >= 0.005
-                                   else "" for count, lost in zip(counts, conflicts)])
+                                   else "" for count, lost in zip(requests, conflicts)])
     return table(["requests for one delete", *peers], lines)
 
 
