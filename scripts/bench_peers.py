@@ -12,6 +12,7 @@ plane down, and prints tables in Markdown. All that was measured is in build-ben
                                   @node: all 250 pods of a node at once
                                   @adopt: deletes from the moment of the first right list
                                   @leader: two replicas, and the leader is killed (-9) among the deletes
+  CONTROLLER_QPS=500            what each of Kubernetes' controllers may send in a second (its own default is 20)
   POOLWARDEN=build/bin/poolwarden,old=/tmp/old    the program, and others like it, by name
 """
 import dataclasses

@@ -8,6 +8,8 @@
 #
 # E2E_NAME tells it apart from other clusters. Nobody looks after nodes and pods here: no kubelet runs, and the two
 # controllers that would take hollow ones away are off. The audit log is off too, which no cluster is slowed down by.
+# CONTROLLER_QPS is what each controller may send in a second. Kubernetes' default of 20 is less than some rows delete, and
+# all that they would show is that limit; so 500 here, as large clusters raise it.
 set -euo pipefail
 folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=../../e2e/cluster/lib.sh
@@ -17,16 +19,18 @@ folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source-path=SCRIPTDIR source=../../e2e/cluster/components.sh
 . "$here/components.sh"
 
+qps=${CONTROLLER_QPS:-500}
 # Of a flag that is given twice, the second counts.
 declare -A more=(
   [apiserver]="--audit-log-path= --audit-policy-file="
-  [controller-manager]="--controllers=*,-node-lifecycle-controller,-pod-garbage-collector-controller"
+  [controller-manager]="--controllers=*,-node-lifecycle-controller,-pod-garbage-collector-controller
+    --kube-api-qps=$qps --kube-api-burst=$((2 * qps))"
 )
 
 launch() { # NAME COMMAND...
   local component=$1 flags
   shift
-  read -ra flags <<<"${more[$component]:-}"
+  read -d '' -ra flags <<<"${more[$component]:-}" || true # there is no delimiter: it reads to the end
   setsid nsenter --net="/run/netns/$name" "$@" "${flags[@]}" >>"$state/log/$component.log" 2>&1 </dev/null &
   record "$component" $!
 }

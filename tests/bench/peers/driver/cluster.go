@@ -119,23 +119,25 @@ func numbers(count int) []int {
 	return out
 }
 
-// makeNodes that are not there yet. Admission taints a new one; nobody but us would take that off again.
+// makeNodes that are not there yet. Admission taints a new one; nobody but us would take that off again. Patches, because
+// controllers write to a new node too.
 func (c *cluster) makeNodes(ctx context.Context, count int) error {
+	api := c.load.CoreV1().Nodes()
 	return inParallel(ctx, numbers(count), func(ctx context.Context, number int) error {
 		node := hollowNode(number)
-		made, err := c.load.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{})
-		if apierrors.IsAlreadyExists(err) {
-			return nil
+		_, err := api.Create(ctx, node, metav1.CreateOptions{})
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return err
 		}
+		untaint := []byte(`{"spec":{"taints":null}}`)
+		if _, err := api.Patch(ctx, node.Name, types.MergePatchType, untaint, metav1.PatchOptions{}); err != nil {
+			return err
+		}
+		status, err := json.Marshal(map[string]any{"status": node.Status})
 		if err != nil {
 			return err
 		}
-		made.Spec.Taints = nil
-		if made, err = c.load.CoreV1().Nodes().Update(ctx, made, metav1.UpdateOptions{}); err != nil {
-			return err
-		}
-		made.Status = node.Status
-		_, err = c.load.CoreV1().Nodes().UpdateStatus(ctx, made, metav1.UpdateOptions{})
+		_, err = api.Patch(ctx, node.Name, types.StrategicMergePatchType, status, metav1.PatchOptions{}, "status")
 		return err
 	})
 }
