@@ -2,8 +2,8 @@
 // with controller-runtime as its own guide has it. For each Service that names a pool, the ready pods of that pool go
 // into the ConfigMap <pool>-endpoints. Nothing beside that document is written.
 //
-// Fair means: pods are found by an index, managedFields are not kept, built-in kinds are read as protobuf (the
-// library's default), the list is a PUT with its resourceVersion, and no rate limit holds a write back.
+// Fair means: pods are found by an index and read in place, managedFields are not kept, built-in kinds are read as
+// protobuf (the library's default), the list is a PUT with its resourceVersion, and no rate limit holds a write back.
 package main
 
 import (

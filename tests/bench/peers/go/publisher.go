@@ -31,7 +31,7 @@ func (p *publisher) Reconcile(ctx context.Context, request reconcile.Request) (c
 	}
 	var pods corev1.PodList
 	if err := p.client.List(ctx, &pods, client.InNamespace(request.Namespace),
-		client.MatchingFields{poolIndex: request.Name}); err != nil {
+		client.MatchingFields{poolIndex: request.Name}, client.UnsafeDisableDeepCopy); err != nil {
 		return ctrl.Result{}, err
 	}
 	wanted, err := p.endpointSet(ctx, &service, pods.Items)
