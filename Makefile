@@ -16,8 +16,8 @@ export CCACHE_NOHASHDIR := 1
 test_in = ctest --test-dir $(1) --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test seeds image e2e e2e-images e2e-up e2e-down bench lint fmt asan tsan coverage fuzz nightly clean help \
-        setup setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image
+.PHONY: build demo test seeds image e2e e2e-images e2e-up e2e-down bench bench-peers lint fmt asan tsan coverage fuzz nightly clean help \
+        setup setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image setup-peers
 
 setup: setup-test ## Install what build, demo and test need, with apt-get as root (each target does so by itself)
 
@@ -62,6 +62,9 @@ bench: setup-test build ## Measure latency, throughput and memory, and print a t
 	@scripts/build.sh release benchmarks
 	@scripts/bench.sh
 
+bench-peers: setup-peers build ## Measure it beside Go, Rust and Kubernetes itself (BENCH_FAST=1, PEERS=, ROWS=, POOLWARDEN=)
+	@scripts/bench_peers.py
+
 seeds: setup-test ## Simulate clusters and drains, more of them than make test does (SEEDS=5000)
 	@scripts/build.sh debug drain_seeds replica_seeds seeds
 	@scripts/seeds.sh $(SEEDS)
@@ -86,12 +89,12 @@ nightly: ## All that .ci/run leaves out or cuts short: many seeds, long fuzzing,
 	@.ci/run nightly
 
 clean: ## Remove every build directory
-	rm -rf build build-debug build-asan build-tsan build-coverage build-clang build-fuzz build-e2e
+	rm -rf build build-debug build-asan build-tsan build-coverage build-clang build-fuzz build-e2e build-bench-peers
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Each installs the Debian packages that it needs and that are missing; \`make setup\` does only that, and"
 	@echo "  scripts/setup.sh names them. JOBS=<number>: so many at once. UNITY=OFF: compile each file on its own."
 
-setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image: setup-%:
+setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image setup-peers: setup-%:
 	@scripts/setup.sh $*

