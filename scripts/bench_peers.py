@@ -247,7 +247,8 @@ def run(environment: Mapping[str, str]) -> None:
     sizes = parse_rows(environment.get("ROWS") or (FAST_ROWS if fast else USUAL_ROWS), fast)
     peers = build(choose_peers(environment.get("PEERS") or USUAL_PEERS, programs))
     (OUT / "logs").mkdir(parents=True, exist_ok=True)
-    data: dict[str, Any] = {"about": about(programs, fast, runs)}
+    chosen = {each["name"]: programs[each["name"]] for each in peers if each["name"] in programs}
+    data: dict[str, Any] = {"about": about(chosen, fast, runs)}
     with ControlPlane() as plane:
         plane.prepare()
         plan = {
