@@ -194,24 +194,7 @@ void read_pod_status(std::string_view message, PodDraft& out) {
 
 std::optional<Pod> PodCodec::from_protobuf(std::string_view message) {
   PodDraft draft;
-  const bool whole = protobuf::is_whole([&] {
-    each_field(message, [&](pbf_reader& pod) {
-      switch (pod.tag_and_type()) {
-        case text_field(1):
-          read_pod_metadata(view_of(pod), draft);
-          break;
-        case text_field(2):
-          read_pod_spec(view_of(pod), draft);
-          break;
-        case text_field(3):
-          read_pod_status(view_of(pod), draft);
-          break;
-        default:
-          pod.skip();
-      }
-    });
-  });
-  if (!whole) return std::nullopt;
+  if (!read_parts(message, draft, read_pod_metadata, read_pod_spec, read_pod_status)) return std::nullopt;
   return draft.take();
 }
 

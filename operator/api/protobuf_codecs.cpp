@@ -17,32 +17,14 @@ using protobuf::text_field;
 using protobuf::text_of;
 using protobuf::view_of;
 
-// Every kind has metadata, spec and status (a ConfigMap data) as its fields 1, 2 and 3. Nothing if the
-// message is broken.
+// Nothing if the message is broken.
 template <class Object, class ReadMetadata, class ReadSecond, class ReadThird>
-std::optional<Object> read_parts(std::string_view message, ReadMetadata read_metadata, ReadSecond read_second,
-                                 ReadThird read_third) {
+std::optional<Object> read_object(std::string_view message, ReadMetadata read_metadata,
+                                  ReadSecond read_second, ReadThird read_third) {
   Object out;
   // A selector that is not there is not one that selects everything.
   if constexpr (requires { out.selector.absent; }) out.selector.absent = true;
-  const bool whole = protobuf::is_whole([&] {
-    each_field(message, [&](pbf_reader& part) {
-      switch (part.tag_and_type()) {
-        case text_field(1):
-          read_metadata(view_of(part), out);
-          break;
-        case text_field(2):
-          read_second(view_of(part), out);
-          break;
-        case text_field(3):
-          read_third(view_of(part), out);
-          break;
-        default:
-          part.skip();
-      }
-    });
-  });
-  if (!whole) return std::nullopt;
+  if (!read_parts(message, out, read_metadata, read_second, read_third)) return std::nullopt;
   return out;
 }
 
@@ -378,36 +360,36 @@ void read_binary_data(std::string_view, ConfigMap& out) {
 }  // namespace
 
 std::optional<Node> NodeCodec::from_protobuf(std::string_view message) {
-  return read_parts<Node>(message, read_node_metadata, read_node_spec, read_node_status);
+  return read_object<Node>(message, read_node_metadata, read_node_spec, read_node_status);
 }
 
 std::optional<ReplicaSet> ReplicaSetCodec::from_protobuf(std::string_view message) {
-  return read_parts<ReplicaSet>(message, read_replica_set_metadata, read_replica_set_spec,
-                                read_replica_set_status);
+  return read_object<ReplicaSet>(message, read_replica_set_metadata, read_replica_set_spec,
+                                 read_replica_set_status);
 }
 
 std::optional<DisruptionBudget> DisruptionBudgetCodec::from_protobuf(std::string_view message) {
-  return read_parts<DisruptionBudget>(message, read_owned_metadata<DisruptionBudget>, read_budget_spec,
-                                      pass_over<DisruptionBudget>);
+  return read_object<DisruptionBudget>(message, read_owned_metadata<DisruptionBudget>, read_budget_spec,
+                                       pass_over<DisruptionBudget>);
 }
 
 std::optional<Autoscaler> AutoscalerCodec::from_protobuf(std::string_view message) {
-  return read_parts<Autoscaler>(message, read_plain_metadata<Autoscaler>, read_autoscaler_spec,
-                                pass_over<Autoscaler>);
+  return read_object<Autoscaler>(message, read_plain_metadata<Autoscaler>, read_autoscaler_spec,
+                                 pass_over<Autoscaler>);
 }
 
 std::optional<Deployment> DeploymentCodec::from_protobuf(std::string_view message) {
-  return read_parts<Deployment>(message, read_plain_metadata<Deployment>, read_deployment_spec,
-                                read_deployment_status);
+  return read_object<Deployment>(message, read_plain_metadata<Deployment>, read_deployment_spec,
+                                 read_deployment_status);
 }
 
 std::optional<Service> ServiceCodec::from_protobuf(std::string_view message) {
-  return read_parts<Service>(message, read_owned_metadata<Service>, read_service_spec, pass_over<Service>);
+  return read_object<Service>(message, read_owned_metadata<Service>, read_service_spec, pass_over<Service>);
 }
 
 std::optional<ConfigMap> ConfigMapCodec::from_protobuf(std::string_view message) {
-  auto out =
-      read_parts<ConfigMap>(message, read_owned_metadata<ConfigMap>, read_config_map_entry, read_binary_data);
+  auto out = read_object<ConfigMap>(message, read_owned_metadata<ConfigMap>, read_config_map_entry,
+                                    read_binary_data);
   if (!out) return out;
   // `immutable`, which is there only where somebody has set it.
   each_field(message, [&](pbf_reader& part) {

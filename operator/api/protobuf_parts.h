@@ -34,6 +34,30 @@ inline constexpr std::uint32_t kMetaAnnotation = protobuf::text_field(12);
 inline constexpr std::uint32_t kMetaOwner = protobuf::text_field(13);
 inline constexpr std::uint32_t kMetaFinalizer = protobuf::text_field(14);
 
+// Every kind has metadata, spec and status (a ConfigMap data) as its fields 1, 2 and 3: each is read into
+// `out`. False if the message is broken; then `out` is of no use.
+template <class Draft, class ReadMetadata, class ReadSecond, class ReadThird>
+bool read_parts(std::string_view message, Draft& out, ReadMetadata read_metadata, ReadSecond read_second,
+                ReadThird read_third) {
+  return protobuf::is_whole([&] {
+    protobuf::each_field(message, [&](protobuf::pbf_reader& part) {
+      switch (part.tag_and_type()) {
+        case protobuf::text_field(1):
+          read_metadata(protobuf::view_of(part), out);
+          break;
+        case protobuf::text_field(2):
+          read_second(protobuf::view_of(part), out);
+          break;
+        case protobuf::text_field(3):
+          read_third(protobuf::view_of(part), out);
+          break;
+        default:
+          part.skip();
+      }
+    });
+  });
+}
+
 // Reads what every kind is asked for; the rest goes to `on_field`, which takes it or skips it.
 template <class OnField>
 void each_metadata_field(std::string_view message, Identity& out, bool& deleting, OnField&& on_field) {
