@@ -40,7 +40,8 @@ struct KindCache {
   KindCache(const kube::ReflectorOptions& options, const kube::RandomSource& random)
       : informer(options, random) {}
   kube::Informer<typename Kind::Codec> informer;
-  std::string told;  // the problem as last logged, empty while all is well
+  std::string told;             // the problem as last logged, empty while all is well
+  std::string told_unreadable;  // the same of the newest object that could not be read
 };
 
 template <class... Kinds>
@@ -150,6 +151,8 @@ class FeedTable {
   void emit(std::vector<kube::ReflectorAction> actions, Effects& out);
   template <class Kind>
   void log_problem(Effects& out);
+  template <class Kind>
+  void tell_unreadable(Effects& out);
   void intern(api::Pod& pod);
   void classify(api::Node& node) const;
   void add_indices(PoolsOf pools_of);
@@ -190,6 +193,7 @@ bool FeedTable::take(KindInput<Kind> in, kube::TimePoint now, Effects& out, Chan
   for (const auto& delta : deltas) changed(delta);
   meters_.last_byte(Kind::name(), informer.last_byte());
   log_problem<Kind>(out);
+  tell_unreadable<Kind>(out);
   const bool synced_now = informer.synced() && !was_synced;
   reindex_pods_ |= synced_now;
   return synced_now || was_out_of_reach != out_of_reach<Kind>();
@@ -200,6 +204,20 @@ void FeedTable::observe(typename Kind::Object object, kube::TimePoint now, Chang
   std::vector<kube::Delta<typename Kind::Object>> deltas;
   caches_.get<Kind>().informer.observe(std::move(object), now, deltas);
   for (const auto& delta : deltas) changed(delta);
+}
+
+// Each is counted; one that comes again and again is one line.
+template <class Kind>
+void FeedTable::tell_unreadable(Effects& out) {
+  KindCache<Kind>& cache = caches_.get<Kind>();
+  const kube::UnreadableTally& all = cache.informer.unreadable();
+  if (all.count == 0) return;
+  meters_.unreadable(Kind::name(), all.count);
+  if (all.problem == cache.told_unreadable) return;
+  cache.told_unreadable = all.problem;
+  out.logs.push_back({Severity::kWarn,
+                      "an object cannot be read: its last state stays in force",
+                      {{"resource", std::string(Kind::name())}, {"problem", all.problem}}});
 }
 
 // Once when it begins or changes, once when it is over: a server that is away for an hour is one line.

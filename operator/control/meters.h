@@ -45,6 +45,8 @@ class Meters : public kube::WorkQueueMetrics {
   virtual void drain_gate(std::string_view /*state*/) {}
   virtual void pool_gone(std::string_view /*ns*/, std::string_view /*pool*/) {}
   virtual void watch_restarted(std::string_view /*resource*/, std::string_view /*reason*/) {}
+  // Objects that came and could not be read, all since the start.
+  virtual void unreadable(std::string_view /*resource*/, std::uint64_t /*count*/) {}
   virtual void last_byte(std::string_view /*resource*/, kube::TimePoint) {}
   // Kind as in to_string(Written) or "Event"; result "success" or the error's class.
   virtual void wrote(std::string_view /*kind*/, std::string_view /*result*/) {}

@@ -40,6 +40,9 @@ class PrometheusMeters final : public Meters {
   void watch_restarted(std::string_view resource, std::string_view reason) override {
     metrics_.watch_restarted(resource, reason);
   }
+  void unreadable(std::string_view resource, std::uint64_t count) override {
+    metrics_.set_unreadable(resource, count);
+  }
   void last_byte(std::string_view resource, kube::TimePoint when) override {
     metrics_.set_last_byte(resource, when);
   }

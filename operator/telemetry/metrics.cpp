@@ -229,6 +229,8 @@ struct Metrics::Impl final : prometheus::Collectable {
   Gauge& loop_depth = gauges(r, "poolwarden_loop_inputs", "Inputs waiting for the loop.").Add({});
   Counter& log_drops =
       counters(r, "poolwarden_log_lines_dropped_total", "Log lines lost because nobody took them.").Add({});
+  Family<Counter>& unreadable = counters(r, "poolwarden_unreadable_objects_total",
+                                         "Objects that came from the API server and could not be read.");
   Family<Counter>& event_drops =
       counters(r, "poolwarden_events_dropped_total", "Kubernetes Events that were not written, by reason.");
   QueueFamilies queues{r};
@@ -325,6 +327,11 @@ void Metrics::declare_watch(std::string_view resource, std::initializer_list<std
   for (const std::string_view reason : reasons) {
     impl_->watches.restarts.Add({{"resource", std::string(resource)}, {"reason", std::string(reason)}});
   }
+  impl_->unreadable.Add({{"resource", std::string(resource)}});
+}
+
+void Metrics::set_unreadable(std::string_view resource, std::uint64_t total) {
+  raise_to(impl_->unreadable.Add({{"resource", std::string(resource)}}), static_cast<double>(total));
 }
 
 void Metrics::watch_restarted(std::string_view resource, std::string_view reason) {

@@ -108,6 +108,8 @@ class Metrics {
   void count_loop_inputs(std::function<std::size_t()> waiting);
   // Read at each scrape, for poolwarden_log_lines_dropped_total; must be callable from any thread.
   void count_dropped_logs(std::function<std::uint64_t()> dropped);
+  // How many objects of a declared resource came and could not be read since the start.
+  void set_unreadable(std::string_view resource, std::uint64_t total);
   // How many Events were dropped since the start: "full" (too many at once), "limited" (too many for one
   // object) or "failed" (refused, or tried too often). One thread's to call.
   void set_dropped_events(std::string_view reason, std::uint64_t total);

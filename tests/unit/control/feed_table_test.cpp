@@ -1,0 +1,132 @@
+#include "control/feed_table.h"
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::control {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+const kube::TimePoint kFeedStart{1000s};
+
+struct CountingMeters final : Meters {
+  void unreadable(std::string_view resource, std::uint64_t count) override {
+    unreadable_objects[std::string(resource)] = count;
+  }
+  std::map<std::string, std::uint64_t> unreadable_objects;
+};
+
+api::Pod pod_on(const std::string& name, const std::string& node) {
+  api::Pod pod;
+  pod.ns = "default";
+  pod.name = name;
+  pod.uid = name + "-uid";
+  pod.resource_version = "5";
+  pod.labels = std::make_shared<const api::LabelMap>();
+  pod.node = std::make_shared<const std::string>(node);
+  pod.controller = std::make_shared<const std::string>();
+  return pod;
+}
+
+class Feeds : public ::testing::Test {
+ protected:
+  Feeds()
+      : feeds_({.reflector = {}, .drain_taints = {"drain"}, .withdraw_taints = {"gone", "broken"}},
+               kube::seeded_random(1), meters_, [](const api::Pod&, std::vector<std::string>&) {}) {
+    feeds_.start(kFeedStart, out_);
+  }
+
+  template <class Kind>
+  std::uint64_t attempt() const {
+    for (auto work = out_.watches.rbegin(); work != out_.watches.rend(); ++work) {
+      const auto* list = std::get_if<kube::StartList>(&work->action);
+      if (work->kind == WatchedKinds::index<Kind>() && list != nullptr) return list->attempt;
+    }
+    return 0;
+  }
+  template <class Kind>
+  bool list(std::vector<typename Kind::Object> items, kube::Unreadable unreadable = {}) {
+    kube::ListPage<typename Kind::Object> page;
+    page.items = std::move(items);
+    page.resource_version = "9";
+    page.unreadable = std::move(unreadable);
+    KindInput<Kind> in{{attempt<Kind>(), kFeedStart,
+                        typename kube::InformerInput<typename Kind::Object>::ListArrived{std::move(page)}}};
+    return feeds_.take(std::move(in), kFeedStart, out_, [](const auto&) {});
+  }
+  std::vector<std::string> logged() const {
+    std::vector<std::string> lines;
+    for (const LogLine& line : out_.logs) lines.push_back(line.message);
+    return lines;
+  }
+
+  CountingMeters meters_;
+  FeedTable feeds_;
+  Effects out_;
+};
+
+TEST_F(Feeds, Start_AsksForEachKindInOrder) {
+  std::vector<std::size_t> kinds;
+  for (const WatchWork& work : out_.watches) kinds.push_back(work.kind);
+  ASSERT_EQ(kinds.size(), WatchedKinds::kSize);
+  for (std::size_t i = 0; i < kinds.size(); ++i) EXPECT_EQ(kinds[i], i);
+}
+
+TEST_F(Feeds, FirstList_SyncsItsKindAndNoOther) {
+  EXPECT_FALSE(feeds_.synced<Pods>());
+  EXPECT_TRUE(list<Pods>({pod_on("a", "n1")})) << "what was decided without pods is to be decided again";
+  EXPECT_TRUE(feeds_.synced<Pods>());
+  EXPECT_FALSE(feeds_.synced<Nodes>());
+  EXPECT_FALSE(feeds_.settled());
+}
+
+TEST_F(Feeds, Pods_AreFoundByTheirNode) {
+  list<Pods>({pod_on("a", "n1"), pod_on("b", "n2"), pod_on("c", "n1"), pod_on("d", "")});
+  std::vector<std::string> names;
+  for (const PodPtr& pod : feeds_.pods_on_node("n1")) names.push_back(pod->name);
+  EXPECT_THAT(names, ElementsAre("a", "c"));
+  EXPECT_THAT(feeds_.pods_on_node("n3"), IsEmpty());
+}
+
+TEST_F(Feeds, Taints_AreKeptAsWhatTheyMean) {
+  api::Node node;
+  node.name = node.uid = "n1";
+  node.resource_version = "5";
+  node.taints = {"broken", "drain", "other"};
+  list<Nodes>({node});
+  const auto seen = feeds_.store<Nodes>().find("", "n1");
+  ASSERT_TRUE(seen);
+  EXPECT_EQ(seen->withdraw_taint, "broken");
+  EXPECT_EQ(seen->drain_taint, "drain");
+  EXPECT_THAT(seen->taints, IsEmpty());
+}
+
+TEST_F(Feeds, UnreadableObject_IsCountedAndTold) {
+  kube::Unreadable unreadable;
+  unreadable.add({"default", "b"}, "it is no object");
+  list<Pods>({pod_on("a", "n1")}, unreadable);
+  EXPECT_EQ(meters_.unreadable_objects["pods"], 1U);
+  EXPECT_THAT(logged(), ElementsAre("an object cannot be read: its last state stays in force"));
+  EXPECT_EQ(out_.logs.front().fields.at(1).second, "default/b: it is no object");
+  EXPECT_EQ(feeds_.store<Pods>().size(), 1U) << "the others are there";
+}
+
+TEST_F(Feeds, UnreadablePool_IsOfItsKind) {
+  kube::Unreadable unreadable;
+  unreadable.add({"default", "p"}, "it is no object");
+  list<Pools>({}, unreadable);
+  EXPECT_EQ(meters_.unreadable_objects["inferencepools"], 1U);
+  EXPECT_FALSE(meters_.unreadable_objects.contains("pods"));
+}
+
+}  // namespace
+}  // namespace poolwarden::control
