@@ -82,9 +82,7 @@ void ChangeRouter::changed(const kube::Delta<api::InferencePool>& delta, api::No
     return;
   }
   const api::InferencePool& pool = *delta.after;
-  const auto target =
-      pool.scale_target ? feeds_.store<Deployments>().find({pool.ns, pool.scale_target->name}) : nullptr;
-  const bool selects_differently = table_.upsert(pool, target.get());
+  const bool selects_differently = table_.upsert(pool, target_of(pool).get());
   PoolRecord& record = *table_.find(key);
   const bool under_way = writes_.changed({Written::kPool, key});
   record.list.read(pool, feeds_.store<ConfigMaps>().find({key.ns, record.config_map}).get());
@@ -100,12 +98,12 @@ void ChangeRouter::changed(const kube::Delta<api::InferencePool>& delta, api::No
 }
 
 void ChangeRouter::wrote(const kube::Delta<api::InferencePool>& delta) {
-  if (!delta.after) return;
-  const auto target =
-      delta.after->scale_target
-          ? feeds_.store<Deployments>().find({delta.after->ns, delta.after->scale_target->name})
-          : nullptr;
-  table_.upsert(*delta.after, target.get());
+  if (delta.after) table_.upsert(*delta.after, target_of(*delta.after).get());
+}
+
+std::shared_ptr<const api::Deployment> ChangeRouter::target_of(const api::InferencePool& pool) const {
+  if (!pool.scale_target) return nullptr;
+  return feeds_.store<Deployments>().find({pool.ns, pool.scale_target->name});
 }
 
 void ChangeRouter::changed(const kube::Delta<api::ConfigMap>& delta, api::Now now) {
@@ -123,13 +121,12 @@ void ChangeRouter::changed(const kube::Delta<api::ConfigMap>& delta, api::Now no
 
 void ChangeRouter::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
   const api::Pod& pod = object_of(delta);
+  const bool labels_only =
+      delta.before && delta.after && same_but_for_labels_of_ours(*delta.before, *delta.after);
+  const bool says_nothing = labels_only && same_labels_of_ours(*delta.before, *delta.after);
+  if (labels_only && !says_nothing && is_under_way(pod)) return;  // our own write, ahead of its answer
   writes_.changed({Written::kPod, {pod.ns, pod.name}});
-  if (delta.before && delta.after && same_but_for_labels_of_ours(*delta.before, *delta.after)) {
-    if (same_labels_of_ours(*delta.before, *delta.after)) return;
-    const auto ours = writes_.labels_under_way().find(pod.uid);
-    if (ours != writes_.labels_under_way().end() && ours->second == pod.serving.value_or(std::string()))
-      return;
-  }
+  if (says_nothing) return;
   count_lost_drain(delta, now);
   see_placement(delta, now);
   if (delta.before) {
@@ -139,6 +136,12 @@ void ChangeRouter::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
   const bool same_pools = delta.before && delta.after && delta.before->labels == delta.after->labels;
   if (!delta.after || same_pools) return;
   for (PoolRecord* record : table_.matching(*delta.after)) concerns(*record, delta, now);
+}
+
+// Whether a write is under way that gives the pod just the label it has.
+bool ChangeRouter::is_under_way(const api::Pod& pod) const {
+  const auto label = writes_.labels_under_way().find(pod.uid);
+  return label != writes_.labels_under_way().end() && label->second == pod.serving.value_or(std::string());
 }
 
 void ChangeRouter::concerns(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now) {

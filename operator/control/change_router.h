@@ -17,6 +17,7 @@
 #include "kube/work_queue.h"
 #include "pool/emptied_nodes.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -60,13 +61,14 @@ class ChangeRouter {
   pool::NodeLookup node_lookup() const;
 
  private:
+  std::shared_ptr<const api::Deployment> target_of(const api::InferencePool& pool) const;
+  bool is_under_way(const api::Pod& pod) const;
   void concerns(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now);
   void judge_listed(PoolRecord& record, const std::string& uid, const api::Pod* pod, kube::TimePoint at);
   void saw_event(PoolRecord& record, const std::string& uid, kube::TimePoint at) const;
   std::vector<PoolRecord*> publishers_without_selector(const api::Pod& pod);
   void see_placement(const kube::Delta<api::Pod>& delta, api::Now now);
   void count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now now);
-  bool selects(const PoolRecord& record, const api::Pod& pod);
 
   FeedTable& feeds_;
   PoolTable& table_;

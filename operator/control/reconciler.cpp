@@ -118,10 +118,7 @@ void Reconciler::publish(PoolRecord& record, const api::InferencePool& pool, poo
                                       now.mono - record.list.first_event(now.mono));
   const WrittenObject object{Written::kConfigMap, {pool.ns, record.config_map}};
   const std::size_t content = content_hash(what.write.set);
-  if (const auto until = writes_.waits_until(object, now.mono, content)) {
-    if (*until == kube::TimePoint::max()) return writes_.wait_for_answer(object, record.key);
-    return queue_.add_after(record.key, *until - now.mono, now.mono);
-  }
+  const bool undoes = what.undo;
   kube::Call call = publish::config_map(pool, what.write, trigger);
   if (send({.purpose = PublishWrite{std::move(what), std::move(began)},
             .lane = WriteLane::kList,
@@ -129,7 +126,8 @@ void Reconciler::publish(PoolRecord& record, const api::InferencePool& pool, poo
             .pool = name_of(record),
             .call = std::move(call),
             .expect = Expect::kConfigMap,
-            .content = content},
+            .content = content,
+            .undoes = undoes},
            now, out))
     record.list_sent_at = now.mono;
 }
@@ -226,8 +224,7 @@ void Reconciler::write_service(PoolRecord& record, const api::InferencePool& poo
                           .expect = Expect::kService,
                           .content = content_hash(*plan.service)},
                          now, out);
-  if (sent && plan.service->only_count) [[maybe_unused]]
-    const bool taken = record.service_counts.try_take(now.mono);
+  if (sent && plan.service->only_count) record.service_counts.try_take(now.mono);
 }
 
 void Reconciler::write_budget(const PoolRecord& record, const api::InferencePool& pool,
@@ -297,8 +294,7 @@ void Reconciler::write_status(PoolRecord& record, const api::InferencePool& pool
   if (!sent) return;
   record.status.not_before =
       now.mono + (record.status.dropped_fields.empty() ? kStatusInterval : kStatusIntervalInVain);
-  if (only_counts) [[maybe_unused]]
-    const bool taken = record.status.counts.try_take(now.mono);
+  if (only_counts) record.status.counts.try_take(now.mono);
 }
 
 // News at once, at most one a second; counts and figures a few at once and then every ten seconds, those of a

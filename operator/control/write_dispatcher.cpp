@@ -34,17 +34,17 @@ void WriteDispatcher::wait_for_room(WriteLane lane, const kube::ObjectKey& pool)
 WriteDispatcher::Result WriteDispatcher::send(WriteRequest request, kube::TimePoint now, Effects& out) {
   const auto waits = [](std::optional<kube::TimePoint> until) { return Result{Outcome::kWaits, until}; };
   if (throttle_.is_in_flight(request.object)) {
-    wait_for_answer(request.object, request.pool.key);
+    object_waiters_[request.object].insert(request.pool.key);
     return waits(std::nullopt);
   }
-  if (const auto until = throttle_.blocked_until(request.object, now, request.content)) return waits(until);
+  const auto undoing = request.undoes ? request.content : std::nullopt;
+  if (const auto until = throttle_.blocked_until(request.object, now, undoing)) return waits(until);
   if (!has_room(request.lane, now)) {
     wait_for_room(request.lane, request.pool.key);
     return waits(std::nullopt);
   }
-  if (request.lane == WriteLane::kRest) [[maybe_unused]]
-    const bool taken = rest_.try_take(now);
-  throttle_.sent(request.object, request.content);
+  if (request.lane == WriteLane::kRest) rest_.try_take(now);  // has_room(): there is one
+  throttle_.sent(request.object, request.content, request.undoes);
   ++in_lane(request.lane);
   if (const auto* label = std::get_if<PodLabelWrite>(&request.purpose))
     labels_under_way_.insert_or_assign(label->what.uid, label->what.serving.value_or(std::string()));

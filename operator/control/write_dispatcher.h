@@ -49,7 +49,8 @@ struct WriteRequest {
   PoolName pool;
   kube::Call call;
   Expect expect = Expect::kText;
-  std::optional<std::size_t> content = {};  // as WriteThrottle has it
+  std::optional<std::size_t> content = {};  // as WriteThrottle has it, and so below
+  bool undoes = true;
 };
 
 // An answer, and what it is for.
@@ -82,17 +83,12 @@ class WriteDispatcher {
   // was.
   bool changed(const WrittenObject& object);
   bool in_flight(const WrittenObject& object) const { return throttle_.is_in_flight(object); }
-  // When a write of the object, with this content, may leave; max(): once the one in flight is answered.
-  // Nothing: now.
-  std::optional<kube::TimePoint> waits_until(const WrittenObject& object, kube::TimePoint now,
-                                             std::optional<std::size_t> content = {}) const {
-    return throttle_.blocked_until(object, now, content);
+  // When a write of the object may leave; max(): once the one in flight is answered. Nothing: now.
+  std::optional<kube::TimePoint> waits_until(const WrittenObject& object, kube::TimePoint now) const {
+    return throttle_.blocked_until(object, now);
   }
   bool has_room(WriteLane lane, kube::TimePoint now) const;
-  // The pool is woken when the write of the object that is in flight is answered; or when the lane has room.
-  void wait_for_answer(const WrittenObject& object, const kube::ObjectKey& pool) {
-    object_waiters_[object].insert(pool);
-  }
+  // The pool is woken when the lane has room.
   void wait_for_room(WriteLane lane, const kube::ObjectKey& pool);
   // Serving labels that are being written, by UID of the pod.
   const std::map<std::string, std::string>& labels_under_way() const { return labels_under_way_; }

@@ -70,13 +70,14 @@ std::optional<kube::TimePoint> WriteThrottle::blocked_until(const WrittenObject&
   return until;
 }
 
-void WriteThrottle::sent(const WrittenObject& object, std::optional<std::size_t> content) {
+void WriteThrottle::sent(const WrittenObject& object, std::optional<std::size_t> content, bool undoes) {
   Entry& entry = entries_[object];
   if (!entry.in_flight) ++in_flight_;
   entry.in_flight = true;
   entry.waits_for_change = false;
   entry.changed_meanwhile = false;
   entry.sending = content;
+  entry.undoes = undoes;
 }
 
 void WriteThrottle::succeeded(const WrittenObject& object, kube::TimePoint now) {
@@ -84,7 +85,8 @@ void WriteThrottle::succeeded(const WrittenObject& object, kube::TimePoint now) 
   if (found == entries_.end()) return;
   Entry& entry = found->second;
   if (entry.in_flight) --in_flight_;
-  const bool again = entry.sending && entry.written == entry.sending && now - entry.written_at < kMemory;
+  const bool again =
+      entry.undoes && entry.sending && entry.written == entry.sending && now - entry.written_at < kMemory;
   const std::uint32_t repeats = again ? entry.repeats + 1 : 0;
   const auto content = entry.sending;
   entry = Entry{};

@@ -6,9 +6,10 @@
 //   conflict, not found   until the object is seen to change, at most 1 s: our copy was old
 //   retry                 0.1, 0.2, 0.4 ... 30 s, or as long as the server asked for
 //   forbidden, terminal   1, 2, 4 ... 60 s: a person must act, but nobody should have to restart us
-// A write that succeeded and is soon wanted again, word for word, was undone by someone. Three times that is
-// taken for a person and done again at once; who goes on is a program, and two programs must not fight at the
-// speed of the network: then 1, 2, 4 ... 60 s pass before each. Other writes of that object do not wait.
+// A write that succeeded and is soon wanted again, word for word, was undone by someone, unless its maker
+// knows better: pods may come and go and come again, and a list with them. Three undoings are taken for a
+// person's and put right at once. More are a program's, and two programs must not fight at the speed of the
+// network: then 1, 2, 4 ... 60 s pass before each. Other writes of that object do not wait.
 //
 // sweep() drops what is neither in flight nor in trouble any more, so it never holds more than the objects
 // written in the last minutes.
@@ -51,7 +52,9 @@ class WriteThrottle {
   // for writes that are never undoings of an undoing.
   std::optional<kube::TimePoint> blocked_until(const WrittenObject& object, kube::TimePoint now,
                                                std::optional<std::size_t> content = {}) const;
-  void sent(const WrittenObject& object, std::optional<std::size_t> content = {});
+  // `undoes`: it may put back what someone undid. Otherwise it counts for nothing but as the last one
+  // written.
+  void sent(const WrittenObject& object, std::optional<std::size_t> content = {}, bool undoes = true);
   void succeeded(const WrittenObject& object, kube::TimePoint now);
   void failed(const WrittenObject& object, const kube::Error& error, kube::TimePoint now);
   // The object was seen to change: a wait for just that is over. While a write of it is in flight, whose
@@ -74,6 +77,7 @@ class WriteThrottle {
     std::uint32_t failures = 0;
     kube::TimePoint not_before{};
     std::optional<std::size_t> sending;  // content of the write in flight
+    bool undoes = true;                  // whether that may be an undoing
     std::optional<std::size_t> written;  // content of the last one that succeeded
     std::uint32_t repeats = 0;           // how often in a row that was written again
     kube::TimePoint written_at{};

@@ -3,7 +3,9 @@
 #include "operator_bench.h"
 
 #include <chrono>
+#include <csignal>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -154,6 +156,64 @@ TEST(Operator, TellsOfAWithdrawalInOneLineOneEventAndOneMeasurement) {
         bench.request(kube::HttpMethod::kGet, "/apis/events.k8s.io/v1/namespaces/default/events");
     return events.dump().find("\"Withdrawn\"") != std::string::npos;
   }));
+}
+
+// A Lease of this process's own: another operator of this host that runs for the same one would have the
+// name.
+std::vector<std::string> elected() {
+  return {"--leader-elect", "--leader-elect-namespace=default",
+          "--leader-elect-resource-name=poolwarden-" + std::to_string(getpid())};
+}
+
+json lease_of(OperatorBench& bench) {
+  return bench.request(
+      kube::HttpMethod::kGet,
+      "/apis/coordination.k8s.io/v1/namespaces/default/leases/poolwarden-" + std::to_string(getpid()));
+}
+
+TEST(Operator, BackWithinItsLease_LeadsAtOnce) {
+  OperatorBench bench;
+  bench.install_crd();
+  bench.create_pods(2);
+  bench.create_pool("vllm", kSpec);
+  ASSERT_NO_FATAL_FAILURE(bench.start(elected()));
+  ASSERT_TRUE(bench.publishes("vllm", {"vllm-0", "vllm-1"})) << bench.output();
+  const json before = lease_of(bench).at("spec");
+  bench.program().signal(SIGKILL);
+  ASSERT_TRUE(bench.program().wait_for_exit(10s));
+  bench.terminate("vllm-0");
+  ASSERT_NO_FATAL_FAILURE(bench.start(elected()));
+  EXPECT_TRUE(bench.publishes("vllm", {"vllm-1"})) << bench.output();
+  const json after = lease_of(bench).at("spec");
+  EXPECT_EQ(after.at("holderIdentity"), before.at("holderIdentity"));
+  EXPECT_EQ(after.at("acquireTime"), before.at("acquireTime")) << "had it waited, it would be another";
+  EXPECT_EQ(after.at("leaseTransitions"), before.at("leaseTransitions"));
+  EXPECT_NE(after.at("renewTime"), before.at("renewTime"));
+}
+
+TEST(Operator, LeaderKilled_AStandbyWithdrawsBeforeItLeads) {
+  OperatorBench bench;
+  bench.install_crd();
+  bench.create_pods(3);
+  bench.create_pool("vllm", kSpec);
+  ASSERT_NO_FATAL_FAILURE(bench.start(elected()));
+  ASSERT_TRUE(bench.publishes("vllm", {"vllm-0", "vllm-1", "vllm-2"})) << bench.output();
+  const auto standby = bench.launch(elected());
+  ASSERT_TRUE(eventually([&] {
+    return OperatorBench::probe(standby->output(), "/readyz").starts_with("200");
+  })) << standby->output();
+  bench.terminate("vllm-2");
+  ASSERT_TRUE(bench.publishes("vllm", {"vllm-0", "vllm-1"}));
+  const json before = lease_of(bench).at("spec");
+
+  bench.terminate("vllm-0");
+  bench.program().signal(SIGKILL);
+  bench.terminate("vllm-1");
+  ASSERT_TRUE(bench.program().wait_for_exit(10s));
+  ASSERT_TRUE(bench.publishes("vllm", {})) << standby->output();
+  EXPECT_EQ(lease_of(bench).at("spec").at("holderIdentity"), before.at("holderIdentity"));
+  EXPECT_TRUE(standby->wait_for_line("withdrew pod in place of the leader", 10s)) << standby->output();
+  EXPECT_THAT(standby->output(), testing::Not(HasSubstr("became the leader")));
 }
 
 TEST(Operator, TwoReplicasOneLeader) {

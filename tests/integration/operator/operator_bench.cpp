@@ -58,7 +58,8 @@ void OperatorBench::write_file(const std::string& name, const std::string& text)
   std::ofstream(directory_ + "/" + name) << text;
 }
 
-void OperatorBench::start(const std::vector<std::string>& flags, const std::string& log_to) {
+std::unique_ptr<cluster::RunningProgram> OperatorBench::launch(const std::vector<std::string>& flags,
+                                                               const std::string& log_to) const {
   cluster::SpawnSpec spec;
   spec.argv = {POOLWARDEN,
                "operator",
@@ -74,8 +75,12 @@ void OperatorBench::start(const std::vector<std::string>& flags, const std::stri
     spec.argv = std::move(wrapped);
   }
   auto program = cluster::RunningProgram::start(spec);
-  ASSERT_TRUE(program) << program.error();
-  program_ = std::move(*program);
+  if (!program) throw std::runtime_error(program.error());
+  return std::move(*program);
+}
+
+void OperatorBench::start(const std::vector<std::string>& flags, const std::string& log_to) {
+  program_ = launch(flags, log_to);
 }
 
 void OperatorBench::stop() {
@@ -174,10 +179,9 @@ void OperatorBench::fault(const json& rule) {
   server_->with_faults([&parsed](apiserver::FaultSet& faults) { faults.add(*parsed); });
 }
 
-std::string OperatorBench::probe(const std::string& path) {
+std::string OperatorBench::probe(const std::string& log, const std::string& path) {
   static const std::regex kPort("probe_port=\"?([0-9]+)");
   std::smatch port;
-  const std::string log = output();
   if (!std::regex_search(log, port, kPort)) return "not started";
   httplib::Client client("127.0.0.1", std::stoi(port[1]));
   const auto answer = client.Get(path);

@@ -35,6 +35,9 @@ class OperatorBench {
 
   // Starts the operator with these flags after the usual ones. stderr goes to `log_to` if given.
   void start(const std::vector<std::string>& flags = {}, const std::string& log_to = {});
+  // Another one beside it, which ends with the value.
+  std::unique_ptr<cluster::RunningProgram> launch(const std::vector<std::string>& flags = {},
+                                                  const std::string& log_to = {}) const;
   cluster::RunningProgram& program() { return *program_; }
   std::string output() const { return program_ ? program_->output() : std::string(); }
   void stop();  // SIGTERM, and its exit code must be 0
@@ -53,7 +56,9 @@ class OperatorBench {
 
   void fault(const json& rule);
   // One probe endpoint's answer, with its status in front: "200 ok".
-  std::string probe(const std::string& path);
+  std::string probe(const std::string& path) { return probe(output(), path); }
+  static std::string probe(const std::string& log,
+                           const std::string& path);  // of the one that wrote that log
 
  private:
   std::string directory_;

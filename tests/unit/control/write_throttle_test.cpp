@@ -59,6 +59,18 @@ TEST(WriteThrottle, WhatSomeoneKeepsUndoingIsDoneMoreAndMoreSlowly) {
   EXPECT_FALSE(throttle.blocked_until(kMap, now + 12min, 7)) << "now and then is no fight";
 }
 
+TEST(WriteThrottle, WriteThatUndoesNothing_IsNotCounted) {
+  WriteThrottle throttle;
+  for (int n = 0; n < 10; ++n) {
+    throttle.sent(kMap, 7, false);
+    throttle.succeeded(kMap, kStart);
+    EXPECT_FALSE(throttle.blocked_until(kMap, kStart, 7));
+  }
+  throttle.sent(kMap, 7);
+  throttle.succeeded(kMap, kStart);
+  EXPECT_FALSE(throttle.blocked_until(kMap, kStart, 7)) << "the first undoing of what was written before";
+}
+
 // How long an object waits after its first, second, ... failure in a row.
 struct Row {
   const char* situation;
