@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prints the path of promtool, which tests the alerts, or of prometheus itself (promtool.sh prometheus): the one in PATH, or
-# else Debian's, of whose package only this program is taken, into ~/.cache/poolwarden. (Installing the package would
+# else Debian's, of whose package only these two programs are taken, into ~/.cache/poolwarden. (Installing the package would
 # start a Prometheus server.) Ends with 77 where there is none to be had.
 set -euo pipefail
 program=${1:-promtool}
@@ -23,8 +23,10 @@ download || { apt-get update -q >"$scratch/log" 2>&1 && download; } || {
   cat "$scratch/log" >&2
   exit 77
 }
-dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x "./usr/bin/$program"
+dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool ./usr/bin/prometheus
 mkdir -p "$cache"
-mv "usr/bin/$program" "$cache/$program.$$" # renamed into place: another one may be at it
-mv "$cache/$program.$$" "$cache/$program"
+for each in promtool prometheus; do
+  mv "usr/bin/$each" "$cache/$each.$$" # renamed into place: another one may be at it
+  mv "$cache/$each.$$" "$cache/$each"
+done
 echo "$cache/$program"
