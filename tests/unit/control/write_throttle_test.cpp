@@ -11,7 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 using kube::ErrorClass;
 
-const kube::TimePoint kStart = kube::TimePoint{} + 1h;
+const kube::TimePoint kAnyTime = kube::TimePoint{} + 1h;
 const WrittenObject kMap{Written::kConfigMap, {"default", "vllm-endpoints"}};
 
 kube::Error error(ErrorClass cls) {
@@ -22,20 +22,20 @@ kube::Error error(ErrorClass cls) {
 
 TEST(WriteThrottle, OneWriteInFlightPerObject) {
   WriteThrottle throttle;
-  EXPECT_FALSE(throttle.blocked_until(kMap, kStart));
+  EXPECT_FALSE(throttle.blocked_until(kMap, kAnyTime));
   throttle.sent(kMap);
-  EXPECT_EQ(throttle.blocked_until(kMap, kStart), kube::TimePoint::max());
-  EXPECT_FALSE(throttle.blocked_until({Written::kPod, kMap.key}, kStart))
+  EXPECT_EQ(throttle.blocked_until(kMap, kAnyTime), kube::TimePoint::max());
+  EXPECT_FALSE(throttle.blocked_until({Written::kPod, kMap.key}, kAnyTime))
       << "another kind of that name is another object";
   EXPECT_EQ(throttle.in_flight(), 1U);
-  throttle.succeeded(kMap, kStart);
-  EXPECT_FALSE(throttle.blocked_until(kMap, kStart));
+  throttle.succeeded(kMap, kAnyTime);
+  EXPECT_FALSE(throttle.blocked_until(kMap, kAnyTime));
   EXPECT_EQ(throttle.in_flight(), 0U);
 }
 
 TEST(WriteThrottle, WhatSomeoneKeepsUndoingIsDoneMoreAndMoreSlowly) {
   WriteThrottle throttle;
-  kube::TimePoint now = kStart;
+  kube::TimePoint now = kAnyTime;
   const std::chrono::milliseconds waits[] = {0ms, 0ms, 0ms, 1s, 2s, 4s, 8s, 16s, 32s, 60s, 60s};
   for (const auto wait : waits) {
     throttle.sent(kMap, 7);
@@ -63,12 +63,12 @@ TEST(WriteThrottle, WriteThatUndoesNothing_IsNotCounted) {
   WriteThrottle throttle;
   for (int n = 0; n < 10; ++n) {
     throttle.sent(kMap, 7, false);
-    throttle.succeeded(kMap, kStart);
-    EXPECT_FALSE(throttle.blocked_until(kMap, kStart, 7));
+    throttle.succeeded(kMap, kAnyTime);
+    EXPECT_FALSE(throttle.blocked_until(kMap, kAnyTime, 7));
   }
   throttle.sent(kMap, 7);
-  throttle.succeeded(kMap, kStart);
-  EXPECT_FALSE(throttle.blocked_until(kMap, kStart, 7)) << "the first undoing of what was written before";
+  throttle.succeeded(kMap, kAnyTime);
+  EXPECT_FALSE(throttle.blocked_until(kMap, kAnyTime, 7)) << "the first undoing of what was written before";
 }
 
 // How long an object waits after its first, second, ... failure in a row.
@@ -90,7 +90,7 @@ TEST(WriteThrottle, DelaysAfterFailures) {
   };
   for (const Row& row : rows) {
     WriteThrottle throttle;
-    kube::TimePoint now = kStart;
+    kube::TimePoint now = kAnyTime;
     for (const auto wait : row.waits) {
       throttle.sent(kMap);
       throttle.failed(kMap, error(row.cls), now);
@@ -114,14 +114,14 @@ TEST(WriteThrottle, AChangeEndsAWaitForJustThat) {
   for (const auto& row : rows) {
     WriteThrottle throttle;
     throttle.sent(kMap);
-    throttle.failed(kMap, error(row.cls), kStart);
+    throttle.failed(kMap, error(row.cls), kAnyTime);
     throttle.changed(kMap);
-    EXPECT_EQ(!throttle.blocked_until(kMap, kStart), row.ends) << kube::to_string(row.cls);
+    EXPECT_EQ(!throttle.blocked_until(kMap, kAnyTime), row.ends) << kube::to_string(row.cls);
   }
   WriteThrottle throttle;
   throttle.sent(kMap);
   throttle.changed(kMap);
-  EXPECT_TRUE(throttle.blocked_until(kMap, kStart)) << "a write in flight stays in flight whatever is seen";
+  EXPECT_TRUE(throttle.blocked_until(kMap, kAnyTime)) << "a write in flight stays in flight whatever is seen";
 }
 
 TEST(WriteThrottle, TheServersWishIsGrantedWithinBounds) {
@@ -135,28 +135,28 @@ TEST(WriteThrottle, TheServersWishIsGrantedWithinBounds) {
     kube::Error busy = error(ErrorClass::kRetry);
     busy.retry_after = row.asked;
     throttle.sent(kMap);
-    throttle.failed(kMap, busy, kStart);
-    EXPECT_EQ(*throttle.blocked_until(kMap, kStart) - kStart, row.waits) << row.situation;
+    throttle.failed(kMap, busy, kAnyTime);
+    EXPECT_EQ(*throttle.blocked_until(kMap, kAnyTime) - kAnyTime, row.waits) << row.situation;
   }
 }
 
 TEST(WriteThrottle, ForgetsObjectsThatAreGone) {
   WriteThrottle throttle;
   throttle.sent(kMap);
-  throttle.failed(kMap, error(ErrorClass::kForbidden), kStart);
+  throttle.failed(kMap, error(ErrorClass::kForbidden), kAnyTime);
   EXPECT_EQ(throttle.failures(kMap), 1U);
-  throttle.sweep(kStart + 1min);
+  throttle.sweep(kAnyTime + 1min);
   EXPECT_EQ(throttle.size(), 1U);
-  throttle.sweep(kStart + 10min);
+  throttle.sweep(kAnyTime + 10min);
   EXPECT_EQ(throttle.size(), 0U);
   throttle.sent(kMap);
-  throttle.succeeded(kMap, kStart + 10min);
-  throttle.sweep(kStart + 14min);
+  throttle.succeeded(kMap, kAnyTime + 10min);
+  throttle.sweep(kAnyTime + 14min);
   EXPECT_EQ(throttle.size(), 1U) << "what was written lately";
-  throttle.sweep(kStart + 16min);
+  throttle.sweep(kAnyTime + 16min);
   EXPECT_EQ(throttle.size(), 0U);
   throttle.sent(kMap);
-  throttle.sweep(kStart + 24h);
+  throttle.sweep(kAnyTime + 24h);
   EXPECT_EQ(throttle.size(), 1U) << "what is in flight is never forgotten";
 }
 

@@ -45,13 +45,13 @@ struct Standby {
   api::Pod& pod() { return world.pod("vllm-a"); }
 };
 
-struct Row {
+struct ConvictionRow {
   const char* situation;
   std::function<void(Standby&)> happens;
   Withdrawal reason;  // of vllm-a; kNone: it stays
 };
 
-const Row kRows[] = {
+const ConvictionRow kConvictions[] = {
     {"nothing", [](Standby&) {}, Withdrawal::kNone},
     {"deleted", [](Standby& s) { s.world.pods.erase(s.world.pods.begin()); }, Withdrawal::kDeleted},
     {"recreated", [](Standby& s) { s.pod().uid = "another"; }, Withdrawal::kDeleted},
@@ -109,7 +109,7 @@ const Row kRows[] = {
 };
 
 TEST(StandbyWithdrawal, NamesWhomThePodItselfConvicts) {
-  for (const Row& row : kRows) {
+  for (const ConvictionRow& row : kConvictions) {
     SCOPED_TRACE(row.situation);
     Standby standby;
     row.happens(standby);
