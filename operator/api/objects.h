@@ -88,7 +88,7 @@ struct ReplicaSet : Identity {
 // unavailable" does not say that: it is counted from what the pods' Deployments want, and while those have
 // pods too many, that drain, as many others could be evicted.
 // https://kubernetes.io/docs/tasks/run-application/configure-pdb/#think-about-how-your-application-reacts-to-disruptions
-inline constexpr std::int32_t kAllPodsThereAre = 1'000'000;
+inline constexpr std::int32_t kBlockAllEvictions = 1'000'000;
 
 struct DisruptionBudget : Identity {
   LabelSelector selector;

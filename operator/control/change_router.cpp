@@ -77,7 +77,7 @@ void ChangeRouter::changed(const kube::Delta<api::InferencePool>& delta, api::No
   if (!delta.after) {
     table_.remove(key);
     feeds_.pools_changed();
-    meters_.pool_gone(key.ns, key.name);
+    metrics_.pool_gone(key.ns, key.name);
     mark_namespace(key.ns, now);  // a neighbour may no longer overlap
     return;
   }
@@ -227,7 +227,7 @@ void ChangeRouter::changed(const kube::Delta<api::Service>& delta, api::Now now)
 void ChangeRouter::changed(const kube::Delta<api::Node>& delta, api::Now now) {
   if (says_nothing_new(delta)) return;  // heartbeats and the like
   const std::string& name = object_of(delta).name;
-  emptied_nodes_.saw(name, delta.after && pool::emptying(*delta.after).has_value(), now.mono);
+  draining_nodes_.saw(name, delta.after && pool::emptying(*delta.after).has_value(), now.mono);
   if (!feeds_.settled()) return;  // the first list; everything is marked when it is in
   std::set<kube::ObjectKey> touched;
   const auto touch = [&](PoolRecord& record, const api::Pod& pod) {
@@ -258,11 +258,11 @@ void ChangeRouter::changed(const kube::Delta<api::GatePart>& delta, api::Now now
 // the watch had a gap.
 void ChangeRouter::see_placement(const kube::Delta<api::Pod>& delta, api::Now now) {
   const bool same = delta.before && delta.after && delta.before->uid == delta.after->uid;
-  if (delta.before && !same) emptied_nodes_.forget(delta.before->uid);
+  if (delta.before && !same) draining_nodes_.forget(delta.before->uid);
   if (!delta.after || delta.after->node->empty()) return;
   const bool is_new_there =
-      same ? delta.before->node->empty() : now.wall - delta.after->created < pool::EmptiedNodes::kMargin;
-  if (is_new_there && feeds_.settled()) emptied_nodes_.bound(delta.after->uid, *delta.after->node, now.mono);
+      same ? delta.before->node->empty() : now.wall - delta.after->created < pool::DrainingNodes::kMargin;
+  if (is_new_there && feeds_.settled()) draining_nodes_.bound(delta.after->uid, *delta.after->node, now.mono);
 }
 
 // It went while it drained: deleted by a person, evicted without asking, failed, or its node is gone.
@@ -272,7 +272,7 @@ void ChangeRouter::count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now
   if (!goes) return;
   const auto state = pool::drain_state(delta.before->serving, delta.before->drain_marks());
   if (const auto* draining = std::get_if<pool::Draining>(&state))
-    meters_.drained("lost", pool::elapsed(draining->started, now.wall));
+    metrics_.drained("lost", pool::elapsed(draining->started, now.wall));
 }
 
 }  // namespace poolwarden::control

@@ -10,12 +10,12 @@
 // Pure: time is an argument. Owned by the loop.
 #pragma once
 
+#include "control/controller_metrics.h"
 #include "control/feed_table.h"
-#include "control/meters.h"
 #include "control/pool_table.h"
 #include "control/write_dispatcher.h"
 #include "kube/work_queue.h"
-#include "pool/emptied_nodes.h"
+#include "pool/draining_nodes.h"
 
 #include <memory>
 #include <string>
@@ -27,8 +27,9 @@ using PoolQueue = kube::WorkQueue<kube::ObjectKey>;
 
 class ChangeRouter {
  public:
-  ChangeRouter(FeedTable& feeds, PoolTable& table, WriteDispatcher& writes, PoolQueue& queue, Meters& meters)
-      : feeds_(feeds), table_(table), writes_(writes), queue_(queue), meters_(meters) {}
+  ChangeRouter(FeedTable& feeds, PoolTable& table, WriteDispatcher& writes, PoolQueue& queue,
+               ControllerMetrics& metrics)
+      : feeds_(feeds), table_(table), writes_(writes), queue_(queue), metrics_(metrics) {}
 
   // Whether this process acts on what it sees: else no stopwatch is started.
   void set_acting(bool acting) { acting_ = acting; }
@@ -55,7 +56,7 @@ class ChangeRouter {
   void mark_namespace(const std::string& ns, api::Now now);
   void mark_all(api::Now now);
 
-  const pool::EmptiedNodes& emptied_nodes() const { return emptied_nodes_; }
+  const pool::DrainingNodes& draining_nodes() const { return draining_nodes_; }
   // Null where nodes cannot be read. A node that came after we lost the right to watch them is not one that
   // went: then a node stands for it of which nothing is known.
   pool::NodeLookup node_lookup() const;
@@ -74,8 +75,8 @@ class ChangeRouter {
   PoolTable& table_;
   WriteDispatcher& writes_;
   PoolQueue& queue_;
-  Meters& meters_;
-  pool::EmptiedNodes emptied_nodes_;
+  ControllerMetrics& metrics_;
+  pool::DrainingNodes draining_nodes_;
   bool acting_ = false;
 };
 

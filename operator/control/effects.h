@@ -9,7 +9,7 @@
 #include "kube/client.h"
 #include "kube/object_key.h"
 #include "kube/reflector.h"
-#include "pool/load_book.h"
+#include "pool/engine_load_tracker.h"
 
 #include <cstdint>
 #include <optional>

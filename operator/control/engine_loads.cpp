@@ -43,7 +43,8 @@ std::optional<kube::TimePoint> EngineLoads::want(const pool::WantedReading& want
   request.ip = wanted.ip;
   add_sources(pool, request.sources);
   for (const api::InferencePool* other : others) add_sources(*other, request.sources);
-  scheduler_.enqueue({wanted.uid, {pool.ns, pool.name}, std::move(request)}, book_.in_trouble(wanted.uid));
+  scheduler_.enqueue({wanted.uid, {pool.ns, pool.name}, std::move(request)},
+                     book_.last_read_failed(wanted.uid));
   return now + kStillWanted;
 }
 

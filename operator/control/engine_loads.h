@@ -6,7 +6,7 @@
 #include "api/inference_pool.h"
 #include "control/effects.h"
 #include "control/load_read_scheduler.h"
-#include "pool/load_book.h"
+#include "pool/engine_load_tracker.h"
 #include "pool/plan.h"
 
 #include <cstddef>
@@ -29,11 +29,11 @@ class EngineLoads {
   void read(kube::TimePoint now, Effects& out);
   void arrived(LoadArrived load, kube::TimePoint now);
 
-  const pool::LoadBook& book() const { return book_; }
+  const pool::EngineLoadTracker& book() const { return book_; }
   void sweep(kube::TimePoint now) { book_.sweep(now); }
 
  private:
-  pool::LoadBook book_;
+  pool::EngineLoadTracker book_;
   LoadReadScheduler scheduler_;
 };
 

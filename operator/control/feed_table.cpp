@@ -14,8 +14,9 @@ std::string first_of(const std::vector<std::string>& wanted, const std::vector<s
 
 }  // namespace
 
-FeedTable::FeedTable(FeedOptions options, const kube::RandomSource& random, Meters& meters, PoolsOf pools_of)
-    : options_(std::move(options)), meters_(meters), caches_(options_.reflector, random) {
+FeedTable::FeedTable(FeedOptions options, const kube::RandomSource& random, ControllerMetrics& metrics,
+                     PoolsOf pools_of)
+    : options_(std::move(options)), metrics_(metrics), caches_(options_.reflector, random) {
   caches_.get<Pods>().informer.set_transform([this](api::Pod& pod) { intern(pod); });
   caches_.get<Nodes>().informer.set_transform([this](api::Node& node) { classify(node); });
   add_indices(std::move(pools_of));
@@ -90,7 +91,7 @@ FeedTable::Problems FeedTable::problems() const {
     if (!Kind::told_in_conditions()) return;
     const auto error = caches_.get<Kind>().informer.last_error();
     if (!error) return;
-    if (!synced<Kind>()) out.blind.push_back(error->message);
+    if (!synced<Kind>()) out.watch_errors.push_back(error->message);
     if (synced<Kind>() && error->is_out_of_reach()) out.stale.push_back(error->message);
   });
   return out;

@@ -7,8 +7,8 @@
 #pragma once
 
 #include "api/interner.h"
+#include "control/controller_metrics.h"
 #include "control/effects.h"
-#include "control/meters.h"
 #include "kube/informer.h"
 #include "kube/random.h"
 
@@ -73,7 +73,8 @@ class FeedTable {
   // Names the keys in the index of pools for a pod, "ns/name" or kOrphanIndex.
   using PoolsOf = std::function<void(const api::Pod&, std::vector<std::string>& keys)>;
 
-  FeedTable(FeedOptions options, const kube::RandomSource& random, Meters& meters, PoolsOf pools_of);
+  FeedTable(FeedOptions options, const kube::RandomSource& random, ControllerMetrics& metrics,
+            PoolsOf pools_of);
 
   void start(kube::TimePoint now, Effects& out);
   // What a kind's cache says now: each difference goes to `changed`. True if the kind has just synced, or
@@ -118,7 +119,7 @@ class FeedTable {
   const std::string& pods_version() const { return caches_.get<Pods>().informer.resource_version(); }
   // Messages for a person about kinds that conditions tell of: those never read, and those read once.
   struct Problems {
-    std::vector<std::string> blind;
+    std::vector<std::string> watch_errors;
     std::vector<std::string> stale;
   };
   Problems problems() const;
@@ -158,7 +159,7 @@ class FeedTable {
   void add_indices(PoolsOf pools_of);
 
   FeedOptions options_;
-  Meters& meters_;
+  ControllerMetrics& metrics_;
   WatchedKinds::Apply<CacheTable, std::type_identity_t> caches_;
   api::Interner<api::LabelMap> label_sets_;
   api::Interner<std::string> node_names_;
@@ -176,7 +177,7 @@ template <class Kind>
 void FeedTable::emit(std::vector<kube::ReflectorAction> actions, Effects& out) {
   for (kube::ReflectorAction& action : actions) {
     if (const auto* restarted = std::get_if<kube::Restarted>(&action)) {
-      meters_.watch_restarted(Kind::name(), kube::to_string(restarted->reason));
+      metrics_.watch_restarted(Kind::name(), kube::to_string(restarted->reason));
       continue;
     }
     out.watches.push_back(WatchWork{WatchedKinds::index<Kind>(), std::move(action)});
@@ -191,7 +192,7 @@ bool FeedTable::take(KindInput<Kind> in, kube::TimePoint now, Effects& out, Chan
   const bool was_out_of_reach = out_of_reach<Kind>();
   emit<Kind>(informer.step(std::move(in.input), now, deltas), out);
   for (const auto& delta : deltas) changed(delta);
-  meters_.last_byte(Kind::name(), informer.last_byte());
+  metrics_.last_byte(Kind::name(), informer.last_byte());
   log_problem<Kind>(out);
   tell_unreadable<Kind>(out);
   const bool synced_now = informer.synced() && !was_synced;
@@ -212,7 +213,7 @@ void FeedTable::tell_unreadable(Effects& out) {
   KindCache<Kind>& cache = caches_.get<Kind>();
   const kube::UnreadableTally& all = cache.informer.unreadable();
   if (all.count == 0) return;
-  meters_.unreadable(Kind::name(), all.count);
+  metrics_.unreadable(Kind::name(), all.count);
   if (all.problem == cache.told_unreadable) return;
   cache.told_unreadable = all.problem;
   out.logs.push_back({Severity::kWarn,

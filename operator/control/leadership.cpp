@@ -5,15 +5,15 @@
 namespace poolwarden::control {
 
 Leadership::Leadership(std::optional<kube::LeaseConfig> config, const kube::RandomSource& random,
-                       WriteDispatcher& writes, Meters& meters)
-    : writes_(writes), meters_(meters) {
+                       WriteDispatcher& writes, ControllerMetrics& metrics)
+    : writes_(writes), metrics_(metrics) {
   if (!config) return;
   identity_ = config->identity;
   elector_.emplace(std::move(*config), random);
 }
 
 Leadership::Change Leadership::start(api::Now now, Effects& out) {
-  if (!elector_) meters_.leading(true);
+  if (!elector_) metrics_.leading(true);
   return tick(now, out);
 }
 
@@ -46,12 +46,12 @@ Leadership::Change Leadership::carry_out(std::vector<kube::LeaseOutput> outputs,
                                now.mono, out);
     } else if (std::holds_alternative<kube::BecameLeader>(output)) {
       led_ = true;
-      meters_.leading(true);
+      metrics_.leading(true);
       out.logs.push_back({Severity::kInfo, "became the leader", {{"identity", identity_}}});
       change.won = true;
     } else if (auto* lost = std::get_if<kube::LostLeadership>(&output)) {
       led_ = false;
-      meters_.leading(false);
+      metrics_.leading(false);
       change.lost = std::move(lost->reason);
     } else {
       change.released = true;

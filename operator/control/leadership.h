@@ -3,8 +3,8 @@
 // Pure: time is an argument; its calls are effects. Owned by the loop.
 #pragma once
 
+#include "control/controller_metrics.h"
 #include "control/effects.h"
-#include "control/meters.h"
 #include "control/write_dispatcher.h"
 #include "kube/lease.h"
 #include "kube/random.h"
@@ -19,7 +19,7 @@ class Leadership {
  public:
   // Without `config` leader election is off, and this process always leads.
   Leadership(std::optional<kube::LeaseConfig> config, const kube::RandomSource& random,
-             WriteDispatcher& writes, Meters& meters);
+             WriteDispatcher& writes, ControllerMetrics& metrics);
 
   struct Change {
     bool won = false;
@@ -42,7 +42,7 @@ class Leadership {
   Change carry_out(std::vector<kube::LeaseOutput> outputs, api::Now now, Effects& out);
 
   WriteDispatcher& writes_;
-  Meters& meters_;
+  ControllerMetrics& metrics_;
   std::string identity_;
   std::optional<kube::LeaseElector> elector_;
   bool led_ = false;

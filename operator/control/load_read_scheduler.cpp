@@ -2,8 +2,8 @@
 
 namespace poolwarden::control {
 
-void LoadReadScheduler::enqueue(LoadRead read, bool in_trouble) {
-  const auto [turn, fresh] = turns_.try_emplace(read.pod_uid, in_trouble, last_ + 1);
+void LoadReadScheduler::enqueue(LoadRead read, bool last_read_failed) {
+  const auto [turn, fresh] = turns_.try_emplace(read.pod_uid, last_read_failed, last_ + 1);
   if (fresh) ++last_;
   queue_.insert_or_assign(turn->second, std::move(read));
 }
@@ -26,15 +26,15 @@ LoadReadScheduler::Queue::iterator LoadReadScheduler::next() {
 std::vector<LoadRead> LoadReadScheduler::take(const std::function<bool(const std::string& pod_uid)>& wanted) {
   std::vector<LoadRead> out;
   for (auto it = next(); it != queue_.end(); it = next()) {
-    const bool in_trouble = it->first.first;
+    const bool last_read_failed = it->first.first;
     LoadRead read = std::move(it->second);
     queue_.erase(it);
     turns_.erase(read.pod_uid);
     if (!wanted(read.pod_uid)) continue;
     const std::size_t places = read.request.sources.size();
-    under_way_[read.pod_uid] = {in_trouble, places};
+    under_way_[read.pod_uid] = {last_read_failed, places};
     held_ += places;
-    if (in_trouble) held_in_trouble_ += places;
+    if (last_read_failed) held_in_trouble_ += places;
     out.push_back(std::move(read));
   }
   return out;
@@ -44,7 +44,7 @@ void LoadReadScheduler::finished(const std::string& pod_uid) {
   const auto found = under_way_.find(pod_uid);
   if (found == under_way_.end()) return;
   held_ -= found->second.places;
-  if (found->second.in_trouble) held_in_trouble_ -= found->second.places;
+  if (found->second.last_read_failed) held_in_trouble_ -= found->second.places;
   under_way_.erase(found);
 }
 

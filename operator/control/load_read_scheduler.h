@@ -25,7 +25,7 @@ class LoadReadScheduler {
   explicit LoadReadScheduler(std::size_t places) : places_(places) {}
 
   // To the end of the queue. One that waits already keeps its turn, and asks what was said last.
-  void enqueue(LoadRead read, bool in_trouble);
+  void enqueue(LoadRead read, bool last_read_failed);
   // Those whose turn has come; finished() is to be called of each. Whoever is not `wanted` when it comes is
   // forgotten.
   std::vector<LoadRead> take(const std::function<bool(const std::string& pod_uid)>& wanted);
@@ -38,7 +38,7 @@ class LoadReadScheduler {
   using Turn = std::pair<bool, std::uint64_t>;
   using Queue = std::map<Turn, LoadRead>;
   struct Held {
-    bool in_trouble = false;
+    bool last_read_failed = false;
     std::size_t places = 0;
   };
   Queue::iterator next();

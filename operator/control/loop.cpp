@@ -72,7 +72,7 @@ void Loop::measure(const std::vector<Input>& inputs, kube::TimePoint now) {
         },
         input);
   }
-  meters_.step_took(now - oldest);
+  metrics_.step_took(now - oldest);
 }
 
 void Loop::write(const LogLine& line) {

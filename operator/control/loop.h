@@ -26,7 +26,8 @@ class Loop {
   // How long the loop sleeps at most, so that its liveness can be seen.
   static constexpr kube::Duration kHeartbeat = std::chrono::seconds(5);
 
-  Loop(OperatorCore& core, telemetry::Log& log, Meters& meters) : core_(core), log_(log), meters_(meters) {}
+  Loop(OperatorCore& core, telemetry::Log& log, ControllerMetrics& metrics)
+      : core_(core), log_(log), metrics_(metrics) {}
 
   // For Shell: waits while the queue is full, does nothing once the loop has ended.
   void post(Input input);
@@ -43,7 +44,7 @@ class Loop {
 
   OperatorCore& core_;
   telemetry::Log& log_;
-  Meters& meters_;
+  ControllerMetrics& metrics_;
   kube::BoundedQueue<Input> queue_{kQueueLength};
   // For probes only, a few times a minute. Not std::atomic<std::shared_ptr>, whose load() is a data race in
   // libstdc++ 12 (it releases its spin lock with relaxed order).

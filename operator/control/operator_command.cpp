@@ -2,9 +2,9 @@
 
 #include "control/loop.h"
 #include "control/operator_core.h"
-#include "control/prometheus_meters.h"
+#include "control/prometheus_controller_metrics.h"
 #include "control/shell.h"
-#include "control/uninstall_hold.h"
+#include "control/uninstall_delay_webhook.h"
 #include "engine/load_reader.h"
 #include "kube/cpprest_transport.h"
 #include "kube/kubeconfig.h"
@@ -118,7 +118,7 @@ int run(const OperatorOptions& options, const kube::ClusterAccess& access, telem
         telemetry::Log& log) {
   telemetry::Metrics metrics(telemetry::build_info());
   metrics.count_dropped_logs([&log] { return log.dropped(); });
-  PrometheusMeters meters(metrics);
+  PrometheusControllerMetrics meters(metrics);
   const auto identity = kube::ProcessIdentity::claim(
       host_name(), lease_namespace(options, access) + "/" + options.leader_elect_name);
   OperatorCore core(core_options(options, access, identity), meters);
@@ -129,7 +129,7 @@ int run(const OperatorOptions& options, const kube::ClusterAccess& access, telem
     log.error("cannot start", {{"error", server.error()}});
     return 1;
   }
-  const auto hold = UninstallHold::listen(options.uninstall_hold_bind_address);
+  const auto hold = UninstallDelayWebhook::listen(options.uninstall_hold_bind_address);
   if (!hold) {
     log.error("cannot start", {{"error", hold.error()}});
     return 1;

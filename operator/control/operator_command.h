@@ -23,7 +23,7 @@ struct OperatorOptions {
   DrainGate drain_gate = DrainGate::kAuto;
   std::vector<std::string> drain_taints{api::taint::kDrain.begin(), api::taint::kDrain.end()};  // keys
   std::vector<std::string> withdraw_taints{api::taint::kWithdraw.begin(), api::taint::kWithdraw.end()};
-  std::string uninstall_hold_bind_address = "0";  // control/uninstall_hold.h
+  std::string uninstall_hold_bind_address = "0";  // control/uninstall_delay_webhook.h
   telemetry::LogFormat log_format = telemetry::LogFormat::kText;
   telemetry::Level log_level = telemetry::Level::kInfo;
 };

@@ -41,28 +41,28 @@ bool is_answer(const StopRequested&) {
 
 }  // namespace
 
-OperatorCore::OperatorCore(CoreOptions options, Meters& meters)
+OperatorCore::OperatorCore(CoreOptions options, ControllerMetrics& metrics)
     : options_(std::move(options)),
-      meters_(meters),
-      feeds_(options_.feeds, random_of(options_, 1), meters,
+      metrics_(metrics),
+      feeds_(options_.feeds, random_of(options_, 1), metrics,
              [this](const api::Pod& pod, std::vector<std::string>& keys) {
                const auto& pools = table_.matching(pod);
                for (const PoolRecord* record : pools) keys.push_back(record->key.to_string());
                if (pools.empty() && pool::is_marked(pod) && !pod.deletion_timestamp)
                  keys.emplace_back(kOrphanIndex);
              }),
-      queue_(kube::WorkQueueOptions{}, &meters_),
+      queue_(kube::WorkQueueOptions{}, &metrics_),
       writes_(options_.writes),
-      router_(feeds_, table_, writes_, queue_, meters_),
+      router_(feeds_, table_, writes_, queue_, metrics_),
       loads_(options_.load_sources_in_flight),
       snapshots_(options_.drain_gate, feeds_, table_, loads_, writes_, router_),
-      reconciler_(feeds_, table_, snapshots_, loads_, writes_, queue_, meters_, random_of(options_, 2),
+      reconciler_(feeds_, table_, snapshots_, loads_, writes_, queue_, metrics_, random_of(options_, 2),
                   options_.resync),
       events_(options_.instance),
-      outcomes_(feeds_, table_, router_, writes_, events_, meters_),
+      outcomes_(feeds_, table_, router_, writes_, events_, metrics_),
       standby_(feeds_, table_, router_, writes_, queue_, options_.step_pods),
       leadership_(options_.leader_elect ? std::optional{options_.lease} : std::nullopt,
-                  random_of(options_, 3), writes_, meters_) {}
+                  random_of(options_, 3), writes_, metrics_) {}
 
 Effects OperatorCore::start(api::Now now) {
   Effects out;
@@ -126,17 +126,17 @@ void OperatorCore::take(CallAnswered& in, api::Now now, Effects& out) {
   const PendingCall& call = answered->call;
   const std::string_view result =
       in.answer ? std::string_view("success") : kube::to_string(in.answer.error().cls);
-  meters_.call_took(call.verb, result, now.mono - call.sent_at);
+  metrics_.call_took(call.verb, result, now.mono - call.sent_at);
   const auto text = [&in]() -> kube::Result<std::string> {
     if (!in.answer) return tl::unexpected(std::move(in.answer.error()));
     return std::get<std::string>(std::move(*in.answer));
   };
   if (const auto* lease = std::get_if<LeaseCall>(&call.purpose))
     return lead(leadership_.answered(*lease, text(), now, out), now, out);
-  if (call.verb != kube::Verb::kGet) meters_.wrote(WriteOutcomes::kind_of(call), result);
+  if (call.verb != kube::Verb::kGet) metrics_.wrote(WriteOutcomes::kind_of(call), result);
   if (const auto* event = std::get_if<EventWrite>(&call.purpose)) {
     events_.posted(*event, text(), now.mono);
-    meters_.events(events_.stats());
+    metrics_.events(events_.stats());
     return;
   }
   standby_.answered(call, in.answer, now.mono);
@@ -163,7 +163,7 @@ bool OperatorCore::may_act(kube::TimePoint now) const {
 
 void OperatorCore::run_passes(api::Now now, Effects& out) {
   if (const pool::Gate gate = snapshots_.gate().gate; std::exchange(told_gate_, gate) != gate)
-    meters_.drain_gate(pool::to_string(gate));
+    metrics_.drain_gate(pool::to_string(gate));
   can_decide_ = may_act(now.mono);
   if (!can_decide_) return;
   feeds_.reindex_if_needed();

@@ -17,11 +17,11 @@
 #pragma once
 
 #include "control/change_router.h"
+#include "control/controller_metrics.h"
 #include "control/effects.h"
 #include "control/engine_loads.h"
 #include "control/feed_table.h"
 #include "control/leadership.h"
-#include "control/meters.h"
 #include "control/pool_events.h"
 #include "control/pool_table.h"
 #include "control/reconciler.h"
@@ -71,7 +71,7 @@ struct CoreHealth {
 
 class OperatorCore {
  public:
-  OperatorCore(CoreOptions options, Meters& meters);
+  OperatorCore(CoreOptions options, ControllerMetrics& metrics);
 
   Effects start(api::Now now);
   // `inputs` is emptied. An empty one is a tick.
@@ -108,7 +108,7 @@ class OperatorCore {
   kube::TimePoint time(api::Now now) const { return options_.stopwatch ? options_.stopwatch() : now.mono; }
 
   CoreOptions options_;
-  Meters& meters_;
+  ControllerMetrics& metrics_;
   PoolTable table_;
   FeedTable feeds_;
   PoolQueue queue_;

@@ -153,20 +153,20 @@ void Reconciler::come_back(PoolRecord& record, std::optional<kube::Duration> loo
 
 void Reconciler::count_endpoints(const PoolRecord& record, const pool::Snapshot& seen,
                                  const pool::Plan& plan) {
-  Meters::EndpointCounts counts;
+  ControllerMetrics::EndpointCounts counts;
   counts.ready = record.list.ready().size();
   counts.draining =
       static_cast<std::size_t>(std::count_if(seen.pods.begin(), seen.pods.end(), [](const auto* pod) {
         return pod->serving == api::serving::kDraining || pod->serving == api::serving::kDrained;
       }));
   counts.withdrawn = seen.pods.size() - std::min(seen.pods.size(), counts.ready + counts.draining);
-  meters_.endpoints(record.key.ns, record.key.name, counts);
+  metrics_.endpoints(record.key.ns, record.key.name, counts);
   const bool target_found = pool::target_state(seen) == pool::TargetState::kFound;
-  meters_.wanted_replicas(
+  metrics_.wanted_replicas(
       record.key.ns, record.key.name,
       target_found ? std::optional{std::max(seen.target->replicas, seen.pool->replicas.value_or(0))}
                    : std::nullopt);
-  meters_.oldest_drain(record.key.ns, record.key.name, plan.oldest_drain.value_or(std::chrono::seconds{0}));
+  metrics_.oldest_drain(record.key.ns, record.key.name, plan.oldest_drain.value_or(std::chrono::seconds{0}));
 }
 
 void Reconciler::write_rest(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,

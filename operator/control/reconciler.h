@@ -9,9 +9,9 @@
 #pragma once
 
 #include "control/change_router.h"
+#include "control/controller_metrics.h"
 #include "control/engine_loads.h"
 #include "control/feed_table.h"
-#include "control/meters.h"
 #include "control/pool_table.h"
 #include "control/snapshot_builder.h"
 #include "control/write_dispatcher.h"
@@ -30,7 +30,7 @@ namespace poolwarden::control {
 class Reconciler {
  public:
   Reconciler(FeedTable& feeds, PoolTable& table, SnapshotBuilder& snapshots, EngineLoads& loads,
-             WriteDispatcher& writes, PoolQueue& queue, Meters& meters, kube::RandomSource random,
+             WriteDispatcher& writes, PoolQueue& queue, ControllerMetrics& metrics, kube::RandomSource random,
              kube::Duration resync)
       : feeds_(feeds),
         table_(table),
@@ -38,7 +38,7 @@ class Reconciler {
         loads_(loads),
         writes_(writes),
         queue_(queue),
-        meters_(meters),
+        metrics_(metrics),
         random_(std::move(random)),
         resync_(resync) {}
 
@@ -90,7 +90,7 @@ class Reconciler {
   EngineLoads& loads_;
   WriteDispatcher& writes_;
   PoolQueue& queue_;
-  Meters& meters_;
+  ControllerMetrics& metrics_;
   kube::RandomSource random_;
   kube::Duration resync_;
   pool::Orphans orphans_;

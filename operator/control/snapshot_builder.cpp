@@ -13,9 +13,9 @@ namespace poolwarden::control {
 namespace {
 
 template <class Kind>
-pool::Sight sight_of(const FeedTable& feeds, const void* object) {
-  if (object != nullptr) return pool::Sight::kPresent;
-  return feeds.synced<Kind>() ? pool::Sight::kAbsent : pool::Sight::kBlind;
+pool::Visibility visibility_of(const FeedTable& feeds, const void* object) {
+  if (object != nullptr) return pool::Visibility::kPresent;
+  return feeds.synced<Kind>() ? pool::Visibility::kAbsent : pool::Visibility::kUnknown;
 }
 
 }  // namespace
@@ -49,12 +49,12 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
   seen.pods_version = feeds_.pods_version();
   seen.pods_behind = pods_behind;
   seen.service = feeds_.store<Services>().find({pool.ns, record.service}).get();
-  seen.service_sight = sight_of<Services>(feeds_, seen.service);
+  seen.service_visibility = visibility_of<Services>(feeds_, seen.service);
   seen.sees_cordons = feeds_.synced<Nodes>() && !feeds_.out_of_reach<Nodes>();
   seen.node = router_.node_lookup();
   add_autoscalers(record, seen);
   seen.loads = &loads_.book();
-  seen.emptied_nodes = &router_.emptied_nodes();
+  seen.draining_nodes = &router_.draining_nodes();
   seen.labels_under_way = &writes_.labels_under_way();
   seen.listed = &record.list.ready();
   pool::GateState gate = this->gate();
@@ -63,7 +63,7 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
   add_replica_sets(record, seen, now);
   add_budgets(record, seen);
   FeedTable::Problems problems = feeds_.problems();
-  seen.blind = std::move(problems.blind);
+  seen.watch_errors = std::move(problems.watch_errors);
   seen.stale = std::move(problems.stale);
   seen.can_see = feeds_.synced<Pods>() && feeds_.synced<ConfigMaps>();
   seen.agreed = record.agreed;
@@ -77,7 +77,7 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
 void SnapshotBuilder::add_target(const PoolRecord& record, pool::Snapshot& seen) const {
   if (!seen.pool->scale_target) return;
   seen.target = feeds_.store<Deployments>().find({record.key.ns, record.target}).get();
-  seen.target_sight = sight_of<Deployments>(feeds_, seen.target);
+  seen.target_visibility = visibility_of<Deployments>(feeds_, seen.target);
 }
 
 void SnapshotBuilder::add_pods(const PoolRecord& record, pool::Snapshot& seen) {
@@ -183,7 +183,7 @@ pool::GateState SnapshotBuilder::gate() const {
 void SnapshotBuilder::add_budgets(const PoolRecord& record, pool::Snapshot& seen) const {
   const std::string name = pool::budget_name(*seen.pool);
   seen.budget = feeds_.store<Budgets>().find({record.key.ns, name}).get();
-  seen.budget_sight = sight_of<Budgets>(feeds_, seen.budget);
+  seen.budget_visibility = visibility_of<Budgets>(feeds_, seen.budget);
   // Pods of a pool share their labels: a namespace full of budgets must not cost a look at each pod for each.
   std::set<const api::LabelMap*> label_sets;
   for (const api::Pod* pod : seen.pods) label_sets.insert(pod->labels.get());

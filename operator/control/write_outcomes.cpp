@@ -154,7 +154,7 @@ void WriteOutcomes::tell_change(PoolRecord& record, const PublishWrite& write, s
                         fmt::format("{} is ready again and back in the list", change.pod)},
                        now);
   }
-  meters_.withdrawal(latency);
+  metrics_.withdrawal(latency);
   const std::string reason(pool::to_string(change.reason));
   out.logs.push_back({Severity::kInfo,
                       write.for_leader ? "withdrew pod in place of the leader" : "withdrew pod",
@@ -163,8 +163,8 @@ void WriteOutcomes::tell_change(PoolRecord& record, const PublishWrite& write, s
                        {"reason", reason},
                        {"detail", change.detail},
                        {"latency_ms", fmt::format("{:.2f}", in_milliseconds(latency))}}});
-  if (write.for_leader) return meters_.standby_withdrawal();  // whoever leads tells of what it finds
-  if (change.reason == pool::Withdrawal::kDraining) return;   // told by its label, as DrainStarted
+  if (write.for_leader) return metrics_.standby_withdrawal();  // whoever leads tells of what it finds
+  if (change.reason == pool::Withdrawal::kDraining) return;    // told by its label, as DrainStarted
   events_.withdrawn(
       record, change,
       {std::string(api::event::kWithdrawn), false,
@@ -237,7 +237,7 @@ bool WriteOutcomes::succeeded(const Answered& in, PodLabelWrite& write) {
 void WriteOutcomes::report_drain(PoolRecord& record, const PodLabelWrite& label, api::Now now, Effects& out) {
   const pool::DrainNote& note = *label.note;
   const bool ended = note.step != pool::DrainResult::kNone && note.step != pool::DrainResult::kStarted;
-  if (ended) meters_.drained(pool::to_string(note.step), note.took);
+  if (ended) metrics_.drained(pool::to_string(note.step), note.took);
   out.logs.push_back({note.event.warning ? Severity::kWarn : Severity::kInfo,
                       note.event.message,
                       {{"pod", record.key.ns + "/" + label.what.name}, {"pool", record.key.to_string()}}});
@@ -297,7 +297,7 @@ void WriteOutcomes::failed(const AnsweredCall& answered, PoolRecord* record, con
                            api::Now now, Effects& out) {
   const PendingCall& call = answered.call;
   if (error.cls == kube::ErrorClass::kShutdown) return;
-  meters_.retried();  // what it was for is decided anew, and sent again when the throttle allows
+  metrics_.retried();  // what it was for is decided anew, and sent again when the throttle allows
   const auto* list = std::get_if<PublishWrite>(&call.purpose);
   const bool publishing = list != nullptr;
   if (publishing && error.already_exists() && record != nullptr) return look_up_config_map(*record, now, out);

@@ -8,9 +8,9 @@
 #pragma once
 
 #include "control/change_router.h"
+#include "control/controller_metrics.h"
 #include "control/effects.h"
 #include "control/feed_table.h"
-#include "control/meters.h"
 #include "control/pool_events.h"
 #include "control/pool_table.h"
 #include "control/write_dispatcher.h"
@@ -24,8 +24,8 @@ namespace poolwarden::control {
 class WriteOutcomes {
  public:
   WriteOutcomes(FeedTable& feeds, PoolTable& table, ChangeRouter& router, WriteDispatcher& writes,
-                PoolEvents& events, Meters& meters)
-      : feeds_(feeds), table_(table), router_(router), writes_(writes), events_(events), meters_(meters) {}
+                PoolEvents& events, ControllerMetrics& metrics)
+      : feeds_(feeds), table_(table), router_(router), writes_(writes), events_(events), metrics_(metrics) {}
 
   void take(AnsweredCall answered, kube::Result<Answer> answer, api::Now now, Effects& out);
   static std::string_view kind_of(const PendingCall& call);  // as the metrics name it
@@ -73,7 +73,7 @@ class WriteOutcomes {
   ChangeRouter& router_;
   WriteDispatcher& writes_;
   PoolEvents& events_;
-  Meters& meters_;
+  ControllerMetrics& metrics_;
 };
 
 }  // namespace poolwarden::control

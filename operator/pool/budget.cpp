@@ -37,7 +37,7 @@ api::LabelSelector wanted_selector(const Observation& seen) {
 
 bool says(const api::DisruptionBudget& budget, const api::LabelSelector& selector) {
   return budget.selector == selector && !budget.max_unavailable &&
-         budget.min_available == std::to_string(api::kAllPodsThereAre) &&
+         budget.min_available == std::to_string(api::kBlockAllEvictions) &&
          budget.unhealthy_pods == kAlwaysAllow;
 }
 
@@ -53,7 +53,7 @@ bool is_ours(const api::InferencePool& pool, const api::DisruptionBudget& budget
 }
 
 void keep_budget(const Observation& seen, Plan& plan) {
-  if (seen.hold != Hold::kNone || seen.snapshot->budget_sight == Sight::kBlind) return;
+  if (seen.hold != Hold::kNone || seen.snapshot->budget_visibility == Visibility::kUnknown) return;
   const api::DisruptionBudget* budget = seen.snapshot->budget;
   if (budget == nullptr) {
     if (!holds_evictions(seen)) return;

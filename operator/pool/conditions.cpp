@@ -82,8 +82,9 @@ std::string hold_reason(const Observation& seen) {
 std::string hold_cause(const Observation& seen) {
   switch (seen.hold) {
     case Hold::kBlind:
-      return seen.snapshot->blind.empty() ? std::string{"pods or ConfigMaps cannot be read"}
-                                          : fmt::format("{}", fmt::join(seen.snapshot->blind, "; "));
+      return seen.snapshot->watch_errors.empty()
+                 ? std::string{"pods or ConfigMaps cannot be read"}
+                 : fmt::format("{}", fmt::join(seen.snapshot->watch_errors, "; "));
     case Hold::kBehind:
       return "the published list was made from newer pods than are known here";
     case Hold::kInvalidSpec:
@@ -190,7 +191,7 @@ Finding degraded(const Observation& seen, const PublishedList& list) {
   if (list.state == Publication::kNameTaken ||
       (list.state == Publication::kDue && !snapshot.config_map_error.empty()))
     found.emplace_back("PublishFailed", "The list cannot be written: see condition EndpointsPublished");
-  if (seen.pool().publish.create_service && snapshot.service_sight == Sight::kBlind)
+  if (seen.pool().publish.create_service && snapshot.service_visibility == Visibility::kUnknown)
     found.emplace_back(
         "ServiceForbidden",
         "Services cannot be read, so none is made: grant the operator get, list, watch, create and "
@@ -307,7 +308,7 @@ std::optional<Finding> hold_problem(const Observation& seen) {
                     "Evictions are not held: nodes cannot be read, so nobody would see that one is being "
                     "emptied, and its pods would be held for ever. Grant the operator list and watch on "
                     "nodes, or set spec.disruption.holdEvictions to false");
-  if (snapshot.budget_sight == Sight::kBlind)
+  if (snapshot.budget_visibility == Visibility::kUnknown)
     return is_false("EvictionsNotHeld",
                     "Evictions are not held: grant the operator list, watch, create and patch on "
                     "poddisruptionbudgets, or set spec.disruption.holdEvictions to false");

@@ -70,7 +70,7 @@ class Drains {
   }
 
   bool leaves_its_node(const PodVerdict& member) const {
-    return reason_to_leave(member) && !seen_.snapshot->emptied_nodes->came_late(member.pod->uid);
+    return reason_to_leave(member) && !seen_.snapshot->draining_nodes->scheduled_after_drain(member.pod->uid);
   }
 
   Candidate candidate(const PodVerdict& member) const {
@@ -94,12 +94,12 @@ class Drains {
   }
 
   // A choice is made with fresh readings, or without those that do not come in time.
-  bool sounded(const std::vector<std::size_t>& members) {
+  bool answered_or_timed_out(const std::vector<std::size_t>& members) {
     bool all = true;
     for (const std::size_t i : members) {
       if (!seen_.members[i].fit) continue;
       read(seen_.members[i], false);
-      all = all && seen_.snapshot->loads->sounded(seen_.members[i].pod->uid, now_.mono);
+      all = all && seen_.snapshot->loads->answered_or_timed_out(seen_.members[i].pod->uid, now_.mono);
     }
     if (!all) look_again_in(kSoundingWait);
     return all;
@@ -108,7 +108,7 @@ class Drains {
   // Takes `wanted` of the members, the cheapest first, or none while their loads are not known.
   void take_cheapest(const std::vector<std::size_t>& members, std::int32_t wanted, std::string_view prefix,
                      const std::function<DrainReason(const PodVerdict&)>& reason) {
-    if (wanted <= 0 || members.empty() || !sounded(members)) return;
+    if (wanted <= 0 || members.empty() || !answered_or_timed_out(members)) return;
     std::vector<Candidate> ranked;
     std::map<const api::Pod*, std::size_t> place;
     for (const std::size_t i : members) {
@@ -125,7 +125,7 @@ class Drains {
   }
 
   // What the nodes that are being emptied leave of the pool.
-  struct Exodus {
+  struct NodeDrainSummary {
     std::int32_t serving = 0;
     std::vector<std::size_t> leaving;  // of those that serve, who should go; as seen_.members
     bool draining = false;             // someone, and not for a surplus
@@ -133,10 +133,10 @@ class Drains {
     // Some begin or end a drain just now: who serves, and how many, is about to change.
     bool settling = false;
   };
-  Exodus exodus();
+  NodeDrainSummary node_drain_summary();
 
   void drain_surplus(const ReplicaSetView& set);
-  std::int32_t may_leave(const Exodus& exodus, std::int32_t asked, bool replace_first) const;
+  std::int32_t may_leave(const NodeDrainSummary& summary, std::int32_t asked, bool replace_first) const;
   void empty_nodes();
   void watch_released(const Drained& drained, DrainReason cause);
   void note_age(seconds age) { plan_.oldest_drain = std::max(plan_.oldest_drain.value_or(seconds{0}), age); }
@@ -168,8 +168,8 @@ bool is_taken_first(const PodVerdict& member) {
 
 // Of its pods, those that are too many. Never negative.
 std::int32_t surplus(const Observation& seen, const ReplicaSetView& set) {
-  std::int32_t active = set.strangers;
-  std::int32_t taken_first = set.unready_strangers;
+  std::int32_t active = set.pods_outside_pool;
+  std::int32_t taken_first = set.unready_outside_pool;
   for (const PodVerdict& member : seen.members) {
     if (!belongs_to(member, set)) continue;
     ++active;
@@ -224,7 +224,7 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
       fmt::format("ReplicaSet {} has {} pod{} too many", set.set->name, too_many, too_many == 1 ? "" : "s");
   // Another pool that has pods of this ReplicaSet sees the same surplus. What drains already stays, so that
   // two that begin at once do not both give way; but nobody begins for what the other drains.
-  wanted -= set.draining_strangers;
+  wanted -= set.draining_outside_pool;
   for (const PodVerdict& member : seen_.members) {
     if (belongs_to(member, set) && !is_led_here(*member.pod) && drains(member.before)) --wanted;
   }
@@ -238,8 +238,8 @@ std::string waits_to_leave(std::int32_t serving, std::int32_t asked) {
   return fmt::format("{} in its turn", kEmptied);
 }
 
-Drains::Exodus Drains::exodus() {
-  Exodus out;
+Drains::NodeDrainSummary Drains::node_drain_summary() {
+  NodeDrainSummary out;
   for (std::size_t i = 0; i < seen_.members.size(); ++i) {
     PodVerdict& member = seen_.members[i];
     if (!is_active(*member.pod)) continue;
@@ -271,20 +271,21 @@ Drains::Exodus Drains::exodus() {
 
 // One by one where the pool would serve with fewer than it should: the next goes when another has come. A pod
 // that has no room elsewhere so holds up the rest of its node, as any disruption budget would.
-std::int32_t Drains::may_leave(const Exodus& exodus, std::int32_t asked, bool replace_first) const {
-  const std::int32_t spare = exodus.serving - asked;
-  if (exodus.settling || spare < 0) return 0;
+std::int32_t Drains::may_leave(const NodeDrainSummary& summary, std::int32_t asked,
+                               bool replace_first) const {
+  const std::int32_t spare = summary.serving - asked;
+  if (summary.settling || spare < 0) return 0;
   // A cordon alone brings no replacement: nobody may ever evict the pod. So the last that serves stays,
   // unless there is no target that could bring one before: then nothing else would ever empty the node. One
   // that cannot be seen may be there.
   const bool no_target =
       seen_.target == TargetState::kNotConfigured || seen_.target == TargetState::kWrongKind;
-  const bool last_stays = exodus.serving == 1 && !no_target;
+  const bool last_stays = summary.serving == 1 && !no_target;
   return replace_first || last_stays ? spare : std::max(spare, 1);
 }
 
 void Drains::empty_nodes() {
-  const Exodus exodus = this->exodus();
+  const NodeDrainSummary summary = this->node_drain_summary();
   // What the target has meanwhile is not what was asked for.
   const std::int32_t target =
       seen_.target == TargetState::kFound ? seen_.snapshot->target->replicas : seen_.active();
@@ -297,17 +298,17 @@ void Drains::empty_nodes() {
   // takes one that is not ready before that one, and then too few serve again.
   // One that was granted stays until then: its ReplicaSet may be another than that of the pod which goes.
   const bool is_replaced =
-      exodus.draining && exodus.serving <= asked + (may_surge ? granted_surge(*seen_.snapshot) : 0);
-  const bool needs_one = exodus.released ? exodus.serving < asked : is_replaced || !exodus.leaving.empty();
+      summary.draining && summary.serving <= asked + (may_surge ? granted_surge(*seen_.snapshot) : 0);
+  const bool needs_one = summary.released ? summary.serving < asked : is_replaced || !summary.leaving.empty();
   if (replace_first && needs_one) plan_.surge = 1;
-  if (exodus.leaving.empty()) return;
-  const std::int32_t may_go = may_leave(exodus, asked, replace_first);
-  take_cheapest(exodus.leaving, std::min(may_go, static_cast<std::int32_t>(exodus.leaving.size())),
+  if (summary.leaving.empty()) return;
+  const std::int32_t may_go = may_leave(summary, asked, replace_first);
+  take_cheapest(summary.leaving, std::min(may_go, static_cast<std::int32_t>(summary.leaving.size())),
                 "its node is being emptied", [](const PodVerdict& member) {
                   return reason_to_leave(member).value_or(DrainReason::kNodeCordoned);
                 });
-  for (const std::size_t i : exodus.leaving) {
-    if (!causes_[i]) seen_.members[i].waits = waits_to_leave(exodus.serving, asked);
+  for (const std::size_t i : summary.leaving) {
+    if (!causes_[i]) seen_.members[i].waits = waits_to_leave(summary.serving, asked);
   }
 }
 

@@ -39,7 +39,7 @@ TargetState target_state(const Snapshot& snapshot) {
   if (!ref) return TargetState::kNotConfigured;
   if (!scales_a_deployment(*ref)) return TargetState::kWrongKind;
   if (snapshot.target != nullptr) return TargetState::kFound;
-  return snapshot.target_sight == Sight::kBlind ? TargetState::kBlind : TargetState::kNotFound;
+  return snapshot.target_visibility == Visibility::kUnknown ? TargetState::kBlind : TargetState::kNotFound;
 }
 
 const api::Pod* Observation::pod(std::string_view name) const {

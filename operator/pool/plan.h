@@ -9,8 +9,8 @@
 #include "api/pod.h"
 #include "api/writes.h"
 #include "pool/drain.h"
-#include "pool/emptied_nodes.h"
-#include "pool/load_book.h"
+#include "pool/draining_nodes.h"
+#include "pool/engine_load_tracker.h"
 
 #include <chrono>
 #include <cstdint>
@@ -31,10 +31,10 @@ const T* nothing() {
 }
 
 // How sure we are about an object that is not in its cache.
-enum class Sight : std::uint8_t {
+enum class Visibility : std::uint8_t {
   kPresent,  // the pointer beside it is set
   kAbsent,   // the cache has synced and it is not there
-  kBlind,    // we may not read this kind (RBAC), or its cache has not synced: absence means nothing
+  kUnknown,  // we may not read this kind (RBAC), or its cache has not synced: absence means nothing
 };
 
 // A list as it was last read or written: parsed once, and not in each pass.
@@ -53,9 +53,9 @@ struct ReplicaSetView {
   bool held = false;
   // Its active pods that are not in the pool: all that count for it, and those it would take before any
   // other.
-  std::int32_t strangers = 0;
-  std::int32_t unready_strangers = 0;
-  std::int32_t draining_strangers = 0;
+  std::int32_t pods_outside_pool = 0;
+  std::int32_t unready_outside_pool = 0;
+  std::int32_t draining_outside_pool = 0;
 };
 
 // The policy by which the API server holds deletes of serving pods.
@@ -68,7 +68,7 @@ enum class Gate : std::uint8_t {
 
 struct Snapshot {
   const api::InferencePool* pool = nullptr;  // never null
-  Sight target_sight = Sight::kAbsent;
+  Visibility target_visibility = Visibility::kAbsent;
   const api::Deployment* target = nullptr;
   // All pods of the namespace that match the pool's selector, or that a withdrawal took out of it this
   // very moment, sorted by name.
@@ -81,16 +81,16 @@ struct Snapshot {
   // What read_published() says of it, where that is known already. Null: decide() reads it.
   const PublishedDocument* published = nullptr;
   // False while pods or ConfigMaps cannot be read (RBAC): then nothing is published, labelled or scaled and
-  // only status says so, with `blind` naming what is missing and the fix.
+  // only status says so, with `watch_errors` naming what is missing and the fix.
   bool can_see = true;
-  std::vector<std::string> blind;
-  Sight service_sight = Sight::kAbsent;
+  std::vector<std::string> watch_errors;
+  Visibility service_visibility = Visibility::kAbsent;
   const api::Service* service = nullptr;  // of the pool's service name, whoever owns it
   // Zone of a node, and whether the node exists. Null while nodes cannot be read: then no pod is withdrawn
   // for its node, and zones are left out.
   std::function<const api::Node*(std::string_view name)> node;
   bool sees_cordons = true;  // or may not, or not any more: `node` tells what was seen last
-  const EmptiedNodes* emptied_nodes = nothing<EmptiedNodes>();  // never null
+  const DrainingNodes* draining_nodes = nothing<DrainingNodes>();  // never null
   // HorizontalPodAutoscalers of the namespace that scale the pool, and those that scale its target.
   std::vector<std::string> pool_autoscalers;
   std::vector<std::string> target_autoscalers;
@@ -98,10 +98,10 @@ struct Snapshot {
   std::string gate_difference;               // kEdited: in which way
   std::vector<ReplicaSetView> replica_sets;  // sorted by UID
   bool sees_replica_sets = true;             // or may not: then no surplus is ever seen
-  Sight budget_sight = Sight::kAbsent;
+  Visibility budget_visibility = Visibility::kAbsent;
   const api::DisruptionBudget* budget = nullptr;  // of the name the pool's budget has, whoever owns it
   std::vector<std::string> other_budgets;         // names of others that select a pod of the pool
-  const LoadBook* loads = nothing<LoadBook>();    // never null, and so below
+  const EngineLoadTracker* loads = nothing<EngineLoadTracker>();  // never null, and so below
   // Serving labels that are being written, by UID.
   const std::map<std::string, std::string>* labels_under_way = nothing<std::map<std::string, std::string>>();
   // UIDs of the ready endpoints of the list as it was last acknowledged.
@@ -206,7 +206,7 @@ struct WantedReading {
   std::string uid;
   std::string name;
   std::string ip;
-  bool withdrawn = false;  // see LoadBook
+  bool withdrawn = false;  // see EngineLoadTracker
   std::chrono::seconds poll{1};
 };
 

@@ -49,9 +49,9 @@ ReplicaSetView view_of(const ReplicaSetFacts& facts, SurplusClock& surplus, Surp
     const bool this_drains = drains(drain_state(pod->serving, pod->drain_marks()));
     any_drains |= this_drains;
     if (facts.is_member(*pod)) continue;
-    ++view.strangers;
-    if (this_drains) ++view.draining_strangers;
-    if (!is_ready && !this_drains) ++view.unready_strangers;
+    ++view.pods_outside_pool;
+    if (this_drains) ++view.draining_outside_pool;
+    if (!is_ready && !this_drains) ++view.unready_outside_pool;
   }
   view.held = surplus.lasts(facts.set->uid, ready > facts.set->replicas, now) || any_drains;
   return view;

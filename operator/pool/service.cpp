@@ -140,7 +140,7 @@ std::string keep_service(const Observation& seen, Plan& plan) {
   if (seen.hold != Hold::kNone) return {};
   const api::Service* service = snapshot.service;
   if (service == nullptr) {
-    if (!pool.publish.create_service || snapshot.service_sight == Sight::kBlind) return {};
+    if (!pool.publish.create_service || snapshot.service_visibility == Visibility::kUnknown) return {};
     if (!expressible) return fmt::format("no Service {}: a Service cannot express matchExpressions", name);
     create_service(seen, plan);
     return {};

@@ -11,7 +11,7 @@
 #pragma once
 
 #include "api/pod.h"
-#include "pool/load_book.h"
+#include "pool/engine_load_tracker.h"
 
 #include <cstdint>
 #include <string>

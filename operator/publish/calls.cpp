@@ -159,7 +159,7 @@ kube::Call disruption_budget(const api::InferencePool& pool, const api::BudgetWr
   json body;
   body["metadata"]["labels"] = {{api::kPoolLabel, pool.name}, {api::kManagedByLabel, api::kManagedByValue}};
   body["metadata"]["ownerReferences"] = json::array({api::to_json(owner(pool))});
-  body["spec"] = {{"minAvailable", api::kAllPodsThereAre},
+  body["spec"] = {{"minAvailable", api::kBlockAllEvictions},
                   {"unhealthyPodEvictionPolicy", "AlwaysAllow"},
                   {"selector", {{"matchExpressions", std::move(expressions)}}}};
   if (wanted.create) {

@@ -3,7 +3,7 @@
 // what is measured is work, not waiting.
 #include "bench/hollow_pod.h"
 #include "bench/memory_api.h"
-#include "control/meters.h"
+#include "control/controller_metrics.h"
 #include "control/operator_core.h"
 #include "control/shell.h"
 
@@ -23,10 +23,10 @@ using poolwarden::api::Now;
 using poolwarden::bench::HollowPod;
 using poolwarden::bench::MemoryApi;
 using poolwarden::bench::PodReady;
+using poolwarden::control::ControllerMetrics;
 using poolwarden::control::CoreOptions;
 using poolwarden::control::Effects;
 using poolwarden::control::Input;
-using poolwarden::control::Meters;
 using poolwarden::control::OperatorCore;
 using poolwarden::control::Shell;
 using Clock = std::chrono::steady_clock;
@@ -131,7 +131,7 @@ class World {
   int pods_;
   std::vector<Input> inputs_;
   MemoryApi api_;
-  Meters meters_;
+  ControllerMetrics meters_;
   OperatorCore core_{CoreOptions{}, meters_};
   Shell shell_{api_, "", &Clock::now, [this](Input input) { inputs_.push_back(std::move(input)); },
                [](const poolwarden::engine::LoadRequest&, auto) {}};

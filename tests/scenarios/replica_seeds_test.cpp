@@ -77,14 +77,14 @@ class Witness {
   int lists() const { return lists_; }
 
  private:
-  struct Sight {
+  struct Visibility {
     std::optional<kube::TimePoint> lost;
     kube::TimePoint back = kube::TimePoint::min();
   };
 
   // A replica that is paused, or whose watch of pods is silent or broken, may know what was true before.
   void look_at(const SimOperator& op, std::size_t index, kube::TimePoint now) {
-    Sight& sight = sights_[index];
+    Visibility& sight = sights_[index];
     const auto pods = op.health().feeds[control::WatchedKinds::index<control::Pods>()];
     const bool blind = op.paused() || op.network().silent || !op.network().faults.empty() ||
                        (op.running() && (!pods.synced || !pods.problem.empty()));
@@ -104,7 +104,7 @@ class Witness {
   SimWorld& world_;
   std::set<std::string> fit_, listed_;
   std::map<std::string, kube::TimePoint> unfit_at_;  // the last moment at which it was
-  std::map<std::size_t, Sight> sights_;
+  std::map<std::size_t, Visibility> sights_;
   int truths_ = 0;
   int lists_ = 0;
   std::string problem_;

@@ -8,7 +8,7 @@
 namespace poolwarden::sim {
 namespace {
 
-class RecordingMeters final : public control::Meters {
+class RecordingMeters final : public control::ControllerMetrics {
  public:
   explicit RecordingMeters(SimRecord& record) : record_(record) {}
   void withdrawal(kube::Duration latency) override { record_.withdrawals.push_back(latency); }

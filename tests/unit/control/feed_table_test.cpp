@@ -18,7 +18,7 @@ using ::testing::IsEmpty;
 
 const kube::TimePoint kFeedStart{1000s};
 
-struct CountingMeters final : Meters {
+struct CountingMeters final : ControllerMetrics {
   void unreadable(std::string_view resource, std::uint64_t count) override {
     unreadable_objects[std::string(resource)] = count;
   }

@@ -13,10 +13,10 @@ using testing::IsEmpty;
 
 class LoadReadSchedulerOfFour : public testing::Test {
  protected:
-  void enqueue(const std::string& uid, bool in_trouble = false, std::size_t ports = 1) {
+  void enqueue(const std::string& uid, bool last_read_failed = false, std::size_t ports = 1) {
     LoadRead read{uid, {"default", "pool"}, {}};
     read.request.sources.resize(ports);
-    turns.enqueue(std::move(read), in_trouble);
+    turns.enqueue(std::move(read), last_read_failed);
   }
   std::vector<std::string> take() {
     std::vector<std::string> out;

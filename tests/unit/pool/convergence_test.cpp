@@ -49,7 +49,7 @@ void shake(World& world, Dice& dice) {
   if (dice.once_in(8))
     world.pool.selector = api::LabelSelector{{{"app", dice.once_in(2) ? "vllm" : "other"}}, {}};
   if (dice.once_in(10)) world.target.reset();
-  if (dice.once_in(10)) world.target_sight = Sight::kBlind;
+  if (dice.once_in(10)) world.target_visibility = Visibility::kUnknown;
   if (dice.once_in(10)) world.nodes_readable = !world.nodes_readable;
   if (dice.once_in(10)) world.can_see = !world.can_see;
   if (dice.once_in(10)) world.pool.target_ports = {{.number = dice.below(3) * 1000, .name = ""}};

@@ -360,8 +360,8 @@ TEST_F(Fleet, OneThatOnlyDrainsIsBackAtOnce) {
 // Pools that split the pods of one ReplicaSet, or share them, see the same surplus.
 TEST_F(Fleet, WhatAnotherPoolDrainsOfTheSameReplicaSetIsNotDrainedTwice) {
   make({0, 5});
-  world.strangers = 1;
-  world.draining_strangers = 1;
+  world.pods_outside_pool = 1;
+  world.draining_outside_pool = 1;
   want(2);
   settle(10);
   EXPECT_THAT(draining(), IsEmpty()) << "one of three is too many, and drains already";
@@ -418,7 +418,7 @@ TEST_F(Fleet, AnOperatorThatRestartsCarriesOn) {
   make({1, 2});
   want(1);
   settle(10);
-  world.loads = LoadBook{};
+  world.loads = EngineLoadTracker{};
   load["old-a-uid"] = 0;
   pass_seconds(200, 202);
   EXPECT_THAT(drained(), ElementsAre("old-a"));

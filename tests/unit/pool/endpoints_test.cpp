@@ -249,8 +249,8 @@ struct HoldRow {
 TEST(Endpoints, FailStatic) {
   const HoldRow rows[] = {
       {"the target is gone, and with it the selector", [](World& w) { w.target.reset(); }, "NoSelector"},
-      {"the target cannot be read", [](World& w) { w.target.reset(), w.target_sight = Sight::kBlind; },
-       "NoSelector"},
+      {"the target cannot be read",
+       [](World& w) { w.target.reset(), w.target_visibility = Visibility::kUnknown; }, "NoSelector"},
       {"the target's selector is empty", [](World& w) { w.target->selector = {}; }, "NoSelector"},
       {"the target's selector uses the label we write",
        [](World& w) {
@@ -260,7 +260,7 @@ TEST(Endpoints, FailStatic) {
       {"the target is of a kind that is not read",
        [](World& w) { w.pool.scale_target->kind = "StatefulSet"; }, "NoSelector"},
       {"the spec is unusable", [](World& w) { w.pool.target_ports.clear(); }, "InvalidSpec"},
-      {"pods cannot be read", [](World& w) { w.can_see = false, w.blind = {"pods: grant list"}; },
+      {"pods cannot be read", [](World& w) { w.can_see = false, w.watch_errors = {"pods: grant list"}; },
        "CannotRead"},
   };
   for (const HoldRow& row : rows) {
@@ -400,9 +400,9 @@ TEST(Endpoints, NothingIsCreatedBlindly) {
 TEST(Endpoints, AnExplicitSelectorNeedsNoTarget) {
   World world = settled();
   world.pool.selector = api::LabelSelector{{{"app", "vllm"}}, {}};
-  for (const Sight sight : {Sight::kAbsent, Sight::kBlind}) {
+  for (const Visibility sight : {Visibility::kAbsent, Visibility::kUnknown}) {
     world.target.reset();
-    world.target_sight = sight;
+    world.target_visibility = sight;
     EXPECT_FALSE(world.decide().publish);
     World less = world;
     less.pods.pop_back();

@@ -86,11 +86,11 @@ TEST_F(Fleet, TheOnlyOneIsReplacedFirstWhateverThePoolSays) {
 }
 
 TEST_F(Fleet, TheOnlyOneStaysWhereItsTargetCannotBeSeen) {
-  for (const Sight sight : {Sight::kBlind, Sight::kAbsent}) {
+  for (const Visibility sight : {Visibility::kUnknown, Visibility::kAbsent}) {
     make({0});
     world.pool.selector = api::LabelSelector{{{"app", "vllm"}}, {}};
     const auto target = std::exchange(world.target, std::nullopt);
-    world.target_sight = sight;
+    world.target_visibility = sight;
     world.nodes["node-1"].unschedulable = true;
     pass_seconds(10, 20);
     EXPECT_THAT(served(), ElementsAre("old-a"));
@@ -144,11 +144,11 @@ TEST_F(Fleet, APodThatCameToANodeBeingEmptiedStays) {
   make({2});
   world.pool.disruption.replace_first = true;
   world.nodes["node-1"].drain_taint = "ToBeDeletedByClusterAutoscaler";
-  world.emptied_nodes.saw("node-1", true, at_second(0).mono);
+  world.draining_nodes.saw("node-1", true, at_second(0).mono);
   settle(10);
   ASSERT_EQ(world.target->replicas, 2);
   add_set("more", "new", {0}, 1);
-  world.emptied_nodes.bound("new-a-uid", "node-1", at_second(12).mono);
+  world.draining_nodes.bound("new-a-uid", "node-1", at_second(12).mono);
   pass_seconds(12, 13);
   ASSERT_THAT(draining(), ElementsAre("old-a"));
   load["old-a-uid"] = 0;

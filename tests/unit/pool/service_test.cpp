@@ -56,7 +56,7 @@ TEST(Service, IsNotCreated) {
   off.pool.publish.create_service = false;
   EXPECT_FALSE(off.decide().service) << "when the pool says so";
   World blind;
-  blind.service_sight = Sight::kBlind;
+  blind.service_visibility = Visibility::kUnknown;
   EXPECT_FALSE(blind.decide().service) << "when it may be there unseen";
   World expressions;
   expressions.pool.selector = api::LabelSelector{{}, {{.key = "app", .op = "In", .values = {"vllm"}}}};

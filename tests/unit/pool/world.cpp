@@ -67,15 +67,15 @@ Plan World::decide(std::int64_t second) const {
   Snapshot snapshot;
   snapshot.pool = &pool;
   snapshot.target = target ? &*target : nullptr;
-  snapshot.target_sight = target ? Sight::kPresent : target_sight;
+  snapshot.target_visibility = target ? Visibility::kPresent : target_visibility;
   for (const api::Pod& pod : pods) snapshot.pods.push_back(&pod);
   std::sort(snapshot.pods.begin(), snapshot.pods.end(),
             [](const auto* a, const auto* b) { return a->name < b->name; });
   snapshot.config_map = config_map ? &*config_map : nullptr;
   snapshot.can_see = can_see;
-  snapshot.blind = blind;
+  snapshot.watch_errors = watch_errors;
   snapshot.service = service ? &*service : nullptr;
-  snapshot.service_sight = service ? Sight::kPresent : service_sight;
+  snapshot.service_visibility = service ? Visibility::kPresent : service_visibility;
   snapshot.sees_cordons = nodes_readable && !nodes_stale;
   if (nodes_readable) {
     snapshot.node = [this](std::string_view name) -> const api::Node* {
@@ -83,7 +83,7 @@ Plan World::decide(std::int64_t second) const {
       return found == nodes.end() ? nullptr : &found->second;
     };
   }
-  snapshot.emptied_nodes = &emptied_nodes;
+  snapshot.draining_nodes = &draining_nodes;
   snapshot.pods_version = pods_version;
   snapshot.pods_behind = pods_behind;
   snapshot.pool_autoscalers = pool_autoscalers;
@@ -108,11 +108,11 @@ Plan World::decide(std::int64_t second) const {
                                      .superseded = superseded.contains(set.uid),
                                      .outdated = sets_outdated,
                                      .held = surplus_lasts,
-                                     .strangers = strangers,
-                                     .draining_strangers = draining_strangers});
+                                     .pods_outside_pool = pods_outside_pool,
+                                     .draining_outside_pool = draining_outside_pool});
   snapshot.sees_replica_sets = sees_replica_sets;
   snapshot.budget = budget ? &*budget : nullptr;
-  snapshot.budget_sight = budget ? Sight::kPresent : budget_sight;
+  snapshot.budget_visibility = budget ? Visibility::kPresent : budget_visibility;
   snapshot.other_budgets = other_budgets;
   snapshot.loads = &loads;
   snapshot.labels_under_way = &labels_under_way;

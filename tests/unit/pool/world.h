@@ -25,17 +25,17 @@ struct World {
 
   api::InferencePool pool;
   std::optional<api::Deployment> target;
-  Sight target_sight = Sight::kAbsent;  // when there is no target
+  Visibility target_visibility = Visibility::kAbsent;  // when there is no target
   std::vector<api::Pod> pods;
   std::optional<api::ConfigMap> config_map;
   std::optional<api::Service> service;
-  Sight service_sight = Sight::kAbsent;
+  Visibility service_visibility = Visibility::kAbsent;
   std::map<std::string, api::Node, std::less<>> nodes;
   bool nodes_readable = true;
   bool nodes_stale = false;  // they were, and are not any more
-  EmptiedNodes emptied_nodes;
+  DrainingNodes draining_nodes;
   bool can_see = true;
-  std::vector<std::string> blind;
+  std::vector<std::string> watch_errors;
   std::string pods_version = "100";
   bool pods_behind = false;
   std::vector<std::string> pool_autoscalers;
@@ -47,12 +47,12 @@ struct World {
   std::set<std::string> superseded;  // UIDs of those with a newer one
   bool surplus_lasts = false;
   bool sets_outdated = false;
-  std::int32_t strangers = 0, draining_strangers = 0;  // of each ReplicaSet
+  std::int32_t pods_outside_pool = 0, draining_outside_pool = 0;  // of each ReplicaSet
   bool sees_replica_sets = true;
   std::optional<api::DisruptionBudget> budget;
-  Sight budget_sight = Sight::kAbsent;  // when there is none
+  Visibility budget_visibility = Visibility::kAbsent;  // when there is none
   std::vector<std::string> other_budgets;
-  LoadBook loads;
+  EngineLoadTracker loads;
   std::map<std::string, std::string> labels_under_way;
   std::set<std::string> led_by_others, listed_by_others;
   std::map<std::string, api::DrainSpec> shared_drains;

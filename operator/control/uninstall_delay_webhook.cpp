@@ -1,4 +1,4 @@
-#include "control/uninstall_hold.h"
+#include "control/uninstall_delay_webhook.h"
 
 #include "telemetry/health_server.h"
 
@@ -34,8 +34,9 @@ int listen_at(const addrinfo& address) {
 
 }  // namespace
 
-tl::expected<UninstallHold, std::string> UninstallHold::listen(const std::string& bind_address) {
-  if (bind_address.empty() || bind_address == "0") return UninstallHold(-1);
+tl::expected<UninstallDelayWebhook, std::string> UninstallDelayWebhook::listen(
+    const std::string& bind_address) {
+  if (bind_address.empty() || bind_address == "0") return UninstallDelayWebhook(-1);
   const auto complaint = [&](const std::string& problem) {
     return tl::unexpected(
         fmt::format("--uninstall-hold-bind-address={}: {}; give host:port, :port, or 0 to hold nothing",
@@ -54,18 +55,19 @@ tl::expected<UninstallHold, std::string> UninstallHold::listen(const std::string
     if (::getaddrinfo(host, std::to_string(where->port).c_str(), &hints, &found) != 0) continue;
     const int listening = listen_at(*found);
     ::freeaddrinfo(found);
-    if (listening >= 0) return UninstallHold(listening);
+    if (listening >= 0) return UninstallDelayWebhook(listening);
   }
   return complaint(std::strerror(errno));
 }
 
-UninstallHold::UninstallHold(UninstallHold&& other) noexcept : socket_(std::exchange(other.socket_, -1)) {}
+UninstallDelayWebhook::UninstallDelayWebhook(UninstallDelayWebhook&& other) noexcept
+    : socket_(std::exchange(other.socket_, -1)) {}
 
-UninstallHold::~UninstallHold() {
+UninstallDelayWebhook::~UninstallDelayWebhook() {
   if (socket_ >= 0) ::close(socket_);
 }
 
-int UninstallHold::port() const {
+int UninstallDelayWebhook::port() const {
   sockaddr_storage bound{};
   socklen_t size = sizeof bound;
   if (socket_ < 0 || ::getsockname(socket_, reinterpret_cast<sockaddr*>(&bound), &size) != 0) return 0;

@@ -1,4 +1,4 @@
-#include "pool/load_book.h"
+#include "pool/engine_load_tracker.h"
 
 #include <gtest/gtest.h>
 
@@ -9,19 +9,19 @@ using std::chrono::seconds;
 
 constexpr seconds kPoll{1};
 
-LoadBook::TimePoint at(int second) {
-  return LoadBook::TimePoint{seconds{second}};
+EngineLoadTracker::TimePoint at(int second) {
+  return EngineLoadTracker::TimePoint{seconds{second}};
 }
 
 // One reading, from when it was wanted to its answer.
-void read(LoadBook& book, int second, std::optional<Load> load, bool withdrawn = true) {
+void read(EngineLoadTracker& book, int second, std::optional<Load> load, bool withdrawn = true) {
   EXPECT_TRUE(book.want("pod", withdrawn, kPoll, at(second)));
   book.began("pod", at(second));
   book.took("pod", load, load ? "" : "refused", at(second));
 }
 
-TEST(LoadBook, OnlyReadingsThatBeganAfterTheWithdrawalSettledCount) {
-  LoadBook book;
+TEST(EngineLoadTracker, OnlyReadingsThatBeganAfterTheWithdrawalSettledCount) {
+  EngineLoadTracker book;
   read(book, 0, Load{0, {}}, false);
   EXPECT_EQ(book.find("pod")->quiet, 0) << "it is still on the list";
   read(book, 10, Load{0, {}});
@@ -32,11 +32,11 @@ TEST(LoadBook, OnlyReadingsThatBeganAfterTheWithdrawalSettledCount) {
   EXPECT_EQ(book.find("pod")->quiet, 2);
 }
 
-TEST(LoadBook, AnyOtherAnswerBeginsTheCountAnew) {
+TEST(EngineLoadTracker, AnyOtherAnswerBeginsTheCountAnew) {
   const std::pair<const char*, std::optional<Load>> rows[] = {
       {"busy", Load{1, {}}}, {"half a request", Load{0.5, {}}}, {"unknown", std::nullopt}};
   for (const auto& [situation, answer] : rows) {
-    LoadBook book;
+    EngineLoadTracker book;
     read(book, 0, Load{0, {}});
     read(book, 1, Load{0, {}});
     ASSERT_EQ(book.find("pod")->quiet, 1);
@@ -45,8 +45,8 @@ TEST(LoadBook, AnyOtherAnswerBeginsTheCountAnew) {
   }
 }
 
-TEST(LoadBook, APodThatIsReadmittedStartsAfreshWhenItDrainsAgain) {
-  LoadBook book;
+TEST(EngineLoadTracker, APodThatIsReadmittedStartsAfreshWhenItDrainsAgain) {
+  EngineLoadTracker book;
   read(book, 0, Load{0, {}});
   read(book, 1, Load{0, {}});
   EXPECT_EQ(book.find("pod")->quiet, 1);
@@ -56,8 +56,8 @@ TEST(LoadBook, APodThatIsReadmittedStartsAfreshWhenItDrainsAgain) {
   EXPECT_EQ(book.find("pod")->quiet, 0);
 }
 
-TEST(LoadBook, AsksOncePerPollAndOneAtATime) {
-  LoadBook book;
+TEST(EngineLoadTracker, AsksOncePerPollAndOneAtATime) {
+  EngineLoadTracker book;
   EXPECT_TRUE(book.want("pod", true, seconds{5}, at(0)));
   book.began("pod", at(0));
   EXPECT_FALSE(book.want("pod", true, seconds{5}, at(4))) << "one is under way";
@@ -69,49 +69,50 @@ TEST(LoadBook, AsksOncePerPollAndOneAtATime) {
 }
 
 // A pass judges before it says what it wants: what is true before want() must be true after it.
-bool sounded(LoadBook& book, int second) {
-  const bool before = book.sounded("pod", at(second));
+bool answered_or_timed_out(EngineLoadTracker& book, int second) {
+  const bool before = book.answered_or_timed_out("pod", at(second));
   book.want("pod", false, kPoll, at(second));
-  EXPECT_EQ(book.sounded("pod", at(second)), before) << "at " << second;
+  EXPECT_EQ(book.answered_or_timed_out("pod", at(second)), before) << "at " << second;
   return before;
 }
 
-TEST(LoadBook, AChoiceWaitsForFreshAnswersButNotForEver) {
-  LoadBook book;
-  EXPECT_FALSE(sounded(book, 0));
+TEST(EngineLoadTracker, AChoiceWaitsForFreshAnswersButNotForEver) {
+  EngineLoadTracker book;
+  EXPECT_FALSE(answered_or_timed_out(book, 0));
   book.began("pod", at(0));
-  EXPECT_FALSE(sounded(book, 2)) << "it has not answered";
-  EXPECT_TRUE(sounded(book, 3)) << "and will not";
+  EXPECT_FALSE(answered_or_timed_out(book, 2)) << "it has not answered";
+  EXPECT_TRUE(answered_or_timed_out(book, 3)) << "and will not";
   book.took("pod", Load{2, 0.5}, "", at(3));
-  EXPECT_TRUE(sounded(book, 4));
-  EXPECT_TRUE(sounded(book, 8));
+  EXPECT_TRUE(answered_or_timed_out(book, 4));
+  EXPECT_TRUE(answered_or_timed_out(book, 8));
   EXPECT_NE(book.recent("pod", at(8)), nullptr);
 }
 
-TEST(LoadBook, WhatItSaidAMinuteAgoDecidesNothing) {
-  LoadBook book;
+TEST(EngineLoadTracker, WhatItSaidAMinuteAgoDecidesNothing) {
+  EngineLoadTracker book;
   read(book, 0, Load{2, 0.5}, false);
   EXPECT_EQ(book.recent("pod", at(60)), nullptr);
-  EXPECT_FALSE(sounded(book, 60));
+  EXPECT_FALSE(answered_or_timed_out(book, 60));
   book.began("pod", at(60));
-  EXPECT_FALSE(sounded(book, 62));
-  EXPECT_TRUE(sounded(book, 63)) << "this choice has been patient, too";
+  EXPECT_FALSE(answered_or_timed_out(book, 62));
+  EXPECT_TRUE(answered_or_timed_out(book, 63)) << "this choice has been patient, too";
   EXPECT_EQ(book.recent("pod", at(63)), nullptr) << "but it chooses without the old figure";
 }
 
-TEST(LoadBook, AChoiceWaitsLongerForWhoeverHasYetToGetItsTurn) {
-  LoadBook book;
-  for (const int second : {0, 4, 8}) EXPECT_FALSE(sounded(book, second)) << "it has not been asked";
+TEST(EngineLoadTracker, AChoiceWaitsLongerForWhoeverHasYetToGetItsTurn) {
+  EngineLoadTracker book;
+  for (const int second : {0, 4, 8})
+    EXPECT_FALSE(answered_or_timed_out(book, second)) << "it has not been asked";
   book.began("pod", at(9));
-  EXPECT_FALSE(sounded(book, 11)) << "it is being asked";
-  EXPECT_TRUE(sounded(book, 12));
-  LoadBook crowded;
-  for (const int second : {0, 4, 8, 12, 14}) EXPECT_FALSE(sounded(crowded, second));
-  EXPECT_TRUE(sounded(crowded, 15)) << "not for ever";
+  EXPECT_FALSE(answered_or_timed_out(book, 11)) << "it is being asked";
+  EXPECT_TRUE(answered_or_timed_out(book, 12));
+  EngineLoadTracker crowded;
+  for (const int second : {0, 4, 8, 12, 14}) EXPECT_FALSE(answered_or_timed_out(crowded, second));
+  EXPECT_TRUE(answered_or_timed_out(crowded, 15)) << "not for ever";
 }
 
-TEST(LoadBook, AsksMoreRarelyWhoeverDoesNotAnswer) {
-  LoadBook book;
+TEST(EngineLoadTracker, AsksMoreRarelyWhoeverDoesNotAnswer) {
+  EngineLoadTracker book;
   int second = 0;
   std::vector<int> asked;
   for (; second < 50; ++second) {
@@ -121,14 +122,14 @@ TEST(LoadBook, AsksMoreRarelyWhoeverDoesNotAnswer) {
     book.took("pod", std::nullopt, "refused", at(second));
   }
   EXPECT_EQ(asked, (std::vector<int>{0, 1, 3, 7, 15, 25, 35, 45}));
-  EXPECT_TRUE(book.in_trouble("pod"));
+  EXPECT_TRUE(book.last_read_failed("pod"));
   read(book, 55, Load{0, {}});
-  EXPECT_FALSE(book.in_trouble("pod"));
+  EXPECT_FALSE(book.last_read_failed("pod"));
   EXPECT_EQ(book.due("pod"), at(56)) << "as ever again";
 }
 
-TEST(LoadBook, NeverAsksMoreOftenThanThePoolSays) {
-  LoadBook book;
+TEST(EngineLoadTracker, NeverAsksMoreOftenThanThePoolSays) {
+  EngineLoadTracker book;
   for (const int second : {0, 60, 120}) {
     ASSERT_TRUE(book.want("pod", true, seconds{60}, at(second)));
     book.began("pod", at(second));
@@ -137,8 +138,8 @@ TEST(LoadBook, NeverAsksMoreOftenThanThePoolSays) {
   EXPECT_EQ(book.due("pod"), at(180));
 }
 
-TEST(LoadBook, ForgetsWhomNobodyAsksAbout) {
-  LoadBook book;
+TEST(EngineLoadTracker, ForgetsWhomNobodyAsksAbout) {
+  EngineLoadTracker book;
   read(book, 0, Load{0, {}});
   book.sweep(at(100));
   EXPECT_EQ(book.size(), 1U);

@@ -1,4 +1,4 @@
-#include "control/uninstall_hold.h"
+#include "control/uninstall_delay_webhook.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -23,9 +23,9 @@ int connect_to(int port) {
   return -1;
 }
 
-TEST(UninstallHold, TakesConnectionsAndSaysNothing) {
+TEST(UninstallDelayWebhook, TakesConnectionsAndSaysNothing) {
   for (const char* where : {"127.0.0.1:0", ":0"}) {
-    const auto hold = UninstallHold::listen(where);
+    const auto hold = UninstallDelayWebhook::listen(where);
     ASSERT_TRUE(hold) << hold.error();
     ASSERT_GT(hold->port(), 0);
     const int client = connect_to(hold->port());
@@ -37,32 +37,32 @@ TEST(UninstallHold, TakesConnectionsAndSaysNothing) {
   }
 }
 
-TEST(UninstallHold, IsRefusedWhenItIsGone) {
+TEST(UninstallDelayWebhook, IsRefusedWhenItIsGone) {
   int port = 0;
   {
-    const auto hold = UninstallHold::listen("127.0.0.1:0");
+    const auto hold = UninstallDelayWebhook::listen("127.0.0.1:0");
     ASSERT_TRUE(hold);
     port = hold->port();
   }
   EXPECT_EQ(connect_to(port), -1);
 }
 
-TEST(UninstallHold, CanBeOff) {
+TEST(UninstallDelayWebhook, CanBeOff) {
   for (const char* where : {"", "0"}) {
-    const auto hold = UninstallHold::listen(where);
+    const auto hold = UninstallDelayWebhook::listen(where);
     ASSERT_TRUE(hold);
     EXPECT_EQ(hold->port(), 0);
   }
 }
 
-TEST(UninstallHold, SaysWhatIsWrong) {
-  const auto nonsense = UninstallHold::listen("door");
+TEST(UninstallDelayWebhook, SaysWhatIsWrong) {
+  const auto nonsense = UninstallDelayWebhook::listen("door");
   ASSERT_FALSE(nonsense);
   EXPECT_THAT(nonsense.error(),
               testing::HasSubstr("--uninstall-hold-bind-address=door: the port is missing"));
-  const auto taken = UninstallHold::listen("127.0.0.1:0");
+  const auto taken = UninstallDelayWebhook::listen("127.0.0.1:0");
   ASSERT_TRUE(taken);
-  const auto second = UninstallHold::listen("127.0.0.1:" + std::to_string(taken->port()));
+  const auto second = UninstallDelayWebhook::listen("127.0.0.1:" + std::to_string(taken->port()));
   ASSERT_FALSE(second);
   EXPECT_THAT(second.error(), testing::HasSubstr("in use"));
 }

@@ -1,4 +1,4 @@
-#include "pool/load_book.h"
+#include "pool/engine_load_tracker.h"
 
 #include "base/backoff.h"
 
@@ -7,7 +7,7 @@
 
 namespace poolwarden::pool {
 
-bool LoadBook::want(const std::string& uid, bool withdrawn, Duration poll, TimePoint now) {
+bool EngineLoadTracker::want(const std::string& uid, bool withdrawn, Duration poll, TimePoint now) {
   auto [found, fresh] = entries_.try_emplace(uid);
   Entry& entry = found->second;
   if (fresh || now - entry.last_wanted > kFresh) entry.first_wanted = now;
@@ -23,13 +23,14 @@ bool LoadBook::want(const std::string& uid, bool withdrawn, Duration poll, TimeP
   return next && now >= *next;
 }
 
-void LoadBook::began(const std::string& uid, TimePoint now) {
+void EngineLoadTracker::began(const std::string& uid, TimePoint now) {
   Entry& entry = entries_[uid];
   entry.under_way = true;
   entry.began_at = now;
 }
 
-void LoadBook::took(const std::string& uid, std::optional<Load> load, std::string problem, TimePoint now) {
+void EngineLoadTracker::took(const std::string& uid, std::optional<Load> load, std::string problem,
+                             TimePoint now) {
   const auto found = entries_.find(uid);
   if (found == entries_.end()) return;
   Entry& entry = found->second;
@@ -47,42 +48,42 @@ void LoadBook::took(const std::string& uid, std::optional<Load> load, std::strin
   entry.known.problem = std::move(problem);
 }
 
-std::optional<LoadBook::TimePoint> LoadBook::due(const std::string& uid) const {
+std::optional<EngineLoadTracker::TimePoint> EngineLoadTracker::due(const std::string& uid) const {
   const auto found = entries_.find(uid);
   if (found == entries_.end() || found->second.under_way) return std::nullopt;
   const Entry& entry = found->second;
   return entry.known.answered ? entry.answered_at + pause(entry) : entry.first_wanted;
 }
 
-LoadBook::Duration LoadBook::pause(const Entry& entry) {
+EngineLoadTracker::Duration EngineLoadTracker::pause(const Entry& entry) {
   if (entry.failures < 2) return entry.poll;
   const auto doublings = static_cast<std::uint32_t>(entry.failures - 1);
   return std::max(entry.poll, base::exponential_delay(std::chrono::seconds(1), doublings, kLongestPause));
 }
 
-bool LoadBook::is_wanted(const std::string& uid, TimePoint now) const {
+bool EngineLoadTracker::is_wanted(const std::string& uid, TimePoint now) const {
   const auto found = entries_.find(uid);
   return found != entries_.end() && now - found->second.last_wanted <= kFresh;
 }
 
-bool LoadBook::in_trouble(const std::string& uid) const {
+bool EngineLoadTracker::last_read_failed(const std::string& uid) const {
   const auto found = entries_.find(uid);
   return found != entries_.end() && found->second.failures > 0;
 }
 
-const PodLoad* LoadBook::find(const std::string& uid) const {
+const PodLoad* EngineLoadTracker::find(const std::string& uid) const {
   const auto found = entries_.find(uid);
   return found == entries_.end() ? nullptr : &found->second.known;
 }
 
-const PodLoad* LoadBook::recent(const std::string& uid, TimePoint now) const {
+const PodLoad* EngineLoadTracker::recent(const std::string& uid, TimePoint now) const {
   const auto found = entries_.find(uid);
   if (found == entries_.end()) return nullptr;
   const Entry& entry = found->second;
   return entry.known.answered && now - entry.answered_at <= kFresh ? &entry.known : nullptr;
 }
 
-bool LoadBook::sounded(const std::string& uid, TimePoint now) const {
+bool EngineLoadTracker::answered_or_timed_out(const std::string& uid, TimePoint now) const {
   const auto found = entries_.find(uid);
   if (found == entries_.end()) return false;
   if (recent(uid, now) != nullptr) return true;
@@ -96,7 +97,7 @@ bool LoadBook::sounded(const std::string& uid, TimePoint now) const {
   return now - since >= kPatience;
 }
 
-void LoadBook::sweep(TimePoint now) {
+void EngineLoadTracker::sweep(TimePoint now) {
   std::erase_if(entries_, [now](const auto& item) {
     return !item.second.under_way && now - item.second.last_wanted > kMemory;
   });

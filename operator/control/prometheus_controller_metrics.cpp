@@ -1,10 +1,10 @@
-#include "control/prometheus_meters.h"
+#include "control/prometheus_controller_metrics.h"
 
 #include "control/watched_kinds.h"
 
 namespace poolwarden::control {
 
-PrometheusMeters::PrometheusMeters(telemetry::Metrics& metrics)
+PrometheusControllerMetrics::PrometheusControllerMetrics(telemetry::Metrics& metrics)
     : metrics_(metrics), queue_(metrics.queue("pools")) {
   for (const std::string_view kind : WatchedKinds::kNames) {
     metrics_.declare_watch(kind, {"closed", "short", "expired", "failed", "forbidden", "stale", "lost"});
@@ -15,11 +15,12 @@ PrometheusMeters::PrometheusMeters(telemetry::Metrics& metrics)
   }
 }
 
-void PrometheusMeters::call_took(kube::Verb verb, std::string_view result, kube::Duration latency) {
+void PrometheusControllerMetrics::call_took(kube::Verb verb, std::string_view result,
+                                            kube::Duration latency) {
   metrics_.observe_api_call(kube::to_string(verb), result, latency);
 }
 
-void PrometheusMeters::events(const kube::EventStats& stats) {
+void PrometheusControllerMetrics::events(const kube::EventStats& stats) {
   metrics_.set_dropped_events("full", stats.dropped_full);
   metrics_.set_dropped_events("limited", stats.dropped_limited);
   metrics_.set_dropped_events("failed", stats.dropped_failed);

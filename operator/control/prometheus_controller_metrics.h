@@ -1,15 +1,15 @@
-// The loop's meters, bound to Prometheus. Declares every series whose labels are known, so that they are
-// there at 0 before anything happens.
+// The controller's metrics, bound to Prometheus. Declares every series whose labels are known, so that they
+// are there at 0 before anything happens.
 #pragma once
 
-#include "control/meters.h"
+#include "control/controller_metrics.h"
 #include "telemetry/metrics.h"
 
 namespace poolwarden::control {
 
-class PrometheusMeters final : public Meters {
+class PrometheusControllerMetrics final : public ControllerMetrics {
  public:
-  explicit PrometheusMeters(telemetry::Metrics& metrics);
+  explicit PrometheusControllerMetrics(telemetry::Metrics& metrics);
 
   void depth(std::size_t keys) override { queue_.set_depth(keys); }
   void added() override { queue_.added(); }

@@ -16,19 +16,19 @@
 
 namespace poolwarden::control {
 
-class UninstallHold {
+class UninstallDelayWebhook {
  public:
   // "host:port" or ":port"; "0" or "" holds nothing. The error is for a person.
-  static tl::expected<UninstallHold, std::string> listen(const std::string& bind_address);
+  static tl::expected<UninstallDelayWebhook, std::string> listen(const std::string& bind_address);
 
-  UninstallHold(UninstallHold&& other) noexcept;
-  UninstallHold& operator=(UninstallHold&&) = delete;
-  ~UninstallHold();
+  UninstallDelayWebhook(UninstallDelayWebhook&& other) noexcept;
+  UninstallDelayWebhook& operator=(UninstallDelayWebhook&&) = delete;
+  ~UninstallDelayWebhook();
 
   int port() const;  // 0 if it holds nothing
 
  private:
-  explicit UninstallHold(int socket) : socket_(socket) {}
+  explicit UninstallDelayWebhook(int socket) : socket_(socket) {}
   int socket_ = -1;
 };
 

@@ -21,7 +21,7 @@ namespace poolwarden::pool {
 // Why the node's pods should leave it, if they should.
 std::optional<DrainReason> emptying(const api::Node& node);
 
-class EmptiedNodes {
+class DrainingNodes {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::steady_clock::duration;
@@ -36,7 +36,7 @@ class EmptiedNodes {
   void bound(const std::string& uid, const std::string& node, TimePoint now);
   void forget(const std::string& uid);
 
-  bool came_late(const std::string& uid) const { return late_.contains(uid); }
+  bool scheduled_after_drain(const std::string& uid) const { return late_.contains(uid); }
 
  private:
   std::map<std::string, TimePoint> since_;   // by node

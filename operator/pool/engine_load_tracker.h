@@ -29,7 +29,7 @@ struct PodLoad {
   std::int32_t quiet = 0;  // readings of zero in a row that count
 };
 
-class LoadBook {
+class EngineLoadTracker {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::steady_clock::duration;
@@ -56,15 +56,15 @@ class LoadBook {
   // Someone has wanted it lately.
   bool is_wanted(const std::string& uid, TimePoint now) const;
   // Its newest reading told nothing.
-  bool in_trouble(const std::string& uid) const;
+  bool last_read_failed(const std::string& uid) const;
 
   // Null if nothing is known about it.
   const PodLoad* find(const std::string& uid) const;
   // What it said lately: null if that is nothing, or too old to choose by.
   const PodLoad* recent(const std::string& uid, TimePoint now) const;
-  // It has answered lately, or has been given the time to since it was wanted for this choice: one that has
-  // yet to get its turn has not. The same before and after the want() of one moment.
-  bool sounded(const std::string& uid, TimePoint now) const;
+  // True if the engine answered recently, or if its answer has timed out since it was requested for this
+  // choice. False while its request is still queued. The same before and after the want() of one moment.
+  bool answered_or_timed_out(const std::string& uid, TimePoint now) const;
   void sweep(TimePoint now);
   std::size_t size() const { return entries_.size(); }
 

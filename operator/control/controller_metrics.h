@@ -1,5 +1,6 @@
 // What the loop tells about its work, as it happens. The operator binds it to Prometheus
-// (prometheus_meters.h); simulations and unit tests count with one of their own, or leave it as it is.
+// (prometheus_controller_metrics.h). Simulations and unit tests count with one of their own, or leave it as
+// it is.
 //
 // Called on the loop's thread only; implementations must not block.
 #pragma once
@@ -16,7 +17,7 @@
 
 namespace poolwarden::control {
 
-class Meters : public kube::WorkQueueMetrics {
+class ControllerMetrics : public kube::WorkQueueMetrics {
  public:
   void depth(std::size_t) override {}
   void added() override {}

@@ -1,4 +1,4 @@
-#include "pool/emptied_nodes.h"
+#include "pool/draining_nodes.h"
 
 namespace poolwarden::pool {
 
@@ -8,7 +8,7 @@ std::optional<DrainReason> emptying(const api::Node& node) {
   return std::nullopt;
 }
 
-void EmptiedNodes::saw(const std::string& node, bool emptied, TimePoint now) {
+void DrainingNodes::saw(const std::string& node, bool emptied, TimePoint now) {
   if (emptied) {
     since_.try_emplace(node, now);
   } else if (since_.erase(node) > 0) {
@@ -16,12 +16,12 @@ void EmptiedNodes::saw(const std::string& node, bool emptied, TimePoint now) {
   }
 }
 
-void EmptiedNodes::bound(const std::string& uid, const std::string& node, TimePoint now) {
+void DrainingNodes::bound(const std::string& uid, const std::string& node, TimePoint now) {
   const auto found = since_.find(node);
   if (found != since_.end() && now - found->second >= kMargin) late_.emplace(uid, node);
 }
 
-void EmptiedNodes::forget(const std::string& uid) {
+void DrainingNodes::forget(const std::string& uid) {
   late_.erase(uid);
 }
 
