@@ -39,7 +39,7 @@ USUAL_ROWS = "1000x20@10,1000x20@50,1000x20@node,10000x100@20"
 FAST_ROWS = "200x4@10,200x4@node"
 USUAL_PEERS = "kubernetes,floor,go,rust,poolwarden"
 # Long enough for a p99, short enough that a pool keeps half of its pods.
-DELETES = {"rate": 25.0, "adopt": 20.0, "leader": 30.0}  # seconds of them
+DELETES = {"rate": 50.0, "adopt": 20.0, "leader": 30.0}  # seconds of them
 FAST_SECONDS = 4.0
 MOST_DELETED = 0.5  # of all pods
 

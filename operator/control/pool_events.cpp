@@ -49,8 +49,11 @@ void PoolEvents::withdrawn(const PoolRecord& record, const pool::EndpointChange&
   if (storm.pool.uid != record.uid) storm = Storm{};
   storm.pool = {record.key, record.uid};
   storm.last = now.mono;
-  if (storm.by_reason.empty() && storm.one_by_one.try_take(now.mono))
-    return pod(record, change.pod, change.uid, event, now);
+  if (storm.by_reason.empty() && storm.one_by_one.try_take(now.mono)) {
+    const bool was_deleted =
+        change.reason == pool::Withdrawal::kDeleted || change.reason == pool::Withdrawal::kTerminating;
+    return was_deleted ? pool(record, event, now) : pod(record, change.pod, change.uid, event, now);
+  }
   if (storm.by_reason.empty()) {
     storm.due = now.mono + kGathering;
     storm.example = change.pod;

@@ -1,8 +1,8 @@
 // What is told of pools as Kubernetes Events: people look at them first.
 //
-// A withdrawal is told on its pool and on its pod. When a pool loses many pods in a short time, the first are
-// told one by one, and the others as one Event a minute: what is told must not cost more than what it tells
-// of.
+// A withdrawal is told on its pool, and on its pod unless that was deleted: then it is gone, and Kubernetes'
+// own Events say why. When a pool loses many pods in a short time, the first are told one by one, and the
+// others as one Event a minute: what is told must not cost more than what it tells of.
 //
 // Pure: time is an argument; one call is in flight at a time. Owned by the loop.
 #pragma once
@@ -42,7 +42,7 @@ class PoolEvents {
   // Withdrawals of one pool that are yet to be told together.
   struct Storm {
     PoolName pool;
-    kube::TokenBucket one_by_one{std::chrono::minutes(1), 10};
+    kube::TokenBucket one_by_one{std::chrono::minutes(1), 4};
     std::map<std::string, std::int32_t> by_reason;
     std::string example;
     kube::TimePoint due{};

@@ -39,7 +39,7 @@ struct WriteErrors {
 // drops fields.
 struct StatusMemory {
   kube::TimePoint not_before{};
-  kube::TokenBucket counts{std::chrono::seconds(10), 5};  // for writes that tell of nothing but counts
+  kube::TokenBucket counts{std::chrono::seconds(10), 2};  // for writes that tell of nothing but counts
   std::vector<std::string> dropped_fields;
   api::PoolStatus wanted, stored;
   kube::TimePoint asked_at{};
@@ -67,7 +67,7 @@ struct PoolRecord {
   std::optional<kube::TimePoint> behind_since;  // its list was made from newer pods than we know
   std::optional<api::ConfigMap> unlabelled;     // a ConfigMap of our name that our watch does not show
   kube::TimePoint unlabelled_until{};           // when to look at it again
-  kube::TokenBucket service_counts{std::chrono::minutes(1), 2};  // for `ready-endpoints` of its Service
+  kube::TokenBucket service_counts{std::chrono::minutes(1), 1};  // for `ready-endpoints` of its Service
   kube::TimePoint list_sent_at{};                                // of the newest write of the list
   kube::TimePoint next_pass{};  // a pass costs its pods: the next one not before
 };
