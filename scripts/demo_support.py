@@ -224,10 +224,10 @@ def complete(port, timeout=150, **body):
 
 
 def wait_for_pods(count, pool, cluster, processes):
-    """Until there are that many, all of them ready, and the pool's status says so."""
+    """Until there are that many, all of them ready, and the pool's status says nothing else of any."""
     def settled():
-        told = [each["state"] for each in cluster.pool(pool)["status"]["endpoints"]]
-        return len(cluster.pods(pool)) == len(cluster.endpoints(pool)) == count and told == ["ready"] * count
+        told = cluster.pool(pool)["status"]["endpoints"]
+        return len(cluster.pods(pool)) == len(cluster.endpoints(pool)) == count and not told
     wait_for(f"{count} replicas of {pool}", settled, processes)
 
 

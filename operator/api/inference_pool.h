@@ -88,8 +88,9 @@ struct PoolStatus {
   std::int32_t surge_replicas = 0;  // how many more it may have meanwhile, so that replacements come first
   std::string selector;
   std::int64_t endpoints_revision = 0;
-  std::vector<EndpointStatus> endpoints;  // at most kMaxStatusEndpoints
-  std::int32_t endpoints_omitted = 0;     // how many are not listed
+  // Of pods that are not plainly ready, at most kMaxStatusEndpoints; and how many more there are.
+  std::vector<EndpointStatus> endpoints;
+  std::int32_t endpoints_omitted = 0;
   std::vector<Condition> conditions;
 
   bool operator==(const PoolStatus&) const = default;

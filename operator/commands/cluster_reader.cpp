@@ -56,9 +56,14 @@ kube::Result<std::vector<SelectingPool>> ClusterReader::selecting_pools(const st
   auto items = session_.list(list_call(publish::kInferencePools, ns));
   if (!items) return tl::unexpected(std::move(items.error()));
   std::vector<SelectingPool> out;
-  for (const json& item : *items)
-    out.push_back(
-        {.pool = PoolViewCodec::from_json(item), .selector = selector_of(api::PoolCodec::from_json(item))});
+  for (const json& item : *items) {
+    SelectingPool each{.pool = PoolViewCodec::from_json(item),
+                       .selector = selector_of(api::PoolCodec::from_json(item))};
+    if (!each.selector.value) {  // then only its list says whose pods are whose
+      if (const auto list = list_of(each.pool); list.value) add_listed(each.pool, *list.value);
+    }
+    out.push_back(std::move(each));
+  }
   return out;
 }
 

@@ -1,10 +1,9 @@
-// `status`: asks for the pools, and for one pool also for its list, which knows the nodes.
+// `status`: asks for the pools, and for the lists of those whose pods are shown.
 #include "commands/cluster_reader.h"
 #include "commands/context.h"
 #include "commands/export.h"
 #include "commands/status_report.h"
 
-#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,21 +16,19 @@ void print(Context& context, Format format, const nlohmann::json& document) {
   context.console.write(format == Format::kYaml ? to_yaml(document) : to_pretty_json(document));
 }
 
-void add_nodes(PoolView& pool, const Lookup<api::EndpointSet>& list) {
-  if (!list.value) return;
-  for (EndpointView& endpoint : pool.endpoints) {
-    const auto& entries = list.value->endpoints;
-    const auto found = std::find_if(entries.begin(), entries.end(),
-                                    [&](const api::Endpoint& entry) { return entry.pod == endpoint.pod; });
-    if (found != entries.end()) endpoint.node = printable(found->node);
-  }
+void read_list(Context& context, ClusterReader& reader, PoolView& pool) {
+  const Lookup<api::EndpointSet> list = reader.list_of(pool);
+  if (list.value) add_listed(pool, *list.value);
+  if (!list.problem.empty())
+    context.console.warn(
+        fmt::format("the ready pods of {}/{} are not shown: {}", pool.ns, pool.name, list.problem));
 }
 
 int one(Context& context, const StatusOptions& options) {
   ClusterReader reader(context.session);
   auto pool = reader.pool(context.session.ns(), options.pool);
   if (!pool) return fail(context, pool.error());
-  add_nodes(*pool, reader.list_of(*pool));
+  read_list(context, reader, *pool);
   const api::Timestamp time = now().wall;
   if (options.format == Format::kText) {
     context.console.write(
@@ -47,10 +44,12 @@ int one(Context& context, const StatusOptions& options) {
 int run_status(Context& context, const StatusOptions& options) {
   if (!options.pool.empty()) return one(context, options);
   const std::string ns = options.all_namespaces ? "" : context.session.ns();
-  auto pools = ClusterReader(context.session).pools(ns);
+  ClusterReader reader(context.session);
+  auto pools = reader.pools(ns);
   if (!pools) return fail(context, pools.error());
   const api::Timestamp time = now().wall;
   if (options.format != Format::kText) {
+    for (PoolView& pool : *pools) read_list(context, reader, pool);
     print(context, options.format, status_list_json(*pools, time));
   } else if (pools->empty()) {
     context.console.warn(options.all_namespaces ? "no inferencepools.poolwarden.io in any namespace"

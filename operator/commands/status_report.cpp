@@ -195,7 +195,7 @@ std::string status_text(const PoolView& pool, api::Timestamp now, const Paint& p
   out += pool.endpoints.empty() ? std::string("No pods.\n")
                                 : endpoint_table({pool}, Namespaces::kOne, now, paint, width);
   if (pool.omitted > 0)
-    out += fmt::format("and {} that status has no room for\n", plural(pool.omitted, "pod"));
+    out += fmt::format("and {} not ready, for which status has no room\n", plural(pool.omitted, "pod"));
   return out;
 }
 

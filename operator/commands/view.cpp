@@ -8,6 +8,7 @@
 #include "kube/watch_decoder.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -141,6 +142,23 @@ PoolView view_of(const api::InferencePool& pool) {
   for (const api::EndpointStatus& each : status.endpoints) out.endpoints.push_back(view_of(each));
   for (const api::Condition& each : status.conditions) out.conditions.push_back(printable_of(each));
   return out;
+}
+
+void add_listed(PoolView& pool, const api::EndpointSet& list) {
+  std::map<std::string, EndpointView> by_pod;
+  for (EndpointView& each : pool.endpoints) by_pod.insert_or_assign(each.pod, std::move(each));
+  for (const api::Endpoint& entry : list.endpoints) {
+    EndpointView& seen = by_pod[printable(entry.pod)];
+    const std::string state(api::to_string(entry.state));
+    const bool contradicts = seen.state != state && entry.state == api::EndpointState::kReady;
+    if (seen.state.empty() || contradicts) seen = {};
+    seen.pod = printable(entry.pod);
+    seen.state = contradicts || seen.state.empty() ? state : seen.state;
+    seen.ip = printable(entry.ip);
+    seen.node = printable(entry.node);
+  }
+  pool.endpoints.clear();
+  for (auto& [pod, each] : by_pod) pool.endpoints.push_back(std::move(each));
 }
 
 PoolView PoolViewCodec::from_json(const json& object) {

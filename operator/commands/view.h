@@ -5,6 +5,7 @@
 // left, so that nothing written into an object can move a terminal's cursor. Values only.
 #pragma once
 
+#include "api/endpoint_set.h"
 #include "api/inference_pool.h"
 #include "api/meta.h"
 #include "api/objects.h"
@@ -23,7 +24,7 @@ namespace poolwarden::commands {
 struct EndpointView {
   std::string pod;
   std::string ip;
-  std::string node;   // from the published list; empty if not known
+  std::string node;   // from the published list, see add_listed(); empty if not known
   std::string state;  // ready, draining, drained, withdrawn
   std::string reason;
   std::string message;
@@ -56,6 +57,10 @@ struct PoolView : api::Identity {
 };
 
 PoolView view_of(const api::InferencePool& pool);
+
+// Adds what the pool's list says: nodes, and the ready endpoints, which its status does not name. The list is
+// newer where both name a pod.
+void add_listed(PoolView& pool, const api::EndpointSet& list);
 
 // view_of() the pool, with its age: for watching.
 struct PoolViewCodec {

@@ -56,8 +56,10 @@ void add_endpoints(const PoolView* before, const PoolView& after, api::Timestamp
   }
   if (before == nullptr) return;
   for (const EndpointView& each : before->endpoints) {
+    // A ready one leaves the list first; status tells why, a moment later.
     if (after.endpoint(each.pod) == nullptr)
-      out.push_back(fmt::format("{}: pod {} gone", name_of(after), each.pod));
+      out.push_back(fmt::format("{}: pod {} {}", name_of(after), each.pod,
+                                each.state == "ready" ? "off the list" : "gone"));
   }
 }
 

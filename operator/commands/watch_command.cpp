@@ -1,4 +1,7 @@
 // `watch`: a table of pools that follows the API server's watch; lines where there is no terminal.
+#include "api/endpoint_set.h"
+#include "api/json_read.h"
+#include "api/names.h"
 #include "base/random.h"
 #include "commands/cluster_reader.h"
 #include "commands/context.h"
@@ -10,16 +13,38 @@
 #include "publish/calls.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace poolwarden::commands {
 namespace {
 
-using Input = kube::InformerInput<PoolView>;
+// A pool's list, of which only that is wanted: `set` is nothing for a ConfigMap that is no list.
+struct ListView : api::Identity {
+  std::optional<api::EndpointSet> set;
+};
+
+struct ListViewCodec {
+  using Object = ListView;
+  static ListView from_json(const nlohmann::json& object) {
+    ListView out;
+    api::read_identity(object, out);
+    const auto document = api::string_at(api::member(object, "data"), api::kEndpointsJsonKey);
+    out.set = api::parse_endpoint_set(document, nullptr);
+    return out;
+  }
+};
+
+using Input = std::variant<kube::InformerInput<PoolView>, kube::InformerInput<ListView>>;
 using Queue = kube::BoundedQueue<Input>;
 using Clock = std::chrono::steady_clock;
 
@@ -27,18 +52,42 @@ constexpr std::size_t kQueueCapacity = 256;
 // Ages are counted in seconds, and the table is drawn as often.
 constexpr std::chrono::milliseconds kFrame{1000};
 
+// What is watched of one kind.
+template <class Codec>
+struct Feed {
+  Feed(kube::Client& client, const kube::ResourceType& type, kube::WatchScope scope,
+       const std::shared_ptr<Queue>& queue)
+      : informer({}, base::unseeded_random()),
+        runner(client, type, std::move(scope), &Clock::now,
+               [queue](kube::InformerInput<typename Codec::Object> input) {
+                 (void)queue->push(std::move(input));
+               }) {}
+
+  void start() { runner.run(informer.start(Clock::now())); }
+  void tick() {
+    const auto deadline = informer.next_deadline();
+    if (deadline && Clock::now() >= *deadline) runner.run(informer.tick(Clock::now()));
+  }
+
+  kube::Informer<Codec> informer;
+  kube::InformerRunner<Codec> runner;
+};
+
+// Pools tell who is not ready, their lists who is: what is shown is both together.
 class Watch {
  public:
   Watch(Context& context, const WatchOptions& options)
       : context_(context),
         options_(options),
         queue_(std::make_shared<Queue>(kQueueCapacity)),
-        informer_({}, base::unseeded_random()),
-        runner_(context.session.client(), publish::kInferencePools,
-                {options.all_namespaces ? "" : context.session.ns(),
-                 {},
-                 options.pool.empty() ? "" : "metadata.name=" + options.pool},
-                &Clock::now, [queue = queue_](Input input) { (void)queue->push(std::move(input)); }) {}
+        pools_(context.session.client(), publish::kInferencePools,
+               {ns(), {}, options.pool.empty() ? "" : "metadata.name=" + options.pool}, queue_),
+        lists_(context.session.client(), kube::kConfigMaps,
+               {ns(),
+                options.pool.empty() ? fmt::format("{}", api::kPoolLabel)
+                                     : fmt::format("{}={}", api::kPoolLabel, options.pool),
+                {}},
+               queue_) {}
   // Whoever waits to put something in is let go, so that the transport can end.
   ~Watch() { queue_->close(); }
   Watch(const Watch&) = delete;
@@ -46,7 +95,8 @@ class Watch {
 
   int run() {
     context_.session.on_interrupt([queue = queue_] { queue->close(); });
-    runner_.run(informer_.start(Clock::now()));
+    pools_.start();
+    lists_.start();
     while (true) {
       const kube::WaitResult woken = queue_->wait_until(next_wake());
       if (woken == kube::WaitResult::kClosed) return ended(kDone);
@@ -55,35 +105,89 @@ class Watch {
   }
 
  private:
+  std::string ns() const { return options_.all_namespaces ? "" : context_.session.ns(); }
+
   // What was never seen, and what may not be watched, is for a person to mend.
-  bool is_final(const kube::Error& error) const { return !informer_.synced() || error.http_status == 403; }
+  bool is_final(const kube::Error& error) const {
+    return !pools_.informer.synced() || error.http_status == 403;
+  }
+  // Without them, who is ready is not shown, and all else is.
+  bool knows_lists() const { return lists_.informer.synced() || lists_.informer.last_error(); }
 
   kube::TimePoint next_wake() const {
     kube::TimePoint wake = Clock::now() + kFrame;
-    if (const auto deadline = informer_.next_deadline()) wake = std::min(wake, *deadline);
+    for (const auto deadline : {pools_.informer.next_deadline(), lists_.informer.next_deadline()})
+      wake = std::min(wake, deadline.value_or(wake));
     return wake;
   }
 
   std::optional<int> turn(kube::WaitResult woken) {
     std::vector<Input> inputs;
     if (woken == kube::WaitResult::kItems) queue_->try_pop_all(inputs);
-    std::vector<kube::Delta<PoolView>> deltas;
-    for (Input& input : inputs) runner_.run(informer_.step(std::move(input), Clock::now(), deltas));
-    if (const auto deadline = informer_.next_deadline(); deadline && Clock::now() >= *deadline)
-      runner_.run(informer_.tick(Clock::now()));
-    if (const auto error = informer_.last_error(); error && is_final(*error)) return fail(context_, *error);
+    for (Input& input : inputs) std::visit([this](auto& what) { take(std::move(what)); }, input);
+    pools_.tick();
+    lists_.tick();
+    if (const auto error = pools_.informer.last_error(); error && is_final(*error))
+      return fail(context_, *error);
     tell_of_trouble();
-    if (!informer_.synced()) return std::nullopt;
+    if (!pools_.informer.synced() || !knows_lists()) return std::nullopt;
     if (const auto code = first_look()) return code;
-    const bool gone = take(deltas);
+    tell_changes();
     draw();
-    if (!gone) return std::nullopt;
+    if (options_.pool.empty() || !shown_.empty()) return std::nullopt;
     context_.console.say(fmt::format("pool {}/{} was deleted", context_.session.ns(), options_.pool));
     return kDone;
   }
 
+  void take(kube::InformerInput<PoolView> input) {
+    std::vector<kube::Delta<PoolView>> deltas;
+    pools_.runner.run(pools_.informer.step(std::move(input), Clock::now(), deltas));
+    for (const auto& delta : deltas) {
+      const PoolView& pool = delta.after ? *delta.after : *delta.before;
+      touched_.insert({pool.ns, pool.name});
+    }
+  }
+
+  void take(kube::InformerInput<ListView> input) {
+    std::vector<kube::Delta<ListView>> deltas;
+    lists_.runner.run(lists_.informer.step(std::move(input), Clock::now(), deltas));
+    for (const auto& delta : deltas) {
+      const ListView& list = delta.after ? *delta.after : *delta.before;
+      pools_.informer.store().for_each([&](const auto& pool) {
+        if (pool->ns == list.ns && pool->config_map == list.name) touched_.insert({pool->ns, pool->name});
+      });
+    }
+  }
+
+  std::optional<PoolView> look_at(const kube::ObjectKey& key) const {
+    const auto pool = pools_.informer.store().find(key);
+    if (!pool) return std::nullopt;
+    PoolView out = *pool;
+    const auto list = lists_.informer.store().find({key.ns, pool->config_map});
+    if (list && list->set && list->set->pool == pool->name) add_listed(out, *list->set);
+    return out;
+  }
+
+  void tell_changes() {
+    const api::Timestamp time = now().wall;
+    for (const kube::ObjectKey& key : std::exchange(touched_, {})) {
+      const auto shown = shown_.find(key);
+      const PoolView* before = shown == shown_.end() ? nullptr : &shown->second;
+      const std::optional<PoolView> after = look_at(key);
+      if (!context_.console.is_terminal()) {
+        for (const std::string& line : changes(before, after ? &*after : nullptr, time))
+          context_.console.say(fmt::format("{}  {}", api::to_rfc3339(time), line));
+      }
+      if (after) {
+        shown_.insert_or_assign(key, *after);
+      } else {
+        shown_.erase(key);
+      }
+    }
+  }
+
   std::optional<int> first_look() {
-    if (std::exchange(looked_, true) || !informer_.store().empty()) return std::nullopt;
+    if (std::exchange(looked_, true) || !pools_.informer.store().empty()) return std::nullopt;
     if (!options_.pool.empty())
       return fail(context_, fmt::format("there is no inferencepools.poolwarden.io {} in namespace {}",
                                         options_.pool, context_.session.ns()));
@@ -92,26 +196,9 @@ class Watch {
     return std::nullopt;
   }
 
-  // True once the one pool that is watched is gone.
-  bool take(const std::vector<kube::Delta<PoolView>>& deltas) {
-    bool gone = false;
-    const api::Timestamp time = now().wall;
-    for (const auto& delta : deltas) {
-      gone = gone || (delta.after == nullptr && !options_.pool.empty());
-      if (delta.after != nullptr) gone = false;  // deleted and made again
-      if (context_.console.is_terminal()) continue;
-      for (const std::string& line : changes(delta.before.get(), delta.after.get(), time))
-        context_.console.say(fmt::format("{}  {}", api::to_rfc3339(time), line));
-    }
-    return gone;
-  }
-
   std::vector<PoolView> pools() const {
     std::vector<PoolView> out;
-    informer_.store().for_each([&out](const auto& pool) { out.push_back(*pool); });
-    std::sort(out.begin(), out.end(), [](const PoolView& a, const PoolView& b) {
-      return std::pair(a.ns, a.name) < std::pair(b.ns, b.name);
-    });
+    for (const auto& [key, pool] : shown_) out.push_back(pool);
     return out;
   }
 
@@ -148,7 +235,8 @@ class Watch {
 
   // An API server that is away is waited for: what was last seen stays.
   void tell_of_trouble() {
-    const auto error = informer_.last_error();
+    auto error = pools_.informer.last_error();
+    if (!error) error = lists_.informer.last_error();
     const std::string words = error ? one_line(error->message) : std::string{};
     if (words == trouble_) return;
     trouble_ = words;
@@ -164,8 +252,10 @@ class Watch {
   Context& context_;
   const WatchOptions& options_;
   std::shared_ptr<Queue> queue_;  // shared with callbacks, which may come late
-  kube::Informer<PoolViewCodec> informer_;
-  kube::InformerRunner<PoolViewCodec> runner_;
+  Feed<PoolViewCodec> pools_;
+  Feed<ListViewCodec> lists_;
+  std::set<kube::ObjectKey> touched_;
+  std::map<kube::ObjectKey, PoolView> shown_;
   std::string trouble_;
   bool looked_ = false;
   bool drawn_ = false;

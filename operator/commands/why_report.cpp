@@ -82,12 +82,9 @@ bool is_of_node(std::string_view reason) {
   return reason == "NodeGone" || reason == "NodeTaint" || reason == "NodeNotReady";
 }
 
-PoolVerdict on_the_list(const PoolFacts& facts, const PodView& pod, const std::optional<PodReason>& against,
-                        api::Timestamp now) {
+PoolVerdict on_the_list(const PoolFacts& facts, const PodView& pod, const std::optional<PodReason>& against) {
   PoolVerdict out{facts.pool.name, Verdict::kListed, "", "is on the list and gets requests", ""};
   const EndpointView* seen = facts.pool.endpoint(pod.name);
-  if (seen != nullptr && seen->state == "ready" && seen->since)
-    out.words += fmt::format(", for {}", in_words(since(*seen->since, now)));
   if (against) {
     out.reason = against->reason;
     out.words += fmt::format("; but {}, and the list has not followed", against->words);
@@ -158,9 +155,9 @@ PoolVerdict judge(const PoolFacts& facts, const PodView& pod, const WhyFacts& al
   if (serving == api::serving::kDraining ||
       (entry != nullptr && entry->state == api::EndpointState::kDraining))
     return draining(facts, pod, all, now);
-  if (entry != nullptr) return on_the_list(facts, pod, against, now);
+  if (entry != nullptr) return on_the_list(facts, pod, against);
   if (!facts.list.value && serving == api::serving::kTrue && !against) {
-    PoolVerdict out = on_the_list(facts, pod, against, now);
+    PoolVerdict out = on_the_list(facts, pod, against);
     out.words += fmt::format(" (so its label says; the list itself cannot be read{})",
                              facts.list.problem.empty() ? "" : ": " + facts.list.problem);
     return out;

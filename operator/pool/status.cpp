@@ -81,21 +81,33 @@ std::string scale_selector(const api::LabelSelector& selector) {
                      api::serving::kDraining);
 }
 
-// Of a pool on hold only the pods on its list are known: what becomes of them is told, the others stay as
-// they were last told.
-void update_listed(const Observation& seen, api::Timestamp now, api::PoolStatus& out) {
-  const std::vector<api::EndpointStatus> before = std::move(out.endpoints);
-  out.endpoints.clear();
-  for (const api::EndpointStatus& endpoint : before) {
-    const api::Pod* pod = seen.pod(endpoint.pod);
-    if (pod != nullptr) {
-      PodVerdict listed = judge(*pod, seen.snapshot->node);
-      if (is_active(*pod)) listed.drain = drain_state(pod->serving, pod->drain_marks());
-      out.endpoints.push_back(endpoint_status(seen, listed, now));
-    } else if (endpoint.state != kReady) {
-      out.endpoints.push_back(endpoint);
-    }
+// The list says who is ready. Status would say so of each pod again, and be written whenever one comes.
+bool is_worth_telling(const api::EndpointStatus& endpoint) {
+  return endpoint.state != kReady || !endpoint.message.empty();
+}
+
+void set_endpoints(std::vector<api::EndpointStatus> endpoints, api::PoolStatus& out) {
+  const std::size_t told = std::min(endpoints.size(), api::kMaxStatusEndpoints);
+  out.endpoints_omitted = static_cast<std::int32_t>(endpoints.size() - told);
+  endpoints.resize(told);
+  out.endpoints = std::move(endpoints);
+}
+
+// Of a pool on hold, pods that are not known any more stay as they were last told.
+void update_known(const Observation& seen, api::Timestamp now, api::PoolStatus& out) {
+  std::vector<api::EndpointStatus> endpoints;
+  for (const api::Pod* pod : seen.snapshot->pods) {
+    PodVerdict known = judge(*pod, seen.snapshot->node);
+    if (is_active(*pod)) known.drain = drain_state(pod->serving, pod->drain_marks());
+    api::EndpointStatus endpoint = endpoint_status(seen, known, now);
+    if (is_worth_telling(endpoint)) endpoints.push_back(std::move(endpoint));
   }
+  for (const api::EndpointStatus& endpoint : out.endpoints) {
+    if (seen.pod(endpoint.pod) == nullptr && endpoint.state != kReady) endpoints.push_back(endpoint);
+  }
+  std::sort(endpoints.begin(), endpoints.end(),
+            [](const api::EndpointStatus& a, const api::EndpointStatus& b) { return a.pod < b.pod; });
+  set_endpoints(std::move(endpoints), out);
 }
 
 void count_pods(const Observation& seen, api::Timestamp now, api::PoolStatus& out) {
@@ -105,12 +117,12 @@ void count_pods(const Observation& seen, api::Timestamp now, api::PoolStatus& ou
       std::count_if(seen.members.begin(), seen.members.end(), [](const PodVerdict& member) {
         return is_active(*member.pod) && member.pod->ready == api::Tristate::kTrue;
       }));
-  out.endpoints.clear();
-  const std::size_t listed = std::min(seen.members.size(), api::kMaxStatusEndpoints);
-  for (std::size_t i = 0; i < listed; ++i) {
-    out.endpoints.push_back(endpoint_status(seen, seen.members[i], now));
+  std::vector<api::EndpointStatus> endpoints;
+  for (const PodVerdict& member : seen.members) {
+    api::EndpointStatus endpoint = endpoint_status(seen, member, now);
+    if (is_worth_telling(endpoint)) endpoints.push_back(std::move(endpoint));
   }
-  out.endpoints_omitted = static_cast<std::int32_t>(seen.members.size() - listed);
+  set_endpoints(std::move(endpoints), out);
   out.draining_replicas =
       static_cast<std::int32_t>(std::count_if(seen.members.begin(), seen.members.end(),
                                               [](const PodVerdict& member) { return drains(member.drain); }));
@@ -138,7 +150,7 @@ api::PoolStatus wanted_status(const Observation& seen, const Plan& plan, const P
   if (seen.hold == Hold::kNone) {
     count_pods(seen, second, out);
   } else if (seen.hold != Hold::kBlind) {
-    update_listed(seen, second, out);
+    update_known(seen, second, out);
   }
   out.conditions = conditions(seen, list, service_note, second);
   return out;

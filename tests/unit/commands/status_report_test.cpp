@@ -138,7 +138,7 @@ TEST(StatusText, APoolWithADrain) {
       "vllm-a   10.0.0.1   n1     ready      60s     -\n"
       "vllm-b   10.0.0.1   -      draining   12s     ScaleDown   draining for 12 s, 3 in flight, at most "
       "288 s more; metrics: 404\n"
-      "and 3 pods that status has no room for\n");
+      "and 3 pods not ready, for which status has no room\n");
 }
 
 TEST(StatusText, WithoutPodsAndUnderWay) {

@@ -55,6 +55,32 @@ TEST(PoolView, ReadsWhatADrainShows) {
   EXPECT_EQ(pool.endpoints[0].deadline, ahead(288));
 }
 
+TEST(PoolView, TheListSaysWhoIsReady) {
+  PoolView pool;
+  pool.endpoints = {draining("b"), endpoint("c", "withdrawn"), endpoint("d", "ready")};
+  pool.endpoints[2].message = "waits";
+  const auto listed = [](const char* pod, api::EndpointState state) {
+    api::Endpoint out;
+    out.pod = out.uid = pod;
+    out.node = "n\x1b";
+    out.state = state;
+    return out;
+  };
+  using enum api::EndpointState;
+  api::EndpointSet list;
+  list.endpoints = {listed("a", kReady), listed("b", kDraining), listed("c", kReady), listed("d", kReady),
+                    listed("e", kDraining)};
+  add_listed(pool, list);
+  std::vector<std::string> told;
+  for (const EndpointView& each : pool.endpoints)
+    told.push_back(each.pod + " " + each.state + " " + each.node);
+  EXPECT_THAT(
+      told, testing::ElementsAre("a ready n ", "b draining n ", "c ready n ", "d ready n ", "e draining n "));
+  EXPECT_EQ(pool.endpoint("b")->in_flight, 3) << "status knows more of it";
+  EXPECT_FALSE(pool.endpoint("c")->since) << "status has not followed";
+  EXPECT_EQ(pool.endpoint("d")->message, "waits");
+}
+
 // The schema keeps such a status out; an older definition or another server may not.
 TEST(PoolView, GarbageReadsAsNothing) {
   const json object = {

@@ -44,7 +44,9 @@ INSTANTIATE_TEST_SUITE_P(
             },
             {"default/vllm: 1 serving (was 2), 1 draining (was 0)",
              "default/vllm: pod vllm-a draining for 12 s, 3 in flight, at most 288 s more (ScaleDown)"}},
-        Row{"a pod is gone", [](PoolView& p) { p.endpoints.pop_back(); }, {"default/vllm: pod vllm-b gone"}},
+        Row{"a ready pod is named no more",
+            [](PoolView& p) { p.endpoints.pop_back(); },
+            {"default/vllm: pod vllm-b off the list"}},
         Row{"a pod is new",
             [](PoolView& p) { p.endpoints.push_back(endpoint("vllm-c", "ready")); },
             {"default/vllm: pod vllm-c ready"}},
@@ -57,6 +59,14 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"something is wrong",
             [](PoolView& p) { p.conditions[0] = condition("Available", "False", "NoPods", "m"); },
             {"default/vllm: Available=False NoPods: m"}}));
+
+TEST(Changes, OfAWithdrawnPodThatIsGone) {
+  PoolView before = healthy_pool();
+  before.endpoints[0].state = "withdrawn";
+  PoolView after = before;
+  after.endpoints.erase(after.endpoints.begin());
+  EXPECT_THAT(changes(&before, &after, kNow), ElementsAre("default/vllm: pod vllm-a gone"));
+}
 
 TEST(Changes, OfLoadAlone) {
   PoolView before = healthy_pool();

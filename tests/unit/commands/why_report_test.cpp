@@ -95,8 +95,7 @@ TEST_P(Verdicts, AreReached) {
 INSTANTIATE_TEST_SUITE_P(
     Pods, Verdicts,
     testing::Values(
-        Row{"it serves", [](WhyFacts&) {}, Verdict::kListed, "",
-            "is on the list and gets requests, for 60 s"},
+        Row{"it serves", [](WhyFacts&) {}, Verdict::kListed, "", "is on the list and gets requests"},
         Row{"it serves, and the list has not followed",
             [](WhyFacts& f) { f.pod->conditions = {condition("Ready", "False", "x")}; }, Verdict::kListed,
             "NotReady", "and the list has not followed"},
@@ -105,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(
             Verdict::kListed, "", "the operator has not begun it"},
         Row{"it serves, and the operator says what it waits for",
             [](WhyFacts& f) { f.pools[0].pool.endpoints[0].message = "it goes in its turn"; },
-            Verdict::kListed, "", "for 60 s; it goes in its turn"},
+            Verdict::kListed, "", "is on the list and gets requests; it goes in its turn"},
         Row{"it drains", begin_drain, Verdict::kDraining, "ScaleDown",
             "it is draining for 12 s, 3 in flight, at most 288 s more (ScaleDown)"},
         Row{"it drains, and the status has no word of it",
@@ -413,7 +412,7 @@ TEST(WhyJson, HasTheDocumentedFields) {
   EXPECT_EQ(out["verdicts"], json({{{"pool", "vllm"},
                                     {"verdict", "Listed"},
                                     {"reason", ""},
-                                    {"text", "is on the list and gets requests, for 60 s"},
+                                    {"text", "is on the list and gets requests"},
                                     {"fix", ""}}}));
   for (const char* key : {"facts", "holds", "letGo", "events", "unread"})
     EXPECT_TRUE(out[key].is_array()) << key;
