@@ -61,11 +61,14 @@ class DocumentWriter {
   void end_of_line() { out_ += inside_string_ ? "\\n" : "\n"; }
 
  private:
+  // Looks at all of it, whatever it finds: so the compiler takes many characters at once.
   static bool is_plain_text(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) {
-      return static_cast<unsigned char>(c) >= 0x20 && static_cast<unsigned char>(c) < 0x80 && c != '"' &&
-             c != '\\';
-    });
+    unsigned other = 0;
+    for (const char c : text) {
+      const auto byte = static_cast<unsigned char>(c);
+      other |= static_cast<unsigned>(byte < 0x20 || byte >= 0x80 || byte == '"' || byte == '\\');
+    }
+    return other == 0;
   }
 
   std::string& out_;

@@ -61,7 +61,7 @@ bool Reconciler::withdraw(PoolRecord& record, const api::InferencePool& pool, ap
   const std::string& pods_version = snapshots_.is_behind(record) ? map->pods_version : feeds_.pods_version();
   auto what = record.list.withdraw(pool, *map, pods_version);
   if (!what) return false;
-  publish(record, pool, std::move(*what), now, out);
+  publish(record, pool, std::move(*what), std::nullopt, now, out);  // takes away, and so undoes nothing
   return true;
 }
 
@@ -88,7 +88,8 @@ std::optional<pool::Plan> Reconciler::pass(PoolRecord& record, const api::Infere
   want_loads(record, pool, plan, now);
   come_back(record, plan.look_again, now);
   if (plan.publish) {
-    publish(record, pool, std::move(*plan.publish), now, out);
+    const std::size_t content = content_hash(plan.publish->write.set);
+    publish(record, pool, std::move(*plan.publish), content, now, out);
   } else if (!record.behind_since) {
     // All events so far are accounted for: the list says what they lead to. Not so while it is left alone
     // because our pods are behind it: then they are yet to lead to something.
@@ -110,14 +111,13 @@ bool Reconciler::is_behind(PoolRecord& record, kube::TimePoint now) const {
 }
 
 void Reconciler::publish(PoolRecord& record, const api::InferencePool& pool, pool::PublishEndpoints what,
-                         api::Now now, Effects& out) {
+                         std::optional<std::size_t> content, api::Now now, Effects& out) {
   // The write takes the times along: by the time of its answer, its own watch event may have had them
   // cleared.
   std::vector<kube::TimePoint> began = record.list.began(what.changes, now.mono);
   const auto trigger = now.wall - std::chrono::duration_cast<api::Timestamp::duration>(
                                       now.mono - record.list.first_event(now.mono));
   const WrittenObject object{Written::kConfigMap, {pool.ns, record.config_map}};
-  const std::size_t content = content_hash(what.write.set);
   const bool undoes = what.undo;
   kube::Call call = publish::config_map(pool, what.write, trigger);
   if (send({.purpose = PublishWrite{std::move(what), std::move(began)},

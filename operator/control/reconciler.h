@@ -61,8 +61,9 @@ class Reconciler {
 
  private:
   bool has_to_wait(PoolRecord& record, api::Now now);
-  void publish(PoolRecord& record, const api::InferencePool& pool, pool::PublishEndpoints what, api::Now now,
-               Effects& out);
+  // `content`: of the list, as WriteThrottle tells lists apart; nothing for one that undoes nothing.
+  void publish(PoolRecord& record, const api::InferencePool& pool, pool::PublishEndpoints what,
+               std::optional<std::size_t> content, api::Now now, Effects& out);
   bool is_behind(PoolRecord& record, kube::TimePoint now) const;
   void want_loads(const PoolRecord& record, const api::InferencePool& pool, const pool::Plan& plan,
                   api::Now now);
