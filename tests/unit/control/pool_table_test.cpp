@@ -21,7 +21,7 @@ api::InferencePool pool(const std::string& name, const std::string& uid, const s
 api::Pod pod(const std::string& ns, const std::string& app) {
   api::Pod made;
   made.ns = ns;
-  made.labels = std::make_shared<const api::LabelMap>(api::LabelMap{{"app", app}});
+  made.labels = std::make_shared<const api::Labels>(api::LabelMap{{"app", app}});
   return made;
 }
 
