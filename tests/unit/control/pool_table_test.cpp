@@ -65,6 +65,18 @@ TEST(PoolTable, AnAnswerOutlivesAnyNumberOfOtherQuestions) {
   EXPECT_EQ(table.answers_kept(), 1U) << "few are kept";
 }
 
+TEST(PoolTable, PodInANamespaceWithoutPools_LeavesNoAnswer) {
+  PoolTable table;
+  table.upsert(pool("a", "1", "vllm"), nullptr);
+  const api::Pod elsewhere = pod("elsewhere", "vllm");
+  EXPECT_EQ(names(table.matching(elsewhere)), Names{});
+  EXPECT_EQ(table.answers_kept(), 0U);
+  api::InferencePool late = pool("b", "2", "vllm");
+  late.ns = "elsewhere";
+  table.upsert(late, nullptr);
+  EXPECT_EQ(names(table.matching(elsewhere)), Names{"b"});
+}
+
 TEST(PoolTable, SaysWhetherASelectionChanged) {
   PoolTable table;
   EXPECT_TRUE(table.upsert(pool("a", "1", "vllm"), nullptr)) << "new";
