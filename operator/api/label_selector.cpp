@@ -42,13 +42,12 @@ bool is_label_key(std::string_view key) {
   return is_dns_subdomain(key.substr(0, slash)) && is_label_name(key.substr(slash + 1));
 }
 
-bool meets(const SelectorRequirement& requirement, const LabelMap& labels) {
+bool meets(const SelectorRequirement& requirement, const Labels& labels) {
   const auto found = labels.find(requirement.key);
-  const bool present = found != labels.end();
-  if (requirement.op == "Exists") return present;
-  if (requirement.op == "DoesNotExist") return !present;
-  const bool listed = present && std::find(requirement.values.begin(), requirement.values.end(),
-                                           found->second) != requirement.values.end();
+  if (requirement.op == "Exists") return found.has_value();
+  if (requirement.op == "DoesNotExist") return !found;
+  const bool listed = found && std::find(requirement.values.begin(), requirement.values.end(), *found) !=
+                                   requirement.values.end();
   if (requirement.op == "In") return listed;
   // A pod without the key meets NotIn: so says metav1.LabelSelector.
   if (requirement.op == "NotIn") return !listed;
@@ -117,11 +116,10 @@ bool LabelSelector::uses(std::string_view key) const {
                      [&](const auto& requirement) { return requirement.key == key; });
 }
 
-bool LabelSelector::matches(const LabelMap& labels) const {
+bool LabelSelector::matches(const Labels& labels) const {
   if (absent) return false;
   for (const auto& [key, value] : match_labels) {
-    const auto found = labels.find(key);
-    if (found == labels.end() || found->second != value) return false;
+    if (labels.find(key) != value) return false;
   }
   return std::all_of(match_expressions.begin(), match_expressions.end(),
                      [&](const SelectorRequirement& requirement) { return meets(requirement, labels); });
@@ -147,7 +145,7 @@ std::optional<std::string> LabelSelector::problem() const {
   return std::nullopt;
 }
 
-bool may_select(std::string_view selector, const LabelMap& labels) {
+bool may_select(std::string_view selector, const Labels& labels) {
   while (!selector.empty()) {
     const std::string_view text = take_requirement(selector);
     if (text.empty()) continue;

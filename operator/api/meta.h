@@ -1,11 +1,10 @@
 // The parts of ObjectMeta that Poolwarden reads, as values.
 #pragma once
 
+#include "api/labels.h"
 #include "api/time.h"
 
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,8 +13,6 @@
 #include <nlohmann/json_fwd.hpp>
 
 namespace poolwarden::api {
-
-using LabelMap = std::map<std::string, std::string, std::less<>>;
 
 // What every cached object starts with; the kube layer's stores rely on these four names.
 struct Identity {
@@ -72,7 +69,7 @@ struct LabelSelector {
   bool operator==(const LabelSelector&) const = default;
   bool empty() const { return !absent && match_labels.empty() && match_expressions.empty(); }
   bool uses(std::string_view key) const;
-  bool matches(const LabelMap& labels) const;
+  bool matches(const Labels& labels) const;
   // "app=vllm,tier in (a,b)", as kubectl and an HPA parse it.
   std::string to_string() const;
   // What the API server would refuse, for a person ("matchExpressions[0].operator ..."); nothing if it is
@@ -82,7 +79,7 @@ struct LabelSelector {
 
 // Whether such a text may select these labels: what it says of our own label, which comes and goes, is passed
 // over, and so is what is no requirement.
-bool may_select(std::string_view selector, const LabelMap& labels);
+bool may_select(std::string_view selector, const Labels& labels);
 
 // Readers of the wire form. They take what is there and ignore what has the wrong type: the API server has
 // validated it, and a broken object must not stop the others.

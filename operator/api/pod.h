@@ -1,13 +1,17 @@
 // A pod as Poolwarden keeps it: a few fields out of the two hundred on the wire.
+//
+// All pods of the cluster are kept, also those that no pool selects: a pool that selects them may come at any
+// time. So a pod shares what it has in common with others, and pays little for what it has not. What pods
+// cost is bounded by a test (pod_memory_test.cpp).
 #pragma once
 
 #include "api/meta.h"
+#include "api/rare.h"
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace poolwarden::api {
 
@@ -25,25 +29,24 @@ struct DrainMarks {
 };
 
 struct Pod : Identity {
-  std::shared_ptr<const LabelMap> labels;   // without kServingLabel; never null after decoding
-  std::optional<std::string> serving;       // kServingLabel's value
+  std::shared_ptr<const Labels> labels;     // without kServingLabel; never null after decoding
   std::shared_ptr<const std::string> node;  // never null; empty while unscheduled
   std::shared_ptr<const std::string>
       controller;                           // UID of the owner that controls it; never null, may be empty
   std::shared_ptr<const DrainMarks> marks;  // null when it has none, as nearly all
   Timestamp created{};
-  std::vector<std::string> ips;  // status.podIPs, primary first
+  std::string ip;                       // the primary one of status.podIPs; may be empty
+  Rare<std::string> serving;            // kServingLabel's value
+  Rare<std::string> ready_reason;       // of condition Ready when it is not True
+  Rare<std::string> disruption_target;  // reason of condition DisruptionTarget=True
+  Rare<std::string> unmet_gate;         // first readiness gate whose condition is not True
+  Rare<std::string> status_reason;      // status.reason, "Evicted"
+  Rare<Timestamp> deletion_timestamp;
+  std::int64_t deletion_grace_seconds = 0;
+  std::int64_t termination_grace_seconds = 30;
   PodPhase phase = PodPhase::kUnknown;
   Tristate ready = Tristate::kAbsent;  // condition Ready
   Tristate containers_ready = Tristate::kAbsent;
-  std::string ready_reason;                      // of condition Ready when it is not True
-  std::optional<Timestamp> ready_since;          // Ready's lastTransitionTime
-  std::optional<std::string> disruption_target;  // reason of condition DisruptionTarget=True
-  std::string unmet_gate;                        // first readiness gate whose condition is not True
-  std::string status_reason;                     // status.reason, "Evicted"
-  std::optional<Timestamp> deletion_timestamp;
-  std::int64_t deletion_grace_seconds = 0;
-  std::int64_t termination_grace_seconds = 30;
   bool has_readiness_probe = false;  // any container
   bool has_pre_stop = false;         // every container, init containers aside
 

@@ -12,8 +12,8 @@ namespace {
 // What tenants write into a pod is kept for as long as the pod; no text that means something is longer.
 constexpr std::size_t kMaxText = 256;
 
-void bound(std::string& text) {
-  if (text.size() > kMaxText) text = "TooLong";
+std::string bounded(std::string text) {
+  return text.size() > kMaxText ? "TooLong" : std::move(text);
 }
 
 }  // namespace
@@ -43,7 +43,7 @@ bool PodDraft::keeps_annotation(std::string_view key) {
 }
 
 void PodDraft::annotation(std::string_view key, std::string value) {
-  bound(value);
+  value = bounded(std::move(value));
   if (key == kDrainStartedAnnotation) {
     marks_.started = std::move(value);
   } else if (key == kDrainReasonAnnotation) {
@@ -62,6 +62,10 @@ void PodDraft::container(bool has_pre_stop) {
   if (has_pre_stop) ++pre_stops_;
 }
 
+void PodDraft::ip(std::string address) {
+  if (pod.ip.empty()) pod.ip = std::move(address);
+}
+
 Tristate PodDraft::status_of(std::string_view type) const {
   const auto found = std::find_if(conditions.begin(), conditions.end(),
                                   [&](const ConditionDraft& condition) { return condition.type == type; });
@@ -69,13 +73,14 @@ Tristate PodDraft::status_of(std::string_view type) const {
 }
 
 void PodDraft::finish_conditions() {
-  bound(pod.status_reason);
+  if (!status_reason.empty()) pod.status_reason = bounded(std::move(status_reason));
   for (ConditionDraft& condition : conditions) {
-    bound(condition.reason);
+    condition.reason = bounded(std::move(condition.reason));
     if (condition.type == "Ready") {
       pod.ready = condition.status;
-      pod.ready_since = condition.since;
-      if (condition.status != Tristate::kTrue) pod.ready_reason = std::move(condition.reason);
+      pod.ready_reason.reset();
+      if (condition.status != Tristate::kTrue && !condition.reason.empty())
+        pod.ready_reason = std::move(condition.reason);
     } else if (condition.type == "DisruptionTarget" && condition.status == Tristate::kTrue) {
       pod.disruption_target = std::move(condition.reason);
     }
@@ -85,7 +90,7 @@ void PodDraft::finish_conditions() {
   const auto unmet = std::find_if(gates.begin(), gates.end(), [&](const std::string& gate) {
     return status_of(gate) != Tristate::kTrue;
   });
-  if (unmet != gates.end()) pod.unmet_gate = std::move(*unmet);
+  if (unmet != gates.end() && !unmet->empty()) pod.unmet_gate = std::move(*unmet);
 }
 
 Pod PodDraft::take() {
@@ -95,8 +100,9 @@ Pod PodDraft::take() {
     pod.serving = std::move(serving->second);
     labels.erase(serving);
   }
-  if (pod.ips.empty() && !primary_ip.empty()) pod.ips.push_back(std::move(primary_ip));
-  pod.labels = std::make_shared<const LabelMap>(std::move(labels));
+  ip(std::move(primary_ip));
+  pod.ip.shrink_to_fit();  // a parser's buffer has room to spare
+  pod.labels = std::make_shared<const Labels>(labels);
   pod.node = std::make_shared<const std::string>(std::move(node));
   pod.controller = std::make_shared<const std::string>(std::move(controller));
   if (marks_ != DrainMarks{}) pod.marks = std::make_shared<const DrainMarks>(std::move(marks_));

@@ -5,7 +5,6 @@
 #include "api/pod.h"
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +18,6 @@ struct ConditionDraft {
   std::string type;
   Tristate status = Tristate::kAbsent;
   std::string reason;
-  std::optional<Timestamp> since;
 };
 
 class PodDraft {
@@ -28,6 +26,7 @@ class PodDraft {
   LabelMap labels;
   std::string node;
   std::string primary_ip;  // status.podIP, in case there are no podIPs
+  std::string status_reason;
   std::string controller;  // UID of the last owner that says it controls the pod
   std::vector<std::string> gates;
   std::vector<ConditionDraft> conditions;
@@ -36,6 +35,7 @@ class PodDraft {
   static bool keeps_annotation(std::string_view key);
   void annotation(std::string_view key, std::string value);
   void container(bool has_pre_stop);  // init containers aside
+  void ip(std::string address);       // one of status.podIPs, primary first
 
   // The finished pod; ready for the next one after. `labels`, `node` and `controller` are fresh values: the
   // caller interns.

@@ -143,9 +143,6 @@ ConditionDraft read_condition(std::string_view message) {
       case text_field(2):
         out.status = to_tristate(view_of(condition));
         break;
-      case text_field(4):
-        out.since = read_time(view_of(condition));
-        break;
       case text_field(5):
         out.reason = text_of(condition);
         break;
@@ -158,10 +155,10 @@ ConditionDraft read_condition(std::string_view message) {
 
 void read_pod_ip(std::string_view message, PodDraft& out) {
   each_field(message, [&](pbf_reader& ip) {
-    if (ip.tag_and_type() != text_field(1)) {
+    if (ip.tag_and_type() == text_field(1)) {
+      out.ip(text_of(ip));
+    } else {
       ip.skip();
-    } else if (std::string text = text_of(ip); !text.empty()) {
-      out.pod.ips.push_back(std::move(text));
     }
   });
 }
@@ -176,7 +173,7 @@ void read_pod_status(std::string_view message, PodDraft& out) {
         out.conditions.push_back(read_condition(view_of(status)));
         break;
       case text_field(4):
-        out.pod.status_reason = text_of(status);
+        out.status_reason = text_of(status);
         break;
       case text_field(6):
         out.primary_ip = text_of(status);

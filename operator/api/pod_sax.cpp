@@ -67,7 +67,6 @@ PodSax::Field PodSax::field_in(Place place, std::string_view name) {
       if (name == "type") return Field::kType;
       if (name == "status") return Field::kConditionStatus;
       if (name == "reason") return Field::kReason;
-      if (name == "lastTransitionTime") return Field::kLastTransition;
       break;
     default:
       break;
@@ -209,7 +208,7 @@ void PodSax::string_in_status(std::string& value) {
       draft_.pod.phase = to_phase(value);
       break;
     case Field::kReason:
-      draft_.pod.status_reason = std::move(value);
+      draft_.status_reason = std::move(value);
       break;
     case Field::kPodIp:
       draft_.primary_ip = std::move(value);
@@ -230,9 +229,6 @@ void PodSax::string_in_condition(std::string& value) {
       break;
     case Field::kReason:
       condition.reason = std::move(value);
-      break;
-    case Field::kLastTransition:
-      condition.since = parse_rfc3339(value);
       break;
     default:
       break;
@@ -265,7 +261,7 @@ void PodSax::string(std::string& value) {
       string_in_status(value);
       break;
     case Place::kIp:
-      if (field_ == Field::kIp && !value.empty()) draft_.pod.ips.push_back(std::move(value));
+      if (field_ == Field::kIp) draft_.ip(std::move(value));
       break;
     case Place::kCondition:
       string_in_condition(value);

@@ -1,5 +1,5 @@
 // Reads a pod from a stream of JSON events without building the document: of 5 to 40 KiB on the wire, some
-// 300 bytes are kept. The callbacks are those of kube/json_sink.h, for one object.
+// 400 bytes are kept. The callbacks are those of kube/json_sink.h, for one object.
 #pragma once
 
 #include "api/pod_draft.h"
@@ -88,7 +88,6 @@ class PodSax {
     kConditions,
     kType,
     kConditionStatus,
-    kLastTransition,
   };
   static constexpr std::size_t kMaxDepth =
       6;  // root, spec, containers, one container, its lifecycle; one to spare

@@ -89,7 +89,7 @@ PodReason not_ready(const PodView& pod, const Lookup<NodeView>& node, const std:
 }
 
 PodReason unmet_gate(const PodView& pod) {
-  const std::string gate = printable(pod.judged.unmet_gate);
+  const std::string gate = printable(pod.judged.unmet_gate.value_or(""));
   const api::Condition* met = pod.condition(gate);
   return {"",
           with(fmt::format("its readiness gate {} is not met", gate),

@@ -169,7 +169,7 @@ PoolView PoolViewCodec::from_json(const json& object) {
 
 api::Pod no_pod() {
   api::Pod out;
-  out.labels = std::make_shared<const api::LabelMap>();
+  out.labels = std::make_shared<const api::Labels>();
   out.node = out.controller = std::make_shared<const std::string>();
   return out;
 }

@@ -14,7 +14,7 @@ namespace {
 // Whether two states of one pod can lead to different decisions: most updates of a pod (a kubelet's
 // heartbeat of its status) cannot, and cost no pass.
 bool same_but_for_labels_of_ours(const api::Pod& a, const api::Pod& b) {
-  return a.uid == b.uid && a.labels == b.labels && a.node == b.node && a.ips == b.ips && a.phase == b.phase &&
+  return a.uid == b.uid && a.labels == b.labels && a.node == b.node && a.ip == b.ip && a.phase == b.phase &&
          a.ready == b.ready && a.containers_ready == b.containers_ready && a.ready_reason == b.ready_reason &&
          a.disruption_target == b.disruption_target && a.unmet_gate == b.unmet_gate &&
          a.status_reason == b.status_reason && a.deletion_timestamp == b.deletion_timestamp &&

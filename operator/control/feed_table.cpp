@@ -37,18 +37,25 @@ void FeedTable::classify(api::Node& node) const {
 void FeedTable::add_indices(PoolsOf pools_of) {
   auto& pods = caches_.get<Pods>().informer;
   pods_by_pool_ = pods.add_index(std::move(pools_of));
-  pods_by_controller_ = pods.add_index([](const api::Pod& pod, std::vector<std::string>& keys) {
-    if (!pod.controller->empty()) keys.push_back(*pod.controller);
-  });
-  pods_by_node_ = pods.add_index([](const api::Pod& pod, std::vector<std::string>& keys) {
-    if (!pod.node->empty()) keys.push_back(*pod.node);
-  });
+  pods_by_controller_ = pods.add_index(
+      [](const api::Pod& pod, std::vector<std::string>& keys) {
+        if (!pod.controller->empty()) keys.push_back(*pod.controller);
+      },
+      kube::IndexedBy::kObject);
+  pods_by_node_ = pods.add_index(
+      [](const api::Pod& pod, std::vector<std::string>& keys) {
+        if (!pod.node->empty()) keys.push_back(*pod.node);
+      },
+      kube::IndexedBy::kObject);
   auto& sets = caches_.get<ReplicaSets>().informer;
   sets_by_uid_ = sets.add_index(
-      [](const api::ReplicaSet& set, std::vector<std::string>& keys) { keys.push_back(set.uid); });
-  sets_by_controller_ = sets.add_index([](const api::ReplicaSet& set, std::vector<std::string>& keys) {
-    if (!set.controller.empty()) keys.push_back(set.controller);
-  });
+      [](const api::ReplicaSet& set, std::vector<std::string>& keys) { keys.push_back(set.uid); },
+      kube::IndexedBy::kObject);
+  sets_by_controller_ = sets.add_index(
+      [](const api::ReplicaSet& set, std::vector<std::string>& keys) {
+        if (!set.controller.empty()) keys.push_back(set.controller);
+      },
+      kube::IndexedBy::kObject);
 }
 
 void FeedTable::start(kube::TimePoint now, Effects& out) {

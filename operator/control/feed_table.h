@@ -161,7 +161,7 @@ class FeedTable {
   FeedOptions options_;
   ControllerMetrics& metrics_;
   WatchedKinds::Apply<CacheTable, std::type_identity_t> caches_;
-  api::Interner<api::LabelMap> label_sets_;
+  api::Interner<api::Labels> label_sets_;
   api::Interner<std::string> node_names_;
   api::Interner<std::string> controllers_;
   kube::IndexId pods_by_pool_{};

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "control/operator_core.h"
+#include "control/quiet_spell.h"
 #include "control/shell.h"
 #include "kube/bounded_queue.h"
 #include "kube/thread_annotations.h"
@@ -45,6 +46,7 @@ class Loop {
   OperatorCore& core_;
   telemetry::Log& log_;
   ControllerMetrics& metrics_;
+  QuietSpell quiet_;
   kube::BoundedQueue<Input> queue_{kQueueLength};
   // For probes only, a few times a minute. Not std::atomic<std::shared_ptr>, whose load() is a data race in
   // libstdc++ 12 (it releases its spin lock with relaxed order).

@@ -14,6 +14,7 @@
 #include "telemetry/stop_signals.h"
 
 #include <chrono>
+#include <malloc.h>
 #include <memory>
 #include <optional>
 #include <random>
@@ -113,6 +114,18 @@ CoreOptions core_options(const OperatorOptions& options, const kube::ClusterAcce
   return core;
 }
 
+// A page of a list is a hundred times longer than what is kept of it, and is read on any of many threads. By
+// itself the C library keeps a heap for each thread, and in each the room of the longest page that it has
+// read. https://man7.org/linux/man-pages/man3/mallopt.3.html
+void keep_the_heap_small() {
+#ifdef __GLIBC__
+  constexpr int kMiB = 1 << 20;
+  ::mallopt(M_ARENA_MAX, 2);  // the loop's, and one for all that read
+  ::mallopt(M_MMAP_THRESHOLD, kMiB);
+  ::mallopt(M_TRIM_THRESHOLD, kMiB);
+#endif
+}
+
 // The parts joined. Destroyed in the reverse order: the transport first, since its threads use the rest.
 int run(const OperatorOptions& options, const kube::ClusterAccess& access, telemetry::StopSignals& signals,
         telemetry::Log& log) {
@@ -169,6 +182,7 @@ int run(const OperatorOptions& options, const kube::ClusterAccess& access, telem
 }  // namespace
 
 int run_operator(const OperatorOptions& options) {
+  keep_the_heap_small();
   telemetry::StopSignals signals;
   telemetry::LogOptions log_options;
   log_options.format = options.log_format;

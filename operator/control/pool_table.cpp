@@ -56,6 +56,10 @@ void PoolTable::trim() {
 }
 
 const std::vector<PoolRecord*>& PoolTable::matching(const api::Pod& pod) {
+  // Most namespaces have no pools: no answers are kept for their pods.
+  static const std::vector<PoolRecord*> kNone;
+  const auto first = records_.lower_bound({pod.ns, {}});
+  if (first == records_.end() || first->first.ns != pod.ns) return kNone;
   auto [entry, fresh] = matches_.try_emplace(LabelSet{pod.ns, pod.labels});
   if (fresh) {
     entry->second = in_namespace(pod.ns, [&pod](const PoolRecord& record) {

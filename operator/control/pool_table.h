@@ -112,7 +112,7 @@ class PoolTable {
  private:
   struct LabelSet {
     std::string ns;
-    std::shared_ptr<const api::LabelMap> labels;  // held, so that the pointer names these labels only
+    std::shared_ptr<const api::Labels> labels;  // held, so that the pointer names these labels only
     bool operator==(const LabelSet& other) const { return labels == other.labels && ns == other.ns; }
   };
   struct LabelSetHash {

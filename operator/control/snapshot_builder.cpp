@@ -185,14 +185,14 @@ void SnapshotBuilder::add_budgets(const PoolRecord& record, pool::Snapshot& seen
   seen.budget = feeds_.store<Budgets>().find({record.key.ns, name}).get();
   seen.budget_visibility = visibility_of<Budgets>(feeds_, seen.budget);
   // Pods of a pool share their labels: a namespace full of budgets must not cost a look at each pod for each.
-  std::set<const api::LabelMap*> label_sets;
+  std::set<const api::Labels*> label_sets;
   for (const api::Pod* pod : seen.pods) label_sets.insert(pod->labels.get());
   feeds_.store<Budgets>().for_each_in(
       record.key.ns, [&](const std::shared_ptr<const api::DisruptionBudget>& budget) {
         if (budget->name == name || budget->deleting) return;
         const bool selects = std::any_of(
             label_sets.begin(), label_sets.end(),
-            [&budget](const api::LabelMap* labels) { return pool::selects_pods_with(*budget, *labels); });
+            [&budget](const api::Labels* labels) { return pool::selects_pods_with(*budget, *labels); });
         if (selects) seen.other_budgets.push_back(budget->name);
       });
 }

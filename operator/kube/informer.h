@@ -104,8 +104,8 @@ class Informer {
   void set_transform(std::function<void(Object&)> transform) { transform_ = std::move(transform); }
 
   // Indices of the store (store.h); best added before start().
-  IndexId add_index(typename Store<Object>::IndexFunction function) {
-    return store_.add_index(std::move(function));
+  IndexId add_index(typename Store<Object>::IndexFunction function, IndexedBy indexed_by = IndexedBy::kMore) {
+    return store_.add_index(std::move(function), indexed_by);
   }
   void reindex(IndexId id) { store_.reindex(id); }
 

@@ -1,9 +1,9 @@
 // The objects of one kind that are known now, by namespace and name, and found by other keys through indices.
 //
 // Values are immutable and shared: whoever holds one keeps a past state, and nobody copies. Everything that
-// is walked comes in the order of the keys, so decisions do not depend on arrival. Made for tens of
-// thousands of objects: one tree node and one pointer an object and no copy of its key, two pointers and a
-// hash node for each index key it has.
+// is walked comes in the order of the keys, so decisions do not depend on arrival. Made for a hundred
+// thousand objects: a tree node an object and no copy of its key; two pointers for each index key it has, and
+// a hash node beside them where the index depends on more than the object.
 //
 // `Object` has the strings ns, name, uid and resource_version. Owned and used by one thread; a reference to
 // by_index() and a walk are good until the next change.
@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -28,12 +29,16 @@ namespace poolwarden::kube {
 
 enum class IndexId : std::size_t {};
 
+// What the keys of an index depend on: on the object alone, so that they can be told again when it goes; or
+// on more, and then they are noted for each object.
+enum class IndexedBy : std::uint8_t { kObject, kMore };
+
 template <class Object>
 class Store {
  public:
   using Ptr = std::shared_ptr<const Object>;
-  // Appends the keys under which the object is to be found. May depend on more than the object: when that
-  // changes, reindex().
+  // Appends the keys under which the object is to be found. Where it depends on more than the object,
+  // reindex() when that changes.
   using IndexFunction = std::function<void(const Object&, std::vector<std::string>& keys)>;
 
   std::size_t size() const { return objects_.size(); }
@@ -79,8 +84,8 @@ class Store {
     return before;
   }
 
-  IndexId add_index(IndexFunction function) {
-    indices_.emplace_back(std::move(function));
+  IndexId add_index(IndexFunction function, IndexedBy indexed_by = IndexedBy::kMore) {
+    indices_.emplace_back(std::move(function), indexed_by);
     const IndexId id{indices_.size() - 1};
     reindex(id);
     return id;
@@ -106,28 +111,25 @@ class Store {
 
   class Index {
    public:
-    explicit Index(IndexFunction function) : function_(std::move(function)) {}
+    Index(IndexFunction function, IndexedBy indexed_by)
+        : function_(std::move(function)), notes_(indexed_by == IndexedBy::kMore) {}
 
     void add(const Ptr& object) {
-      keys_.clear();
-      function_(*object, keys_);
-      std::sort(keys_.begin(), keys_.end());
-      keys_.erase(std::unique(keys_.begin(), keys_.end()), keys_.end());
-      for (std::string& key : keys_) {
+      for (std::string& key : keys_of(*object)) {
         const auto bucket = buckets_.try_emplace(std::move(key)).first;
         auto& objects = bucket->second;
         objects.insert(std::upper_bound(objects.begin(), objects.end(), object, ByKey{}), object);
-        bucket_of_.emplace(object.get(), bucket);
+        if (notes_) bucket_of_.emplace(object.get(), bucket);
       }
     }
-    // By what was noted and not by the function, whose answer may have changed since.
+    // By what was noted, where the function's answer may have changed since.
     void remove(const Ptr& object) {
-      const auto [first, last] = bucket_of_.equal_range(object.get());
-      for (auto at = first; at != last; ++at) {
-        auto& objects = at->second->second;
-        objects.erase(std::lower_bound(objects.begin(), objects.end(), object, ByKey{}));
-        if (objects.empty()) buckets_.erase(at->second);
+      if (!notes_) {
+        for (const std::string& key : keys_of(*object)) take_out(buckets_.find(key), object);
+        return;
       }
+      const auto [first, last] = bucket_of_.equal_range(object.get());
+      for (auto at = first; at != last; ++at) take_out(at->second, object);
       bucket_of_.erase(first, last);
     }
     void clear() {
@@ -143,7 +145,21 @@ class Store {
    private:
     using Buckets = std::map<std::string, std::vector<Ptr>, std::less<>>;
 
+    std::vector<std::string>& keys_of(const Object& object) {
+      keys_.clear();
+      function_(object, keys_);
+      std::sort(keys_.begin(), keys_.end());
+      keys_.erase(std::unique(keys_.begin(), keys_.end()), keys_.end());
+      return keys_;
+    }
+    void take_out(typename Buckets::iterator bucket, const Ptr& object) {
+      auto& objects = bucket->second;
+      objects.erase(std::lower_bound(objects.begin(), objects.end(), object, ByKey{}));
+      if (objects.empty()) buckets_.erase(bucket);
+    }
+
     IndexFunction function_;
+    bool notes_;
     Buckets buckets_;
     std::unordered_multimap<const Object*, typename Buckets::iterator> bucket_of_;
     std::vector<std::string> keys_;  // kept for its capacity

@@ -72,7 +72,7 @@ void keep_budget(const Observation& seen, Plan& plan) {
                                  .selector = std::move(selector)};
 }
 
-bool selects_pods_with(const api::DisruptionBudget& budget, const api::LabelMap& labels) {
+bool selects_pods_with(const api::DisruptionBudget& budget, const api::Labels& labels) {
   return budget.selector.matches(labels);
 }
 

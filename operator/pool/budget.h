@@ -17,6 +17,6 @@ bool is_ours(const api::InferencePool& pool, const api::DisruptionBudget& budget
 
 // Whether a budget, anybody's, selects pods with these labels. An empty selector selects every pod.
 // https://kubernetes.io/docs/tasks/run-application/configure-pdb/
-bool selects_pods_with(const api::DisruptionBudget& budget, const api::LabelMap& labels);
+bool selects_pods_with(const api::DisruptionBudget& budget, const api::Labels& labels);
 
 }  // namespace poolwarden::pool

@@ -81,10 +81,10 @@ class Drains {
   }
 
   void read(const PodVerdict& member, bool withdrawn) {
-    if (member.pod->ips.empty()) return;
+    if (member.pod->ip.empty()) return;
     plan_.readings.push_back({.uid = member.pod->uid,
                               .name = member.pod->name,
-                              .ip = member.pod->ips.front(),
+                              .ip = member.pod->ip,
                               .withdrawn = withdrawn,
                               .poll = seen_.snapshot->drain_of(*member.pod).poll});
   }

@@ -32,7 +32,7 @@ std::int64_t sane(std::int64_t revision) {
 // Whether the member is on the list, be it as draining.
 bool is_listed(const PodVerdict& member) {
   return (member.reason == Withdrawal::kNone || member.reason == Withdrawal::kDraining) &&
-         !member.pod->ips.empty();
+         !member.pod->ip.empty();
 }
 
 api::EndpointState state_of(const PodVerdict& member) {
@@ -52,7 +52,7 @@ api::EndpointSet wanted_set(const Observation& seen) {
     const api::Pod& pod = *member.pod;
     out.endpoints.push_back({.pod = pod.name,
                              .uid = pod.uid,
-                             .ip = pod.ips.front(),
+                             .ip = pod.ip,
                              .ports = seen.pool().target_ports,
                              .node = *pod.node,
                              .zone = zone_of(member),
@@ -118,7 +118,7 @@ bool lists_just_the_members(const Observation& seen, const api::EndpointSet& set
     const api::Endpoint& endpoint = *at++;
     const api::Pod& pod = *member.pod;
     if (endpoint.uid != pod.uid || endpoint.pod != pod.name || endpoint.state != state_of(member) ||
-        endpoint.ip != pod.ips.front() || endpoint.node != *pod.node || endpoint.zone != zone_of(member) ||
+        endpoint.ip != pod.ip || endpoint.node != *pod.node || endpoint.zone != zone_of(member) ||
         endpoint.ports != seen.pool().target_ports)
       return false;
   }

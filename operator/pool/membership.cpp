@@ -31,8 +31,8 @@ constexpr std::array kNames{
     std::pair{Withdrawal::kDraining, std::string_view{"Draining"}},
 };
 
-std::string with_reason(std::string text, const std::string& reason) {
-  if (!reason.empty()) text += ": " + reason;
+std::string with_reason(std::string text, const api::Rare<std::string>& reason) {
+  if (reason && !reason->empty()) text += ": " + *reason;
   return text;
 }
 
@@ -66,7 +66,7 @@ bool judge_node(const api::Pod& pod, bool sees_nodes, PodVerdict& out) {
     // Set before the pod gets its deletionTimestamp: by preemption, taints, eviction.
     // https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
     out.reason = Withdrawal::kDisruptionTarget;
-    out.detail = with_reason("it is about to be disrupted", *pod.disruption_target);
+    out.detail = with_reason("it is about to be disrupted", pod.disruption_target);
   }
   return out.reason != Withdrawal::kNone;
 }
@@ -83,9 +83,9 @@ void judge_readiness(const api::Pod& pod, PodVerdict& out) {
   // the cause that helps.
   const bool only_the_gate =
       pod.ready == api::Tristate::kTrue || pod.containers_ready == api::Tristate::kTrue;
-  if (!pod.unmet_gate.empty() && only_the_gate) {
+  if (pod.unmet_gate && only_the_gate) {
     out.reason = Withdrawal::kReadinessGate;
-    out.detail = fmt::format("readiness gate {} is not True", pod.unmet_gate);
+    out.detail = fmt::format("readiness gate {} is not True", *pod.unmet_gate);
   } else if (pod.ready == api::Tristate::kAbsent) {
     out.reason = Withdrawal::kNoReadyCondition;
     out.detail = "its kubelet has not said yet whether it is ready";
@@ -94,7 +94,7 @@ void judge_readiness(const api::Pod& pod, PodVerdict& out) {
     out.detail = with_reason(pod.ready == api::Tristate::kFalse ? "its condition Ready is False"
                                                                 : "its condition Ready is Unknown",
                              pod.ready_reason);
-  } else if (pod.ips.empty()) {
+  } else if (pod.ip.empty()) {
     out.reason = Withdrawal::kNoAddress;
     out.detail = "it has no IP address";
   }

@@ -77,7 +77,7 @@ Observation observe(const Snapshot& snapshot) {
   if (out.hold != Hold::kNone) return out;
   out.members.reserve(snapshot.pods.size());
   // Pods of a pool share their labels: one look at the selector serves a run of them.
-  const api::LabelMap* asked = nullptr;
+  const api::Labels* asked = nullptr;
   bool matches = false;
   for (const api::Pod* pod : snapshot.pods) {
     if (std::exchange(asked, pod->labels.get()) != pod->labels.get())

@@ -18,7 +18,7 @@ constexpr std::string_view kWithdrawn = "withdrawn";
 api::EndpointStatus plain_status(const PodVerdict& member, api::Timestamp now) {
   const api::Pod& pod = *member.pod;
   return {.pod = pod.name,
-          .ip = pod.ips.empty() ? std::string{} : pod.ips.front(),
+          .ip = pod.ip,
           .state = std::string{member.reason == Withdrawal::kNone ? kReady : kWithdrawn},
           .reason = std::string{to_string(member.reason)},
           .since = now,

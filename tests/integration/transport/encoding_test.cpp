@@ -80,7 +80,7 @@ std::string follow(const Served& served) {
   queue->close();
   if (informer.last_error()) return informer.last_error()->message;
   const auto pod = informer.store().find("ns", "b");
-  return pod == nullptr ? "nothing" : pod->name + " " + pod->ips.front();
+  return pod == nullptr ? "nothing" : pod->name + " " + pod->ip;
 }
 
 TEST(TransportEncoding, WhatTheServerSaysItIsCounts) {

@@ -40,16 +40,15 @@ inline std::string describe(const Pod& pod) {
   const DrainMarks& marks = pod.drain_marks();
   const auto mark = [](const std::optional<std::string>& text) { return text.value_or("-"); };
   return fmt::format(
-      "{}/{} uid={} rv={} labels={} serving={} node={} controller={} created={} ips={} phase={} ready={}/{} "
-      "reason='{}' since={} target={} gate='{}' status='{}' deletion={} grace={}/{} probe={} pre_stop={} "
+      "{}/{} uid={} rv={} labels={} serving={} node={} controller={} created={} ip={} phase={} ready={}/{} "
+      "reason='{}' target={} gate='{}' status='{}' deletion={} grace={}/{} probe={} pre_stop={} "
       "marks={},{},{},{},{}",
-      pod.ns, pod.name, pod.uid, pod.resource_version, *pod.labels, mark(pod.serving), *pod.node,
-      *pod.controller, time(pod.created), pod.ips, static_cast<int>(pod.phase), static_cast<int>(pod.ready),
-      static_cast<int>(pod.containers_ready), pod.ready_reason, time(pod.ready_since),
-      mark(pod.disruption_target), pod.unmet_gate, pod.status_reason, time(pod.deletion_timestamp),
-      pod.deletion_grace_seconds, pod.termination_grace_seconds, pod.has_readiness_probe, pod.has_pre_stop,
-      mark(marks.started), mark(marks.reason), mark(marks.request), mark(marks.saved_cost),
-      mark(marks.deletion_cost));
+      pod.ns, pod.name, pod.uid, pod.resource_version, pod.labels->to_map(), mark(pod.serving), *pod.node,
+      *pod.controller, time(pod.created), pod.ip, static_cast<int>(pod.phase), static_cast<int>(pod.ready),
+      static_cast<int>(pod.containers_ready), mark(pod.ready_reason), mark(pod.disruption_target),
+      mark(pod.unmet_gate), mark(pod.status_reason), time(pod.deletion_timestamp), pod.deletion_grace_seconds,
+      pod.termination_grace_seconds, pod.has_readiness_probe, pod.has_pre_stop, mark(marks.started),
+      mark(marks.reason), mark(marks.request), mark(marks.saved_cost), mark(marks.deletion_cost));
 }
 
 // What kube's decoder makes of it, also of one without a name.

@@ -31,7 +31,7 @@ api::Pod pod_on(const std::string& name, const std::string& node) {
   pod.name = name;
   pod.uid = name + "-uid";
   pod.resource_version = "5";
-  pod.labels = std::make_shared<const api::LabelMap>();
+  pod.labels = std::make_shared<const api::Labels>();
   pod.node = std::make_shared<const std::string>(node);
   pod.controller = std::make_shared<const std::string>();
   return pod;

@@ -21,7 +21,7 @@ api::InferencePool pool(const std::string& name, const std::string& uid, const s
 api::Pod pod(const std::string& ns, const std::string& app) {
   api::Pod made;
   made.ns = ns;
-  made.labels = std::make_shared<const api::LabelMap>(api::LabelMap{{"app", app}});
+  made.labels = std::make_shared<const api::Labels>(api::LabelMap{{"app", app}});
   return made;
 }
 
@@ -63,6 +63,18 @@ TEST(PoolTable, AnAnswerOutlivesAnyNumberOfOtherQuestions) {
   EXPECT_EQ(names(table.matching(first)), (Names{"a", "b"}));
   table.trim();
   EXPECT_EQ(table.answers_kept(), 1U) << "few are kept";
+}
+
+TEST(PoolTable, PodInANamespaceWithoutPools_LeavesNoAnswer) {
+  PoolTable table;
+  table.upsert(pool("a", "1", "vllm"), nullptr);
+  const api::Pod elsewhere = pod("elsewhere", "vllm");
+  EXPECT_EQ(names(table.matching(elsewhere)), Names{});
+  EXPECT_EQ(table.answers_kept(), 0U);
+  api::InferencePool late = pool("b", "2", "vllm");
+  late.ns = "elsewhere";
+  table.upsert(late, nullptr);
+  EXPECT_EQ(names(table.matching(elsewhere)), Names{"b"});
 }
 
 TEST(PoolTable, SaysWhetherASelectionChanged) {

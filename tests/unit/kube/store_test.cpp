@@ -76,10 +76,15 @@ TEST(Store, WalksInTheOrderOfKeysWhateverTheOrderOfArrival) {
   EXPECT_THAT(names(in_x), ElementsAre("x/a", "x/b"));
 }
 
-TEST(StoreIndex, FollowsPutReplaceAndErase) {
+class StoreIndexes : public testing::TestWithParam<IndexedBy> {};
+
+INSTANTIATE_TEST_SUITE_P(Of, StoreIndexes, testing::Values(IndexedBy::kObject, IndexedBy::kMore),
+                         [](const auto& at) { return at.param == IndexedBy::kMore ? "More" : "Object"; });
+
+TEST_P(StoreIndexes, FollowPutReplaceAndErase) {
   Store<Thing> store;
   store.put(stored_thing("x", "b"));
-  const IndexId index = store.add_index(by_color);
+  const IndexId index = store.add_index(by_color, GetParam());
   store.put(stored_thing("x", "c", "blue"));
   store.put(stored_thing("x", "a"));
   EXPECT_THAT(names(store.by_index(index, "red")), ElementsAre("x/a", "x/b"));
@@ -94,20 +99,22 @@ TEST(StoreIndex, FollowsPutReplaceAndErase) {
   EXPECT_THAT(store.by_index(index, "blue"), IsEmpty());
 }
 
-TEST(StoreIndex, HoldsTheNewObjectAndNotTheReplacedOne) {
+TEST_P(StoreIndexes, HoldTheNewObjectAndNotTheReplacedOne) {
   Store<Thing> store;
-  const IndexId index = store.add_index(by_color);
+  const IndexId index = store.add_index(by_color, GetParam());
   store.put(stored_thing("x", "a", "red", "1"));
   const Ptr newer = stored_thing("x", "a", "red", "2");
   store.put(newer);
   EXPECT_THAT(store.by_index(index, "red"), ElementsAre(newer));
 }
 
-TEST(StoreIndex, AnObjectMayHaveSeveralKeysAndTheSameTwice) {
+TEST_P(StoreIndexes, HaveObjectsWithSeveralKeysAndTheSameTwice) {
   Store<Thing> store;
-  const IndexId index = store.add_index([](const Thing& object, std::vector<std::string>& keys) {
-    keys.insert(keys.end(), {object.color, "all", object.color});
-  });
+  const IndexId index = store.add_index(
+      [](const Thing& object, std::vector<std::string>& keys) {
+        keys.insert(keys.end(), {object.color, "all", object.color});
+      },
+      GetParam());
   store.put(stored_thing("x", "a"));
   store.put(stored_thing("x", "b", "blue"));
   EXPECT_THAT(names(store.by_index(index, "all")), ElementsAre("x/a", "x/b"));

@@ -31,7 +31,7 @@ api::Pod random_pod(Dice& dice, int number) {
   if (dice.once_in(6)) pod.deletion_timestamp.emplace();
   if (dice.once_in(8)) pod.phase = dice.one_of({api::PodPhase::kFailed, api::PodPhase::kSucceeded});
   if (dice.once_in(8)) pod.unmet_gate = "gate";
-  if (dice.once_in(8)) pod.ips.clear();
+  if (dice.once_in(8)) pod.ip.clear();
   if (dice.once_in(8)) pod.disruption_target = "x";
   if (dice.once_in(8)) pod.node = std::make_shared<const std::string>(dice.once_in(2) ? "" : "gone");
   if (dice.once_in(6)) pod = with_labels(pod, {{"app", "other"}});

@@ -32,9 +32,9 @@ TEST(Endpoints, AreFirstPublishedByCreating) {
   EXPECT_EQ(plan.publish->write.set.endpoints.at(0), wanted);
 }
 
-TEST(Endpoints, ThePrimaryAddressOfADualStackPodIsPublished) {
+TEST(Endpoints, AnIPv6AddressIsPublishedAsItIs) {
   World world;
-  world.pod("vllm-a").ips = {"fd00::1", "10.0.0.1"};
+  world.pod("vllm-a").ip = "fd00::1";
   EXPECT_EQ(world.decide().publish->write.set.endpoints.at(0).ip, "fd00::1");
 }
 
@@ -79,7 +79,7 @@ TEST(Endpoints, ARecreatedNamesakeIsAnotherEndpoint) {
 
 TEST(Endpoints, ANewAddressOrPortIsPublishedWithoutAWithdrawal) {
   World world = settled();
-  world.pod("vllm-a").ips = {"10.0.0.9"};
+  world.pod("vllm-a").ip = "10.0.0.9";
   EXPECT_EQ(world.decide().publish->write.set.endpoints.at(0).ip, "10.0.0.9");
   EXPECT_TRUE(world.decide().publish->changes.empty());
   EXPECT_FALSE(world.decide().publish->undo);

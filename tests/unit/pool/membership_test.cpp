@@ -24,7 +24,6 @@ const std::vector<VerdictRow>& rows() {
   using api::Tristate;
   static const std::vector<VerdictRow> kRows{
       {"ready", [](auto&) {}, Withdrawal::kNone, ""},
-      {"dual-stack", [](auto& p) { p.ips.push_back("fd00::1"); }, Withdrawal::kNone, ""},
       {"ready, its containers' condition not reported",
        [](auto& p) { p.containers_ready = Tristate::kAbsent; }, Withdrawal::kNone, ""},
       {"terminating", [](auto& p) { p.deletion_timestamp.emplace(), p.deletion_grace_seconds = 60; },
@@ -65,7 +64,7 @@ const std::vector<VerdictRow>& rows() {
          p.unmet_gate = "example.com/lb", p.ready = Tristate::kFalse, p.containers_ready = Tristate::kFalse;
        },
        Withdrawal::kNotReady, ""},
-      {"ready without an address", [](auto& p) { p.ips.clear(); }, Withdrawal::kNoAddress, "address"},
+      {"ready without an address", [](auto& p) { p.ip.clear(); }, Withdrawal::kNoAddress, "address"},
   };
   return kRows;
 }

@@ -70,7 +70,7 @@ const ConvictionRow kConvictions[] = {
     {"not ready", [](Standby& s) { s.pod().ready = api::Tristate::kFalse; }, Withdrawal::kNotReady},
     {"its gate is closed", [](Standby& s) { s.pod().unmet_gate = "example.com/lb"; },
      Withdrawal::kReadinessGate},
-    {"without an address", [](Standby& s) { s.pod().ips.clear(); }, Withdrawal::kNoAddress},
+    {"without an address", [](Standby& s) { s.pod().ip.clear(); }, Withdrawal::kNoAddress},
     {"without the condition", [](Standby& s) { s.pod().ready = api::Tristate::kAbsent; },
      Withdrawal::kNoReadyCondition},
     // Not seeing is no reason.

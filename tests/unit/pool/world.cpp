@@ -14,10 +14,10 @@ api::Pod ready_pod(const std::string& name, const std::string& ip) {
   out.name = name;
   out.uid = name + "-uid";
   out.resource_version = "1";
-  out.labels = std::make_shared<const api::LabelMap>(api::LabelMap{{"app", "vllm"}});
+  out.labels = std::make_shared<const api::Labels>(api::LabelMap{{"app", "vllm"}});
   out.node = std::make_shared<const std::string>("node-1");
   out.controller = std::make_shared<const std::string>();
-  out.ips = {ip};
+  out.ip = ip;
   out.phase = api::PodPhase::kRunning;
   out.ready = api::Tristate::kTrue;
   out.containers_ready = api::Tristate::kTrue;
@@ -25,8 +25,8 @@ api::Pod ready_pod(const std::string& name, const std::string& ip) {
   return out;
 }
 
-api::Pod with_labels(api::Pod pod, api::LabelMap labels) {
-  pod.labels = std::make_shared<const api::LabelMap>(std::move(labels));
+api::Pod with_labels(api::Pod pod, const api::LabelMap& labels) {
+  pod.labels = std::make_shared<const api::Labels>(labels);
   return pod;
 }
 

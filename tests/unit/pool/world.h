@@ -18,7 +18,7 @@ inline api::Now at_second(std::int64_t second) {
 
 // A ready pod on node-1 with the labels app=vllm.
 api::Pod ready_pod(const std::string& name, const std::string& ip);
-api::Pod with_labels(api::Pod pod, api::LabelMap labels);
+api::Pod with_labels(api::Pod pod, const api::LabelMap& labels);
 
 struct World {
   World();  // a pool with a Deployment of two replicas, its two ready pods, their node; nothing published
