@@ -136,6 +136,23 @@ TEST(ChangeRouter, AnotherLabelDuringAWrite_Marks) {
   EXPECT_TRUE(parts.changed_meanwhile());
 }
 
+// Where the write is a label of mere membership, nobody would look at the pod after its answer.
+TEST(ChangeRouter, DrainRequestDuringALabelWrite_IsToldByItsAnswer) {
+  Routed parts;
+  parts.write_label("true");
+  const api::Pod ours = labelled(made_pod("p", "vllm"), "true");
+  parts.see<Pods>(ours);
+  parts.see<Pods>(drain_requested(ours));
+  EXPECT_TRUE(parts.changed_meanwhile());
+}
+
+TEST(ChangeRouter, DrainRequestSeenWithOurLabel_IsToldByTheAnswer) {
+  Routed parts;
+  parts.write_label("true");
+  parts.see<Pods>(drain_requested(labelled(made_pod("p", "vllm"), "true")));
+  EXPECT_TRUE(parts.changed_meanwhile());
+}
+
 TEST(ChangeRouter, LabelWritten_OtherPoolsOfThePodHear) {
   Routed parts;
   parts.see<Pools>(made_pool("c", "vllm"));

@@ -228,6 +228,17 @@ TEST(WriteOutcomes, MembershipLabelIsWritten_LeadsToNothing) {
   EXPECT_THAT(parts.marked(), IsEmpty());
 }
 
+TEST(WriteOutcomes, PodChangedDuringItsLabelWrite_IsLookedAt) {
+  Answered parts;
+  const std::size_t sent = parts.send_label();
+  const Answer answer = parts.next(labelled(made_pod("p", "vllm"), "true"));
+  parts.see<Pods>(std::get<api::Pod>(answer));
+  parts.see<Pods>(drain_requested(labelled(made_pod("p", "vllm"), "true")));
+  EXPECT_THAT(parts.marked(), IsEmpty());
+  parts.answer(sent, answer);
+  EXPECT_THAT(parts.marked(), ElementsAre("a"));
+}
+
 TEST(WriteOutcomes, DrainStep_IsToldAndTheNextOneFollows) {
   Answered parts;
   const pool::DrainNote note{
