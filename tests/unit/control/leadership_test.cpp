@@ -185,6 +185,20 @@ TEST(Leadership, NoAnswersUntilTheRenewDeadline_IsLost) {
   EXPECT_THAT(elected.lost[0], HasSubstr("could not be renewed"));
 }
 
+TEST(Leadership, Released_LeaseIsFreeAndNobodyLeads) {
+  Elected elected;
+  elected.start();
+  elected.note(elected.leadership.release(elected.now, elected.out));
+  EXPECT_EQ(elected.released, 0) << "its write comes first";
+  EXPECT_FALSE(elected.leadership.holds_until(elected.now.mono));
+  EXPECT_FALSE(elected.leadership.leads());
+  EXPECT_EQ(elected.metrics.leads, false);
+  elected.answer_all();
+  EXPECT_EQ(elected.released, 1);
+  EXPECT_THAT(elected.lost, IsEmpty());
+  EXPECT_EQ(elected.lease.holder(), "");
+}
+
 TEST(Leadership, ReleasedBeforeItLed_IsDoneAtOnce) {
   Elected elected;
   elected.lease.hold("operator-1");
