@@ -137,6 +137,27 @@ TEST(ReconcilerWithdraw, OurPodsAreOlder_KeepsTheVersion) {
   EXPECT_EQ(body.at("metadata").at("annotations").at(std::string(api::kPodsVersionAnnotation)), "100000");
 }
 
+// No reader takes such a revision, and ours stays below it.
+TEST(ReconcilerWithdraw, RevisionWasEditedTooHigh_IsPassedOver) {
+  for (const std::int64_t edited : {std::int64_t{1} << 60, std::numeric_limits<std::int64_t>::max()}) {
+    Reconciled parts;
+    parts.see<ConfigMaps>(made_list(made_pool("a", "vllm"), {"p", "q"}, edited));
+    parts.see<ConfigMaps>(made_list(made_pool("a", "vllm"), {"p", "q"}, 7));
+    parts.lose_readiness("p");
+    ASSERT_TRUE(parts.withdraw());
+    EXPECT_EQ(parts.document().at("revision"), 8);
+  }
+}
+
+TEST(ReconcilerWithdraw, RevisionInStatusIsTooHigh_IsPassedOver) {
+  api::InferencePool pool = made_pool("a", "vllm");
+  pool.status.endpoints_revision = std::numeric_limits<std::int64_t>::max();
+  Reconciled parts(pool);
+  parts.lose_readiness("p");
+  ASSERT_TRUE(parts.withdraw());
+  EXPECT_EQ(parts.document().at("revision"), 6);
+}
+
 TEST(ReconcilerWithdraw, Stopwatch_BeganWithTheFirstEvent) {
   Reconciled parts;
   parts.lose_readiness("p");
