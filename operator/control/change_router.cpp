@@ -124,7 +124,13 @@ void ChangeRouter::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
   const bool labels_only =
       delta.before && delta.after && same_but_for_labels_of_ours(*delta.before, *delta.after);
   const bool says_nothing = labels_only && same_labels_of_ours(*delta.before, *delta.after);
-  if (labels_only && !says_nothing && is_under_way(pod)) return;  // our own write, ahead of its answer
+  if (labels_only && !says_nothing && is_under_way(pod)) {
+    // Our own write, ahead of its answer. A label of mere membership leaves the marks of a drain alone: if
+    // they change as well, someone else has been there, and the answer has the pod looked at.
+    if (delta.before->drain_marks() != delta.after->drain_marks())
+      writes_.changed({Written::kPod, {pod.ns, pod.name}});
+    return;
+  }
   writes_.changed({Written::kPod, {pod.ns, pod.name}});
   if (says_nothing) return;
   count_lost_drain(delta, now);

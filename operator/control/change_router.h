@@ -4,8 +4,8 @@
 // changes in which no decision can differ, and what a write of ours did. While a write of an object is under
 // way nobody knows whose change it was: the answer tells (WriteDispatcher::changed).
 //
-// Also keeps what must be remembered of changes themselves: who is unfit on a list, when that was seen, which
-// nodes are emptied.
+// Also keeps what must be remembered of changes themselves: which endpoints of a list are unfit, when that
+// was seen, which nodes drain.
 //
 // Pure: time is an argument. Owned by the loop.
 #pragma once

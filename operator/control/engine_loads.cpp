@@ -38,26 +38,27 @@ std::optional<kube::TimePoint> EngineLoads::want(const pool::WantedReading& want
                                                  const std::vector<const api::InferencePool*>& others,
                                                  kube::TimePoint now) {
   const kube::Duration poll = wanted.withdrawn ? kube::Duration(wanted.poll) : kChoicePoll;
-  if (!book_.want(wanted.uid, wanted.withdrawn, poll, now)) return book_.due(wanted.uid);
+  if (!tracker_.want(wanted.uid, wanted.withdrawn, poll, now)) return tracker_.due(wanted.uid);
   engine::LoadRequest request;
   request.ip = wanted.ip;
   add_sources(pool, request.sources);
   for (const api::InferencePool* other : others) add_sources(*other, request.sources);
   scheduler_.enqueue({wanted.uid, {pool.ns, pool.name}, std::move(request)},
-                     book_.last_read_failed(wanted.uid));
+                     tracker_.last_read_failed(wanted.uid));
   return now + kStillWanted;
 }
 
 void EngineLoads::read(kube::TimePoint now, Effects& out) {
-  for (LoadRead& read : scheduler_.take([&](const std::string& uid) { return book_.is_wanted(uid, now); })) {
-    book_.began(read.pod_uid, now);
+  for (LoadRead& read :
+       scheduler_.take([&](const std::string& uid) { return tracker_.is_wanted(uid, now); })) {
+    tracker_.began(read.pod_uid, now);
     out.load_reads.push_back(std::move(read));
   }
 }
 
 void EngineLoads::arrived(LoadArrived load, kube::TimePoint now) {
   scheduler_.finished(load.pod_uid);
-  book_.took(load.pod_uid, load.load, bounded(std::move(load.problem)), now);
+  tracker_.took(load.pod_uid, load.load, bounded(std::move(load.problem)), now);
 }
 
 }  // namespace poolwarden::control

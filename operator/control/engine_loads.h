@@ -29,11 +29,11 @@ class EngineLoads {
   void read(kube::TimePoint now, Effects& out);
   void arrived(LoadArrived load, kube::TimePoint now);
 
-  const pool::EngineLoadTracker& book() const { return book_; }
-  void sweep(kube::TimePoint now) { book_.sweep(now); }
+  const pool::EngineLoadTracker& tracker() const { return tracker_; }
+  void sweep(kube::TimePoint now) { tracker_.sweep(now); }
 
  private:
-  pool::EngineLoadTracker book_;
+  pool::EngineLoadTracker tracker_;
   LoadReadScheduler scheduler_;
 };
 

@@ -31,7 +31,9 @@ Leadership::Change Leadership::answered(const LeaseCall& call, kube::Result<std:
 
 Leadership::Change Leadership::release(api::Now now, Effects& out) {
   if (!elector_) return {.won = false, .lost = {}, .released = true};
-  return carry_out(elector_->release(now.mono, now.wall), now, out);
+  const Change change = carry_out(elector_->release(now.mono, now.wall), now, out);
+  if (std::exchange(led_, false)) metrics_.leading(false);
+  return change;
 }
 
 std::optional<kube::TimePoint> Leadership::next_deadline() const {

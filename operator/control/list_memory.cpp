@@ -25,7 +25,7 @@ void ListMemory::take(const api::EndpointSet& set) {
     if (endpoint.state == api::EndpointState::kReady) ready_.emplace(endpoint.uid, endpoint.pod);
     ever_listed_.insert(endpoint.uid);
   }
-  last_revision_ = std::max(last_revision_, set.revision);
+  last_revision_ = std::max(last_revision_, pool::sane_revision(set.revision));
   std::erase_if(unfit_, [this](const auto& item) { return !ready_.contains(item.first); });
 }
 
@@ -49,7 +49,9 @@ std::optional<pool::PublishEndpoints> ListMemory::withdraw(const api::InferenceP
                                                            const std::vector<pool::UnfitEndpoint>& unfit) {
   if (!may_withdraw(config_map)) return std::nullopt;
   const std::int64_t revision =
-      std::max({document_.set->revision, pool.status.endpoints_revision, last_revision_}) + 1;
+      std::max(
+          {document_.set->revision, pool::sane_revision(pool.status.endpoints_revision), last_revision_}) +
+      1;
   pool::PublishEndpoints out;
   out.changes = pool::withdraw(*document_.set, unfit, revision);
   version_.clear();

@@ -131,20 +131,20 @@ int run(const OperatorOptions& options, const kube::ClusterAccess& access, telem
         telemetry::Log& log) {
   telemetry::Metrics metrics(telemetry::build_info());
   metrics.count_dropped_logs([&log] { return log.dropped(); });
-  PrometheusControllerMetrics meters(metrics);
+  PrometheusControllerMetrics controller_metrics(metrics);
   const auto identity = kube::ProcessIdentity::claim(
       host_name(), lease_namespace(options, access) + "/" + options.leader_elect_name);
-  OperatorCore core(core_options(options, access, identity), meters);
-  Loop loop(core, log, meters);
+  OperatorCore core(core_options(options, access, identity), controller_metrics);
+  Loop loop(core, log, controller_metrics);
   metrics.count_loop_inputs([&loop] { return loop.waiting(); });
   auto server = telemetry::HealthServer::start(health_options(options, loop), metrics.collectable());
   if (!server) {
     log.error("cannot start", {{"error", server.error()}});
     return 1;
   }
-  const auto hold = UninstallDelayWebhook::listen(options.uninstall_hold_bind_address);
-  if (!hold) {
-    log.error("cannot start", {{"error", hold.error()}});
+  const auto webhook = UninstallDelayWebhook::listen(options.uninstall_hold_bind_address);
+  if (!webhook) {
+    log.error("cannot start", {{"error", webhook.error()}});
     return 1;
   }
   kube::TransportOptions transport_options;

@@ -53,7 +53,7 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
   seen.sees_cordons = feeds_.synced<Nodes>() && !feeds_.out_of_reach<Nodes>();
   seen.node = router_.node_lookup();
   add_autoscalers(record, seen);
-  seen.loads = &loads_.book();
+  seen.loads = &loads_.tracker();
   seen.draining_nodes = &router_.draining_nodes();
   seen.labels_under_way = &writes_.labels_under_way();
   seen.listed = &record.list.ready();

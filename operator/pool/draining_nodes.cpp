@@ -8,8 +8,8 @@ std::optional<DrainReason> emptying(const api::Node& node) {
   return std::nullopt;
 }
 
-void DrainingNodes::saw(const std::string& node, bool emptied, TimePoint now) {
-  if (emptied) {
+void DrainingNodes::saw(const std::string& node, bool draining, TimePoint now) {
+  if (draining) {
     since_.try_emplace(node, now);
   } else if (since_.erase(node) > 0) {
     std::erase_if(late_, [&node](const auto& item) { return item.second == node; });

@@ -1,4 +1,4 @@
-// Which nodes are being emptied (cordoned, or tainted so that pods should leave), and which pods came to them
+// Which nodes drain (they are cordoned, or tainted so that pods should leave), and which pods came to them
 // all the same, because they tolerate it.
 //
 // Such a pod is not drained for its node: its replacement would most likely come to the same node, and be
@@ -30,8 +30,8 @@ class DrainingNodes {
   // first, and the pod counts as having been there before.
   static constexpr Duration kMargin = std::chrono::seconds(10);
 
-  // The node is as it says now; one that is gone is not being emptied.
-  void saw(const std::string& node, bool emptied, TimePoint now);
+  // The node is as it says now; a node that is gone does not drain.
+  void saw(const std::string& node, bool draining, TimePoint now);
   // The pod has just been bound to the node.
   void bound(const std::string& uid, const std::string& node, TimePoint now);
   void forget(const std::string& uid);

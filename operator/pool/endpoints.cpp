@@ -25,10 +25,6 @@ constexpr std::size_t kAlwaysFit = 400;
 // Whole in every JSON reader (2^53). Someone who edits the revision beyond it must not exhaust the numbers.
 constexpr std::int64_t kMaxRevision = std::int64_t{1} << 53;
 
-std::int64_t sane(std::int64_t revision) {
-  return revision < 0 || revision >= kMaxRevision ? 0 : revision;
-}
-
 // Whether the member is on the list, be it as draining.
 bool is_listed(const PodVerdict& member) {
   return (member.reason == Withdrawal::kNone || member.reason == Withdrawal::kDraining) &&
@@ -101,11 +97,11 @@ std::int64_t annotated_revision(const api::ConfigMap& map) {
   std::int64_t out = 0;
   const auto& text = map.revision;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc{} && end == text.data() + text.size() ? sane(out) : 0;
+  return error == std::errc{} && end == text.data() + text.size() ? sane_revision(out) : 0;
 }
 
 std::int64_t revision_of(const api::ConfigMap& map, const std::optional<api::EndpointSet>& set) {
-  return std::max(annotated_revision(map), set ? sane(set->revision) : 0);
+  return std::max(annotated_revision(map), set ? sane_revision(set->revision) : 0);
 }
 
 // The answer of nearly every pass, and so without building the list: the members and the endpoints are both
@@ -239,8 +235,8 @@ std::int32_t count_ready(const api::EndpointSet& set) {
 }
 
 std::int64_t next_revision(const Observation& seen, std::int64_t published) {
-  return std::max(
-             {published, sane(seen.pool().status.endpoints_revision), sane(seen.snapshot->last_revision)}) +
+  return std::max({published, sane_revision(seen.pool().status.endpoints_revision),
+                   sane_revision(seen.snapshot->last_revision)}) +
          1;
 }
 
@@ -329,13 +325,17 @@ PublishedList current(const api::EndpointSet& set, std::int32_t omitted) {
 
 }  // namespace
 
+std::int64_t sane_revision(std::int64_t revision) {
+  return revision < 0 || revision >= kMaxRevision ? 0 : revision;
+}
+
 // Everything we write can be worked out again from the document, so an edit by someone else shows as a
 // difference without remembering what we wrote.
 PublishedDocument read_published(const api::InferencePool& pool, const api::ConfigMap& map) {
   PublishedDocument out;
   out.set = api::parse_endpoint_set(map.endpoints_json, nullptr);
   const bool intact = out.set && out.set->ns == pool.ns && out.set->pool == pool.name &&
-                      out.set->revision == sane(out.set->revision) &&
+                      out.set->revision == sane_revision(out.set->revision) &&
                       api::to_canonical_json(*out.set) == map.endpoints_json;
   if (!intact) out.edited.push_back(fmt::format("data[{}]", api::kEndpointsJsonKey));
   if (intact && api::to_text(*out.set) != map.endpoints_text)
@@ -354,7 +354,7 @@ PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
   const bool held = seen.hold != Hold::kNone;
 
   PublishedList out;
-  out.revision = sane(pool.status.endpoints_revision);
+  out.revision = sane_revision(pool.status.endpoints_revision);
   if (map == nullptr) {
     if (held) return out;
     api::EndpointSet wanted = wanted_set(seen);

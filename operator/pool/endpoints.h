@@ -24,6 +24,9 @@ struct PublishedList {
   std::string holder;         // kNameTaken: whose it is
 };
 
+// The revision of a list that readers take; 0 for one that somebody has edited to be none.
+std::int64_t sane_revision(std::int64_t revision);
+
 // What a ConfigMap of the pool says, and what in it is not as we write it.
 PublishedDocument read_published(const api::InferencePool& pool, const api::ConfigMap& map);
 

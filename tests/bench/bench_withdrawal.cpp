@@ -131,8 +131,8 @@ class World {
   int pods_;
   std::vector<Input> inputs_;
   MemoryApi api_;
-  ControllerMetrics meters_;
-  OperatorCore core_{CoreOptions{}, meters_};
+  ControllerMetrics metrics_;
+  OperatorCore core_{CoreOptions{}, metrics_};
   Shell shell_{api_, "", &Clock::now, [this](Input input) { inputs_.push_back(std::move(input)); },
                [](const poolwarden::engine::LoadRequest&, auto) {}};
 };

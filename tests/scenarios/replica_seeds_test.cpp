@@ -84,19 +84,19 @@ class Witness {
 
   // A replica that is paused, or whose watch of pods is silent or broken, may know what was true before.
   void look_at(const SimOperator& op, std::size_t index, kube::TimePoint now) {
-    Visibility& sight = sights_[index];
+    Visibility& view = visibility_[index];
     const auto pods = op.health().feeds[control::WatchedKinds::index<control::Pods>()];
-    const bool blind = op.paused() || op.network().silent || !op.network().faults.empty() ||
-                       (op.running() && (!pods.synced || !pods.problem.empty()));
-    if (blind && !sight.lost) sight.lost = now;
-    if (!blind && sight.lost && sight.back == kube::TimePoint::min()) sight.back = now;
-    if (blind) sight.back = kube::TimePoint::min();
-    if (!blind && sight.lost && now - sight.back > kDelay) sight = {};
+    const bool unsure = op.paused() || op.network().silent || !op.network().faults.empty() ||
+                        (op.running() && (!pods.synced || !pods.problem.empty()));
+    if (unsure && !view.lost) view.lost = now;
+    if (!unsure && view.lost && view.back == kube::TimePoint::min()) view.back = now;
+    if (unsure) view.back = kube::TimePoint::min();
+    if (!unsure && view.lost && now - view.back > kDelay) view = {};
   }
   kube::TimePoint first_excused(kube::TimePoint now) const {
     kube::TimePoint first = now - kDelay;
-    for (const auto& [index, sight] : sights_) {
-      if (sight.lost) first = std::min(first, *sight.lost - kDelay);
+    for (const auto& [index, view] : visibility_) {
+      if (view.lost) first = std::min(first, *view.lost - kDelay);
     }
     return first;
   }
@@ -104,7 +104,7 @@ class Witness {
   SimWorld& world_;
   std::set<std::string> fit_, listed_;
   std::map<std::string, kube::TimePoint> unfit_at_;  // the last moment at which it was
-  std::map<std::size_t, Visibility> sights_;
+  std::map<std::size_t, Visibility> visibility_;
   int truths_ = 0;
   int lists_ = 0;
   std::string problem_;

@@ -8,9 +8,9 @@
 namespace poolwarden::sim {
 namespace {
 
-class RecordingMeters final : public control::ControllerMetrics {
+class RecordingMetrics final : public control::ControllerMetrics {
  public:
-  explicit RecordingMeters(SimRecord& record) : record_(record) {}
+  explicit RecordingMetrics(SimRecord& record) : record_(record) {}
   void withdrawal(kube::Duration latency) override { record_.withdrawals.push_back(latency); }
   void standby_withdrawal() override { ++record_.standby_withdrawals; }
   void drained(std::string_view result, kube::Duration) override { ++record_.drains[std::string(result)]; }
@@ -28,8 +28,8 @@ constexpr kube::Duration kWakingTime = std::chrono::milliseconds(2);
 
 struct SimOperator::Process {
   Process(SimOperator& owner, control::CoreOptions options, std::uint64_t seed)
-      : meters(owner.record_),
-        core(std::move(options), meters),
+      : metrics(owner.record_),
+        core(std::move(options), metrics),
         transport(owner.time_, owner.model_, owner.network_, kube::seeded_random(seed), owner.options_.user),
         shell(
             transport, "", [&time = owner.time_] { return time.now().mono; },
@@ -41,7 +41,7 @@ struct SimOperator::Process {
               owner.read_load(alive, request, std::move(done));
             }) {}
 
-  RecordingMeters meters;
+  RecordingMetrics metrics;
   control::OperatorCore core;
   SimTransport transport;
   std::vector<control::Input> inbox;

@@ -22,7 +22,7 @@
 
 namespace poolwarden::sim {
 
-// What the meters and the log of a process said.
+// What the metrics and the log of a process said.
 struct SimRecord {
   std::vector<control::LogLine> logs;
   std::vector<kube::Duration> withdrawals;

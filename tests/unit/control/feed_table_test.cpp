@@ -18,7 +18,7 @@ using ::testing::IsEmpty;
 
 const kube::TimePoint kFeedStart{1000s};
 
-struct CountingMeters final : ControllerMetrics {
+struct CountingMetrics final : ControllerMetrics {
   void unreadable(std::string_view resource, std::uint64_t count) override {
     unreadable_objects[std::string(resource)] = count;
   }
@@ -41,7 +41,7 @@ class Feeds : public ::testing::Test {
  protected:
   Feeds()
       : feeds_({.reflector = {}, .drain_taints = {"drain"}, .withdraw_taints = {"gone", "broken"}},
-               kube::seeded_random(1), meters_, [](const api::Pod&, std::vector<std::string>&) {}) {
+               kube::seeded_random(1), metrics_, [](const api::Pod&, std::vector<std::string>&) {}) {
     feeds_.start(kFeedStart, out_);
   }
 
@@ -69,7 +69,7 @@ class Feeds : public ::testing::Test {
     return lines;
   }
 
-  CountingMeters meters_;
+  CountingMetrics metrics_;
   FeedTable feeds_;
   Effects out_;
 };
@@ -114,7 +114,7 @@ TEST_F(Feeds, UnreadableObject_IsCountedAndTold) {
   kube::Unreadable unreadable;
   unreadable.add({"default", "b"}, "it is no object");
   list<Pods>({pod_on("a", "n1")}, unreadable);
-  EXPECT_EQ(meters_.unreadable_objects["pods"], 1U);
+  EXPECT_EQ(metrics_.unreadable_objects["pods"], 1U);
   EXPECT_THAT(logged(), ElementsAre("an object cannot be read: its last state stays in force"));
   EXPECT_EQ(out_.logs.front().fields.at(1).second, "default/b: it is no object");
   EXPECT_EQ(feeds_.store<Pods>().size(), 1U) << "the others are there";
@@ -124,8 +124,8 @@ TEST_F(Feeds, UnreadablePool_IsOfItsKind) {
   kube::Unreadable unreadable;
   unreadable.add({"default", "p"}, "it is no object");
   list<Pools>({}, unreadable);
-  EXPECT_EQ(meters_.unreadable_objects["inferencepools"], 1U);
-  EXPECT_FALSE(meters_.unreadable_objects.contains("pods"));
+  EXPECT_EQ(metrics_.unreadable_objects["inferencepools"], 1U);
+  EXPECT_FALSE(metrics_.unreadable_objects.contains("pods"));
 }
 
 }  // namespace

@@ -400,9 +400,9 @@ TEST(Endpoints, NothingIsCreatedBlindly) {
 TEST(Endpoints, AnExplicitSelectorNeedsNoTarget) {
   World world = settled();
   world.pool.selector = api::LabelSelector{{{"app", "vllm"}}, {}};
-  for (const Visibility sight : {Visibility::kAbsent, Visibility::kUnknown}) {
+  for (const Visibility visibility : {Visibility::kAbsent, Visibility::kUnknown}) {
     world.target.reset();
-    world.target_visibility = sight;
+    world.target_visibility = visibility;
     EXPECT_FALSE(world.decide().publish);
     World less = world;
     less.pods.pop_back();

@@ -86,11 +86,11 @@ TEST_F(Fleet, TheOnlyOneIsReplacedFirstWhateverThePoolSays) {
 }
 
 TEST_F(Fleet, TheOnlyOneStaysWhereItsTargetCannotBeSeen) {
-  for (const Visibility sight : {Visibility::kUnknown, Visibility::kAbsent}) {
+  for (const Visibility visibility : {Visibility::kUnknown, Visibility::kAbsent}) {
     make({0});
     world.pool.selector = api::LabelSelector{{{"app", "vllm"}}, {}};
     const auto target = std::exchange(world.target, std::nullopt);
-    world.target_visibility = sight;
+    world.target_visibility = visibility;
     world.nodes["node-1"].unschedulable = true;
     pass_seconds(10, 20);
     EXPECT_THAT(served(), ElementsAre("old-a"));

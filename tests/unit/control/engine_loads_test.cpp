@@ -1,0 +1,149 @@
+#include "control/engine_loads.h"
+
+#include "parts.h"
+
+#include <gmock/gmock.h>
+
+namespace poolwarden::control {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+struct Asking {
+  std::optional<kube::TimePoint> want(const std::string& pod, bool withdrawn = false) {
+    return loads.want({pod + "-uid", pod, "10.0.0.1", withdrawn, 5s}, pool, others, now);
+  }
+  // The UIDs of the pods whose engines are asked now.
+  std::vector<std::string> read() {
+    out = {};
+    loads.read(now, out);
+    std::vector<std::string> pods;
+    for (const LoadRead& one : out.load_reads) pods.push_back(one.pod_uid);
+    return pods;
+  }
+  std::vector<std::int32_t> ports_asked() const {
+    std::vector<std::int32_t> ports;
+    for (const engine::LoadSource& source : out.load_reads.at(0).request.sources)
+      ports.push_back(source.port);
+    return ports;
+  }
+  void arrive(const std::string& pod, std::optional<pool::Load> load, std::string problem = {}) {
+    loads.arrived({pod + "-uid", {"default", "a"}, load, std::move(problem)}, now);
+  }
+
+  kube::TimePoint now = Parts::kStart;
+  api::InferencePool pool = made_pool("a", "vllm");
+  std::vector<const api::InferencePool*> others;
+  EngineLoads loads{2};
+  Effects out;
+};
+
+TEST(EngineLoads, Wanted_IsAskedOnceAndLookedForAgain) {
+  Asking asking;
+  EXPECT_EQ(asking.want("p"), asking.now + 1s);
+  EXPECT_THAT(asking.read(), ElementsAre("p-uid"));
+  EXPECT_EQ(asking.out.load_reads[0].pool, (kube::ObjectKey{"default", "a"}));
+  EXPECT_EQ(asking.out.load_reads[0].request.ip, "10.0.0.1");
+  EXPECT_EQ(asking.want("p"), std::nullopt) << "its answer marks the pool";
+  EXPECT_THAT(asking.read(), IsEmpty());
+}
+
+TEST(EngineLoads, Sources_AreThePortsOfAllItsPoolsOnce) {
+  Asking asking;
+  api::InferencePool same = made_pool("b", "vllm");
+  api::InferencePool more = made_pool("c", "vllm");
+  more.target_ports = {{.number = 8000, .name = ""}, {.number = 8001, .name = ""}};
+  asking.others = {&same, &more};
+  asking.want("p");
+  asking.read();
+  EXPECT_THAT(asking.ports_asked(), ElementsAre(8000, 8001));
+}
+
+TEST(EngineLoads, PortOfMetrics_IsTheOnlySource) {
+  Asking asking;
+  asking.pool.target_ports.push_back({.number = 8001, .name = ""});
+  asking.pool.engine.metrics_port = 9000;
+  asking.pool.engine.metrics_path = "/load";
+  asking.want("p");
+  asking.read();
+  EXPECT_THAT(asking.ports_asked(), ElementsAre(9000));
+  EXPECT_EQ(asking.out.load_reads[0].request.sources[0].path, "/load");
+}
+
+TEST(EngineLoads, SamePortOfAnotherEngine_IsAskedForBoth) {
+  Asking asking;
+  api::InferencePool other = made_pool("b", "vllm");
+  other.engine.type = api::EngineType::kSglang;
+  asking.others = {&other};
+  asking.want("p");
+  asking.read();
+  EXPECT_THAT(asking.ports_asked(), ElementsAre(8000, 8000));
+}
+
+TEST(EngineLoads, MoreThanPlaces_WaitTheirTurn) {
+  Asking asking;
+  for (const char* pod : {"p", "q", "r"}) asking.want(pod);
+  EXPECT_THAT(asking.read(), ElementsAre("p-uid", "q-uid"));
+  EXPECT_EQ(asking.want("r"), asking.now + 1s) << "still wanted, or it is forgotten";
+  asking.arrive("q", pool::Load{.in_flight = 3, .cache_usage = 0.5});
+  EXPECT_THAT(asking.read(), ElementsAre("r-uid"));
+}
+
+TEST(EngineLoads, NotWantedWhenItsTurnComes_IsForgotten) {
+  Asking asking;
+  for (const char* pod : {"p", "q", "r"}) asking.want(pod);
+  asking.read();
+  asking.now += pool::EngineLoadTracker::kFresh + 1s;
+  asking.arrive("p", pool::Load{});
+  EXPECT_THAT(asking.read(), IsEmpty());
+}
+
+TEST(EngineLoads, Answer_IsKnownAndDueAgainAfterThePoll) {
+  Asking asking;
+  asking.want("p", /*withdrawn=*/true);
+  asking.read();
+  asking.now += 100ms;
+  asking.arrive("p", pool::Load{.in_flight = 3, .cache_usage = {}});
+  ASSERT_NE(asking.loads.tracker().recent("p-uid", asking.now), nullptr);
+  EXPECT_EQ(asking.loads.tracker().recent("p-uid", asking.now)->load->in_flight, 3);
+  EXPECT_EQ(asking.want("p", true), asking.now + 5s) << "as spec.drain has it";
+  EXPECT_THAT(asking.read(), IsEmpty());
+  EXPECT_EQ(asking.want("p", false), asking.now + 1s) << "pods are chosen among sooner";
+}
+
+TEST(EngineLoads, Refusal_IsBoundedAndCutBetweenCharacters) {
+  Asking asking;
+  asking.want("p");
+  asking.read();
+  asking.arrive("p", std::nullopt, "x" + std::string(1000, '\xc3') + "\xa9");
+  EXPECT_LE(asking.loads.tracker().find("p-uid")->problem.size(), 260U);
+  asking.now += 1min;
+  asking.want("p");
+  asking.read();
+  std::string text = "x";
+  for (int i = 0; i < 1000; ++i) text += "\u00e9";
+  asking.arrive("p", std::nullopt, text);
+  EXPECT_EQ(asking.loads.tracker().find("p-uid")->problem, text.substr(0, 255) + " ...");
+}
+
+TEST(EngineLoads, AnswerOfAPodNobodyAskedAbout_ChangesNothing) {
+  Asking asking;
+  asking.arrive("p", pool::Load{});
+  EXPECT_EQ(asking.loads.tracker().find("p-uid"), nullptr);
+}
+
+TEST(EngineLoads, Sweep_ForgetsWhatIsNotWanted) {
+  Asking asking;
+  asking.want("p");
+  asking.read();
+  asking.arrive("p", pool::Load{});
+  asking.loads.sweep(asking.now);
+  EXPECT_NE(asking.loads.tracker().find("p-uid"), nullptr);
+  asking.loads.sweep(asking.now + pool::EngineLoadTracker::kMemory + 1s);
+  EXPECT_EQ(asking.loads.tracker().find("p-uid"), nullptr);
+}
+
+}  // namespace
+}  // namespace poolwarden::control

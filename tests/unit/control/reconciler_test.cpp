@@ -1,0 +1,433 @@
+#include "control/reconciler.h"
+
+#include "parts.h"
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+namespace poolwarden::control {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+// Pool "a" lists pods "p" and "q", which are ready; everything is read.
+struct Reconciled : Parts {
+  explicit Reconciled(const api::InferencePool& pool = made_pool("a", "vllm")) {
+    list<Pools>({pool});
+    list<ConfigMaps>({made_list(pool, {"p", "q"})});
+    list<Pods>({made_pod("p", "vllm"), made_pod("q", "vllm")});
+    list<Nodes>({made_node("node-1")});
+    list_the_rest();
+  }
+  bool withdraw() { return reconciler.withdraw(record("a"), *pool("a"), now, out); }
+  std::optional<pool::Plan> pass() { return reconciler.pass(record("a"), *pool("a"), now, out); }
+  void write_rest(pool::Plan plan) { reconciler.write_rest(record("a"), *pool("a"), plan, now, out); }
+  void lose_readiness(const std::string& pod) { see<Pods>(unready(made_pod(pod, "vllm"))); }
+  // What the newest write of the list says.
+  nlohmann::json document() const {
+    const auto body = nlohmann::json::parse(out.sends.back().call.body);
+    return nlohmann::json::parse(body.at("data").at("endpoints.json").get<std::string>());
+  }
+  std::vector<std::string> listed_pods() const {
+    std::vector<std::string> names;
+    const nlohmann::json list = document();
+    for (const auto& endpoint : list.at("endpoints")) names.push_back(endpoint.at("pod"));
+    return names;
+  }
+  std::vector<std::string> sent_since() {
+    std::vector<std::string> calls = sent();
+    out.sends.clear();
+    return calls;
+  }
+};
+
+api::PodLabelWrite label_of(const std::string& pod, const std::string& serving, bool drain = false) {
+  api::PodLabelWrite label{.name = pod, .uid = pod + "-uid", .resource_version = "1", .serving = serving};
+  if (drain) label.annotations.emplace(std::string(api::kDrainStartedAnnotation), "2023-11-14T22:00:00Z");
+  return label;
+}
+
+api::ServiceWrite service_of(bool only_count) {
+  api::ServiceWrite service;
+  service.only_count = only_count;
+  service.resource_version = "1";
+  service.labels = {{std::string(api::kReadyEndpointsLabel), "2"}};
+  return service;
+}
+
+// All that a plan can want besides the list.
+pool::Plan full_plan() {
+  pool::Plan plan;
+  plan.scale_target =
+      api::ScaleWrite{.from = 2, .to = 3, .agreed = 3, .target_uid = "t", .resource_version = "1"};
+  plan.service = service_of(false);
+  plan.budget = api::BudgetWrite{.create = true, .name = "a-drain", .resource_version = {}, .selector = {}};
+  plan.pod_labels = {label_of("p", "true"), label_of("q", "draining", true)};
+  plan.status.emplace();
+  plan.status->observed_generation = 1;
+  return plan;
+}
+
+TEST(ReconcilerWithdraw, ListedPodIsUnfit_SendsTheListWithoutIt) {
+  Reconciled parts;
+  parts.lose_readiness("p");
+  ASSERT_TRUE(parts.withdraw());
+  EXPECT_THAT(parts.sent(), ElementsAre("update configmaps a-endpoints")) << "and nothing else";
+  EXPECT_THAT(parts.listed_pods(), ElementsAre("q"));
+  EXPECT_EQ(parts.document().at("revision"), 6);
+  EXPECT_FALSE(parts.record("a").list.withdrawal_due());
+  EXPECT_FALSE(parts.withdraw()) << "it is under way";
+}
+
+TEST(ReconcilerWithdraw, NobodyIsUnfit_NeedsAPass) {
+  Reconciled parts;
+  EXPECT_FALSE(parts.withdraw());
+  EXPECT_THAT(parts.sent(), IsEmpty());
+}
+
+TEST(ReconcilerWithdraw, ListIsBeingWritten_WaitsForTheAnswer) {
+  Reconciled parts;
+  parts.lose_readiness("p");
+  ASSERT_TRUE(parts.withdraw());
+  parts.lose_readiness("q");
+  EXPECT_FALSE(parts.withdraw());
+  EXPECT_TRUE(parts.record("a").list.withdrawal_due()) << "still to be done";
+  EXPECT_THAT(parts.sent(), ElementsAre("update configmaps a-endpoints"));
+}
+
+TEST(ReconcilerWithdraw, ListWasEdited_NeedsAPass) {
+  Reconciled parts;
+  api::ConfigMap edited = made_list(made_pool("a", "vllm"), {"p", "q"});
+  edited.endpoints_text += "10.0.0.9:8000\n";
+  parts.see<ConfigMaps>(edited);
+  parts.lose_readiness("p");
+  EXPECT_FALSE(parts.withdraw());
+  EXPECT_THAT(parts.sent(), IsEmpty());
+  ASSERT_TRUE(parts.pass());
+  EXPECT_THAT(parts.listed_pods(), ElementsAre("q")) << "the pass puts both right";
+}
+
+TEST(ReconcilerWithdraw, ListIsNotThere_NeedsAPass) {
+  Reconciled parts;
+  parts.lose_readiness("p");
+  parts.lose<ConfigMaps>("a-endpoints");
+  EXPECT_FALSE(parts.withdraw());
+  EXPECT_THAT(parts.sent(), IsEmpty());
+}
+
+TEST(ReconcilerWithdraw, PoolIsBeingDeleted_NeedsAPass) {
+  Reconciled parts;
+  parts.lose_readiness("p");
+  api::InferencePool going = made_pool("a", "vllm");
+  going.deleting = true;
+  parts.see<Pools>(going);
+  EXPECT_FALSE(parts.withdraw());
+}
+
+TEST(ReconcilerWithdraw, OurPodsAreOlder_KeepsTheVersion) {
+  Reconciled parts;
+  api::ConfigMap newer = made_list(made_pool("a", "vllm"), {"p", "q"});
+  newer.pods_version = "100000";
+  parts.see<ConfigMaps>(newer);
+  parts.lose_readiness("p");
+  ASSERT_TRUE(parts.withdraw());
+  const auto body = nlohmann::json::parse(parts.out.sends.back().call.body);
+  EXPECT_EQ(body.at("metadata").at("annotations").at(std::string(api::kPodsVersionAnnotation)), "100000");
+}
+
+// No reader takes such a revision, and ours stays below it.
+TEST(ReconcilerWithdraw, RevisionWasEditedTooHigh_IsPassedOver) {
+  for (const std::int64_t edited : {std::int64_t{1} << 60, std::numeric_limits<std::int64_t>::max()}) {
+    Reconciled parts;
+    parts.see<ConfigMaps>(made_list(made_pool("a", "vllm"), {"p", "q"}, edited));
+    parts.see<ConfigMaps>(made_list(made_pool("a", "vllm"), {"p", "q"}, 7));
+    parts.lose_readiness("p");
+    ASSERT_TRUE(parts.withdraw());
+    EXPECT_EQ(parts.document().at("revision"), 8);
+  }
+}
+
+TEST(ReconcilerWithdraw, RevisionInStatusIsTooHigh_IsPassedOver) {
+  api::InferencePool pool = made_pool("a", "vllm");
+  pool.status.endpoints_revision = std::numeric_limits<std::int64_t>::max();
+  Reconciled parts(pool);
+  parts.lose_readiness("p");
+  ASSERT_TRUE(parts.withdraw());
+  EXPECT_EQ(parts.document().at("revision"), 6);
+}
+
+TEST(ReconcilerWithdraw, Stopwatch_BeganWithTheFirstEvent) {
+  Reconciled parts;
+  parts.lose_readiness("p");
+  parts.pass_time(40ms);
+  ASSERT_TRUE(parts.withdraw());
+  const auto answered = parts.writes.answered({parts.out.sends.back().id, Answer()}, parts.now.mono);
+  ASSERT_TRUE(answered);
+  const auto& write = std::get<PublishWrite>(answered->call.purpose);
+  EXPECT_THAT(write.began, ElementsAre(parts.now.mono - 40ms));
+  EXPECT_FALSE(write.for_leader);
+}
+
+TEST(ReconcilerPass, ListIsDue_IsSentFirst) {
+  Reconciled parts;
+  parts.see<Pods>(made_pod("r", "vllm"));
+  const auto plan = parts.pass();
+  ASSERT_TRUE(plan);
+  EXPECT_THAT(parts.sent(), ElementsAre("update configmaps a-endpoints"));
+  EXPECT_THAT(parts.listed_pods(), ElementsAre("p", "q", "r"));
+  parts.write_rest(*plan);
+  EXPECT_THAT(parts.sent(), ElementsAre("update configmaps a-endpoints")) << "the rest waits for its answer";
+}
+
+TEST(ReconcilerPass, ListIsBeingWritten_WaitsASecondAtMost) {
+  Reconciled parts;
+  parts.see<Pods>(made_pod("r", "vllm"));
+  ASSERT_TRUE(parts.pass());
+  parts.marked();
+  parts.pass_time(999ms);
+  EXPECT_FALSE(parts.pass());
+  EXPECT_EQ(parts.queue.next_deadline(), parts.now.mono + 1ms) << "and is looked at again";
+  parts.pass_time(1ms);
+  EXPECT_TRUE(parts.pass()) << "an answer that never comes holds up nothing";
+}
+
+TEST(ReconcilerPass, LargePool_IsPassedOverOnceInItsTime) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm")});
+  std::vector<api::Pod> pods;
+  for (int i = 0; i < 500; ++i) pods.push_back(unready(made_pod(fmt::format("p-{:03}", i), "vllm")));
+  parts.list<Pods>(pods);
+  parts.list_the_rest();
+  PoolRecord& record = parts.record("a");
+  EXPECT_EQ(parts.reconciler.cost(record), 500U);
+  ASSERT_TRUE(parts.reconciler.pass(record, *parts.pool("a"), parts.now, parts.out));
+  ASSERT_TRUE(parts.writes.answered({parts.out.sends.front().id, Answer()}, parts.now.mono));
+  parts.pass_time(9ms);
+  EXPECT_FALSE(parts.reconciler.pass(record, *parts.pool("a"), parts.now, parts.out));
+  parts.pass_time(1ms);
+  EXPECT_TRUE(parts.reconciler.pass(record, *parts.pool("a"), parts.now, parts.out)) << "20 us for each pod";
+}
+
+TEST(ReconcilerPass, NothingIsDue_StopwatchesStop) {
+  Reconciled parts;
+  parts.see<Pods>(labelled(made_pod("p", "vllm"), "true"));
+  EXPECT_EQ(parts.record("a").list.first_event(kube::TimePoint::max()), parts.now.mono);
+  ASSERT_TRUE(parts.pass());
+  EXPECT_EQ(parts.record("a").list.first_event(kube::TimePoint::max()), kube::TimePoint::max());
+}
+
+TEST(ReconcilerPass, ListFromNewerPods_IsLeftForFiveMinutesAtMost) {
+  Reconciled parts;
+  api::ConfigMap newer = made_list(made_pool("a", "vllm"), {"p"}, 6);
+  newer.pods_version = "100000";
+  parts.see<ConfigMaps>(newer);
+  const auto plan = parts.pass();
+  ASSERT_TRUE(plan);
+  EXPECT_FALSE(plan->publish) << "q may be gone by then";
+  EXPECT_THAT(parts.sent(), IsEmpty());
+  EXPECT_EQ(parts.record("a").behind_since, parts.now.mono);
+  parts.marked();
+  EXPECT_EQ(parts.queue.next_deadline(), parts.now.mono + 1s);
+  for (int minute = 1; minute <= 5; ++minute) {
+    parts.pass_time(1min);
+    parts.see<Pods>(made_pod("elsewhere", "other"));  // pods are heard of, and never get there
+    ASSERT_TRUE(parts.pass());
+    EXPECT_EQ(parts.sent().empty(), minute < 5) << minute;
+  }
+}
+
+TEST(ReconcilerPass, EveryPool_IsLookedAtAgainWithinTheResync) {
+  Reconciled parts;
+  const auto plan = parts.pass();
+  ASSERT_TRUE(plan);
+  parts.marked();
+  ASSERT_TRUE(parts.queue.next_deadline());
+  EXPECT_LE(*parts.queue.next_deadline(), parts.now.mono + 11min);
+}
+
+TEST(ReconcilerRest, ListIsSaid_ReplicasAndDrainsGoFirst) {
+  Reconciled parts;
+  parts.write_rest(full_plan());
+  EXPECT_THAT(parts.sent(), ElementsAre("merge-patch deployments/scale", "merge-patch pods q",
+                                        "merge-patch services a", "create poddisruptionbudgets",
+                                        "merge-patch pods p", "merge-patch inferencepools a/status"));
+  EXPECT_TRUE(parts.record("a").replicas_in_flight);
+}
+
+TEST(ReconcilerRest, ListIsBeingWritten_OnlyReplicasAndDrainsGo) {
+  Reconciled parts;
+  parts.lose_readiness("p");
+  ASSERT_TRUE(parts.withdraw());
+  parts.out.sends.clear();
+  parts.write_rest(full_plan());
+  EXPECT_THAT(parts.sent(), ElementsAre("merge-patch deployments/scale", "merge-patch pods q"));
+}
+
+TEST(ReconcilerRest, ReplicasAreAdopted_StatusWaitsForIt) {
+  Reconciled parts;
+  pool::Plan plan;
+  plan.adopt_replicas = api::AdoptWrite{.from = 2, .to = 3, .target_uid = "t"};
+  plan.status.emplace();
+  plan.status->observed_generation = 1;
+  parts.write_rest(plan);
+  EXPECT_THAT(parts.sent(), ElementsAre("merge-patch inferencepools a"));
+}
+
+TEST(ReconcilerRest, OnlyTheCountOfAService_IsWrittenOnceAMinute) {
+  Reconciled parts;
+  pool::Plan plan;
+  plan.service = service_of(true);
+  parts.write_rest(plan);
+  EXPECT_THAT(parts.sent(), ElementsAre("merge-patch services a"));
+  ASSERT_TRUE(parts.writes.answered({parts.out.sends.back().id, Answer()}, parts.now.mono));
+  parts.marked();
+  parts.write_rest(plan);
+  EXPECT_EQ(parts.sent().size(), 1U);
+  EXPECT_EQ(parts.queue.next_deadline(), parts.now.mono + 1min);
+  pool::Plan health;
+  health.service = service_of(false);
+  parts.write_rest(health);
+  EXPECT_EQ(parts.sent().size(), 2U) << "its health does not wait";
+}
+
+TEST(ReconcilerRest, NoRoomForLabels_PoolIsWokenWhenThereIs) {
+  Reconciled parts;
+  pool::Plan plan;
+  for (int i = 0; i < 40; ++i) plan.pod_labels.push_back(label_of(fmt::format("p-{:02}", i), "true"));
+  parts.write_rest(plan);
+  EXPECT_EQ(parts.sent().size(), WriteLimits{}.rest_in_flight);
+  EXPECT_THAT(parts.writes.take_woken(parts.now.mono), IsEmpty());
+  ASSERT_TRUE(parts.writes.answered({parts.out.sends.front().id, Answer()}, parts.now.mono));
+  parts.pass_time(1s);
+  EXPECT_THAT(parts.writes.take_woken(parts.now.mono), ElementsAre(kube::ObjectKey{"default", "a"}));
+}
+
+TEST(ReconcilerRest, ObjectHasToWait_PoolComesBackThen) {
+  Reconciled parts;
+  pool::Plan plan;
+  plan.service = service_of(false);
+  parts.write_rest(plan);
+  const kube::Error refusal = made_error(kube::ErrorClass::kForbidden, 403, "Forbidden", "not allowed");
+  ASSERT_TRUE(parts.writes.answered({parts.out.sends.back().id, tl::unexpected(refusal)}, parts.now.mono));
+  parts.write_rest(plan);
+  EXPECT_EQ(parts.sent().size(), 1U);
+  EXPECT_EQ(parts.queue.next_deadline(), parts.now.mono + 1s);
+}
+
+TEST(ReconcilerStatus, News_AreWrittenOnceASecond) {
+  Reconciled parts;
+  pool::Plan plan;
+  plan.status.emplace();
+  plan.status->observed_generation = 1;
+  parts.write_rest(plan);
+  EXPECT_THAT(parts.sent_since(), ElementsAre("merge-patch inferencepools a/status"));
+  ASSERT_TRUE(parts.writes.answered({1, Answer()}, parts.now.mono));
+  plan.status->observed_generation = 2;
+  parts.write_rest(plan);
+  EXPECT_THAT(parts.sent_since(), IsEmpty());
+  EXPECT_EQ(parts.queue.next_deadline(), parts.now.mono + 1s);
+  parts.pass_time(1s);
+  parts.write_rest(plan);
+  EXPECT_THAT(parts.sent_since(), ElementsAre("merge-patch inferencepools a/status"));
+}
+
+// Counts of replicas, twice at once and then every ten seconds.
+TEST(ReconcilerStatus, Counts_AreWrittenEveryTenSeconds) {
+  Reconciled parts;
+  pool::Plan plan;
+  plan.status.emplace();
+  std::vector<int> written_at;
+  for (int second = 0; second < 25; ++second) {
+    plan.status->replicas = second + 1;
+    parts.write_rest(plan);
+    if (!parts.out.sends.empty()) {
+      written_at.push_back(second);
+      ASSERT_TRUE(parts.writes.answered({parts.out.sends.back().id, Answer()}, parts.now.mono));
+      parts.out.sends.clear();
+    }
+    parts.pass_time(1s);
+  }
+  EXPECT_THAT(written_at, ElementsAre(0, 1, 10, 20));
+}
+
+TEST(ReconcilerStatus, FiguresOfADrain_AreWrittenEveryThreeSeconds) {
+  Reconciled parts;
+  pool::Plan plan;
+  plan.status.emplace();
+  plan.status->draining_replicas = 1;
+  std::vector<int> written_at;
+  for (int second = 0; second < 9; ++second) {
+    plan.status->replicas = second + 1;
+    parts.write_rest(plan);
+    if (!parts.out.sends.empty()) {
+      written_at.push_back(second);
+      ASSERT_TRUE(parts.writes.answered({parts.out.sends.back().id, Answer()}, parts.now.mono));
+      parts.out.sends.clear();
+    }
+    parts.pass_time(1s);
+  }
+  EXPECT_THAT(written_at, ElementsAre(0, 1, 4, 7));
+}
+
+// The installed definition does not know all of it.
+TEST(ReconcilerStatus, FieldsAreDropped_SameStatusWaits) {
+  Reconciled parts;
+  pool::Plan plan;
+  plan.status.emplace();
+  plan.status->surge_replicas = 1;
+  StatusMemory& memory = parts.record("a").status;
+  memory.dropped_fields = {"surgeReplicas"};
+  memory.wanted = *plan.status;
+  memory.stored = parts.pool("a")->status;
+  memory.asked_at = parts.now.mono;
+  parts.pass_time(1min);
+  parts.write_rest(plan);
+  EXPECT_THAT(parts.sent(), IsEmpty());
+  parts.pass_time(8min);
+  parts.write_rest(plan);
+  EXPECT_THAT(parts.sent(), ElementsAre("merge-patch inferencepools a/status"));
+}
+
+TEST(ReconcilerRest, FailedWriteIsNotWantedAnyMore_ItsErrorGoes) {
+  Reconciled parts;
+  PoolRecord& record = parts.record("a");
+  record.errors.service = record.errors.budget = record.errors.scale = "refused";
+  record.errors.labels = {{"p-uid", "refused"}, {"q-uid", "refused"}};
+  record.errors.config_map = "refused";
+  pool::Plan plan;
+  plan.service = service_of(false);
+  plan.pod_labels = {label_of("q", "true")};
+  parts.write_rest(plan);
+  EXPECT_EQ(record.errors.service, "refused") << "still wanted";
+  EXPECT_EQ(record.errors.budget, "");
+  EXPECT_EQ(record.errors.scale, "");
+  EXPECT_EQ(record.errors.labels.size(), 1U);
+  EXPECT_TRUE(record.errors.labels.contains("q-uid"));
+  EXPECT_THAT(parts.marked(), ElementsAre("a")) << "its status says so still";
+  parts.write_rest(plan);
+  EXPECT_THAT(parts.marked(), IsEmpty());
+}
+
+TEST(ReconcilerOrphans, OurLabelOnAPodOfNoPool_IsTakenOff) {
+  Reconciled parts;
+  parts.see<Pods>(labelled(made_pod("orphan", "nobody"), "true"));
+  parts.reconciler.release_orphans(parts.now, parts.out);
+  EXPECT_THAT(parts.sent_since(), ElementsAre("merge-patch pods orphan"));
+  parts.reconciler.release_orphans(parts.now, parts.out);
+  EXPECT_THAT(parts.sent_since(), IsEmpty()) << "it is under way";
+}
+
+TEST(ReconcilerOrphans, PodThatMayBeOfAPool_KeepsItsLabel) {
+  api::InferencePool unsure = made_pool("a", "");
+  unsure.scale_target = api::ScaleTargetRef{"apps/v1", "Deployment", "vllm"};
+  unsure.status.selector = "app=vllm";
+  Reconciled parts(unsure);
+  parts.see<Pods>(labelled(made_pod("r", "vllm"), "true"));
+  parts.reconciler.release_orphans(parts.now, parts.out);
+  EXPECT_THAT(parts.sent(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace poolwarden::control

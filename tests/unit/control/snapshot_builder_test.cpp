@@ -1,0 +1,343 @@
+#include "control/snapshot_builder.h"
+
+#include "parts.h"
+#include "pool/budget.h"
+
+#include <gmock/gmock.h>
+
+namespace poolwarden::control {
+namespace {
+
+using namespace std::chrono_literals;
+using pool::Visibility;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+pool::Snapshot snapshot_of(Parts& parts, const std::string& pool) {
+  return parts.snapshots.build(parts.record(pool), *parts.pool(pool), false, parts.now.mono);
+}
+
+std::vector<std::string> pods_in(const pool::Snapshot& seen) {
+  std::vector<std::string> names;
+  for (const api::Pod* pod : seen.pods) names.push_back(pod->name);
+  return names;
+}
+
+std::vector<std::string> names_of(const std::vector<const api::InferencePool*>& pools) {
+  std::vector<std::string> names;
+  for (const api::InferencePool* one : pools) names.push_back(one->name);
+  return names;
+}
+
+// A pool that takes its selector from a Deployment which is not there.
+api::InferencePool unsure_pool(const std::string& name) {
+  api::InferencePool pool = made_pool(name, "");
+  pool.scale_target = api::ScaleTargetRef{"apps/v1", "Deployment", "vllm"};
+  return pool;
+}
+
+TEST(SnapshotBuilder, Pods_AreTheMembersByName) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm")});
+  parts.list<Pods>({made_pod("q", "vllm"), made_pod("x", "other"), made_pod("p", "vllm")});
+  parts.list_the_rest();
+  EXPECT_THAT(pods_in(snapshot_of(parts, "a")), ElementsAre("p", "q"));
+}
+
+TEST(SnapshotBuilder, ListedPodWasRelabelled_IsShown) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm")});
+  parts.list<ConfigMaps>({made_list(made_pool("a", "vllm"), {"p", "q"})});
+  parts.list<Pods>({made_pod("o", "vllm"), made_pod("p", "other"), made_pod("q", "vllm")});
+  parts.list_the_rest();
+  parts.see<ConfigMaps>(made_list(made_pool("a", "vllm"), {"p", "q"}, 6));
+  EXPECT_THAT(pods_in(snapshot_of(parts, "a")), ElementsAre("o", "p", "q"));
+  EXPECT_TRUE(snapshot_of(parts, "a").listed->contains("p-uid"));
+}
+
+TEST(SnapshotBuilder, ListFromNewerPods_IsBehind) {
+  Parts parts;
+  api::ConfigMap list = made_list(made_pool("a", "vllm"), {"p"});
+  list.pods_version = "100000";
+  parts.list<Pools>({made_pool("a", "vllm")});
+  parts.list<ConfigMaps>({list});
+  parts.list_the_rest();
+  EXPECT_TRUE(parts.snapshots.is_behind(parts.record("a")));
+  list.pods_version = "1";
+  parts.see<ConfigMaps>(list);
+  EXPECT_FALSE(parts.snapshots.is_behind(parts.record("a")));
+  list.pods_version = "of another cluster";
+  parts.see<ConfigMaps>(list);
+  EXPECT_FALSE(parts.snapshots.is_behind(parts.record("a"))) << "versions that do not compare say nothing";
+  parts.lose<ConfigMaps>("a-endpoints");
+  EXPECT_FALSE(parts.snapshots.is_behind(parts.record("a")));
+}
+
+TEST(SnapshotBuilder, ConfigMapWithoutOurLabel_IsShown) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm")});
+  parts.list_the_rest();
+  EXPECT_EQ(parts.snapshots.config_map(parts.record("a")), nullptr);
+  parts.record("a").unlabelled = made_list(made_pool("a", "vllm"), {});
+  parts.record("a").unlabelled->uid = "foreign";
+  EXPECT_EQ(parts.snapshots.config_map(parts.record("a"))->uid, "foreign");
+  parts.see<ConfigMaps>(made_list(made_pool("a", "vllm"), {}));
+  EXPECT_EQ(parts.snapshots.config_map(parts.record("a"))->uid, "a-endpoints-uid");
+}
+
+TEST(SnapshotBuilder, MissingObject_IsAbsentOnceItsKindIsRead) {
+  Parts parts;
+  api::InferencePool pool = made_pool("a", "vllm");
+  pool.scale_target = api::ScaleTargetRef{"apps/v1", "Deployment", "vllm"};
+  parts.list<Pools>({pool});
+  pool::Snapshot seen = snapshot_of(parts, "a");
+  for (const Visibility visibility :
+       {seen.target_visibility, seen.service_visibility, seen.budget_visibility})
+    EXPECT_EQ(visibility, Visibility::kUnknown);
+  EXPECT_FALSE(seen.can_see);
+  EXPECT_FALSE(seen.sees_replica_sets);
+  parts.list_the_rest();
+  seen = snapshot_of(parts, "a");
+  for (const Visibility visibility :
+       {seen.target_visibility, seen.service_visibility, seen.budget_visibility})
+    EXPECT_EQ(visibility, Visibility::kAbsent);
+  EXPECT_TRUE(seen.can_see);
+  EXPECT_TRUE(seen.sees_replica_sets);
+  api::Deployment target;
+  target.ns = "default";
+  target.name = "vllm";
+  target.uid = "target-uid";
+  parts.see<Deployments>(target);
+  seen = snapshot_of(parts, "a");
+  EXPECT_EQ(seen.target_visibility, Visibility::kPresent);
+  EXPECT_EQ(seen.target->uid, "target-uid");
+}
+
+TEST(SnapshotBuilder, UnreadableKinds_AreNamed) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm")});
+  parts.forbid<Nodes>();
+  parts.list_the_rest();
+  pool::Snapshot seen = snapshot_of(parts, "a");
+  EXPECT_THAT(seen.watch_errors, ElementsAre("needs verbs list and watch on nodes"));
+  EXPECT_THAT(seen.stale, IsEmpty());
+  EXPECT_FALSE(seen.sees_cordons);
+  EXPECT_FALSE(seen.node);
+  parts.forbid<Services>();
+  seen = snapshot_of(parts, "a");
+  EXPECT_THAT(seen.stale, ElementsAre("needs verbs list and watch on services")) << "it was read once";
+}
+
+TEST(SnapshotBuilder, PodOfTwoPools_FirstPoolDecides) {
+  Parts parts;
+  api::InferencePool patient = made_pool("b", "vllm");
+  patient.drain.timeout = 900s;
+  parts.list<Pools>({made_pool("a", "vllm"), patient});
+  parts.list<ConfigMaps>({made_list(made_pool("a", "vllm"), {"p"})});
+  parts.list<Pods>({made_pod("p", "vllm")});
+  parts.list_the_rest();
+  parts.see<ConfigMaps>(made_list(made_pool("a", "vllm"), {"p"}, 6));
+
+  const pool::Snapshot first = snapshot_of(parts, "a");
+  EXPECT_THAT(first.overlapping_pools, ElementsAre("b"));
+  EXPECT_THAT(first.pods_of_others, ElementsAre("p-uid"));
+  EXPECT_THAT(first.led_by_others, IsEmpty());
+  EXPECT_THAT(first.listed_by_others, IsEmpty());
+  EXPECT_EQ(first.drain_of(*first.pods.front()).timeout, 900s);
+
+  const pool::Snapshot second = snapshot_of(parts, "b");
+  EXPECT_THAT(second.led_by_others, ElementsAre("p-uid"));
+  EXPECT_THAT(second.listed_by_others, ElementsAre("p-uid"));
+}
+
+TEST(SnapshotBuilder, PoolThatCannotDecide_LeadsNoPods) {
+  Parts parts;
+  api::InferencePool broken = made_pool("a", "vllm");
+  broken.target_ports.clear();
+  ASSERT_FALSE(api::problems(broken).empty());
+  parts.list<Pools>({broken, made_pool("b", "vllm")});
+  parts.list<Pods>({made_pod("p", "vllm")});
+  parts.list_the_rest();
+  const pool::Snapshot seen = snapshot_of(parts, "b");
+  EXPECT_THAT(seen.pods_of_others, ElementsAre("p-uid"));
+  EXPECT_THAT(seen.led_by_others, IsEmpty());
+}
+
+TEST(SnapshotBuilder, PodAlone_HasNoOtherPools) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm"), made_pool("b", "other")});
+  parts.list<Pods>({made_pod("p", "vllm")});
+  parts.list_the_rest();
+  const pool::Snapshot seen = snapshot_of(parts, "a");
+  EXPECT_THAT(seen.overlapping_pools, IsEmpty());
+  EXPECT_THAT(seen.pods_of_others, IsEmpty());
+  EXPECT_TRUE(seen.shared_drains.empty());
+}
+
+TEST(SnapshotBuilder, PoolWithoutSelectorListsThePod_ListCounts) {
+  Parts parts;
+  api::InferencePool unsure = unsure_pool("b");
+  unsure.drain.timeout = 900s;
+  parts.list<Pools>({made_pool("a", "vllm"), unsure});
+  parts.list<Pods>({made_pod("p", "vllm")});
+  parts.list_the_rest();
+  parts.see<ConfigMaps>(made_list(unsure, {"p"}));
+  const pool::Snapshot seen = snapshot_of(parts, "a");
+  EXPECT_THAT(seen.listed_by_others, ElementsAre("p-uid"));
+  EXPECT_THAT(seen.overlapping_pools, IsEmpty()) << "whom it selects is not known";
+  EXPECT_EQ(seen.drain_of(*seen.pods.front()).timeout, 900s);
+}
+
+TEST(SnapshotBuilder, OtherPoolsOfAPod_AreThoseItServesOrMay) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm"), made_pool("b", "vllm"), unsure_pool("c"), unsure_pool("d")});
+  parts.list<Pods>({made_pod("p", "vllm")});
+  parts.list_the_rest();
+  parts.see<ConfigMaps>(made_list(unsure_pool("c"), {"p"}));
+  const api::InferencePool pool = *parts.pool("a");
+  EXPECT_THAT(names_of(parts.snapshots.other_pools_of(pool, "p", "p-uid")), ElementsAre("b", "c"));
+  EXPECT_THAT(parts.snapshots.other_pools_of(pool, "p", "another-uid"), IsEmpty()) << "a namesake";
+  EXPECT_THAT(parts.snapshots.other_pools_of(pool, "gone", "gone-uid"), IsEmpty());
+}
+
+TEST(SnapshotBuilder, PodOfNoPool_MayBeOfOneThatDoesNotKnow) {
+  Parts parts;
+  api::InferencePool knew = unsure_pool("knew");
+  knew.status.selector = "app=vllm";
+  parts.list<Pools>({knew, unsure_pool("listed")});
+  parts.list<Pods>({made_pod("p", "vllm"), made_pod("q", "other"), made_pod("r", "other")});
+  parts.list_the_rest();
+  parts.see<ConfigMaps>(made_list(unsure_pool("listed"), {"q"}));
+  EXPECT_TRUE(parts.snapshots.may_be_of_a_pool(made_pod("p", "vllm"))) << "its status says so";
+  EXPECT_TRUE(parts.snapshots.may_be_of_a_pool(made_pod("q", "other"))) << "it was on its list";
+  EXPECT_FALSE(parts.snapshots.may_be_of_a_pool(made_pod("r", "other")));
+  api::InferencePool going = knew;
+  going.deleting = true;
+  parts.see<Pools>(going);
+  EXPECT_FALSE(parts.snapshots.may_be_of_a_pool(made_pod("p", "vllm"))) << "it is being deleted";
+}
+
+TEST(SnapshotBuilder, Gate_IsAsToldOrAsFound) {
+  for (const auto& [told, expected] :
+       {std::pair{DrainGate::kOn, pool::Gate::kPresent}, std::pair{DrainGate::kOff, pool::Gate::kMissing}})
+    EXPECT_EQ(Parts(told).snapshots.gate().gate, expected);
+  Parts parts(DrainGate::kAuto);
+  EXPECT_EQ(parts.snapshots.gate().gate, pool::Gate::kUnseen);
+  api::GatePart part;
+  part.name = part.uid = std::string(api::kGateName);
+  parts.list<GatePolicies>({part});
+  EXPECT_EQ(parts.snapshots.gate().gate, pool::Gate::kUnseen) << "it has two parts";
+  parts.list<GateBindings>({});
+  EXPECT_EQ(parts.snapshots.gate().gate, pool::Gate::kMissing);
+  parts.see<GateBindings>(part);
+  EXPECT_EQ(parts.snapshots.gate().gate, pool::Gate::kPresent);
+  part.difference = "it warns only";
+  parts.see<GatePolicies>(part);
+  EXPECT_EQ(parts.snapshots.gate().gate, pool::Gate::kEdited);
+}
+
+TEST(SnapshotBuilder, Autoscalers_AreThoseOfThePoolAndOfItsTarget) {
+  Parts parts;
+  parts.list<Pools>({unsure_pool("a")});
+  parts.list_the_rest();
+  const auto scales = [&](const std::string& name, const std::string& group, const std::string& kind,
+                          const std::string& target, const std::string& ns = "default") {
+    api::Autoscaler one;
+    one.ns = ns;
+    one.name = name;
+    one.uid = ns + name;
+    one.target_group = group;
+    one.target_kind = kind;
+    one.target_name = target;
+    parts.see<Autoscalers>(one);
+  };
+  scales("of-pool", "poolwarden.io", "InferencePool", "a");
+  scales("of-target", "apps", "Deployment", "vllm");
+  scales("of-a-namesake", "apps", "StatefulSet", "vllm");
+  scales("of-target", "apps", "Deployment", "vllm", "elsewhere");
+  const pool::Snapshot seen = snapshot_of(parts, "a");
+  EXPECT_THAT(seen.pool_autoscalers, ElementsAre("of-pool"));
+  EXPECT_THAT(seen.target_autoscalers, ElementsAre("of-target"));
+}
+
+TEST(SnapshotBuilder, Budgets_AreItsOwnAndOthersThatSelectItsPods) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm")});
+  parts.list<Pods>({made_pod("p", "vllm")});
+  parts.list_the_rest();
+  const auto budget = [&](const std::string& name, const std::string& app, bool deleting = false) {
+    api::DisruptionBudget one;
+    one.ns = "default";
+    one.name = one.uid = name;
+    one.selector.match_labels = {{"app", app}};
+    one.deleting = deleting;
+    parts.see<Budgets>(one);
+  };
+  budget(pool::budget_name(*parts.pool("a")), "vllm");
+  budget("another", "vllm");
+  budget("of-others", "other");
+  budget("going", "vllm", true);
+  const pool::Snapshot seen = snapshot_of(parts, "a");
+  ASSERT_NE(seen.budget, nullptr);
+  EXPECT_EQ(seen.budget->name, pool::budget_name(*parts.pool("a")));
+  EXPECT_THAT(seen.other_budgets, ElementsAre("another"));
+}
+
+TEST(SnapshotBuilder, ReplicaSets_AreThoseOfItsPodsByUid) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm")});
+  std::vector<api::Pod> pods;
+  for (const auto& [name, set] : {std::pair{"p", "set-2"}, std::pair{"q", "set-1"}, std::pair{"r", "set-2"},
+                                  std::pair{"s", "set-unknown"}, std::pair{"t", ""}}) {
+    pods.push_back(made_pod(name, "vllm"));
+    pods.back().controller = std::make_shared<const std::string>(set);
+  }
+  pods.push_back(made_pod("outside", "other"));
+  pods.back().controller = std::make_shared<const std::string>("set-1");
+  parts.list<Pods>(pods);
+  std::vector<api::ReplicaSet> sets;
+  for (const char* uid : {"set-1", "set-2", "set-3"}) {
+    sets.emplace_back();
+    sets.back().ns = "default";
+    sets.back().name = sets.back().uid = uid;
+  }
+  parts.list<ReplicaSets>(sets);
+  parts.list_the_rest();
+  const pool::Snapshot seen = snapshot_of(parts, "a");
+  ASSERT_EQ(seen.replica_sets.size(), 2U);
+  EXPECT_EQ(seen.replica_sets[0].set->uid, "set-1");
+  EXPECT_EQ(seen.replica_sets[0].pods_outside_pool, 1);
+  EXPECT_EQ(seen.replica_sets[1].set->uid, "set-2");
+  EXPECT_EQ(seen.replica_sets[1].pods_outside_pool, 0);
+}
+
+TEST(SnapshotBuilder, WhatIsRememberedOfThePool_IsShown) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm")});
+  parts.list_the_rest();
+  PoolRecord& record = parts.record("a");
+  record.errors = {.config_map = "refused",
+                   .config_map_reason = "Forbidden",
+                   .service = "no service",
+                   .budget = "no budget",
+                   .scale = "no scale",
+                   .labels = {{"p-uid", "no label"}}};
+  record.status.dropped_fields = {"surgeReplicas"};
+  record.agreed = api::Agreement{3, "target-uid"};
+  record.replicas_in_flight = true;
+  const pool::Snapshot seen =
+      parts.snapshots.build(record, *parts.pool("a"), /*pods_behind=*/true, parts.now.mono);
+  EXPECT_EQ(seen.config_map_error, "refused");
+  EXPECT_EQ(seen.config_map_error_reason, "Forbidden");
+  EXPECT_EQ(seen.service_error, "no service");
+  EXPECT_EQ(seen.budget_error, "no budget");
+  EXPECT_EQ(seen.scale_error, "no scale");
+  EXPECT_EQ(seen.labels_error, "no label");
+  EXPECT_THAT(seen.dropped_fields, ElementsAre("surgeReplicas"));
+  EXPECT_EQ(seen.agreed, (api::Agreement{3, "target-uid"}));
+  EXPECT_TRUE(seen.replicas_unsettled);
+  EXPECT_TRUE(seen.pods_behind);
+}
+
+}  // namespace
+}  // namespace poolwarden::control
