@@ -30,7 +30,7 @@ class Rows(unittest.TestCase):
         self.assertEqual([row.kind for row in sizes[0].rows], ["rate", "node"])
 
     def test_delete_half_of_the_pods_at_most(self):
-        for text, deletes in (("1000x20@10", 250), ("1000x20@50", 500), ("1000x20@node", 250), ("100x4@node", 100),
+        for text, deletes in (("1000x20@10", 500), ("1000x20@50", 500), ("1000x20@node", 250), ("100x4@node", 100),
                               ("1000x20@leader", 300), ("10000x100@adopt", 400)):
             self.assertEqual(bench_peers.parse_row(text, False)[2].deletes, deletes, text)
 

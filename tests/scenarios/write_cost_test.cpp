@@ -49,6 +49,12 @@ class WriteCount {
   std::size_t from_;
 };
 
+sim::WorldOptions without_invariants() {
+  sim::WorldOptions out;
+  out.invariants = false;
+  return out;
+}
+
 class WriteCost : public ::testing::Test {
  protected:
   void create_pools(int pools, int pods) {
@@ -70,7 +76,7 @@ class WriteCost : public ::testing::Test {
     world_.time().run_for(std::chrono::hours(2));
   }
 
-  sim::SimWorld world_{sim::WorldOptions{}};
+  sim::SimWorld world_{without_invariants()};
   ScenarioCluster cluster_{world_};
 };
 

@@ -13,6 +13,13 @@ namespace {
 
 using nlohmann::json;
 
+// Null where there is nothing. (value() throws and catches for that: too slow for what is looked at so
+// often.)
+const json& at(const json& object, const json::json_pointer& pointer) {
+  static const json kNothing;
+  return object.contains(pointer) ? object.at(pointer) : kNothing;
+}
+
 std::string text(const json& object, const char* path) {
   const json::json_pointer pointer(path);
   return object.contains(pointer) && object.at(pointer).is_string() ? object.at(pointer).get<std::string>()
@@ -20,7 +27,7 @@ std::string text(const json& object, const char* path) {
 }
 
 bool condition_is_true(const json& pod, const std::string& type) {
-  for (const json& condition : pod.value("/status/conditions"_json_pointer, json::array())) {
+  for (const json& condition : at(pod, "/status/conditions"_json_pointer)) {
     if (condition.value("type", "") == type) return condition.value("status", "") == "True";
   }
   return false;
@@ -32,7 +39,7 @@ bool fit(const json& pod) {
   if (phase == "Failed" || phase == "Succeeded") return false;
   if (text(pod, "/status/podIP").empty() || !condition_is_true(pod, "Ready")) return false;
   if (condition_is_true(pod, "DisruptionTarget")) return false;
-  for (const json& gate : pod.value("/spec/readinessGates"_json_pointer, json::array())) {
+  for (const json& gate : at(pod, "/spec/readinessGates"_json_pointer)) {
     if (!condition_is_true(pod, gate.value("conditionType", ""))) return false;
   }
   return true;
@@ -49,19 +56,19 @@ bool drains(const json& pod) {
 constexpr const char* kWithdrawTaint = "node.kubernetes.io/out-of-service";
 
 bool is_away(const json& node) {
-  for (const json& taint : node.value("/spec/taints"_json_pointer, json::array())) {
+  for (const json& taint : at(node, "/spec/taints"_json_pointer)) {
     if (taint.value("key", "") == kWithdrawTaint) return true;
   }
-  for (const json& condition : node.value("/status/conditions"_json_pointer, json::array())) {
+  for (const json& condition : at(node, "/status/conditions"_json_pointer)) {
     if (condition.value("type", "") == "Ready") return condition.value("status", "") != "True";
   }
   return false;
 }
 
 bool matches(const json& labels, const json& pod) {
-  const json of_pod = pod.value("/metadata/labels"_json_pointer, json::object());
+  const json& of_pod = at(pod, "/metadata/labels"_json_pointer);
   for (const auto& [key, value] : labels.items()) {
-    if (of_pod.value(key, std::string()) != value.get<std::string>()) return false;
+    if (!of_pod.contains(key) || of_pod.at(key) != value) return false;
   }
   return !labels.empty();
 }
@@ -89,10 +96,11 @@ std::set<std::string> Invariants::fit_uids(const json& pool, NodesCount nodes) c
   const bool nodes_known = !model_.list(kube::kNodes).empty();
   std::set<std::string> uids;
   for (const auto& pod : model_.list(kube::kPods, ns)) {
+    if (!matches(labels, pod->body())) continue;
     const std::string node = text(pod->body(), "/spec/nodeName");
     const auto of_node = model_.find(kube::kNodes, "", node);
     if (nodes == NodesCount::kYes && nodes_known && (!of_node || is_away(of_node->body()))) continue;
-    if (matches(labels, pod->body()) && fit(pod->body())) uids.insert(text(pod->body(), "/metadata/uid"));
+    if (fit(pod->body())) uids.insert(text(pod->body(), "/metadata/uid"));
   }
   return uids;
 }

@@ -72,7 +72,9 @@ void SimWorld::listen(std::string_view plural) {
 void SimWorld::digest() {
   digest_due_ = false;
   const auto changed = std::exchange(changed_, {});
-  for (const std::string& plural : changed) invariants_.changed(plural, time_.now().wall);
+  if (options_.invariants) {
+    for (const std::string& plural : changed) invariants_.changed(plural, time_.now().wall);
+  }
   for (const auto& watcher : watchers_) watcher(changed);
   for (const auto& each : operators_) each->model_changed();
   if (!options_.controllers && !options_.replica_sets) return;

@@ -32,6 +32,8 @@ struct WorldOptions {
   bool replica_sets = false;  // ReplicaSets get pods, and delete them, by themselves
   bool gate = false;          // the policy that holds deletes is installed
   int nodes = 2;
+  // Looking at every pod at each change costs the square of them: off, where only requests are counted.
+  bool invariants = true;
   cluster::SimRuntime::BehaviourOf behaviour;  // with controllers
 };
 

@@ -66,7 +66,7 @@ TEST(ChangeRouter, PodIsWellAgain_NoWithdrawalIsDue) {
 TEST(ChangeRouter, HeartbeatOfAPod_MarksNothing) {
   Routed parts;
   api::Pod beating = made_pod("p", "vllm");
-  beating.ready_since = parts.now.wall;
+  beating.resource_version = "2";
   parts.see<Pods>(beating);
   EXPECT_THAT(parts.marked(), IsEmpty());
   EXPECT_FALSE(parts.has_event());

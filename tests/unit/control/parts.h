@@ -67,10 +67,10 @@ inline api::Pod made_pod(const std::string& name, const std::string& app) {
   pod.ns = "default";
   pod.name = name;
   pod.uid = name + "-uid";
-  pod.labels = std::make_shared<const api::LabelMap>(api::LabelMap{{"app", app}});
+  pod.labels = std::make_shared<const api::Labels>(api::LabelMap{{"app", app}});
   pod.node = std::make_shared<const std::string>("node-1");
   pod.controller = std::make_shared<const std::string>();
-  pod.ips = {"10.0.0.1"};
+  pod.ip = "10.0.0.1";
   pod.phase = api::PodPhase::kRunning;
   pod.ready = pod.containers_ready = api::Tristate::kTrue;
   pod.has_readiness_probe = true;
