@@ -169,12 +169,12 @@ class Parts {
   // The first list of a kind: those, and no others.
   template <class Kind>
   void list(std::vector<typename Kind::Object> items) {
-    using Input = kube::InformerInput<typename Kind::Object>;
+    using Arrival = kube::InformerInput<typename Kind::Object>;
     kube::ListPage<typename Kind::Object> page;
     for (auto& item : items) item.resource_version = next_version();
     page.items = std::move(items);
     page.resource_version = next_version();
-    take<Kind>(typename Input::ListArrived{std::move(page)});
+    take<Kind>(typename Arrival::ListArrived{std::move(page)});
   }
   // Of each kind that is not listed yet: there is none. Nothing is marked after it.
   void list_the_rest() {
@@ -186,30 +186,30 @@ class Parts {
   // The watch tells that an object is there, or has changed. Its version, if it has none.
   template <class Kind>
   void see(typename Kind::Object object) {
-    using Input = kube::InformerInput<typename Kind::Object>;
+    using Arrival = kube::InformerInput<typename Kind::Object>;
     if (object.resource_version.empty()) object.resource_version = next_version();
-    typename Input::WatchArrived arrived;
+    typename Arrival::WatchArrived arrived;
     const std::string version = object.resource_version;
     arrived.events.push_back({kube::WatchEventType::kModified, std::move(object), version});
     take<Kind>(std::move(arrived));
   }
   template <class Kind>
   void lose(const std::string& name) {
-    using Input = kube::InformerInput<typename Kind::Object>;
+    using Arrival = kube::InformerInput<typename Kind::Object>;
     auto object = feeds.store<Kind>().find({Kind::type().namespaced ? "default" : "", name});
     ASSERT_TRUE(object) << name;
-    typename Input::WatchArrived arrived;
+    typename Arrival::WatchArrived arrived;
     arrived.events.push_back({kube::WatchEventType::kDeleted, *object, next_version()});
     take<Kind>(std::move(arrived));
   }
   // It may not be read, or not any more.
   template <class Kind>
   void forbid() {
-    using Input = kube::InformerInput<typename Kind::Object>;
+    using Arrival = kube::InformerInput<typename Kind::Object>;
     kube::Error error = made_error(kube::ErrorClass::kForbidden, 403, "Forbidden",
                                    fmt::format("needs verbs list and watch on {}", Kind::name()));
-    if (feeds.synced<Kind>()) return take<Kind>(typename Input::WatchEnded{std::move(error)});
-    take<Kind>(typename Input::ListFailed{std::move(error)});
+    if (feeds.synced<Kind>()) return take<Kind>(typename Arrival::WatchEnded{std::move(error)});
+    take<Kind>(typename Arrival::ListFailed{std::move(error)});
   }
 
   void pass_time(std::chrono::milliseconds time) {
