@@ -8,8 +8,9 @@
 // One stream, one thread at a time.
 #pragma once
 
+#include "kube/split_piece.h"
+
 #include <cstddef>
-#include <string>
 #include <string_view>
 
 namespace poolwarden::kube {
@@ -24,34 +25,32 @@ class FrameSplitter {
   // False once a frame was too long.
   template <class OnFrame>
   [[nodiscard]] bool feed(std::string_view chunk, OnFrame&& on_frame) {
-    while (!failed_ && !chunk.empty()) {
+    while (!failed() && !chunk.empty()) {
       if (pending_.empty() && chunk.size() >= kHeader) {
         const std::size_t length = length_of(chunk);
-        if (length > max_frame_) return fail();
+        if (length > max_frame_) return pending_.fail();
         if (chunk.size() - kHeader >= length) {
           on_frame(chunk.substr(kHeader, length));
           chunk.remove_prefix(kHeader + length);
           continue;
         }
       }
-      keep(chunk, pending_.size() < kHeader ? kHeader : kHeader + length_of(pending_));
+      keep(chunk, pending_.size() < kHeader ? kHeader : kHeader + length_of(pending_.view()));
       if (pending_.size() < kHeader) continue;
-      const std::size_t length = length_of(pending_);
-      if (length > max_frame_) return fail();
+      const std::size_t length = length_of(pending_.view());
+      if (length > max_frame_) return pending_.fail();
       if (pending_.size() < kHeader + length) continue;
-      on_frame(std::string_view(pending_).substr(kHeader));
-      forget();
+      on_frame(pending_.view().substr(kHeader));
+      pending_.forget();
     }
-    return !failed_;
+    return !failed();
   }
 
-  bool failed() const { return failed_; }
+  bool failed() const { return pending_.failed(); }
   std::size_t pending() const { return pending_.size(); }  // bytes of a frame that has not ended
 
  private:
   static constexpr std::size_t kHeader = 4;
-  // Buffers up to this size are kept for the next frame that is split; larger ones are given back.
-  static constexpr std::size_t kKeptCapacity = 64u << 10;
 
   static std::size_t length_of(std::string_view frame) {
     std::size_t length = 0;
@@ -66,23 +65,8 @@ class FrameSplitter {
     chunk.remove_prefix(piece.size());
   }
 
-  void forget() {
-    if (pending_.capacity() > kKeptCapacity) {
-      std::string().swap(pending_);
-    } else {
-      pending_.clear();
-    }
-  }
-
-  bool fail() {
-    failed_ = true;
-    std::string().swap(pending_);
-    return false;
-  }
-
   std::size_t max_frame_;
-  std::string pending_;
-  bool failed_ = false;
+  internal::SplitPiece pending_;
 };
 
 }  // namespace poolwarden::kube

@@ -8,8 +8,9 @@
 // One stream, one thread at a time.
 #pragma once
 
+#include "kube/split_piece.h"
+
 #include <cstddef>
-#include <string>
 #include <string_view>
 
 namespace poolwarden::kube {
@@ -24,34 +25,31 @@ class LineSplitter {
   // False once a line was too long.
   template <class OnLine>
   [[nodiscard]] bool feed(std::string_view chunk, OnLine&& on_line) {
-    while (!failed_ && !chunk.empty()) {
+    while (!failed() && !chunk.empty()) {
       const std::size_t newline = chunk.find('\n');
       if (newline == std::string_view::npos) return keep(chunk);
       const std::string_view piece = chunk.substr(0, newline);
       chunk.remove_prefix(newline + 1);
       if (pending_.empty()) {
-        if (too_long(piece.size())) return fail();
+        if (too_long(piece.size())) return pending_.fail();
         hand_out(piece, on_line);
       } else {
         if (!keep(piece)) return false;
-        hand_out(pending_, on_line);
-        forget();
+        hand_out(pending_.view(), on_line);
+        pending_.forget();
       }
     }
-    return !failed_;
+    return !failed();
   }
 
-  bool failed() const { return failed_; }
+  bool failed() const { return pending_.failed(); }
   std::size_t pending() const { return pending_.size(); }  // bytes of a line that has not ended
 
  private:
-  // Buffers up to this size are kept for the next line that is split; larger ones are given back.
-  static constexpr std::size_t kKeptCapacity = 64u << 10;
-
   bool too_long(std::size_t size) const { return size > max_line_; }
 
   bool keep(std::string_view piece) {
-    if (too_long(pending_.size() + piece.size())) return fail();
+    if (too_long(pending_.size() + piece.size())) return pending_.fail();
     pending_.append(piece);
     return true;
   }
@@ -62,23 +60,8 @@ class LineSplitter {
     if (!line.empty()) on_line(line);
   }
 
-  void forget() {
-    if (pending_.capacity() > kKeptCapacity) {
-      std::string().swap(pending_);
-    } else {
-      pending_.clear();
-    }
-  }
-
-  bool fail() {
-    failed_ = true;
-    std::string().swap(pending_);
-    return false;
-  }
-
   std::size_t max_line_;
-  std::string pending_;
-  bool failed_ = false;
+  internal::SplitPiece pending_;
 };
 
 }  // namespace poolwarden::kube
