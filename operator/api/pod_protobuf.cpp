@@ -8,6 +8,7 @@ namespace poolwarden::api {
 namespace {
 
 using protobuf::each_field;
+using protobuf::each_field_of;
 using protobuf::number_field;
 using protobuf::pbf_reader;
 using protobuf::text_field;
@@ -76,8 +77,8 @@ void read_pod_metadata(std::string_view message, PodDraft& out) {
 
 bool has_pre_stop(std::string_view lifecycle) {
   bool has = false;
-  each_field(lifecycle, [&](pbf_reader& hook) {
-    has = has || hook.tag_and_type() == text_field(2);
+  each_field_of(lifecycle, text_field(2), [&](pbf_reader& hook) {
+    has = true;
     hook.skip();
   });
   return has;
@@ -114,18 +115,13 @@ void read_pod_spec(std::string_view message, PodDraft& out) {
       case text_field(10):
         out.node = text_of(spec);
         break;
-      case text_field(
-          20):  // init containers: one that restarts always (a sidecar) may have a readiness probe
+      // Init containers: one that restarts always (a sidecar) may have a readiness probe.
+      case text_field(20):
         read_container(view_of(spec), out);
         break;
       case text_field(28):
-        each_field(view_of(spec), [&](pbf_reader& gate) {
-          if (gate.tag_and_type() == text_field(1)) {
-            out.gates.push_back(text_of(gate));
-          } else {
-            gate.skip();
-          }
-        });
+        each_field_of(view_of(spec), text_field(1),
+                      [&](pbf_reader& gate) { out.gates.push_back(text_of(gate)); });
         break;
       default:
         spec.skip();
@@ -153,16 +149,6 @@ ConditionDraft read_condition(std::string_view message) {
   return out;
 }
 
-void read_pod_ip(std::string_view message, PodDraft& out) {
-  each_field(message, [&](pbf_reader& ip) {
-    if (ip.tag_and_type() == text_field(1)) {
-      out.ip(text_of(ip));
-    } else {
-      ip.skip();
-    }
-  });
-}
-
 void read_pod_status(std::string_view message, PodDraft& out) {
   each_field(message, [&](pbf_reader& status) {
     switch (status.tag_and_type()) {
@@ -179,7 +165,7 @@ void read_pod_status(std::string_view message, PodDraft& out) {
         out.primary_ip = text_of(status);
         break;
       case text_field(12):
-        read_pod_ip(view_of(status), out);
+        each_field_of(view_of(status), text_field(1), [&](pbf_reader& ip) { out.ip(text_of(ip)); });
         break;
       default:
         status.skip();

@@ -11,6 +11,7 @@ namespace poolwarden::api {
 namespace {
 
 using protobuf::each_field;
+using protobuf::each_field_of;
 using protobuf::number_field;
 using protobuf::pbf_reader;
 using protobuf::text_field;
@@ -48,10 +49,7 @@ void read_node_spec(std::string_view message, Node& out) {
         break;
       case text_field(5): {
         std::string& key = out.taints.emplace_back();
-        each_field(view_of(spec), [&](pbf_reader& taint) {
-          if (taint.tag_and_type() != text_field(1)) return taint.skip();
-          key = text_of(taint);
-        });
+        each_field_of(view_of(spec), text_field(1), [&](pbf_reader& taint) { key = text_of(taint); });
         break;
       }
       default:
@@ -79,10 +77,8 @@ void read_node_condition(std::string_view message, Node& out) {
 }
 
 void read_node_status(std::string_view message, Node& out) {
-  each_field(message, [&](pbf_reader& status) {
-    if (status.tag_and_type() != text_field(4)) return status.skip();
-    read_node_condition(view_of(status), out);
-  });
+  each_field_of(message, text_field(4),
+                [&](pbf_reader& status) { read_node_condition(view_of(status), out); });
 }
 
 void read_replica_set_metadata(std::string_view message, ReplicaSet& out) {
@@ -106,17 +102,12 @@ void read_replica_set_metadata(std::string_view message, ReplicaSet& out) {
 }
 
 void read_replica_set_spec(std::string_view message, ReplicaSet& out) {
-  each_field(message, [&](pbf_reader& spec) {
-    if (spec.tag_and_type() != number_field(1)) return spec.skip();
-    out.replicas = spec.get_int32();
-  });
+  each_field_of(message, number_field(1), [&](pbf_reader& spec) { out.replicas = spec.get_int32(); });
 }
 
 void read_replica_set_status(std::string_view message, ReplicaSet& out) {
-  each_field(message, [&](pbf_reader& status) {
-    if (status.tag_and_type() != number_field(1)) return status.skip();
-    out.status_replicas = status.get_int32();
-  });
+  each_field_of(message, number_field(1),
+                [&](pbf_reader& status) { out.status_replicas = status.get_int32(); });
 }
 
 // Kinds that keep their owners, and labels if they have a place for them.
@@ -184,10 +175,7 @@ void read_scale_target(std::string_view message, Autoscaler& out) {
 }
 
 void read_autoscaler_spec(std::string_view message, Autoscaler& out) {
-  each_field(message, [&](pbf_reader& spec) {
-    if (spec.tag_and_type() != text_field(1)) return spec.skip();
-    read_scale_target(view_of(spec), out);
-  });
+  each_field_of(message, text_field(1), [&](pbf_reader& spec) { read_scale_target(view_of(spec), out); });
 }
 
 template <class Object>
@@ -204,18 +192,15 @@ std::int64_t sleep_of_hook(std::string_view message) {
   each_field(message, [&](pbf_reader& hook) {
     switch (hook.tag_and_type()) {
       case text_field(1):
-        each_field(view_of(hook), [&](pbf_reader& exec) {
-          if (exec.tag_and_type() != text_field(1)) return exec.skip();
+        each_field_of(view_of(hook), text_field(1), [&](pbf_reader& exec) {
           command += ' ';
           command += view_of(exec);
         });
         break;
       case text_field(4):
         sleep = sleep.value_or(0);
-        each_field(view_of(hook), [&](pbf_reader& action) {
-          if (action.tag_and_type() != number_field(1)) return action.skip();
-          sleep = action.get_int64();
-        });
+        each_field_of(view_of(hook), number_field(1),
+                      [&](pbf_reader& action) { sleep = action.get_int64(); });
         break;
       default:
         hook.skip();
@@ -233,8 +218,7 @@ void read_template_container(std::string_view message, Deployment& out) {
         container.skip();
         break;
       case text_field(12):
-        each_field(view_of(container), [&](pbf_reader& lifecycle) {
-          if (lifecycle.tag_and_type() != text_field(2)) return lifecycle.skip();
+        each_field_of(view_of(container), text_field(2), [&](pbf_reader& lifecycle) {
           const std::string_view hook = view_of(lifecycle);
           if (hook.empty()) return;
           out.has_pre_stop = true;
@@ -272,10 +256,8 @@ void read_deployment_spec(std::string_view message, Deployment& out) {
         out.selector = read_selector(view_of(spec));
         break;
       case text_field(3):
-        each_field(view_of(spec), [&](pbf_reader& pod) {
-          if (pod.tag_and_type() != text_field(2)) return pod.skip();
-          read_template_spec(view_of(pod), out);
-        });
+        each_field_of(view_of(spec), text_field(2),
+                      [&](pbf_reader& pod) { read_template_spec(view_of(pod), out); });
         break;
       case number_field(7):
         out.paused = spec.get_bool();
@@ -392,8 +374,8 @@ std::optional<ConfigMap> ConfigMapCodec::from_protobuf(std::string_view message)
                                     read_binary_data);
   if (!out) return out;
   // `immutable`, which is there only where somebody has set it.
-  each_field(message, [&](pbf_reader& part) {
-    out->shared |= part.tag_and_type() == number_field(4);
+  each_field_of(message, number_field(4), [&](pbf_reader& part) {
+    out->shared = true;
     part.skip();
   });
   out->shared |=

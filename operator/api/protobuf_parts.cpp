@@ -3,6 +3,7 @@
 namespace poolwarden::api {
 
 using protobuf::each_field;
+using protobuf::each_field_of;
 using protobuf::number_field;
 using protobuf::pbf_reader;
 using protobuf::text_field;
@@ -13,13 +14,8 @@ std::optional<Timestamp> read_time(std::string_view message) {
   // The nanoseconds are not read: Kubernetes' own readers drop them (pkg/apis/meta/v1/time_proto.go).
   std::optional<Timestamp> out;
   if (!message.empty()) out = from_unix_seconds(0);
-  each_field(message, [&](pbf_reader& time) {
-    if (time.tag_and_type() == number_field(1)) {
-      out = from_unix_seconds(time.get_int64());
-    } else {
-      time.skip();
-    }
-  });
+  each_field_of(message, number_field(1),
+                [&](pbf_reader& time) { out = from_unix_seconds(time.get_int64()); });
   return out;
 }
 

@@ -46,6 +46,18 @@ void each_field(std::string_view message, OnField&& on_field) {
   while (reader.next()) on_field(reader);
 }
 
+// The same for one field alone: the others are passed over.
+template <class OnField>
+void each_field_of(std::string_view message, std::uint32_t tag_and_type, OnField&& on_field) {
+  each_field(message, [&](pbf_reader& field) {
+    if (field.tag_and_type() == tag_and_type) {
+      on_field(field);
+    } else {
+      field.skip();
+    }
+  });
+}
+
 // Runs `read`; false if it came upon broken bytes.
 template <class Read>
 [[nodiscard]] bool is_whole(Read&& read) {

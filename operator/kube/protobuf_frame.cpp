@@ -12,6 +12,7 @@ namespace poolwarden::kube::internal {
 namespace {
 
 using protobuf::each_field;
+using protobuf::each_field_of;
 using protobuf::is_whole;
 using protobuf::number_field;
 using protobuf::pbf_reader;
@@ -25,16 +26,6 @@ constexpr std::size_t kMaxCauses = 100;
 
 Error broken_frame(std::string message) {
   return Error{ErrorClass::kTerminal, 0, "Unreadable", std::move(message), std::nullopt};
-}
-
-void read_type(std::string_view message, std::string_view& kind) {
-  each_field(message, [&](pbf_reader& type) {
-    if (type.tag_and_type() == text_field(2)) {
-      kind = view_of(type);
-    } else {
-      type.skip();
-    }
-  });
 }
 
 void read_list_metadata(std::string_view message, ListMessage& out) {
@@ -153,7 +144,7 @@ Result<ObjectMessage> open_envelope(std::string_view bytes) {
     each_field(bytes, [&](pbf_reader& unknown) {
       switch (unknown.tag_and_type()) {
         case text_field(1):
-          read_type(view_of(unknown), out.kind);
+          each_field_of(view_of(unknown), text_field(2), [&](pbf_reader& type) { out.kind = view_of(type); });
           break;
         case text_field(2):
           out.message = view_of(unknown);
@@ -176,13 +167,8 @@ Result<ObjectMessage> open_envelope(std::string_view bytes) {
 MessageIdentity identity_of(std::string_view message) {
   MessageIdentity out;
   [[maybe_unused]] const bool whole = is_whole([&] {
-    each_field(message, [&](pbf_reader& object) {
-      if (object.tag_and_type() == text_field(1)) {
-        read_object_metadata(view_of(object), out);
-      } else {
-        object.skip();
-      }
-    });
+    each_field_of(message, text_field(1),
+                  [&](pbf_reader& object) { read_object_metadata(view_of(object), out); });
   });
   return out;
 }
@@ -228,16 +214,10 @@ Result<WatchMessage> read_watch_message(std::string_view frame) {
         case text_field(1):
           type = view_of(event);
           break;
-        case text_field(2): {
-          each_field(view_of(event), [&](pbf_reader& extension) {
-            if (extension.tag_and_type() == text_field(1)) {
-              raw = view_of(extension);
-            } else {
-              extension.skip();
-            }
-          });
+        case text_field(2):
+          each_field_of(view_of(event), text_field(1),
+                        [&](pbf_reader& extension) { raw = view_of(extension); });
           break;
-        }
         default:
           event.skip();
       }
