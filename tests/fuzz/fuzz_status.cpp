@@ -1,22 +1,8 @@
 // Any answer but success: two bytes of HTTP status, then the body.
-#include "fuzz.h"
-#include "kube/client.h"
-
-#include <string>
+#include "fuzz_error.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace poolwarden;
-  if (size < 2) {
-    return 0;
-  }
-  kube::HttpResponse answer;
-  answer.status = 300 + (data[0] * 256 + data[1]) % 300;
-  answer.body = std::string(fuzz::as_text(data + 2, size - 2));
-  const kube::Call call = kube::get(kube::kPods, "ns", "pod");
-  const kube::Error error = kube::to_error(call, answer);
-  fuzz::expect(!error.message.empty(), "an error says what is wrong");
-  fuzz::expect(error.message.size() < 64 * 1024, "a message is for a person, however long the answer");
-  fuzz::expect(!error.retry_after || *error.retry_after >= std::chrono::milliseconds{0},
-               "no delay is negative");
+  // A message is for a person, however long the answer.
+  poolwarden::fuzz::check_error(data, size, "", 64U * 1024);
   return 0;
 }
