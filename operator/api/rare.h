@@ -17,10 +17,10 @@ class Rare {
  public:
   Rare() = default;
   ~Rare() = default;
-  Rare(std::nullopt_t) {}  // NOLINT(google-explicit-constructor)
-  Rare(std::optional<T> value) {
+  Rare(std::nullopt_t) {}         // NOLINT(google-explicit-constructor)
+  Rare(std::optional<T> value) {  // NOLINT(google-explicit-constructor)
     if (value) emplace(std::move(*value));
-  }  // NOLINT(google-explicit-constructor)
+  }
   Rare(const Rare& other) : value_(other ? std::make_unique<T>(*other) : nullptr) {}
   Rare(Rare&&) noexcept = default;
   Rare& operator=(const Rare& other) { return *this = Rare(other); }
