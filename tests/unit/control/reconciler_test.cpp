@@ -333,42 +333,34 @@ TEST(ReconcilerStatus, News_AreWrittenOnceASecond) {
   EXPECT_THAT(parts.sent_since(), ElementsAre("merge-patch inferencepools a/status"));
 }
 
-// Counts of replicas, twice at once and then every ten seconds.
-TEST(ReconcilerStatus, Counts_AreWrittenEveryTenSeconds) {
+// The seconds in which status is written, while its count of replicas is another one in each.
+std::vector<int> seconds_of_writes(api::PoolStatus status, int seconds) {
   Reconciled parts;
   pool::Plan plan;
-  plan.status.emplace();
+  plan.status = std::move(status);
   std::vector<int> written_at;
-  for (int second = 0; second < 25; ++second) {
+  for (int second = 0; second < seconds; ++second) {
     plan.status->replicas = second + 1;
     parts.write_rest(plan);
     if (!parts.out.sends.empty()) {
       written_at.push_back(second);
-      ASSERT_TRUE(parts.writes.answered({parts.out.sends.back().id, Answer()}, parts.now.mono));
+      EXPECT_TRUE(parts.writes.answered({parts.out.sends.back().id, Answer()}, parts.now.mono));
       parts.out.sends.clear();
     }
     parts.pass_time(1s);
   }
-  EXPECT_THAT(written_at, ElementsAre(0, 1, 10, 20));
+  return written_at;
+}
+
+// Twice at once and then every ten seconds.
+TEST(ReconcilerStatus, Counts_AreWrittenEveryTenSeconds) {
+  EXPECT_THAT(seconds_of_writes({}, 25), ElementsAre(0, 1, 10, 20));
 }
 
 TEST(ReconcilerStatus, FiguresOfADrain_AreWrittenEveryThreeSeconds) {
-  Reconciled parts;
-  pool::Plan plan;
-  plan.status.emplace();
-  plan.status->draining_replicas = 1;
-  std::vector<int> written_at;
-  for (int second = 0; second < 9; ++second) {
-    plan.status->replicas = second + 1;
-    parts.write_rest(plan);
-    if (!parts.out.sends.empty()) {
-      written_at.push_back(second);
-      ASSERT_TRUE(parts.writes.answered({parts.out.sends.back().id, Answer()}, parts.now.mono));
-      parts.out.sends.clear();
-    }
-    parts.pass_time(1s);
-  }
-  EXPECT_THAT(written_at, ElementsAre(0, 1, 4, 7));
+  api::PoolStatus drains;
+  drains.draining_replicas = 1;
+  EXPECT_THAT(seconds_of_writes(drains, 9), ElementsAre(0, 1, 4, 7));
 }
 
 // The installed definition does not know all of it.

@@ -321,8 +321,8 @@ TEST(WriteOutcomes, PoolTurnsDegraded_IsToldOncePerReason) {
   EXPECT_THAT(parts.told(), ElementsAre("InferencePool a: NoPods: why", "InferencePool a: Forbidden: why"));
 }
 
-TEST(WriteOutcomes, TargetIsScaled_IsKnownAtOnce) {
-  Answered parts;
+// Pool a of Deployment vllm, which has two replicas.
+void see_pool_of_target(Answered& parts) {
   api::InferencePool pool = made_pool("a", "vllm");
   pool.scale_target = api::ScaleTargetRef{"apps/v1", "Deployment", "vllm"};
   parts.see<Pools>(pool);
@@ -332,6 +332,11 @@ TEST(WriteOutcomes, TargetIsScaled_IsKnownAtOnce) {
   target.uid = "target-uid";
   target.replicas = 2;
   parts.see<Deployments>(target);
+}
+
+TEST(WriteOutcomes, TargetIsScaled_IsKnownAtOnce) {
+  Answered parts;
+  see_pool_of_target(parts);
   parts.record("a").replicas_in_flight = true;
   const std::size_t sent = parts.send(
       ScaleTargetWrite{{.from = 2, .to = 4, .agreed = 3, .target_uid = "target-uid", .resource_version = {}},
@@ -348,15 +353,7 @@ TEST(WriteOutcomes, TargetIsScaled_IsKnownAtOnce) {
 
 TEST(WriteOutcomes, ScaleAnswerIsOfANamesake_TargetStaysAsItIs) {
   Answered parts;
-  api::InferencePool pool = made_pool("a", "vllm");
-  pool.scale_target = api::ScaleTargetRef{"apps/v1", "Deployment", "vllm"};
-  parts.see<Pools>(pool);
-  api::Deployment target;
-  target.ns = "default";
-  target.name = "vllm";
-  target.uid = "target-uid";
-  target.replicas = 2;
-  parts.see<Deployments>(target);
+  see_pool_of_target(parts);
   const char* kAnswers[] = {R"({"metadata":{"uid":"another","resourceVersion":"99999"}})", "no JSON", "[]"};
   for (const char* answer : kAnswers) {
     parts.answer(
