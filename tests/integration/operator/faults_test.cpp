@@ -96,9 +96,9 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"stale lists",
             {rule("gone_at_connect", "watch", "pods", {{"count", 1}}),
              rule("stale_list", "list", "pods", {{"count", 2}, {"bytes", 5}})}},
-        Row{"slow writes", {rule("delay_before", "patch", "", {{"seconds", 2}, {"count", 4}})}, false},
+        Row{"slow writes", {rule("delay_before", "update", "configmaps", {{"seconds", 2}, {"count", 2}})}, false},
         Row{"answers that come late",
-            {rule("delay_after", "patch", "", {{"seconds", 2}, {"count", 4}})},
+            {rule("delay_after", "update", "configmaps", {{"seconds", 2}, {"count", 2}})},
             false},
         Row{"answers that are lost", {rule("lost_answer", "update", "configmaps", {{"count", 1}})}, false},
         Row{"connections closed without an answer", {rule("drop_connection", "", "", {{"count", 6}})}}));
