@@ -144,11 +144,16 @@ TEST_F(Shards, ADeletedFirstOne_IsMadeAgainWithItsCount) {
   EXPECT_EQ(set(1).shards, 3);
 }
 
-// Somebody's ConfigMap has a name that the list wants next: it stays theirs, and a person is told.
+// Another pool's list has the name that this one wants next: it stays theirs, and a person is told.
 TEST_F(Shards, ATakenName_IsToldAndNotWritten) {
   api::ConfigMap foreign;
   foreign.name = "vllm-endpoints-4";
   foreign.resource_version = "1";
+  foreign.owners = {{.api_version = std::string{api::kApiVersion},
+                     .kind = std::string{api::kPoolKind},
+                     .name = "other",
+                     .uid = "other-uid",
+                     .controller = true}};
   world.other_shards[4] = foreign;
   EXPECT_TRUE(world.decide(1).empty()) << "nobody needs it";
   add("ijk");
@@ -158,7 +163,8 @@ TEST_F(Shards, ATakenName_IsToldAndNotWritten) {
   EXPECT_THAT(on(3), ElementsAre("g", "h", "i"));
   const auto& published = condition(world.pool.status, api::condition::kEndpointsPublished);
   EXPECT_EQ(published.reason, "NameTaken");
-  EXPECT_THAT(published.message, HasSubstr("ConfigMap vllm-endpoints-4 exists and belongs to nobody"));
+  EXPECT_THAT(published.message,
+              HasSubstr("ConfigMap vllm-endpoints-4 exists and belongs to InferencePool other"));
   remove('e');
   world.settle(3);
   EXPECT_THAT(on(2), ElementsAre("d", "f", "j")) << "withdrawals go on";
