@@ -187,7 +187,7 @@ Service ServiceCodec::from_json(const json& object) {
 }
 
 bool is_label_of_list(std::string_view key) {
-  return key == kPoolLabel || key == kManagedByLabel;
+  return key == kPoolLabel || key == kShardLabel || key == kManagedByLabel;
 }
 
 bool is_annotation_of_list(std::string_view key) {

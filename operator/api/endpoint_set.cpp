@@ -112,6 +112,13 @@ void write_endpoint(DocumentWriter& out, const Endpoint& endpoint) {
   out.raw("}");
 }
 
+void write_number_above_one(DocumentWriter& out, std::string_view name, std::int32_t number) {
+  if (number <= 1) return;
+  out.raw(",");
+  out.key(name);
+  out.number(number);
+}
+
 void write_document(DocumentWriter& out, const EndpointSet& set) {
   out.raw("{");
   out.field("apiVersion", kApiVersion);
@@ -131,6 +138,8 @@ void write_document(DocumentWriter& out, const EndpointSet& set) {
   out.raw(",");
   out.key("revision");
   out.number(set.revision);
+  write_number_above_one(out, "shard", set.shard);
+  write_number_above_one(out, "shards", set.shards);
   out.raw("}");
   out.end_of_line();
 }
@@ -204,6 +213,13 @@ std::optional<Endpoint> read_endpoint(const json& value, std::string& problem) {
   return out;
 }
 
+// 1 where it is left out; nothing where it is no number of a shard.
+std::optional<std::int32_t> read_shard(const json& document, std::string_view name) {
+  if (member(document, name).is_null()) return 1;
+  const auto number = integer_at<std::int32_t>(document, name);
+  return number && *number >= 1 && *number <= kMaxShards ? number : std::nullopt;
+}
+
 std::string read_document(const json& document, EndpointSet& out) {
   if (!document.is_object()) return "the document is not a JSON object";
   if (string_at(document, "kind") != kEndpointSetKind) return "its kind is not EndpointSet";
@@ -215,6 +231,11 @@ std::string read_document(const json& document, EndpointSet& out) {
   const auto revision = integer_at<std::int64_t>(document, "revision");
   if (!revision) return "its revision is no 64-bit integer";
   out.revision = *revision;
+  const auto shard = read_shard(document, "shard");
+  const auto shards = read_shard(document, "shards");
+  if (!shard || !shards) return fmt::format("its shard or shards are no number from 1 to {}", kMaxShards);
+  out.shard = *shard;
+  out.shards = *shards;
   const json& endpoints = member(document, "endpoints");
   if (!endpoints.is_array()) return "its endpoints are not an array";
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
@@ -227,6 +248,25 @@ std::string read_document(const json& document, EndpointSet& out) {
 }
 
 }  // namespace
+
+std::string shard_name(std::string_view list, std::int32_t shard) {
+  return shard == 1 ? std::string(list) : fmt::format("{}-{}", list, shard);
+}
+
+std::optional<std::int32_t> shard_number(std::string_view list, std::string_view name) {
+  if (!name.starts_with(list)) return std::nullopt;
+  if (name.size() == list.size()) return 1;
+  std::int32_t number = 0;
+  const char* end = name.data() + name.size();
+  const auto read = std::from_chars(name.data() + list.size() + 1, end, number);
+  const bool is_shard = read.ec == std::errc{} && number > 1 && number <= kMaxShards;
+  return is_shard && shard_name(list, number) == name ? std::optional{number} : std::nullopt;
+}
+
+void join(EndpointSet& whole, const EndpointSet& shard) {
+  whole.endpoints.insert(whole.endpoints.end(), shard.endpoints.begin(), shard.endpoints.end());
+  whole.revision = std::max(whole.revision, shard.revision);
+}
 
 std::string_view to_string(EndpointState state) {
   return state == EndpointState::kReady ? "ready" : "draining";

@@ -2,6 +2,8 @@
 //
 // Canonical: keys sorted, endpoints sorted by (pod, uid), ports as in the pool, no white space, one trailing
 // newline. The same set always gives the same bytes, so "has it changed" is a comparison of strings.
+//
+// A large list is published in shards, each a set of its own: the first says how many there are.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +14,9 @@
 #include <vector>
 
 namespace poolwarden::api {
+
+// Of one list. For readers: no document makes them look for more.
+inline constexpr std::int32_t kMaxShards = 100;
 
 enum class EndpointState : std::uint8_t { kReady, kDraining };
 
@@ -39,9 +44,18 @@ struct EndpointSet {
   std::string pool;
   std::int64_t revision = 0;
   std::vector<Endpoint> endpoints;
+  std::int32_t shard = 1;   // which one this is; left out of the document of the first
+  std::int32_t shards = 1;  // how many the list has; in the first, and left out when it is the only one
 
   bool operator==(const EndpointSet&) const = default;
 };
+
+// The name of a shard's ConfigMap: that of the list, or "<list>-2" and so on.
+std::string shard_name(std::string_view list, std::int32_t shard);
+// The shard whose ConfigMap has that name; nothing if none has.
+std::optional<std::int32_t> shard_number(std::string_view list, std::string_view name);
+// Takes another shard's endpoints into `whole`, whose revision is the newest of all; to be sorted afterwards.
+void join(EndpointSet& whole, const EndpointSet& shard);
 
 std::string_view to_string(EndpointState state);
 void sort_canonically(EndpointSet& set);

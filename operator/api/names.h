@@ -13,6 +13,7 @@ inline constexpr std::string_view kApiVersion = "poolwarden.io/v1alpha1";
 inline constexpr std::string_view kEndpointSetKind = "EndpointSet";
 
 inline constexpr std::string_view kPoolLabel = "poolwarden.io/pool";
+inline constexpr std::string_view kShardLabel = "poolwarden.io/shard";  // of a list's other ConfigMaps
 inline constexpr std::string_view kManagedByLabel = "app.kubernetes.io/managed-by";
 inline constexpr std::string_view kManagedByValue = "poolwarden";
 inline constexpr std::string_view kServingLabel = "poolwarden.io/serving";

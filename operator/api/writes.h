@@ -15,6 +15,7 @@
 
 namespace poolwarden::api {
 
+// Of one shard of the list: the one that `set` is.
 struct ConfigMapWrite {
   bool create = false;           // else change the existing one
   bool shared = false;           // others have put something into it, which has to stay

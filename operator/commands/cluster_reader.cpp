@@ -102,8 +102,9 @@ kube::Result<NodeView> ClusterReader::node(const std::string& name) {
   return read_as<NodeView>(session_.call(kube::get(kube::kNodes, {}, name)), read_node);
 }
 
-Lookup<api::EndpointSet> ClusterReader::list_of(const PoolView& pool) {
-  auto answer = session_.call(kube::get(kube::kConfigMaps, pool.ns, pool.config_map));
+Lookup<api::EndpointSet> ClusterReader::shard_of(const PoolView& pool, std::int32_t shard) {
+  const std::string name = api::shard_name(pool.config_map, shard);
+  auto answer = session_.call(kube::get(kube::kConfigMaps, pool.ns, name));
   if (!answer) {
     if (answer.error().is_not_found()) return {};
     return {.value = {}, .problem = std::move(answer.error().message)};
@@ -111,10 +112,30 @@ Lookup<api::EndpointSet> ClusterReader::list_of(const PoolView& pool) {
   std::string problem;
   auto set =
       api::parse_endpoint_set(api::string_at(api::member(*answer, "data"), api::kEndpointsJsonKey), &problem);
-  if (set) return {.value = std::move(*set), .problem = {}};
+  if (set && (set->shard != shard || (shard > 1 && set->pool != pool.name)))
+    problem = fmt::format("it is shard {} of pool {}", set->shard, set->pool);
+  if (problem.empty()) return {.value = std::move(set), .problem = {}};
   return {.value = {},
-          .problem = fmt::format("ConfigMap {}/{} is no list of Poolwarden's: {}", pool.ns, pool.config_map,
+          .problem = fmt::format("ConfigMap {}/{} is no list of Poolwarden's: {}", pool.ns, name,
                                  printable(problem))};
+}
+
+// A part of it would say of the others' pods that they are not listed.
+Lookup<api::EndpointSet> ClusterReader::list_of(const PoolView& pool) {
+  auto list = shard_of(pool, 1);
+  for (std::int32_t shard = 2; list.value && shard <= list.value->shards; ++shard) {
+    auto next = shard_of(pool, shard);
+    if (next.value) {
+      api::join(*list.value, *next.value);
+      continue;
+    }
+    if (next.problem.empty())
+      next.problem = fmt::format("ConfigMap {}/{} is missing, one of the {} that the list has", pool.ns,
+                                 api::shard_name(pool.config_map, shard), list.value->shards);
+    return next;
+  }
+  if (list.value) api::sort_canonically(*list.value);
+  return list;
 }
 
 Lookup<NodeView> ClusterReader::find_node(const std::string& name) {

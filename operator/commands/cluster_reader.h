@@ -11,6 +11,7 @@
 #include "commands/view.h"
 #include "kube/resource.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,7 @@ class ClusterReader {
   kube::Result<PodView> pod(const std::string& ns, const std::string& name);
   kube::Result<NodeView> node(const std::string& name);
 
-  Lookup<api::EndpointSet> list_of(const PoolView& pool);
+  Lookup<api::EndpointSet> list_of(const PoolView& pool);  // all of its ConfigMaps, or a problem
   Lookup<NodeView> find_node(const std::string& name);
   Lookup<api::ReplicaSet> replica_set_of(const PodView& pod);
   Lookup<std::vector<BudgetView>> budgets(const std::string& ns);
@@ -38,6 +39,7 @@ class ClusterReader {
   Lookup<LeaseView> lease(const std::string& ns);
 
  private:
+  Lookup<api::EndpointSet> shard_of(const PoolView& pool, std::int32_t shard);
   template <class T, class Read>
   Lookup<T> look_up(const kube::Call& call, Read read);
   Lookup<api::LabelSelector> selector_of(const api::InferencePool& pool);

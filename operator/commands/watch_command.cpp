@@ -154,7 +154,8 @@ class Watch {
     for (const auto& delta : deltas) {
       const ListView& list = delta.after ? *delta.after : *delta.before;
       pools_.informer.store().for_each([&](const auto& pool) {
-        if (pool->ns == list.ns && pool->config_map == list.name) touched_.insert({pool->ns, pool->name});
+        if (pool->ns == list.ns && api::shard_number(pool->config_map, list.name))
+          touched_.insert({pool->ns, pool->name});
       });
     }
   }
@@ -163,9 +164,23 @@ class Watch {
     const auto pool = pools_.informer.store().find(key);
     if (!pool) return std::nullopt;
     PoolView out = *pool;
-    const auto list = lists_.informer.store().find({key.ns, pool->config_map});
-    if (list && list->set && list->set->pool == pool->name) add_listed(out, *list->set);
+    if (const auto list = list_of(*pool)) add_listed(out, *list);
     return out;
+  }
+
+  // What is known of it: all of its ConfigMaps that there are.
+  std::optional<api::EndpointSet> list_of(const PoolView& pool) const {
+    std::optional<api::EndpointSet> list;
+    for (std::int32_t shard = 1; shard == 1 || (list && shard <= list->shards); ++shard) {
+      const auto part = lists_.informer.store().find({pool.ns, api::shard_name(pool.config_map, shard)});
+      if (!part || !part->set || part->set->pool != pool.name || part->set->shard != shard) continue;
+      if (list) {
+        api::join(*list, *part->set);
+      } else {
+        list = *part->set;
+      }
+    }
+    return list;
   }
 
   void tell_changes() {

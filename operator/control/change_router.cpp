@@ -85,7 +85,7 @@ void ChangeRouter::changed(const kube::Delta<api::InferencePool>& delta, api::No
   const bool selects_differently = table_.upsert(pool, target_of(pool).get());
   PoolRecord& record = *table_.find(key);
   const bool under_way = writes_.changed({Written::kPool, key});
-  record.list.read(pool, feeds_.store<ConfigMaps>().find({key.ns, record.config_map}).get());
+  record.list.read_all(pool, feeds_.store<ConfigMaps>());
   if (selects_differently) {
     feeds_.pools_changed();
     mark_namespace(key.ns, now);
@@ -109,12 +109,13 @@ std::shared_ptr<const api::Deployment> ChangeRouter::target_of(const api::Infere
 void ChangeRouter::changed(const kube::Delta<api::ConfigMap>& delta, api::Now now) {
   const kube::ObjectKey key = key_of(delta);
   const bool under_way = writes_.changed({Written::kConfigMap, key});
+  const auto shard_in = [&key](const PoolRecord& r) { return api::shard_number(r.config_map, key.name); };
   for (PoolRecord* record :
-       table_.in_namespace(key.ns, [&](const PoolRecord& r) { return r.config_map == key.name; })) {
-    record->unlabelled.reset();
+       table_.in_namespace(key.ns, [&](const PoolRecord& r) { return shard_in(r).has_value(); })) {
+    record->unlabelled.erase(key.name);
     if (under_way) continue;
     const auto pool = feeds_.store<Pools>().find(record->key);
-    if (pool) record->list.read(*pool, delta.after.get());
+    if (pool) record->list.read(*pool, *shard_in(*record), delta.after.get());
     mark(*record, now);
   }
 }

@@ -3,85 +3,167 @@
 #include "pool/endpoints.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace poolwarden::control {
 
-void ListMemory::read(const api::InferencePool& pool, const api::ConfigMap* config_map) {
-  if (config_map == nullptr || config_map->resource_version == version_) return;
-  version_ = config_map->resource_version;
-  document_ = pool::read_published(pool, *config_map);
-  if (document_.set && document_.set->pool == pool.name) take(*document_.set);
+void ListMemory::read_all(const api::InferencePool& pool, const kube::Store<api::ConfigMap>& config_maps) {
+  for (std::int32_t shard = 1; shard <= api::kMaxShards; ++shard) {
+    const auto map = config_maps.find(pool.ns, api::shard_name(pool.publish.config_map_name, shard));
+    if (map == nullptr && shard > counted_) return;
+    read(pool, shard, map.get());
+  }
 }
 
-const pool::PublishedDocument* ListMemory::document(const api::ConfigMap* config_map) const {
-  const bool known = config_map != nullptr && !version_.empty() && config_map->resource_version == version_;
-  return known ? &document_ : nullptr;
+void ListMemory::read(const api::InferencePool& pool, std::int32_t shard, const api::ConfigMap* config_map) {
+  if (config_map == nullptr) return;
+  Shard& known = at(shard);
+  if (config_map->resource_version == known.version) return;
+  known.version = config_map->resource_version;
+  known.document = pool::read_published(pool, *config_map);
+  const auto& set = known.document.set;
+  if (set && set->pool == pool.name && set->shard == shard) take(*set);
+}
+
+ListMemory::Shard& ListMemory::at(std::int32_t shard) {
+  const auto index = static_cast<std::size_t>(shard) - 1;
+  if (index >= shards_.size()) shards_.resize(index + 1);
+  return shards_[index];
+}
+
+const ListMemory::Shard* ListMemory::find(std::int32_t shard) const {
+  return shard > shards() ? nullptr : &shards_[static_cast<std::size_t>(shard) - 1];
+}
+
+const pool::PublishedDocument* ListMemory::document(std::int32_t shard,
+                                                    const api::ConfigMap* config_map) const {
+  const Shard* known = find(shard);
+  const bool is_it = known != nullptr && config_map != nullptr && !known->version.empty() &&
+                     config_map->resource_version == known->version;
+  return is_it ? &known->document : nullptr;
+}
+
+bool ListMemory::lists(const std::string& uid) const {
+  return std::any_of(shards_.begin(), shards_.end(),
+                     [&uid](const Shard& shard) { return shard.ready.contains(uid); });
+}
+
+const std::map<std::string, std::string>& ListMemory::ready(std::int32_t shard) const {
+  static const std::map<std::string, std::string> kNobody;
+  const Shard* known = find(shard);
+  return known == nullptr ? kNobody : known->ready;
+}
+
+std::size_t ListMemory::ready_count() const {
+  return std::accumulate(shards_.begin(), shards_.end(), std::size_t{0},
+                         [](std::size_t sum, const Shard& shard) { return sum + shard.ready.size(); });
+}
+
+std::set<std::int32_t> ListMemory::shards_due() const {
+  std::set<std::int32_t> out;
+  for (std::int32_t shard = 1; shard <= shards(); ++shard) {
+    const auto& listed = ready(shard);
+    if (std::any_of(unfit_.begin(), unfit_.end(),
+                    [&listed](const auto& one) { return listed.contains(one.first); }))
+      out.insert(shard);
+  }
+  return out;
 }
 
 void ListMemory::take(const api::EndpointSet& set) {
-  ready_.clear();
+  auto& listed = at(set.shard).ready;
+  listed.clear();
   for (const api::Endpoint& endpoint : set.endpoints) {
-    if (endpoint.state == api::EndpointState::kReady) ready_.emplace(endpoint.uid, endpoint.pod);
+    if (endpoint.state == api::EndpointState::kReady) listed.emplace(endpoint.uid, endpoint.pod);
     ever_listed_.insert(endpoint.uid);
   }
-  last_revision_ = std::max(last_revision_, pool::sane_revision(set.revision));
-  std::erase_if(unfit_, [this](const auto& item) { return !ready_.contains(item.first); });
+  count(set);
+  forget_unlisted();
 }
 
-bool ListMemory::may_withdraw(const api::ConfigMap& config_map) const {
-  const pool::PublishedDocument* known = document(&config_map);
+void ListMemory::forget_unlisted() {
+  std::erase_if(unfit_, [this](const auto& item) { return !lists(item.first); });
+}
+
+// A shard that counts no more is read again if it is still there.
+void ListMemory::count(const api::EndpointSet& set) {
+  last_revision_ = std::max(last_revision_, pool::sane_revision(set.revision));
+  if (set.shard != 1) return;
+  const bool fewer = set.shards < std::exchange(counted_, set.shards);
+  if (!fewer || set.shards >= shards()) return;
+  shards_.resize(static_cast<std::size_t>(set.shards));
+  forget_unlisted();
+}
+
+bool ListMemory::may_withdraw(std::int32_t shard, const api::ConfigMap& config_map) const {
+  const pool::PublishedDocument* known = document(shard, &config_map);
   return known != nullptr && known->set && known->edited.empty() && !config_map.deleting;
 }
 
-std::optional<pool::PublishEndpoints> ListMemory::withdraw(const api::InferencePool& pool,
+std::optional<pool::PublishEndpoints> ListMemory::withdraw(const api::InferencePool& pool, std::int32_t shard,
                                                            const api::ConfigMap& config_map,
                                                            const std::string& pods_version) {
-  if (!may_withdraw(config_map)) return std::nullopt;
+  if (!may_withdraw(shard, config_map)) return std::nullopt;
+  const auto& listed = ready(shard);
   std::vector<pool::UnfitEndpoint> unfit;
-  for (auto& [uid, one] : std::exchange(unfit_, {})) unfit.push_back(std::move(one));
-  return withdraw(pool, config_map, pods_version, unfit);
+  std::erase_if(unfit_, [&](auto& item) {
+    if (!listed.contains(item.first)) return false;
+    unfit.push_back(std::move(item.second));
+    return true;
+  });
+  return withdraw(pool, shard, config_map, pods_version, unfit);
 }
 
-std::optional<pool::PublishEndpoints> ListMemory::withdraw(const api::InferencePool& pool,
+std::optional<pool::PublishEndpoints> ListMemory::withdraw(const api::InferencePool& pool, std::int32_t shard,
                                                            const api::ConfigMap& config_map,
                                                            const std::string& pods_version,
                                                            const std::vector<pool::UnfitEndpoint>& unfit) {
-  if (!may_withdraw(config_map)) return std::nullopt;
+  if (!may_withdraw(shard, config_map)) return std::nullopt;
+  Shard& known = at(shard);
   const std::int64_t revision =
-      std::max(
-          {document_.set->revision, pool::sane_revision(pool.status.endpoints_revision), last_revision_}) +
+      std::max({known.document.set->revision, pool::sane_revision(pool.status.endpoints_revision),
+                last_revision_, sent_revision_}) +
       1;
   pool::PublishEndpoints out;
-  out.changes = pool::withdraw(*document_.set, unfit, revision);
-  version_.clear();
+  out.changes = pool::withdraw(*known.document.set, unfit, revision);
+  known.version.clear();
   if (out.changes.empty()) return std::nullopt;
+  sent_revision_ = revision;
   out.write = {.create = false,
                .shared = config_map.shared,
                .resource_version = config_map.resource_version,
                .pods_version = pods_version,
-               .set = std::move(*document_.set)};
-  document_ = {};
+               .set = std::move(*known.document.set)};
+  known.document = {};
   return out;
 }
 
 void ListMemory::written(pool::PublishEndpoints& what, std::string version) {
+  const api::EndpointSet& set = what.write.set;
   // Someone else had changed the list: what we remember of it is not what this write began with.
   const bool known = !what.undo && !what.write.create;
-  if (!known) take(what.write.set);
+  if (!known) take(set);
+  auto& listed = at(set.shard).ready;
   for (const pool::EndpointChange& change : what.changes) {
     unfit_.erase(change.uid);
     if (change.reason != pool::Withdrawal::kNone) {
-      ready_.erase(change.uid);
+      listed.erase(change.uid);
     } else {
-      ready_.emplace(change.uid, change.pod);
+      listed.emplace(change.uid, change.pod);
       ever_listed_.insert(change.uid);
     }
   }
-  last_revision_ = std::max(last_revision_, what.write.set.revision);
-  document_.edited.clear();
-  document_.set = std::move(what.write.set);
-  version_ = std::move(version);
+  // Who has moved to another shard, or from one, is no change of the list.
+  const auto ready = std::count_if(set.endpoints.begin(), set.endpoints.end(), [](const auto& endpoint) {
+    return endpoint.state == api::EndpointState::kReady;
+  });
+  if (static_cast<std::size_t>(ready) != listed.size()) take(set);
+  count(set);
+  Shard& shard = at(set.shard);
+  shard.document.edited.clear();
+  shard.document.set = std::move(what.write.set);
+  shard.version = std::move(version);
 }
 
 std::vector<kube::TimePoint> ListMemory::began(const std::vector<pool::EndpointChange>& changes,
@@ -101,11 +183,12 @@ kube::TimePoint ListMemory::first_event(kube::TimePoint now) const {
 
 // Events that came while the write was under way are still to be published, so they keep their time.
 void ListMemory::stop_watches_until(kube::TimePoint at) {
-  std::erase_if(first_event_, [at](const auto& item) { return item.second <= at; });
+  std::erase_if(first_event_,
+                [&](const auto& item) { return item.second <= at && !unfit_.contains(item.first); });
 }
 
 bool ListMemory::has_outgrown() const {
-  const std::size_t many = 2 * ready_.size() + 64;
+  const std::size_t many = 2 * ready_count() + 64;
   return ever_listed_.size() > many || first_event_.size() > many;
 }
 

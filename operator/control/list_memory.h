@@ -1,5 +1,6 @@
 // What is remembered of one pool's list: who is on it, as it was last read or written, and which of them are
-// known to be unfit since.
+// known to be unfit since. Each shard is a ConfigMap with versions, writes and a document of its own; they
+// are numbered from 1.
 //
 // The list itself is in the cluster and outlives the process; all of this is found again after a restart.
 // Pure; owned by the loop.
@@ -7,10 +8,12 @@
 
 #include "api/inference_pool.h"
 #include "api/objects.h"
+#include "kube/store.h"
 #include "kube/time.h"
 #include "pool/plan.h"
 #include "pool/withdrawal.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -23,32 +26,40 @@ namespace poolwarden::control {
 
 class ListMemory {
  public:
-  // The pool's ConfigMap as it is now; null: it is not there. What it says is read once for each version.
-  void read(const api::InferencePool& pool, const api::ConfigMap* config_map);
+  // All of the pool's ConfigMaps as they are now.
+  void read_all(const api::InferencePool& pool, const kube::Store<api::ConfigMap>& config_maps);
+  // One of them; null: it is not there. What it says is read once for each version.
+  void read(const api::InferencePool& pool, std::int32_t shard, const api::ConfigMap* config_map);
   // What read() found; null where there is no ConfigMap, or while a write of it is under way.
-  const pool::PublishedDocument* document(const api::ConfigMap* config_map) const;
+  const pool::PublishedDocument* document(std::int32_t shard, const api::ConfigMap* config_map) const;
+  // The highest shard that is known.
+  std::int32_t shards() const { return static_cast<std::int32_t>(shards_.size()); }
+  // How many the first one says there are.
+  std::int32_t counted() const { return counted_; }
 
   // A listed pod is seen to be unfit, or fit again.
   void unfit(pool::UnfitEndpoint endpoint) { unfit_.insert_or_assign(endpoint.uid, std::move(endpoint)); }
   void fit(const std::string& uid) { unfit_.erase(uid); }
   bool withdrawal_due() const { return !unfit_.empty(); }
+  std::set<std::int32_t> shards_due() const;  // those with an endpoint that is unfit
 
-  // The list without those that are unfit, to be written over `config_map`; nothing where that takes a look
+  // The shard without those that are unfit, to be written over `config_map`; nothing where that takes a look
   // at the whole pool. After it the document is unknown until written() or read().
-  std::optional<pool::PublishEndpoints> withdraw(const api::InferencePool& pool,
+  std::optional<pool::PublishEndpoints> withdraw(const api::InferencePool& pool, std::int32_t shard,
                                                  const api::ConfigMap& config_map,
                                                  const std::string& pods_version);
   // The same without those who are given, whoever else is unfit.
-  std::optional<pool::PublishEndpoints> withdraw(const api::InferencePool& pool,
+  std::optional<pool::PublishEndpoints> withdraw(const api::InferencePool& pool, std::int32_t shard,
                                                  const api::ConfigMap& config_map,
                                                  const std::string& pods_version,
                                                  const std::vector<pool::UnfitEndpoint>& unfit);
-  // A write of the list succeeded and made this version of its ConfigMap. Takes the list out of `what`.
+  // A write of a shard succeeded and made this version of its ConfigMap. Takes the list out of `what`.
   void written(pool::PublishEndpoints& what, std::string version);
 
-  bool lists(const std::string& uid) const { return ready_.contains(uid); }
-  const std::map<std::string, std::string>& ready() const { return ready_; }  // uid -> pod name
-  const std::set<std::string>& ever_listed() const { return ever_listed_; }   // of pods that live
+  bool lists(const std::string& uid) const;
+  const std::map<std::string, std::string>& ready(std::int32_t shard) const;  // uid -> pod name
+  std::size_t ready_count() const;
+  const std::set<std::string>& ever_listed() const { return ever_listed_; }  // of pods that live
   std::int64_t last_revision() const { return last_revision_; }
 
   // The withdrawal's stopwatch: when the first event about a pod that is not yet accounted for was decoded.
@@ -65,16 +76,26 @@ class ListMemory {
   void keep_only(const std::set<std::string>& living);
 
  private:
-  void take(const api::EndpointSet& set);
-  bool may_withdraw(const api::ConfigMap& config_map) const;
+  struct Shard {
+    pool::PublishedDocument document;
+    std::string version;  // of the ConfigMap it was read from; empty: unknown
+    std::map<std::string, std::string> ready;
+  };
 
-  pool::PublishedDocument document_;
-  std::string version_;  // of the ConfigMap it was read from; empty: unknown
-  std::map<std::string, std::string> ready_;
+  Shard& at(std::int32_t shard);
+  const Shard* find(std::int32_t shard) const;
+  void take(const api::EndpointSet& set);
+  void count(const api::EndpointSet& set);
+  void forget_unlisted();
+  bool may_withdraw(std::int32_t shard, const api::ConfigMap& config_map) const;
+
+  std::vector<Shard> shards_;  // the first at 0
+  std::int32_t counted_ = 1;
   std::set<std::string> ever_listed_;
   std::map<std::string, pool::UnfitEndpoint> unfit_;  // by UID
   std::unordered_map<std::string, kube::TimePoint> first_event_;
   std::int64_t last_revision_ = 0;
+  std::int64_t sent_revision_ = 0;  // newest of a withdrawal, answered or not: shards do not share one
 };
 
 }  // namespace poolwarden::control

@@ -55,7 +55,7 @@ OperatorCore::OperatorCore(CoreOptions options, ControllerMetrics& metrics)
       writes_(options_.writes),
       router_(feeds_, table_, writes_, queue_, metrics_),
       loads_(options_.load_sources_in_flight),
-      snapshots_(options_.drain_gate, feeds_, table_, loads_, writes_, router_),
+      snapshots_(options_.drain_gate, options_.list_limits, feeds_, table_, loads_, writes_, router_),
       reconciler_(feeds_, table_, snapshots_, loads_, writes_, queue_, metrics_, random_of(options_, 2),
                   options_.resync),
       events_(options_.instance),

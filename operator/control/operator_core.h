@@ -59,6 +59,7 @@ struct CoreOptions {
   // Sources of engines' load that are asked at once: all that the reader can, so that none waits there.
   std::size_t load_sources_in_flight = engine::LoadReaderOptions{}.max_connections;
   DrainGate drain_gate = DrainGate::kAuto;
+  pool::ListLimits list_limits;
   std::uint64_t seed = 1;  // of all jitter
 };
 

@@ -27,8 +27,11 @@ namespace poolwarden::control {
 
 // Failed writes that only a person can mend, as the API server worded them. A success takes its error back.
 struct WriteErrors {
-  std::string config_map;
-  std::string config_map_reason;  // "NameTaken", "Forbidden", "WriteFailed"
+  struct OfConfigMap {
+    std::string reason;  // "Forbidden", "Invalid", "WriteFailed"
+    std::string text;
+  };
+  std::map<std::string, OfConfigMap> config_maps;  // by name
   std::string service;
   std::string budget;
   std::string scale;
@@ -50,7 +53,7 @@ struct PoolRecord {
   std::string uid;
   bool deleting = false;
   std::string target;      // name of the scale target, or empty
-  std::string config_map;  // names of what it publishes
+  std::string config_map;  // names of what it publishes; the list's others are named after the first
   std::string service;
   // Its own or its target's. While that cannot be told (target missing, spec invalid) the last one stays, and
   // selector_known is false: nothing is taken from pods then.
@@ -65,11 +68,15 @@ struct PoolRecord {
   std::optional<api::Agreement> agreed;
   bool replicas_in_flight = false;              // a scale or adopt write of ours is under way
   std::optional<kube::TimePoint> behind_since;  // its list was made from newer pods than we know
-  std::optional<api::ConfigMap> unlabelled;     // a ConfigMap of our name that our watch does not show
-  kube::TimePoint unlabelled_until{};           // when to look at it again
+  // ConfigMaps of our names that our watch does not show, by name.
+  struct Unlabelled {
+    api::ConfigMap config_map;
+    kube::TimePoint until{};  // when to look at it again
+  };
+  std::map<std::string, Unlabelled> unlabelled;
   kube::TokenBucket service_counts{std::chrono::minutes(1), 1};  // for `ready-endpoints` of its Service
-  kube::TimePoint list_sent_at{};                                // of the newest write of the list
-  kube::TimePoint next_pass{};  // a pass costs its pods: the next one not before
+  kube::TimePoint list_sent_at{};  // of the first write of its list that is under way
+  kube::TimePoint next_pass{};     // a pass costs its pods: the next one not before
 };
 
 class PoolTable {

@@ -52,14 +52,20 @@ bool Reconciler::send(WriteRequest request, api::Now now, Effects& out) {
 }
 
 bool Reconciler::withdraw(PoolRecord& record, const api::InferencePool& pool, api::Now now, Effects& out) {
-  if (!record.list.withdrawal_due() || record.deleting) return false;
-  const WrittenObject object{Written::kConfigMap, {pool.ns, record.config_map}};
+  if (!record.list.withdrawal_due() || record.deleting || !feeds_.synced<Pods>()) return false;
+  const std::set<std::int32_t> due = record.list.shards_due();
+  bool sent = !due.empty();
+  for (const std::int32_t shard : due) sent &= withdraw_from(shard, record, pool, now, out);
+  return sent;
+}
+
+bool Reconciler::withdraw_from(std::int32_t shard, PoolRecord& record, const api::InferencePool& pool,
+                               api::Now now, Effects& out) {
+  const WrittenObject object{Written::kConfigMap, {pool.ns, api::shard_name(record.config_map, shard)}};
   const auto map = feeds_.store<ConfigMaps>().find(object.key);
-  if (!map || !feeds_.synced<Pods>() || writes_.waits_until(object, now.mono)) return false;
-  record.list.read(pool, map.get());
-  // What was taken out by older pods stays the list of the newer ones.
-  const std::string& pods_version = snapshots_.is_behind(record) ? map->pods_version : feeds_.pods_version();
-  auto what = record.list.withdraw(pool, *map, pods_version);
+  if (!map || writes_.waits_until(object, now.mono)) return false;
+  record.list.read(pool, shard, map.get());
+  auto what = record.list.withdraw(pool, shard, *map, snapshots_.pods_version_over(*map));
   if (!what) return false;
   publish(record, pool, std::move(*what), std::nullopt, now, out);  // takes away, and so undoes nothing
   return true;
@@ -67,8 +73,8 @@ bool Reconciler::withdraw(PoolRecord& record, const api::InferencePool& pool, ap
 
 // While the list is being written, what follows from it is not known yet.
 bool Reconciler::has_to_wait(PoolRecord& record, api::Now now) {
-  const bool list_under_way = writes_.in_flight({Written::kConfigMap, {record.key.ns, record.config_map}});
-  const kube::TimePoint until = list_under_way ? record.list_sent_at + kListPatience : record.next_pass;
+  kube::TimePoint until = record.next_pass;
+  if (writes_.list_in_flight(record.key)) until = std::max(until, record.list_sent_at + kListPatience);
   if (until <= now.mono) return false;
   queue_.add_after(record.key, until - now.mono, now.mono);
   return true;
@@ -77,8 +83,8 @@ bool Reconciler::has_to_wait(PoolRecord& record, api::Now now) {
 std::optional<pool::Plan> Reconciler::pass(PoolRecord& record, const api::InferencePool& pool, api::Now now,
                                            Effects& out) {
   if (has_to_wait(record, now)) return std::nullopt;
-  if (record.unlabelled && now.mono >= record.unlabelled_until) record.unlabelled.reset();
-  record.list.read(pool, feeds_.store<ConfigMaps>().find({pool.ns, record.config_map}).get());
+  std::erase_if(record.unlabelled, [&](const auto& item) { return now.mono >= item.second.until; });
+  record.list.read_all(pool, feeds_.store<ConfigMaps>());
   const bool behind = is_behind(record, now.mono);
   const pool::Snapshot seen = snapshots_.build(record, pool, behind, now.mono);
   pool::Plan plan = pool::decide(seen, now);
@@ -87,14 +93,11 @@ std::optional<pool::Plan> Reconciler::pass(PoolRecord& record, const api::Infere
   if (plan.agreed) record.agreed = plan.agreed;
   want_loads(record, pool, plan, now);
   come_back(record, plan.look_again, now);
-  if (plan.publish) {
-    const std::size_t content = content_hash(plan.publish->write.set);
-    publish(record, pool, std::move(*plan.publish), content, now, out);
-  } else if (!record.behind_since) {
-    // All events so far are accounted for: the list says what they lead to. Not so while it is left alone
-    // because our pods are behind it: then they are yet to lead to something.
-    record.list.stop_watches();
-  }
+  // All events so far are accounted for: the list says what they lead to. Not so while it is left alone
+  // because our pods are behind it: then they are yet to lead to something.
+  const bool publishes = plan.publish || !plan.publish_shards.empty();
+  if (!publishes && !record.behind_since) record.list.stop_watches();
+  publish_list(record, pool, plan, now, out);
   return plan;
 }
 
@@ -110,6 +113,20 @@ bool Reconciler::is_behind(PoolRecord& record, kube::TimePoint now) const {
   return false;
 }
 
+void Reconciler::publish_list(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,
+                              api::Now now, Effects& out) {
+  std::vector<pool::PublishEndpoints> writes = std::move(plan.publish_shards);
+  if (plan.publish) writes.insert(writes.begin(), *std::move(plan.publish));
+  std::set<std::string> names;
+  for (const pool::PublishEndpoints& what : writes)
+    names.insert(api::shard_name(record.config_map, what.write.set.shard));
+  std::erase_if(record.errors.config_maps, [&](const auto& item) { return !names.contains(item.first); });
+  for (pool::PublishEndpoints& what : writes) {
+    const std::size_t content = content_hash(what.write.set);
+    publish(record, pool, std::move(what), content, now, out);
+  }
+}
+
 void Reconciler::publish(PoolRecord& record, const api::InferencePool& pool, pool::PublishEndpoints what,
                          std::optional<std::size_t> content, api::Now now, Effects& out) {
   // The write takes the times along: by the time of its answer, its own watch event may have had them
@@ -117,8 +134,10 @@ void Reconciler::publish(PoolRecord& record, const api::InferencePool& pool, poo
   std::vector<kube::TimePoint> began = record.list.began(what.changes, now.mono);
   const auto trigger = now.wall - std::chrono::duration_cast<api::Timestamp::duration>(
                                       now.mono - record.list.first_event(now.mono));
-  const WrittenObject object{Written::kConfigMap, {pool.ns, record.config_map}};
+  const std::string name = api::shard_name(record.config_map, what.write.set.shard);
+  const WrittenObject object{Written::kConfigMap, {pool.ns, name}};
   const bool undoes = what.undo;
+  const bool first = !writes_.list_in_flight(record.key);
   kube::Call call = publish::config_map(pool, what.write, trigger);
   if (send({.purpose = PublishWrite{std::move(what), std::move(began)},
             .lane = WriteLane::kList,
@@ -128,7 +147,8 @@ void Reconciler::publish(PoolRecord& record, const api::InferencePool& pool, poo
             .expect = Expect::kConfigMap,
             .content = content,
             .undoes = undoes},
-           now, out))
+           now, out) &&
+      first)
     record.list_sent_at = now.mono;
 }
 
@@ -146,7 +166,8 @@ void Reconciler::want_loads(const PoolRecord& record, const api::InferencePool& 
 void Reconciler::come_back(PoolRecord& record, std::optional<kube::Duration> look_again, api::Now now) {
   const double spread = 0.9 + 0.2 * random_();
   queue_.add_after(record.key, std::chrono::duration_cast<kube::Duration>(resync_ * spread), now.mono);
-  if (record.unlabelled) queue_.add_after(record.key, record.unlabelled_until - now.mono, now.mono);
+  for (const auto& [name, unlabelled] : record.unlabelled)
+    queue_.add_after(record.key, unlabelled.until - now.mono, now.mono);
   if (record.behind_since) queue_.add_after(record.key, kBehindRetry, now.mono);
   if (look_again) queue_.add_after(record.key, *look_again, now.mono);
 }
@@ -154,7 +175,7 @@ void Reconciler::come_back(PoolRecord& record, std::optional<kube::Duration> loo
 void Reconciler::count_endpoints(const PoolRecord& record, const pool::Snapshot& seen,
                                  const pool::Plan& plan) {
   ControllerMetrics::EndpointCounts counts;
-  counts.ready = record.list.ready().size();
+  counts.ready = record.list.ready_count();
   counts.draining =
       static_cast<std::size_t>(std::count_if(seen.pods.begin(), seen.pods.end(), [](const auto* pod) {
         return pod->serving == api::serving::kDraining || pod->serving == api::serving::kDrained;
@@ -175,7 +196,7 @@ void Reconciler::write_rest(PoolRecord& record, const api::InferencePool& pool, 
   forget_needless_errors(record, plan, now);
   // What a drain begins with is decided with the list, and goes with it.
   write_labels(record, plan, WriteLane::kDrain, now, out);
-  if (writes_.in_flight({Written::kConfigMap, {pool.ns, record.config_map}})) return;
+  if (writes_.list_in_flight(record.key)) return;
   write_service(record, pool, plan, now, out);
   write_budget(record, pool, plan, now, out);
   write_labels(record, plan, WriteLane::kRest, now, out);

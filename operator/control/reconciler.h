@@ -20,6 +20,7 @@
 #include "pool/plan.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -42,8 +43,8 @@ class Reconciler {
         random_(std::move(random)),
         resync_(resync) {}
 
-  // Sends the list without those that are unfit, if that is all it takes. False: nothing was sent, and the
-  // pool needs a pass.
+  // Sends the shards that have unfit endpoints without those, if that is all it takes. False: one could not
+  // be sent, and the pool needs a pass.
   bool withdraw(PoolRecord& record, const api::InferencePool& pool, api::Now now, Effects& out);
   // Decides, and sends the list. What else is wanted waits for write_rest(); nothing if the pool is to be
   // looked at later.
@@ -60,7 +61,11 @@ class Reconciler {
   }
 
  private:
+  bool withdraw_from(std::int32_t shard, PoolRecord& record, const api::InferencePool& pool, api::Now now,
+                     Effects& out);
   bool has_to_wait(PoolRecord& record, api::Now now);
+  void publish_list(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
+                    Effects& out);
   // `content`: of the list, as WriteThrottle tells lists apart; nothing for one that undoes nothing.
   void publish(PoolRecord& record, const api::InferencePool& pool, pool::PublishEndpoints what,
                std::optional<std::size_t> content, api::Now now, Effects& out);

@@ -25,16 +25,48 @@ bool SnapshotBuilder::selects(const PoolRecord& record, const api::Pod& pod) {
   return std::find(pools.begin(), pools.end(), &record) != pools.end();
 }
 
-const api::ConfigMap* SnapshotBuilder::config_map(const PoolRecord& record) const {
-  const auto* seen = feeds_.store<ConfigMaps>().find({record.key.ns, record.config_map}).get();
-  return seen == nullptr && record.unlabelled ? &*record.unlabelled : seen;
+const api::ConfigMap* SnapshotBuilder::config_map(const PoolRecord& record, std::int32_t shard) const {
+  const std::string name = api::shard_name(record.config_map, shard);
+  const auto* seen = feeds_.store<ConfigMaps>().find(record.key.ns, name).get();
+  if (seen != nullptr) return seen;
+  const auto unlabelled = record.unlabelled.find(name);
+  return unlabelled == record.unlabelled.end() ? nullptr : &unlabelled->second.config_map;
+}
+
+template <class Visit>
+void SnapshotBuilder::for_each_shard(const PoolRecord& record, Visit visit) const {
+  for (std::int32_t shard = 1; shard <= api::kMaxShards; ++shard) {
+    const api::ConfigMap* map = config_map(record, shard);
+    if (map == nullptr && shard > record.list.counted()) return;
+    visit(shard, map);
+  }
 }
 
 // The list may have been written by another operator that knew more: we led before and lost it, or are new
 // and our watch has yet to tell what the other had seen.
 bool SnapshotBuilder::is_behind(const PoolRecord& record) const {
-  const api::ConfigMap* map = config_map(record);
-  return map != nullptr && kube::older(feeds_.pods_version(), map->pods_version);
+  bool behind = false;
+  for_each_shard(record, [&](std::int32_t, const api::ConfigMap* map) {
+    behind |= map != nullptr && kube::older(feeds_.pods_version(), map->pods_version);
+  });
+  return behind;
+}
+
+const std::string& SnapshotBuilder::pods_version_over(const api::ConfigMap& config_map) const {
+  const bool is_newer = kube::older(feeds_.pods_version(), config_map.pods_version);
+  return is_newer ? config_map.pods_version : feeds_.pods_version();
+}
+
+void SnapshotBuilder::add_list(const PoolRecord& record, pool::Snapshot& seen) const {
+  seen.list_limits = list_limits_;
+  seen.list.clear();
+  for_each_shard(record, [&](std::int32_t shard, const api::ConfigMap* map) {
+    const bool newer = seen.pods_behind && map != nullptr;
+    seen.list.push_back({.config_map = map,
+                         .published = record.list.document(shard, map),
+                         .pods_version = newer ? pods_version_over(*map) : seen.pods_version});
+  });
+  seen.is_listed = [&list = record.list](const std::string& uid) { return list.lists(uid); };
 }
 
 pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::InferencePool& pool,
@@ -44,10 +76,9 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
   add_target(record, seen);
   add_pods(record, seen);
   add_overlap(record, seen);
-  seen.config_map = config_map(record);
-  seen.published = record.list.document(seen.config_map);
   seen.pods_version = feeds_.pods_version();
   seen.pods_behind = pods_behind;
+  add_list(record, seen);
   seen.service = feeds_.store<Services>().find({pool.ns, record.service}).get();
   seen.service_visibility = visibility_of<Services>(feeds_, seen.service);
   seen.sees_cordons = feeds_.synced<Nodes>() && !feeds_.out_of_reach<Nodes>();
@@ -56,7 +87,6 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
   seen.loads = &loads_.tracker();
   seen.draining_nodes = &router_.draining_nodes();
   seen.labels_under_way = &writes_.labels_under_way();
-  seen.listed = &record.list.ready();
   pool::GateState gate = this->gate();
   seen.gate = gate.gate;
   seen.gate_difference = std::move(gate.difference);
@@ -87,9 +117,11 @@ void SnapshotBuilder::add_pods(const PoolRecord& record, pool::Snapshot& seen) {
   // A pod that has just been relabelled out is no longer matched, but still in the list that gateways
   // read: the decision must see why it goes.
   const std::size_t matching = seen.pods.size();
-  for (const auto& [uid, name] : record.list.ready()) {
-    const auto pod = feeds_.store<Pods>().find({record.key.ns, name});
-    if (pod && pod->uid == uid && !selects(record, *pod)) seen.pods.push_back(pod.get());
+  for (std::int32_t shard = 1; shard <= record.list.shards(); ++shard) {
+    for (const auto& [uid, name] : record.list.ready(shard)) {
+      const auto pod = feeds_.store<Pods>().find({record.key.ns, name});
+      if (pod && pod->uid == uid && !selects(record, *pod)) seen.pods.push_back(pod.get());
+    }
   }
   if (seen.pods.size() == matching) return;  // as the index has them: sorted
   std::sort(seen.pods.begin(), seen.pods.end(),
@@ -199,8 +231,10 @@ void SnapshotBuilder::add_budgets(const PoolRecord& record, pool::Snapshot& seen
 
 void SnapshotBuilder::add_errors(const PoolRecord& record, pool::Snapshot& seen) const {
   const WriteErrors& errors = record.errors;
-  seen.config_map_error = errors.config_map;
-  seen.config_map_error_reason = errors.config_map_reason;
+  if (!errors.config_maps.empty()) {
+    seen.config_map_error = errors.config_maps.begin()->second.text;
+    seen.config_map_error_reason = errors.config_maps.begin()->second.reason;
+  }
   seen.service_error = errors.service;
   seen.budget_error = errors.budget;
   seen.scale_error = errors.scale;

@@ -26,9 +26,11 @@ enum class DrainGate : std::uint8_t { kAuto, kOn, kOff };
 
 class SnapshotBuilder {
  public:
-  SnapshotBuilder(DrainGate drain_gate, const FeedTable& feeds, PoolTable& table, const EngineLoads& loads,
-                  const WriteDispatcher& writes, const ChangeRouter& router)
+  SnapshotBuilder(DrainGate drain_gate, pool::ListLimits list_limits, const FeedTable& feeds,
+                  PoolTable& table, const EngineLoads& loads, const WriteDispatcher& writes,
+                  const ChangeRouter& router)
       : drain_gate_(drain_gate),
+        list_limits_(list_limits),
         feeds_(feeds),
         table_(table),
         loads_(loads),
@@ -40,8 +42,9 @@ class SnapshotBuilder {
   pool::GateState gate() const;
   // Whether the pool's list was made from newer pods than the caches have.
   bool is_behind(const PoolRecord& record) const;
-  // The pool's ConfigMap, also one that our watch does not show as it lacks our label; null if there is none.
-  const api::ConfigMap* config_map(const PoolRecord& record) const;
+  // From which pods a write over this ConfigMap should say the list was made: what was taken out by older
+  // ones stays the list of the newer ones.
+  const std::string& pods_version_over(const api::ConfigMap& config_map) const;
   // The other pools that a pod serves, or may: of a pool that does not know whom it selects, if the pod was
   // on its list.
   std::vector<const api::InferencePool*> other_pools_of(const api::InferencePool& pool,
@@ -51,6 +54,12 @@ class SnapshotBuilder {
   void sweep();
 
  private:
+  // Of a shard, also one that our watch does not show as it lacks our label; null if there is none.
+  const api::ConfigMap* config_map(const PoolRecord& record, std::int32_t shard) const;
+  // Visits the ConfigMaps that the list has, or should have, from the first.
+  template <class Visit>
+  void for_each_shard(const PoolRecord& record, Visit visit) const;
+  void add_list(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_target(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_pods(const PoolRecord& record, pool::Snapshot& seen);
   void add_overlap(const PoolRecord& record, pool::Snapshot& seen);
@@ -62,6 +71,7 @@ class SnapshotBuilder {
   bool selects(const PoolRecord& record, const api::Pod& pod);
 
   DrainGate drain_gate_;
+  pool::ListLimits list_limits_;
   const FeedTable& feeds_;
   PoolTable& table_;
   const EngineLoads& loads_;

@@ -20,7 +20,7 @@ void Standby::step(bool wanted, api::Now now, Effects& out) {
   acts_ = may;
   if (!may) return;
   look_at_marked(now);
-  for (const kube::ObjectKey& key : withdrawals_.due(now.mono)) write(key, now, out);
+  for (const ListKey& key : withdrawals_.due(now.mono)) write(key, now, out);
 }
 
 void Standby::look_at_marked(api::Now now) {
@@ -31,19 +31,20 @@ void Standby::look_at_marked(api::Now now) {
     look(*key, now);
     queue_.done(*key, now.mono);
     const PoolRecord* record = table_.find(*key);
-    looked += 1 + (record == nullptr ? 0 : record->list.ready().size());
+    looked += 1 + (record == nullptr ? 0 : record->list.ready_count());
   }
 }
 
-std::vector<pool::UnfitEndpoint> Standby::unfit(PoolRecord& record, const api::InferencePool& pool,
+std::vector<pool::UnfitEndpoint> Standby::unfit(PoolRecord& record, std::int32_t shard,
+                                                const api::InferencePool& pool,
                                                 const api::ConfigMap* map) const {
-  record.list.read(pool, map);
+  record.list.read(pool, shard, map);
   pool::StandbyView seen;
   seen.pool = &pool;
   seen.config_map = map;
   seen.pods_behind =
       map == nullptr || !(kube::compare_versions(feeds_.pods_version(), map->pods_version) >= 0);
-  seen.listed = &record.list.ready();
+  seen.listed = &record.list.ready(shard);
   seen.pod = [this, ns = record.key.ns](std::string_view name) {
     return feeds_.store<Pods>().find(ns, name).get();
   };
@@ -55,27 +56,37 @@ void Standby::look(const kube::ObjectKey& key, api::Now now) {
   PoolRecord* record = table_.find(key);
   const auto pool = feeds_.store<Pools>().find(key);
   if (record == nullptr || !pool) return withdrawals_.forget(key);
-  const WrittenObject object{Written::kConfigMap, {key.ns, record->config_map}};
+  for (std::int32_t shard = 1; shard <= api::kMaxShards; ++shard) {
+    const std::string name = api::shard_name(record->config_map, shard);
+    const bool known = shard <= std::max(record->list.shards(), record->list.counted());
+    if (!known && !feeds_.store<ConfigMaps>().find(key.ns, name)) return;
+    look_at(shard, *record, *pool, now);
+  }
+}
+
+void Standby::look_at(std::int32_t shard, PoolRecord& record, const api::InferencePool& pool, api::Now now) {
+  const WrittenObject object{Written::kConfigMap, {record.key.ns, api::shard_name(record.config_map, shard)}};
   if (writes_.in_flight(object)) return;  // its answer marks the pool
   const auto map = feeds_.store<ConfigMaps>().find(object.key);
   std::set<std::string> uids;
-  for (pool::UnfitEndpoint& one : unfit(*record, *pool, map.get())) uids.insert(std::move(one.uid));
-  withdrawals_.saw(key, map ? map->resource_version : std::string(), uids, now.mono);
+  for (pool::UnfitEndpoint& one : unfit(record, shard, pool, map.get())) uids.insert(std::move(one.uid));
+  withdrawals_.saw({record.key, shard}, map ? map->resource_version : std::string(), uids, now.mono);
 }
 
-void Standby::write(const kube::ObjectKey& key, api::Now now, Effects& out) {
-  PoolRecord* record = table_.find(key);
-  const auto pool = feeds_.store<Pools>().find(key);
-  if (record == nullptr || !pool) return withdrawals_.forget(key);
-  const WrittenObject object{Written::kConfigMap, {key.ns, record->config_map}};
+void Standby::write(const ListKey& key, api::Now now, Effects& out) {
+  PoolRecord* record = table_.find(key.pool);
+  const auto pool = feeds_.store<Pools>().find(key.pool);
+  if (record == nullptr || !pool) return withdrawals_.forget(key.pool);
+  const WrittenObject object{Written::kConfigMap,
+                             {key.pool.ns, api::shard_name(record->config_map, key.shard)}};
   if (const auto until = writes_.waits_until(object, now.mono)) {
     const bool in_flight = *until == kube::TimePoint::max();
     return withdrawals_.put_off(key, in_flight ? now.mono + StandbyWithdrawals::kHedge : *until);
   }
   const auto map = feeds_.store<ConfigMaps>().find(object.key);
-  const auto unfit = this->unfit(*record, *pool, map.get());
+  const auto unfit = this->unfit(*record, key.shard, *pool, map.get());
   if (unfit.empty()) return withdrawals_.leave(key);
-  auto what = record->list.withdraw(*pool, *map, feeds_.pods_version(), unfit);
+  auto what = record->list.withdraw(*pool, key.shard, *map, feeds_.pods_version(), unfit);
   if (!what) return withdrawals_.leave(key);
   kube::TimePoint first = now.mono;
   std::vector<kube::TimePoint> began;
@@ -100,10 +111,11 @@ void Standby::answered(const PendingCall& call, const kube::Result<Answer>& answ
   using Outcome = StandbyWithdrawals::Outcome;
   const auto* list = std::get_if<PublishWrite>(&call.purpose);
   if (list == nullptr || !list->for_leader) return;
-  if (answer) return withdrawals_.answered(call.pool.key, Outcome::kDone, now);
+  const ListKey key{call.pool.key, list->what.write.set.shard};
+  if (answer) return withdrawals_.answered(key, Outcome::kDone, now);
   const kube::Error& error = answer.error();
   const bool old = error.cls == kube::ErrorClass::kConflict || error.is_not_found();
-  withdrawals_.answered(call.pool.key, old ? Outcome::kConflict : Outcome::kFailed, now);
+  withdrawals_.answered(key, old ? Outcome::kConflict : Outcome::kFailed, now);
 }
 
 std::optional<kube::TimePoint> Standby::next_deadline() const {

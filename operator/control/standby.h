@@ -18,6 +18,7 @@
 #include "pool/standby_withdrawal.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -44,11 +45,12 @@ class Standby {
   void sweep();
 
  private:
-  std::vector<pool::UnfitEndpoint> unfit(PoolRecord& record, const api::InferencePool& pool,
-                                         const api::ConfigMap* map) const;
+  std::vector<pool::UnfitEndpoint> unfit(PoolRecord& record, std::int32_t shard,
+                                         const api::InferencePool& pool, const api::ConfigMap* map) const;
   void look_at_marked(api::Now now);
   void look(const kube::ObjectKey& key, api::Now now);
-  void write(const kube::ObjectKey& key, api::Now now, Effects& out);
+  void look_at(std::int32_t shard, PoolRecord& record, const api::InferencePool& pool, api::Now now);
+  void write(const ListKey& key, api::Now now, Effects& out);
 
   FeedTable& feeds_;
   PoolTable& table_;

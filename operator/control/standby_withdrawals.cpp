@@ -5,33 +5,33 @@
 
 namespace poolwarden::control {
 
-void StandbyWithdrawals::saw(const kube::ObjectKey& key, const std::string& list_version,
+void StandbyWithdrawals::saw(const ListKey& key, const std::string& list_version,
                              const std::set<std::string>& unfit, kube::TimePoint now) {
-  const auto found = pools_.find(key);
-  if (found == pools_.end() && unfit.empty()) return;
-  Pool& pool = found == pools_.end() ? pools_[key] : found->second;
-  if (pool.list_version != list_version) pool.refused = false;
-  pool.list_version = list_version;
-  std::erase_if(pool.since, [&unfit](const auto& item) { return !unfit.contains(item.first); });
-  for (const std::string& uid : unfit) pool.since.try_emplace(uid, now);
+  const auto found = lists_.find(key);
+  if (found == lists_.end() && unfit.empty()) return;
+  List& list = found == lists_.end() ? lists_[key] : found->second;
+  if (list.list_version != list_version) list.refused = false;
+  list.list_version = list_version;
+  std::erase_if(list.since, [&unfit](const auto& item) { return !unfit.contains(item.first); });
+  for (const std::string& uid : unfit) list.since.try_emplace(uid, now);
   // What is under way is remembered, so that there is never a second one.
-  if (pool.since.empty() && !pool.in_flight) pools_.erase(key);
+  if (list.since.empty() && !list.in_flight) lists_.erase(key);
 }
 
-std::optional<kube::TimePoint> StandbyWithdrawals::due_at(const Pool& pool) {
-  if (pool.in_flight || pool.refused || pool.since.empty()) return std::nullopt;
-  const auto oldest = std::min_element(pool.since.begin(), pool.since.end(),
+std::optional<kube::TimePoint> StandbyWithdrawals::due_at(const List& list) {
+  if (list.in_flight || list.refused || list.since.empty()) return std::nullopt;
+  const auto oldest = std::min_element(list.since.begin(), list.since.end(),
                                        [](const auto& a, const auto& b) { return a.second < b.second; });
-  return std::max(oldest->second + kHedge, pool.not_before);
+  return std::max(oldest->second + kHedge, list.not_before);
 }
 
-std::vector<kube::ObjectKey> StandbyWithdrawals::due(kube::TimePoint now) {
-  std::vector<kube::ObjectKey> keys;
-  for (auto& [key, pool] : pools_) {
-    const auto at = due_at(pool);
+std::vector<ListKey> StandbyWithdrawals::due(kube::TimePoint now) {
+  std::vector<ListKey> keys;
+  for (auto& [key, list] : lists_) {
+    const auto at = due_at(list);
     if (!at || *at > now) continue;
     if (now - *at > kHedge) {
-      pool.not_before = now + kHedge;
+      list.not_before = now + kHedge;
     } else {
       keys.push_back(key);
     }
@@ -39,55 +39,55 @@ std::vector<kube::ObjectKey> StandbyWithdrawals::due(kube::TimePoint now) {
   return keys;
 }
 
-std::vector<kube::ObjectKey> StandbyWithdrawals::pools() const {
-  std::vector<kube::ObjectKey> keys;
-  for (const auto& [key, pool] : pools_) keys.push_back(key);
+std::set<kube::ObjectKey> StandbyWithdrawals::pools() const {
+  std::set<kube::ObjectKey> keys;
+  for (const auto& [key, list] : lists_) keys.insert(key.pool);
   return keys;
 }
 
 std::optional<kube::TimePoint> StandbyWithdrawals::next_deadline() const {
   std::optional<kube::TimePoint> earliest;
-  for (const auto& [key, pool] : pools_) {
-    const auto at = due_at(pool);
+  for (const auto& [key, list] : lists_) {
+    const auto at = due_at(list);
     if (at && (!earliest || *at < *earliest)) earliest = at;
   }
   return earliest;
 }
 
-std::optional<kube::TimePoint> StandbyWithdrawals::first_seen(const kube::ObjectKey& key,
+std::optional<kube::TimePoint> StandbyWithdrawals::first_seen(const ListKey& key,
                                                               const std::string& uid) const {
-  const auto pool = pools_.find(key);
-  if (pool == pools_.end()) return std::nullopt;
-  const auto seen = pool->second.since.find(uid);
-  return seen == pool->second.since.end() ? std::nullopt : std::optional{seen->second};
+  const auto list = lists_.find(key);
+  if (list == lists_.end()) return std::nullopt;
+  const auto seen = list->second.since.find(uid);
+  return seen == list->second.since.end() ? std::nullopt : std::optional{seen->second};
 }
 
-void StandbyWithdrawals::sent(const kube::ObjectKey& key, kube::TimePoint now) {
-  const auto found = pools_.find(key);
-  if (found == pools_.end()) return;
+void StandbyWithdrawals::sent(const ListKey& key, kube::TimePoint now) {
+  const auto found = lists_.find(key);
+  if (found == lists_.end()) return;
   found->second.in_flight = true;
   found->second.sent_over = found->second.list_version;
   found->second.not_before = now + kHedge;
 }
 
-void StandbyWithdrawals::answered(const kube::ObjectKey& key, Outcome outcome, kube::TimePoint now) {
-  const auto found = pools_.find(key);
-  if (found == pools_.end()) return;
-  Pool& pool = found->second;
-  pool.in_flight = false;
-  pool.refused = outcome == Outcome::kConflict && pool.sent_over == pool.list_version;
-  if (outcome != Outcome::kDone) pool.not_before = std::max(pool.not_before, now + kHedge);
-  if (pool.since.empty()) pools_.erase(found);
+void StandbyWithdrawals::answered(const ListKey& key, Outcome outcome, kube::TimePoint now) {
+  const auto found = lists_.find(key);
+  if (found == lists_.end()) return;
+  List& list = found->second;
+  list.in_flight = false;
+  list.refused = outcome == Outcome::kConflict && list.sent_over == list.list_version;
+  if (outcome != Outcome::kDone) list.not_before = std::max(list.not_before, now + kHedge);
+  if (list.since.empty()) lists_.erase(found);
 }
 
-void StandbyWithdrawals::leave(const kube::ObjectKey& key) {
-  const auto found = pools_.find(key);
-  if (found != pools_.end()) found->second.refused = true;
+void StandbyWithdrawals::leave(const ListKey& key) {
+  const auto found = lists_.find(key);
+  if (found != lists_.end()) found->second.refused = true;
 }
 
-void StandbyWithdrawals::put_off(const kube::ObjectKey& key, kube::TimePoint until) {
-  const auto found = pools_.find(key);
-  if (found != pools_.end()) found->second.not_before = std::max(found->second.not_before, until);
+void StandbyWithdrawals::put_off(const ListKey& key, kube::TimePoint until) {
+  const auto found = lists_.find(key);
+  if (found != lists_.end()) found->second.not_before = std::max(found->second.not_before, until);
 }
 
 }  // namespace poolwarden::control

@@ -1,8 +1,8 @@
 // When a replica that does not lead steps in for the leader: how long each listed pod has been seen unfit,
-// and which pools are due.
+// and which pools' lists are due, shard by shard.
 //
-// Promises: a pool is due once one of its pods has been seen unfit and still listed for the hedge, which is
-// what the leader has to take it off the list first; a pool is written once at a time and no more often than
+// Promises: a list is due once one of its pods has been seen unfit and still listed for the hedge, which is
+// what the leader has to take it off the list first; a list is written once at a time and no more often than
 // once a hedge; after a conflict not before its list has been seen to change, for then it is our copy that is
 // old. A process that stood still (stopped, out of CPU) first hears what it missed: whoever is asked much
 // later than it wanted begins the hedge anew. Who is no longer unfit or no longer listed is forgotten, so it
@@ -14,6 +14,7 @@
 #include "kube/object_key.h"
 #include "kube/time.h"
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -24,34 +25,45 @@
 
 namespace poolwarden::control {
 
+// A shard of a pool's list.
+struct ListKey {
+  kube::ObjectKey pool;
+  std::int32_t shard = 1;
+
+  auto operator<=>(const ListKey&) const = default;
+  bool operator==(const ListKey&) const = default;
+};
+
 class StandbyWithdrawals {
  public:
   static constexpr kube::Duration kHedge = std::chrono::milliseconds(250);
 
-  // Who is on the pool's list of that version and should not be, by UID: all of them, each time.
-  void saw(const kube::ObjectKey& pool, const std::string& list_version, const std::set<std::string>& unfit,
+  // Who is on the list of that version and should not be, by UID: all of them, each time.
+  void saw(const ListKey& list, const std::string& list_version, const std::set<std::string>& unfit,
            kube::TimePoint now);
   // The pool is gone; or nothing can be seen any more: what was seen before counts no longer.
-  void forget(const kube::ObjectKey& pool) { pools_.erase(pool); }
-  void forget_all() { pools_.clear(); }
+  void forget(const kube::ObjectKey& pool) {
+    std::erase_if(lists_, [&pool](const auto& item) { return item.first.pool == pool; });
+  }
+  void forget_all() { lists_.clear(); }
 
-  std::vector<kube::ObjectKey> due(kube::TimePoint now);
+  std::vector<ListKey> due(kube::TimePoint now);
   std::optional<kube::TimePoint> next_deadline() const;
   // When a pod was first seen so; nothing if it is not.
-  std::optional<kube::TimePoint> first_seen(const kube::ObjectKey& pool, const std::string& uid) const;
+  std::optional<kube::TimePoint> first_seen(const ListKey& list, const std::string& uid) const;
 
-  void sent(const kube::ObjectKey& pool, kube::TimePoint now);
+  void sent(const ListKey& list, kube::TimePoint now);
   enum class Outcome : std::uint8_t { kDone, kConflict, kFailed };
-  void answered(const kube::ObjectKey& pool, Outcome outcome, kube::TimePoint now);
+  void answered(const ListKey& list, Outcome outcome, kube::TimePoint now);
   // It was due, and its write has to wait for another reason; or there is none to make of this list.
-  void put_off(const kube::ObjectKey& pool, kube::TimePoint until);
-  void leave(const kube::ObjectKey& pool);
+  void put_off(const ListKey& list, kube::TimePoint until);
+  void leave(const ListKey& list);
 
-  std::vector<kube::ObjectKey> pools() const;
-  std::size_t size() const { return pools_.size(); }
+  std::set<kube::ObjectKey> pools() const;
+  std::size_t size() const { return lists_.size(); }
 
  private:
-  struct Pool {
+  struct List {
     std::map<std::string, kube::TimePoint> since;  // by UID
     std::string list_version;                      // as last seen
     std::string sent_over;                         // that the last write was based on
@@ -59,9 +71,9 @@ class StandbyWithdrawals {
     bool refused = false;  // nothing can be done with the list as last seen
     kube::TimePoint not_before{};
   };
-  static std::optional<kube::TimePoint> due_at(const Pool& pool);
+  static std::optional<kube::TimePoint> due_at(const List& list);
 
-  std::map<kube::ObjectKey, Pool> pools_;
+  std::map<ListKey, List> lists_;
 };
 
 }  // namespace poolwarden::control

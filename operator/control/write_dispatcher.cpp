@@ -4,6 +4,14 @@
 #include <utility>
 
 namespace poolwarden::control {
+namespace {
+
+bool is_of_list(const PendingCall& call) {
+  return std::holds_alternative<PublishWrite>(call.purpose) ||
+         std::holds_alternative<ConfigMapLookup>(call.purpose);
+}
+
+}  // namespace
 
 kube::ObjectKey WriteDispatcher::Waiters::pop() {
   kube::ObjectKey first = std::move(order_.front());
@@ -66,6 +74,7 @@ std::uint64_t WriteDispatcher::launch(PendingCall call, std::optional<WriteLane>
   // The Lease has deadlines of its own.
   if (!std::holds_alternative<LeaseCall>(call.purpose))
     request.deadline = std::chrono::duration_cast<std::chrono::milliseconds>(limits_.timeout);
+  if (is_of_list(call)) lists_in_flight_.insert(call.pool.key);
   const std::uint64_t id = ++last_id_;
   pending_.emplace(id, Pending{std::move(call), lane});
   out.sends.push_back(Send{id, std::move(request), expect});
@@ -78,6 +87,7 @@ std::optional<AnsweredCall> WriteDispatcher::answered(const CallAnswered& answer
   Pending& pending = node.mapped();
   AnsweredCall out{std::move(pending.call)};
   if (pending.lane) --in_lane(*pending.lane);
+  if (is_of_list(out.call)) lists_in_flight_.erase(lists_in_flight_.find(out.call.pool.key));
   if (const auto* label = std::get_if<PodLabelWrite>(&out.call.purpose))
     labels_under_way_.erase(label->what.uid);
   const bool has_object = pending.lane || std::holds_alternative<ConfigMapLookup>(out.call.purpose);

@@ -66,9 +66,13 @@ bool remember_error(PoolRecord& record, const PendingCall& call, std::string rea
   WriteErrors& errors = record.errors;
   const auto put = [&text](std::string& where) { return std::exchange(where, text) != text; };
   switch (call.object.kind) {
-    case Written::kConfigMap:
-      errors.config_map_reason = std::move(reason);
-      return put(errors.config_map);
+    case Written::kConfigMap: {
+      const std::string& name = call.object.key.name;
+      if (text.empty()) return errors.config_maps.erase(name) > 0;
+      WriteErrors::OfConfigMap& error = errors.config_maps[name];
+      error.reason = std::move(reason);
+      return put(error.text);
+    }
     case Written::kService:
       return put(errors.service);
     case Written::kTarget:
@@ -288,8 +292,8 @@ void WriteOutcomes::report_degraded(const PoolRecord& record, const std::vector<
 
 bool WriteOutcomes::succeeded(const Answered& in, ConfigMapLookup&) {
   if (in.record == nullptr) return false;
-  in.record->unlabelled = std::get<api::ConfigMap>(std::move(in.answer));
-  in.record->unlabelled_until = in.now.mono + kForeignMemory;
+  in.record->unlabelled[in.call().object.key.name] = {std::get<api::ConfigMap>(std::move(in.answer)),
+                                                      in.now.mono + kForeignMemory};
   return true;
 }
 
@@ -300,7 +304,8 @@ void WriteOutcomes::failed(const AnsweredCall& answered, PoolRecord* record, con
   metrics_.retried();  // what it was for is decided anew, and sent again when the throttle allows
   const auto* list = std::get_if<PublishWrite>(&call.purpose);
   const bool publishing = list != nullptr;
-  if (publishing && error.already_exists() && record != nullptr) return look_up_config_map(*record, now, out);
+  if (publishing && error.already_exists() && record != nullptr)
+    return look_up(call.object, *record, now, out);
   if (!should_report(error, answered.failures)) return;
   const std::string message = with_advice(error.message);
   out.logs.push_back({Severity::kWarn,
@@ -320,11 +325,11 @@ void WriteOutcomes::failed(const AnsweredCall& answered, PoolRecord* record, con
 
 // Our create was refused because the name is there, yet our watch does not show it: it lacks our label.
 // Whose it is decides what happens next.
-void WriteOutcomes::look_up_config_map(const PoolRecord& record, api::Now now, Effects& out) {
-  const kube::ObjectKey key{record.key.ns, record.config_map};
-  const WrittenObject object{Written::kConfigMap, key};
-  writes_.hold(object);
-  writes_.send_unthrottled(ConfigMapLookup{}, object, {record.key, record.uid},
+void WriteOutcomes::look_up(const WrittenObject& config_map, const PoolRecord& record, api::Now now,
+                            Effects& out) {
+  const kube::ObjectKey& key = config_map.key;
+  writes_.hold(config_map);
+  writes_.send_unthrottled(ConfigMapLookup{}, config_map, {record.key, record.uid},
                            kube::get(kube::kConfigMaps, key.ns, key.name), Expect::kConfigMap, now.mono, out);
 }
 

@@ -63,7 +63,7 @@ class WriteOutcomes {
                              api::Now now, Effects& out);
   void know_scaled_target(const PoolRecord& record, const ScaleTargetWrite& write, const Answer& answer,
                           api::Now now);
-  void look_up_config_map(const PoolRecord& record, api::Now now, Effects& out);
+  void look_up(const WrittenObject& config_map, const PoolRecord& record, api::Now now, Effects& out);
   // Takes in what our own write made; nobody is to look at it. True if someone else has changed it since.
   template <class Kind>
   bool observe(const Answered& in);

@@ -1,6 +1,6 @@
 #include "gateway/gateway_sync.h"
 
-#include "gateway/published_list.h"
+#include "api/names.h"
 #include "kube/resource.h"
 
 #include <algorithm>
@@ -27,19 +27,24 @@ GatewaySync::GatewaySync(GatewaySyncOptions options, kube::Transport& transport,
       metrics_(metrics),
       queue_(std::make_shared<Queue>(kQueueCapacity)),
       client_(transport),
-      informer_(options_.reflector, base::unseeded_random()),
-      runner_(client_, kube::kConfigMaps, {options_.ns, {}, "metadata.name=" + options_.config_map},
-              &Clock::now,
-              // A closed queue takes nothing more: then nobody is left to read it.
-              [queue = queue_](Input input) { (void)queue->push(std::move(input)); }),
+      list_(options_.config_map, options_.pool),
+      first_(*this, Part::kFirst, {options_.ns, {}, "metadata.name=" + options_.config_map}),
       core_(options_.core),
       haproxy_(options_.haproxy) {}
+
+GatewaySync::Feed::Feed(GatewaySync& owner, Part part, kube::WatchScope scope)
+    : informer(owner.options_.reflector, base::unseeded_random()),
+      runner(owner.client_, kube::kConfigMaps, std::move(scope), &Clock::now,
+             // A closed queue takes nothing more: then nobody is left to read it.
+             [queue = owner.queue_, part](kube::InformerInput<api::ConfigMap> what) {
+               (void)queue->push(Input{part, std::move(what)});
+             }) {}
 
 // One turn: wait for an answer of the API server or a deadline; bring the cache up to date; hand what changed
 // to the core; do what it asks. All of HAProxy's answers are waited for here, there is nothing else to do.
 void GatewaySync::run() {
   last_turn_ = Clock::now().time_since_epoch().count();
-  runner_.run(informer_.start(Clock::now()));
+  first_.start(Clock::now());
   while (true) {
     const kube::WaitResult woken = queue_->wait_until(next_wake());
     if (woken == kube::WaitResult::kClosed) return;
@@ -53,47 +58,66 @@ void GatewaySync::turn(kube::WaitResult woken) {
   if (woken == kube::WaitResult::kItems) queue_->try_pop_all(inputs);
   std::vector<Delta> deltas;
   for (Input& input : inputs) {
-    const auto actions = informer_.step(std::move(input), Clock::now(), deltas);
-    runner_.run(actions);
+    Feed& feed = input.part == Part::kFirst ? first_ : *others_;
+    const auto actions = feed.informer.step(std::move(input.what), Clock::now(), deltas);
+    feed.runner.run(actions);
     note_watch(actions);
   }
   std::vector<CoreEffect> effects;
   for (const Delta& delta : deltas) take_list(delta, effects);
   carry_out(std::move(effects));
+  if (list_.shards() > 1 && !others_) follow_others();
 
   const kube::TimePoint now = Clock::now();
-  if (const auto deadline = informer_.next_deadline(); deadline && now >= *deadline) {
-    const auto actions = informer_.tick(now);
-    runner_.run(actions);
-    note_watch(actions);
-  }
+  tick(first_, now);
+  if (others_) tick(*others_, now);
   note_api_server(now);
   carry_out(core_.step(input::Tick{}, now));
+}
+
+void GatewaySync::tick(Feed& feed, kube::TimePoint now) {
+  const auto deadline = feed.informer.next_deadline();
+  if (!deadline || now < *deadline) return;
+  const auto actions = feed.informer.tick(now);
+  feed.runner.run(actions);
+  note_watch(actions);
+}
+
+void GatewaySync::follow_others() {
+  log_.info("the list has several ConfigMaps",
+            {{"config_map", options_.config_map}, {"config_maps", list_.shards()}});
+  const std::string ours = std::string(api::kPoolLabel) + "=" + options_.pool;
+  others_.emplace(*this, Part::kOthers,
+                  kube::WatchScope{options_.ns, ours + "," + std::string(api::kShardLabel), {}});
+  others_->start(Clock::now());
 }
 
 kube::TimePoint GatewaySync::next_wake() const {
   kube::TimePoint wake = Clock::now() + kLongestWait;
   if (const auto deadline = core_.next_deadline()) wake = std::min(wake, *deadline);
-  if (const auto deadline = informer_.next_deadline()) wake = std::min(wake, *deadline);
-  return wake;
+  if (const auto deadline = first_.informer.next_deadline()) wake = std::min(wake, *deadline);
+  const auto others = others_ ? others_->informer.next_deadline() : std::nullopt;
+  return others ? std::min(wake, *others) : wake;
 }
 
 void GatewaySync::take_list(const Delta& delta, std::vector<CoreEffect>& effects) {
   if (delta.after == nullptr) {
+    // A server that does not know field selectors sends the whole namespace.
+    if (!api::shard_number(options_.config_map, delta.before->name)) return;
+    list_.gone(delta.before->name);
     log_.warn("the ConfigMap is gone; HAProxy keeps the last list",
-              {{"namespace", options_.ns}, {"config_map", options_.config_map}});
+              {{"namespace", options_.ns}, {"config_map", delta.before->name}});
     return;
   }
-  // A server that does not know field selectors sends the whole namespace.
-  if (delta.after->name != options_.config_map) return;
   if (delta.before != nullptr && delta.before->endpoints_json == delta.after->endpoints_json) return;
-  auto list = read_list(*delta.after, options_.pool);
+  auto list = list_.saw(*delta.after);
   if (!list) {
     metrics_.list_unreadable();
     log_.error("the published list cannot be used; HAProxy keeps the last one", {{"problem", list.error()}});
     return;
   }
-  auto more = core_.step(input::ListSeen{std::move(*list), delta.decoded_at}, Clock::now());
+  if (!*list) return;
+  auto more = core_.step(input::ListSeen{*std::move(*list), delta.decoded_at}, Clock::now());
   std::move(more.begin(), more.end(), std::back_inserter(effects));
 }
 
@@ -234,8 +258,11 @@ void GatewaySync::note_watch(const std::vector<kube::ReflectorAction>& actions) 
 }
 
 void GatewaySync::note_api_server(kube::TimePoint now) {
-  metrics_.set_watch_silence(std::max(kube::Duration::zero(), now - informer_.last_byte()));
-  const auto error = informer_.last_error();
+  const kube::TimePoint others_byte = others_ ? others_->informer.last_byte() : now;
+  metrics_.set_watch_silence(
+      std::max(kube::Duration::zero(), now - std::min(first_.informer.last_byte(), others_byte)));
+  auto error = first_.informer.last_error();
+  if (!error && others_) error = others_->informer.last_error();
   const std::string problem = error ? error->message : std::string{};
   if (problem != last_api_problem_) {
     if (problem.empty()) {
@@ -245,11 +272,23 @@ void GatewaySync::note_api_server(kube::TimePoint now) {
     }
     last_api_problem_ = problem;
   }
-  if (informer_.synced() && informer_.store().empty() && !told_of_absence_) {
+  note_missing();
+  if (first_.informer.synced() && first_.informer.store().empty() && !told_of_absence_) {
     told_of_absence_ = true;
     log_.warn("there is no such ConfigMap yet: is the pool's name right, and does the operator run?",
               {{"namespace", options_.ns}, {"config_map", options_.config_map}});
   }
+}
+
+void GatewaySync::note_missing() {
+  if (!others_ || !others_->informer.synced()) return;
+  std::vector<std::string> missing = list_.missing();
+  if (missing == told_missing_) return;
+  told_missing_ = std::move(missing);
+  if (told_missing_.empty()) return;
+  log_.warn(
+      "the list has ConfigMaps that are not there or cannot be read; HAProxy keeps what it has of them",
+      {{"namespace", options_.ns}, {"config_map", told_missing_.front()}, {"missing", told_missing_.size()}});
 }
 
 std::optional<std::string> GatewaySync::loop_problem() const {

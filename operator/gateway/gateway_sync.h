@@ -1,5 +1,7 @@
 // Carries one pool's published list from the API server to one HAProxy: the loop around GatewayCore.
 //
+// It watches the list's first ConfigMap, by name, and once that counts others, those by their labels.
+//
 // Promises: the loop never waits for the API server, and for HAProxy at most HaproxySocket's deadline; while
 // the API server is away HAProxy is still held to the last list; stop() leaves HAProxy as it is, so requests
 // go on while this restarts.
@@ -13,6 +15,7 @@
 #include "gateway/gateway_core.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/haproxy_socket.h"
+#include "gateway/published_list.h"
 #include "kube/bounded_queue.h"
 #include "kube/client.h"
 #include "kube/informer.h"
@@ -53,15 +56,29 @@ class GatewaySync {
   std::optional<std::string> readiness_problem() const;
 
  private:
-  using Input = kube::InformerInput<api::ConfigMap>;
+  enum class Part : std::uint8_t { kFirst, kOthers };  // of the list
+  struct Input {
+    Part part = Part::kFirst;
+    kube::InformerInput<api::ConfigMap> what;
+  };
   using Delta = kube::Delta<api::ConfigMap>;
   using Queue = kube::BoundedQueue<Input>;
+  // A watch, and what it has told.
+  struct Feed {
+    Feed(GatewaySync& owner, Part part, kube::WatchScope scope);
+    void start(kube::TimePoint now) { runner.run(informer.start(now)); }
+    kube::Informer<api::ConfigMapCodec> informer;
+    kube::InformerRunner<api::ConfigMapCodec> runner;
+  };
   enum class Readiness : std::uint8_t { kNoList, kNoHaproxy, kReady };
 
   void turn(kube::WaitResult woken);
   void take_list(const Delta& delta, std::vector<CoreEffect>& effects);
+  void tick(Feed& feed, kube::TimePoint now);
+  void follow_others();
   void note_watch(const std::vector<kube::ReflectorAction>& actions);
   void note_api_server(kube::TimePoint now);
+  void note_missing();
   void carry_out(std::vector<CoreEffect> effects);
   CoreInput observe(std::uint64_t attempt);
   CoreInput apply(const effect::Apply& wanted);
@@ -78,8 +95,9 @@ class GatewaySync {
   GatewayMetrics& metrics_;
   std::shared_ptr<Queue> queue_;  // shared with callbacks of the transport, which may come late
   kube::Client client_;
-  kube::Informer<api::ConfigMapCodec> informer_;
-  kube::InformerRunner<api::ConfigMapCodec> runner_;
+  PublishedList list_;
+  Feed first_;
+  std::optional<Feed> others_;
   GatewayCore core_;
   HaproxySocket haproxy_;
   // What was last said, so that nothing is said each half second.
@@ -87,6 +105,7 @@ class GatewaySync {
   std::string last_api_problem_;
   std::size_t last_unplaced_ = 0;
   bool told_of_absence_ = false;
+  std::vector<std::string> told_missing_;
 
   std::atomic<Readiness> readiness_{Readiness::kNoList};
   std::atomic<kube::TimePoint::rep> last_turn_{0};

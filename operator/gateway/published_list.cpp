@@ -2,6 +2,8 @@
 
 #include "api/names.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 namespace poolwarden::gateway {
@@ -26,6 +28,64 @@ tl::expected<api::EndpointSet, std::string> read_list(const api::ConfigMap& conf
                     config_map.ns, config_map.name, list->pool, pool));
   }
   return std::move(*list);
+}
+
+tl::expected<std::optional<api::EndpointSet>, std::string> PublishedList::saw(
+    const api::ConfigMap& config_map) {
+  const auto number = api::shard_number(config_map_, config_map.name);
+  if (!number) return std::nullopt;
+  auto set = read_list(config_map, pool_);
+  if (!set) return tl::unexpected(std::move(set.error()));
+  if (set->shard != *number) {
+    return tl::unexpected(fmt::format("ConfigMap {}/{} says that it is shard {} of the list, not {}",
+                                      config_map.ns, config_map.name, set->shard, *number));
+  }
+  const auto known = read_.find(*number);
+  const bool is_older = known != read_.end() && shards_ > 1 && known->second.uid == config_map.uid &&
+                        set->revision < known->second.set.revision;
+  if (is_older) {
+    return tl::unexpected(fmt::format("ConfigMap {}/{} has revision {}, and {} was read before",
+                                      config_map.ns, config_map.name, set->revision,
+                                      known->second.set.revision));
+  }
+  if (*number == 1) shards_ = set->shards;
+  read_.insert_or_assign(*number, Shard{config_map.uid, std::move(*set), false});
+  // One that counts no more and is not there is no part of what may count later.
+  std::erase_if(read_, [this](const auto& shard) { return shard.first > shards_ && shard.second.gone; });
+  if (*number > shards_) return std::nullopt;
+  const bool whole = missing().empty();
+  if (!whole && !whole_once_) return std::nullopt;
+  whole_once_ = true;
+  api::EndpointSet list;
+  for (const auto& [shard, read] : read_) {
+    if (shard > shards_) break;
+    if (shard == 1) {
+      list = read.set;
+    } else {
+      api::join(list, read.set);
+    }
+  }
+  api::sort_canonically(list);
+  return list;
+}
+
+void PublishedList::gone(std::string_view config_map) {
+  const auto number = api::shard_number(config_map_, config_map);
+  const auto found = number ? read_.find(*number) : read_.end();
+  if (found == read_.end()) return;
+  if (*number > shards_) {
+    read_.erase(found);
+  } else {
+    found->second.gone = true;
+  }
+}
+
+std::vector<std::string> PublishedList::missing() const {
+  std::vector<std::string> names;
+  for (std::int32_t shard = 1; shard <= shards_; ++shard) {
+    if (!read_.contains(shard)) names.push_back(api::shard_name(config_map_, shard));
+  }
+  return names;
 }
 
 }  // namespace poolwarden::gateway

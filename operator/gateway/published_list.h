@@ -1,11 +1,23 @@
-// From the ConfigMap an operator publishes to the list in it. Pure; any thread.
+// From the ConfigMaps an operator publishes to the list in them. Pure.
+//
+// Promises: the first list that is told is whole: it has every shard that the first one counts. From then on
+// a shard that is missing, cannot be read or is older than what was read before stays as it was last read,
+// and the others are followed: whoever leaves one of them is not held up. So what is told is the last whole
+// list, less those that have left it since.
+//
+// A revision is compared only with that of the same object, and only while the list has several: one that is
+// made anew, or that stands alone, is believed whatever it says.
 #pragma once
 
 #include "api/endpoint_set.h"
 #include "api/objects.h"
 
+#include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <tl/expected.hpp>
 
@@ -14,5 +26,34 @@ namespace poolwarden::gateway {
 // The error says what is wrong with it, for a person; the list that was read before stays in force then.
 tl::expected<api::EndpointSet, std::string> read_list(const api::ConfigMap& config_map,
                                                       std::string_view pool);
+
+// One thread's.
+class PublishedList {
+ public:
+  PublishedList(std::string config_map, std::string pool)
+      : config_map_(std::move(config_map)), pool_(std::move(pool)) {}
+
+  // A ConfigMap as it now is: the list that follows from it; nothing where none does. The error is for a
+  // person.
+  tl::expected<std::optional<api::EndpointSet>, std::string> saw(const api::ConfigMap& config_map);
+  void gone(std::string_view config_map);
+  // How many ConfigMaps the list has, as the first one says.
+  std::int32_t shards() const { return shards_; }
+  // Names of those that were never read.
+  std::vector<std::string> missing() const;
+
+ private:
+  struct Shard {
+    std::string uid;
+    api::EndpointSet set;
+    bool gone = false;
+  };
+
+  const std::string config_map_;
+  const std::string pool_;
+  std::map<std::int32_t, Shard> read_;
+  std::int32_t shards_ = 1;
+  bool whole_once_ = false;
+};
 
 }  // namespace poolwarden::gateway

@@ -186,7 +186,7 @@ Finding degraded(const Observation& seen, const PublishedList& list) {
                        fmt::format("What was last seen stays in force: {}", fmt::join(snapshot.stale, "; ")));
   if (!snapshot.dropped_fields.empty())
     found.emplace_back("DefinitionOutdated", outdated_definition(snapshot.dropped_fields));
-  if (list.omitted > 0)
+  if (list.omitted > 0 && list.state != Publication::kNameTaken)
     found.emplace_back("ListTooLarge", "Not all endpoints are on the list: see condition EndpointsPublished");
   if (list.state == Publication::kNameTaken ||
       (list.state == Publication::kDue && !snapshot.config_map_error.empty()))
@@ -215,7 +215,7 @@ Finding scale_target_found(const Observation& seen) {
 Finding endpoints_published(const Observation& seen, const PublishedList& list,
                             const std::string& service_note) {
   const Snapshot& snapshot = *seen.snapshot;
-  const std::string& name = seen.pool().publish.config_map_name;
+  const std::string name = api::shard_name(seen.pool().publish.config_map_name, list.shard);
   switch (list.state) {
     case Publication::kHeld:
       return {
@@ -247,12 +247,14 @@ Finding endpoints_published(const Observation& seen, const PublishedList& list,
   if (list.omitted > 0) {
     return is_false(
         "TooLarge",
-        fmt::format("ConfigMap {} holds {} of {} ready endpoints, and no more fit into its 1 MiB: "
-                    "split the pool into several with selectors of their own",
-                    name, list.ready, list.ready + list.omitted));
+        fmt::format("The list holds {} of {} ready endpoints, and no more fit into {}: split the pool into "
+                    "several with selectors of their own",
+                    list.ready, list.ready + list.omitted, plural(list.shards, "ConfigMap")));
   }
-  std::string message =
-      fmt::format("{} in ConfigMap {}, revision {}", plural(list.ready, "endpoint"), name, list.revision);
+  const std::string others =
+      list.shards == 1 ? std::string() : fmt::format(" to {}", api::shard_name(name, list.shards));
+  std::string message = fmt::format("{} in ConfigMap {}{}, revision {}", plural(list.ready, "endpoint"), name,
+                                    others, list.revision);
   if (!service_note.empty()) message += "; " + service_note;
   return is_true("Published", std::move(message));
 }

@@ -327,7 +327,7 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
     member.drain = member.before;
     return;
   }
-  const bool listed = snapshot.listed->contains(pod.uid) || snapshot.listed_by_others.contains(pod.uid);
+  const bool listed = snapshot.is_listed(pod.uid) || snapshot.listed_by_others.contains(pod.uid);
   // Another pool's decision, which this one follows; or one of ours that is still to be written.
   const bool decided = !is_led_here(pod) || !is_written(pod);
   if (decided) {

@@ -3,11 +3,14 @@
 #include "api/names.h"
 #include "pool/drain.h"
 #include "pool/membership.h"
+#include "pool/placement.h"
 #include "pool/withdrawal.h"
 
 #include <algorithm>
 #include <charconv>
-#include <numeric>
+#include <optional>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -15,12 +18,6 @@
 
 namespace poolwarden::pool {
 namespace {
-
-// A ConfigMap's values may have 1 MiB together; some is left for the revision to grow.
-// https://kubernetes.io/docs/concepts/configuration/configmap/
-constexpr std::size_t kMaxListBytes = std::size_t{1024} * 1024 - 1024;
-// As few always fit, with every name as long as it may be, so their size need not be measured.
-constexpr std::size_t kAlwaysFit = 400;
 
 // Whole in every JSON reader (2^53). Someone who edits the revision beyond it must not exhaust the numbers.
 constexpr std::int64_t kMaxRevision = std::int64_t{1} << 53;
@@ -78,12 +75,19 @@ std::optional<Foreign> foreign_owner(const api::InferencePool& pool, const api::
                  .holder = fmt::format("{} {}", owner.kind, owner.name)};
 }
 
+// 1 where it does not say so.
+std::int32_t shard_of(const api::InferencePool& pool, const api::ConfigMap& map) {
+  return api::shard_number(pool.publish.config_map_name, map.name).value_or(1);
+}
+
 bool has_our_labels(const api::InferencePool& pool, const api::ConfigMap& map) {
   const auto is = [&](std::string_view key, std::string_view value) {
     const auto found = map.labels.find(key);
     return found != map.labels.end() && found->second == value;
   };
-  return is(api::kPoolLabel, pool.name) && is(api::kManagedByLabel, api::kManagedByValue);
+  const std::int32_t shard = shard_of(pool, map);
+  return is(api::kPoolLabel, pool.name) && is(api::kManagedByLabel, api::kManagedByValue) &&
+         (shard == 1 || is(api::kShardLabel, std::to_string(shard)));
 }
 
 bool has_our_owner(const api::InferencePool& pool, const api::ConfigMap& map) {
@@ -104,21 +108,28 @@ std::int64_t revision_of(const api::ConfigMap& map, const std::optional<api::End
   return std::max(annotated_revision(map), set ? sane_revision(set->revision) : 0);
 }
 
-// The answer of nearly every pass, and so without building the list: the members and the endpoints are both
-// sorted by name.
-bool lists_just_the_members(const Observation& seen, const api::EndpointSet& set) {
-  auto at = set.endpoints.begin();
+bool says_of(const Observation& seen, const api::Endpoint& endpoint, const PodVerdict& member) {
+  const api::Pod& pod = *member.pod;
+  return endpoint.uid == pod.uid && endpoint.pod == pod.name && endpoint.state == state_of(member) &&
+         endpoint.ip == pod.ip && endpoint.node == *pod.node && endpoint.zone == zone_of(member) &&
+         endpoint.ports == seen.pool().target_ports;
+}
+
+// The answer of nearly every pass, and so without building the list: the members are sorted by name, and so
+// are the endpoints of each shard.
+bool list_just_the_members(const Observation& seen, const std::vector<const api::EndpointSet*>& shards) {
+  std::vector<std::pair<const api::Endpoint*, const api::Endpoint*>> left;  // of each: the next, and the end
+  for (const api::EndpointSet* set : shards)
+    left.emplace_back(set->endpoints.data(), set->endpoints.data() + set->endpoints.size());
   for (const PodVerdict& member : seen.members) {
     if (!is_listed(member)) continue;
-    if (at == set.endpoints.end()) return false;
-    const api::Endpoint& endpoint = *at++;
-    const api::Pod& pod = *member.pod;
-    if (endpoint.uid != pod.uid || endpoint.pod != pod.name || endpoint.state != state_of(member) ||
-        endpoint.ip != pod.ip || endpoint.node != *pod.node || endpoint.zone != zone_of(member) ||
-        endpoint.ports != seen.pool().target_ports)
-      return false;
+    const auto next = std::find_if(left.begin(), left.end(), [&](const auto& shard) {
+      return shard.first != shard.second && says_of(seen, *shard.first, member);
+    });
+    if (next == left.end()) return false;
+    ++next->first;
   }
-  return at == set.endpoints.end();
+  return std::all_of(left.begin(), left.end(), [](const auto& shard) { return shard.first == shard.second; });
 }
 
 // Of a document that our own reader would refuse: compared as bytes, so that it is not written over and over.
@@ -127,39 +138,6 @@ bool says(const api::InferencePool& pool, const api::ConfigMap& map, api::Endpoi
   return has_our_labels(pool, map) && has_our_owner(pool, map) &&
          std::to_string(wanted.revision) == map.revision &&
          api::to_canonical_json(wanted) == map.endpoints_json && api::to_text(wanted) == map.endpoints_text;
-}
-
-// Leaves out what a ConfigMap cannot hold: a list that cannot be written would keep naming pods that are
-// gone. Who is on the list already goes first, so that it does not change without need. How many were left
-// out.
-std::int32_t cut_to_size(api::EndpointSet& wanted, const std::optional<api::EndpointSet>& before) {
-  if (wanted.endpoints.size() <= kAlwaysFit) return 0;
-  std::size_t used =
-      api::published_bytes({.ns = wanted.ns, .pool = wanted.pool, .revision = 0, .endpoints = {}});
-  std::vector<std::size_t> sizes;
-  sizes.reserve(wanted.endpoints.size());
-  for (const api::Endpoint& endpoint : wanted.endpoints) sizes.push_back(api::published_bytes(endpoint));
-  if (std::accumulate(sizes.begin(), sizes.end(), used) <= kMaxListBytes) return 0;
-
-  std::set<std::string_view> listed;
-  if (before) {
-    for (const api::Endpoint& endpoint : before->endpoints) listed.insert(endpoint.uid);
-  }
-  std::vector<bool> fits(wanted.endpoints.size(), false);
-  for (const bool listed_already : {true, false}) {
-    for (std::size_t i = 0; i < sizes.size(); ++i) {
-      if (listed.contains(wanted.endpoints[i].uid) != listed_already) continue;
-      fits[i] = used + sizes[i] <= kMaxListBytes;
-      if (fits[i]) used += sizes[i];
-    }
-  }
-  std::vector<api::Endpoint> kept;
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    if (fits[i]) kept.push_back(std::move(wanted.endpoints[i]));
-  }
-  const auto omitted = static_cast<std::int32_t>(sizes.size() - kept.size());
-  wanted.endpoints = std::move(kept);
-  return omitted;
 }
 
 // What is to be said of a pod that was on the list. The snapshot has all of them that there are.
@@ -180,7 +158,7 @@ EndpointChange withdrawn(const Observation& seen, const api::Endpoint& endpoint)
     verdict.detail = "another pool that selects it drains it";
   } else if (verdict.reason == Withdrawal::kNone) {
     verdict.reason = Withdrawal::kListFull;
-    verdict.detail = "the list has grown too large for a ConfigMap";
+    verdict.detail = "the list has grown too large for its ConfigMaps";
   }
   return {.pod = endpoint.pod,
           .uid = endpoint.uid,
@@ -190,25 +168,31 @@ EndpointChange withdrawn(const Observation& seen, const api::Endpoint& endpoint)
           .again = false};
 }
 
+using Uids = std::unordered_set<std::string_view>;
+
+void add_ready(const api::EndpointSet& set, Uids& uids) {
+  for (const api::Endpoint& endpoint : set.endpoints) {
+    if (endpoint.state == api::EndpointState::kReady) uids.insert(endpoint.uid);
+  }
+}
+
+// Of one shard. Who has moved from or to another neither comes nor goes: `stays` are the UIDs of all ready
+// endpoints that the list is to have.
 std::vector<EndpointChange> changes_between(const Observation& seen, const api::EndpointSet& before,
-                                            const api::EndpointSet& after) {
+                                            const api::EndpointSet& after, const Uids& stays) {
   std::vector<EndpointChange> out;
-  const auto ready = [](const api::EndpointSet& set) {
-    std::set<std::string_view> uids;
-    for (const api::Endpoint& endpoint : set.endpoints) {
-      if (endpoint.state == api::EndpointState::kReady) uids.insert(endpoint.uid);
-    }
-    return uids;
-  };
-  const auto uids_before = ready(before);
-  const auto uids_after = ready(after);
+  Uids uids_before;
+  Uids uids_after;
+  add_ready(before, uids_before);
+  add_ready(after, uids_after);
   // One that drained was withdrawn before: that it leaves the list is no news.
   for (const api::Endpoint& endpoint : before.endpoints) {
-    if (uids_before.contains(endpoint.uid) && !uids_after.contains(endpoint.uid))
+    if (uids_before.contains(endpoint.uid) && !stays.contains(endpoint.uid))
       out.push_back(withdrawn(seen, endpoint));
   }
   for (const api::Endpoint& endpoint : after.endpoints) {
     if (uids_before.contains(endpoint.uid) || !uids_after.contains(endpoint.uid)) continue;
+    if (seen.snapshot->is_listed(endpoint.uid)) continue;
     out.push_back({.pod = endpoint.pod,
                    .uid = endpoint.uid,
                    .ip = endpoint.ip,
@@ -219,13 +203,13 @@ std::vector<EndpointChange> changes_between(const Observation& seen, const api::
   return out;
 }
 
-EventNote undone(const api::InferencePool& pool, const std::string& what) {
+EventNote undone(const api::InferencePool& pool, std::int32_t shard, const std::string& what) {
   return {
       .reason = std::string{api::event::kOverwriteUndone},
       .warning = true,
       .message = fmt::format("ConfigMap {}: {} by someone else; put back. Poolwarden keeps it, so change the "
                              "pool or its pods instead",
-                             pool.publish.config_map_name, what)};
+                             api::shard_name(pool.publish.config_map_name, shard), what)};
 }
 
 std::int32_t count_ready(const api::EndpointSet& set) {
@@ -234,56 +218,130 @@ std::int32_t count_ready(const api::EndpointSet& set) {
       [](const api::Endpoint& endpoint) { return endpoint.state == api::EndpointState::kReady; }));
 }
 
-std::int64_t next_revision(const Observation& seen, std::int64_t published) {
+// A shard of the list as the cluster has it.
+class Shard {
+ public:
+  Shard(const api::InferencePool& pool, const ListShard& seen) : seen_(&seen) {
+    if (seen.config_map != nullptr && seen.published == nullptr)
+      read_ = read_published(pool, *seen.config_map);
+  }
+
+  bool exists() const { return seen_->config_map != nullptr; }
+  bool deleting() const { return exists() && map().deleting; }
+  const api::ConfigMap& map() const { return *seen_->config_map; }
+  const std::string& pods_version() const { return seen_->pods_version; }
+  // Null where there is none, or it cannot be read.
+  const api::EndpointSet* set() const { return document().set ? &*document().set : nullptr; }
+  const std::vector<std::string>& edited() const { return document().edited; }
+  bool intact() const { return set() != nullptr && edited().empty(); }
+  std::int64_t revision() const { return exists() ? revision_of(map(), document().set) : 0; }
+
+ private:
+  const PublishedDocument& document() const {
+    return seen_->published != nullptr ? *seen_->published : read_;
+  }
+
+  const ListShard* seen_;
+  PublishedDocument read_;
+};
+
+// The list as the cluster has it.
+struct List {
+  std::vector<Shard>
+      shards;  // those that are the pool's or are not there; the first is missing if it is taken
+  std::optional<Foreign> taken;  // the one after them is another's
+
+  bool is_taken(std::size_t shard) const { return taken && shard == shards.size(); }
+  const Shard* find(std::size_t shard) const {
+    return shard < shards.size() && shards[shard].exists() ? &shards[shard] : nullptr;
+  }
+  std::int64_t revision() const {
+    std::int64_t newest = 0;
+    for (const Shard& shard : shards) newest = std::max(newest, shard.revision());
+    return newest;
+  }
+  // How many the first says there are.
+  std::size_t said() const {
+    const bool known = !shards.empty() && shards.front().set() != nullptr;
+    return known ? static_cast<std::size_t>(shards.front().set()->shards) : 1;
+  }
+  std::size_t counted() const { return std::min(said(), std::max<std::size_t>(shards.size(), 1)); }
+  std::vector<const api::EndpointSet*> sets() const {
+    std::vector<const api::EndpointSet*> out;
+    for (const Shard& shard : shards) out.push_back(shard.set());
+    return out;
+  }
+};
+
+List read_list(const Observation& seen) {
+  List out;
+  for (const ListShard& shard : seen.snapshot->list) {
+    if (shard.config_map != nullptr) out.taken = foreign_owner(seen.pool(), *shard.config_map);
+    if (out.taken) break;
+    out.shards.emplace_back(seen.pool(), shard);
+  }
+  return out;
+}
+
+std::int64_t first_new_revision(const Observation& seen, std::int64_t published) {
   return std::max({published, sane_revision(seen.pool().status.endpoints_revision),
                    sane_revision(seen.snapshot->last_revision)}) +
          1;
 }
 
-void create_list(const Observation& seen, api::EndpointSet wanted, Plan& plan) {
-  const Snapshot& snapshot = *seen.snapshot;
+PublishEndpoints create_shard(const Observation& seen, bool was_there, api::EndpointSet wanted,
+                              const Uids& stays) {
   PublishEndpoints publish;
-  // A revision without a ConfigMap: it was there and someone deleted it. Its endpoints did not change.
-  publish.undo = snapshot.last_revision > 0 || seen.pool().status.endpoints_revision > 0;
-  if (publish.undo) {
-    publish.event = undone(seen.pool(), "it was deleted");
+  // It was there and someone deleted it: its endpoints did not change.
+  publish.undo = was_there;
+  if (was_there) {
+    publish.event = undone(seen.pool(), wanted.shard, "it was deleted");
   } else {
-    publish.changes = changes_between(seen, {}, wanted);
+    publish.changes = changes_between(seen, {}, wanted, stays);
   }
-  wanted.revision = next_revision(seen, 0);
   publish.write = {.create = true,
                    .shared = false,
                    .resource_version = {},
-                   .pods_version = snapshot.pods_version,
+                   .pods_version = seen.snapshot->pods_version,
                    .set = std::move(wanted)};
-  plan.publish = std::move(publish);
+  return publish;
 }
 
-void patch_list(const Observation& seen, const PublishedDocument& before, api::EndpointSet wanted,
-                Plan& plan) {
+PublishEndpoints rewrite_shard(const Observation& seen, const Shard& before, api::EndpointSet wanted,
+                               const Uids& stays) {
   PublishEndpoints publish;
-  const api::ConfigMap& map = *seen.snapshot->config_map;
-  if (before.set) publish.changes = changes_between(seen, *before.set, wanted);
-  publish.undo = !before.edited.empty();
+  if (before.set() != nullptr) publish.changes = changes_between(seen, *before.set(), wanted, stays);
+  publish.undo = !before.edited().empty();
   if (publish.undo) {
-    publish.event = undone(seen.pool(), fmt::format("{} changed", fmt::join(before.edited, ", ")));
+    publish.event =
+        undone(seen.pool(), wanted.shard, fmt::format("{} changed", fmt::join(before.edited(), ", ")));
   }
-  wanted.revision = next_revision(seen, revision_of(map, before.set));
   // What was taken out by older pods stays the list of the newer ones.
-  publish.write = {
-      .create = false,
-      .shared = map.shared,
-      .resource_version = map.resource_version,
-      .pods_version = seen.snapshot->pods_behind ? map.pods_version : seen.snapshot->pods_version,
-      .set = std::move(wanted)};
-  plan.publish = std::move(publish);
+  publish.write = {.create = false,
+                   .shared = before.map().shared,
+                   .resource_version = before.map().resource_version,
+                   .pods_version = before.pods_version(),
+                   .set = std::move(wanted)};
+  return publish;
 }
 
-// While the write keeps failing, readers still have what is there.
-PublishedList after(const Observation& seen, PublishedList now, const Plan& plan) {
-  if (!seen.snapshot->config_map_error.empty()) return now;
-  now.revision = plan.publish->write.set.revision;
-  now.ready = count_ready(plan.publish->write.set);
+bool withdraws_anybody(const PublishEndpoints& publish) {
+  return std::any_of(publish.changes.begin(), publish.changes.end(),
+                     [](const EndpointChange& change) { return change.reason != Withdrawal::kNone; });
+}
+
+// The writes' revisions, and what readers have once they are carried out. While they keep failing, readers
+// still have what is there.
+PublishedList after(const Observation& seen, std::int64_t published, PublishedList now, PublishedList then,
+                    Plan& plan) {
+  if (!plan.publish && plan.publish_shards.empty()) return then;
+  std::int64_t next = first_new_revision(seen, published);
+  then.revision = next;
+  if (plan.publish) plan.publish->write.set.revision = next++;
+  for (PublishEndpoints& publish : plan.publish_shards) then.revision = publish.write.set.revision = next++;
+  if (seen.snapshot->config_map_error.empty()) return then;
+  now.state = then.state;
+  now.omitted = then.omitted;
   return now;
 }
 
@@ -295,32 +353,117 @@ bool is_drained_by_another(const Observation& seen, const api::Endpoint& endpoin
          drains(drain_state(pod->serving, pod->drain_marks()));
 }
 
-// The list of a pool on hold: nobody can join it, but whoever is seen to be unfit leaves it at once.
-PublishedList withdraw_only(const Observation& seen, const PublishedDocument& before, PublishedList out,
-                            Plan& plan) {
-  if (seen.hold == Hold::kBlind || !before.set || !before.edited.empty()) return out;
-  api::EndpointSet remaining = *before.set;
+// What a shard of a pool on hold should say: nobody can join it, but whoever is seen to be unfit leaves it at
+// once. Nothing: what it says already.
+std::optional<api::EndpointSet> without_unfit(const Observation& seen, const api::EndpointSet& before) {
+  api::EndpointSet remaining = before;
   std::erase_if(remaining.endpoints, [&](const api::Endpoint& endpoint) {
     return judge_listed(seen, endpoint).reason != Withdrawal::kNone;
   });
-  bool same = remaining.endpoints.size() == before.set->endpoints.size();
+  bool same = remaining.endpoints.size() == before.endpoints.size();
   for (api::Endpoint& endpoint : remaining.endpoints) {
     if (!is_drained_by_another(seen, endpoint)) continue;
     endpoint.state = api::EndpointState::kDraining;
     same = false;
   }
-  if (same) return out;
-  patch_list(seen, before, std::move(remaining), plan);
-  return after(seen, std::move(out), plan);
+  return same ? std::nullopt : std::optional{std::move(remaining)};
 }
 
-// The list as it is says all that it should.
-PublishedList current(const api::EndpointSet& set, std::int32_t omitted) {
-  return {.state = Publication::kCurrent,
-          .revision = set.revision,
-          .ready = count_ready(set),
-          .omitted = omitted,
-          .holder = {}};
+// To its place in the plan.
+void add(PublishEndpoints publish, Plan& plan) {
+  if (publish.write.set.shard == 1) {
+    plan.publish = std::move(publish);
+  } else {
+    plan.publish_shards.push_back(std::move(publish));
+  }
+}
+
+PublishedList withdraw_only(const Observation& seen, const List& list, PublishedList now, Plan& plan) {
+  if (seen.hold == Hold::kBlind) return now;
+  PublishedList then = now;
+  then.ready = 0;
+  for (std::size_t i = 0; i < list.shards.size(); ++i) {
+    const Shard& shard = list.shards[i];
+    if (shard.set() == nullptr) continue;
+    auto remaining = shard.intact() && !shard.deleting() ? without_unfit(seen, *shard.set()) : std::nullopt;
+    if (i < list.counted()) then.ready += count_ready(remaining ? *remaining : *shard.set());
+    if (!remaining) continue;
+    Uids stays;
+    add_ready(*remaining, stays);
+    add(rewrite_shard(seen, shard, std::move(*remaining), stays), plan);
+  }
+  return after(seen, list.revision(), std::move(now), std::move(then), plan);
+}
+
+// Nothing is to be written, moved or counted.
+bool is_current(const Observation& seen, const List& list) {
+  const bool all_counted = list.said() == list.shards.size();
+  return all_counted &&
+         std::all_of(list.shards.begin(), list.shards.end(),
+                     [](const Shard& shard) { return shard.intact() && !shard.deleting(); }) &&
+         list_just_the_members(seen, list.sets());
+}
+
+// What has to be written of a shard, if anything: then `wanted` is taken.
+std::optional<PublishEndpoints> due(const Observation& seen, const List& list, api::EndpointSet& wanted,
+                                    const Uids& stays) {
+  const std::size_t index = static_cast<std::size_t>(wanted.shard) - 1;
+  const Shard* before = list.find(index);
+  if (before == nullptr) {
+    // Of the first a revision is known where it was there; of another, that it counted.
+    const bool was_there = index == 0
+                               ? seen.snapshot->last_revision > 0 || seen.pool().status.endpoints_revision > 0
+                               : index < list.counted();
+    if (index > 0 && !was_there && wanted.endpoints.empty()) return std::nullopt;
+    return create_shard(seen, was_there, std::move(wanted), stays);
+  }
+  if (before->deleting()) return std::nullopt;
+  if (before->intact() && wanted.endpoints == before->set()->endpoints &&
+      wanted.shards == before->set()->shards)
+    return std::nullopt;
+  if (before->set() == nullptr && says(seen.pool(), before->map(), wanted)) return std::nullopt;
+  return rewrite_shard(seen, *before, std::move(wanted), stays);
+}
+
+// Everybody is placed; from that, what is to be written, and how many shards count.
+PublishedList plan_writes(const Observation& seen, const List& list, Placement placed, Plan& plan) {
+  PublishedList out;
+  Uids stays;
+  std::vector<std::int32_t> ready;
+  for (const api::EndpointSet& set : placed.shards) {
+    add_ready(set, stays);
+    ready.push_back(count_ready(set));
+  }
+  std::size_t counted = list.counted();
+  for (std::size_t i = 1; i < placed.shards.size(); ++i) {
+    auto publish = due(seen, list, placed.shards[i], stays);
+    const Shard* there = list.find(i);
+    const bool counts = there != nullptr && there->intact() && !there->deleting() &&
+                        !(publish && withdraws_anybody(*publish));
+    if (i == counted && counts) ++counted;
+    if (publish) add(*std::move(publish), plan);
+  }
+  api::EndpointSet& first = placed.shards.front();
+  first.shards = static_cast<std::int32_t>(counted);
+  if (auto publish = due(seen, list, first, stays)) add(*std::move(publish), plan);
+  out.shards = first.shards;
+  for (std::size_t i = 0; i < counted; ++i) out.ready += ready[i];
+  return out;
+}
+
+// A shard that is not the pool's to write, if one is wanted.
+void tell_of_obstacle(const List& list, std::int32_t omitted, PublishedList& out) {
+  if (list.taken && (omitted > 0 || list.said() > list.shards.size())) {
+    out.state = list.taken->state;
+    out.holder = list.taken->holder;
+    out.shard = static_cast<std::int32_t>(list.shards.size()) + 1;
+    return;
+  }
+  const auto going = std::find_if(list.shards.begin(), list.shards.end(),
+                                  [](const Shard& shard) { return shard.deleting(); });
+  if (going == list.shards.end()) return;
+  out.state = Publication::kAwaitsCollection;
+  out.shard = static_cast<std::int32_t>(going - list.shards.begin()) + 1;
 }
 
 }  // namespace
@@ -336,6 +479,7 @@ PublishedDocument read_published(const api::InferencePool& pool, const api::Conf
   out.set = api::parse_endpoint_set(map.endpoints_json, nullptr);
   const bool intact = out.set && out.set->ns == pool.ns && out.set->pool == pool.name &&
                       out.set->revision == sane_revision(out.set->revision) &&
+                      out.set->shard == shard_of(pool, map) &&
                       api::to_canonical_json(*out.set) == map.endpoints_json;
   if (!intact) out.edited.push_back(fmt::format("data[{}]", api::kEndpointsJsonKey));
   if (intact && api::to_text(*out.set) != map.endpoints_text)
@@ -349,46 +493,48 @@ PublishedDocument read_published(const api::InferencePool& pool, const api::Conf
 
 PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
   const Snapshot& snapshot = *seen.snapshot;
-  const api::InferencePool& pool = seen.pool();
-  const api::ConfigMap* map = snapshot.config_map;
   const bool held = seen.hold != Hold::kNone;
+  const List list = read_list(seen);
 
-  PublishedList out;
-  out.revision = sane_revision(pool.status.endpoints_revision);
-  if (map == nullptr) {
-    if (held) return out;
-    api::EndpointSet wanted = wanted_set(seen);
-    out.omitted = cut_to_size(wanted, std::nullopt);
-    out.state = Publication::kDue;
-    create_list(seen, std::move(wanted), plan);
-    return after(seen, std::move(out), plan);
+  PublishedList now;
+  now.revision = sane_revision(seen.pool().status.endpoints_revision);
+  if (list.is_taken(0)) {
+    now.state = held ? Publication::kHeld : list.taken->state;
+    now.holder = list.taken->holder;
+    return now;
   }
-  if (auto foreign = foreign_owner(pool, *map)) {
-    out.state = held ? Publication::kHeld : foreign->state;
-    out.holder = std::move(foreign->holder);
-    return out;
+  const Shard& first = list.shards.front();
+  if (first.exists()) {
+    now.revision = list.revision();
+    now.shards = static_cast<std::int32_t>(list.counted());
+    for (std::size_t i = 0; i < list.counted(); ++i) {
+      if (list.shards[i].set() != nullptr) now.ready += count_ready(*list.shards[i].set());
+    }
   }
-  std::optional<PublishedDocument> read;
-  const PublishedDocument& before =
-      snapshot.published != nullptr ? *snapshot.published : read.emplace(read_published(pool, *map));
-  out.revision = revision_of(*map, before.set);
-  out.ready = before.set ? count_ready(*before.set) : 0;
-  if (map->deleting) {
-    out.state = held ? Publication::kHeld : Publication::kAwaitsCollection;
-    return out;
+  if (first.deleting()) {
+    now.state = held ? Publication::kHeld : Publication::kAwaitsCollection;
+    return now;
   }
-  if (held) return withdraw_only(seen, before, std::move(out), plan);
-
-  const bool intact = before.set && before.edited.empty();
-  if (intact && lists_just_the_members(seen, *before.set)) return current(*before.set, 0);
-  api::EndpointSet wanted = wanted_set(seen);
-  out.omitted = cut_to_size(wanted, before.set);
-  if (intact && out.omitted > 0 && wanted.endpoints == before.set->endpoints)
-    return current(*before.set, out.omitted);
-  if (!before.set && says(pool, *map, wanted)) return current(wanted, out.omitted);
-  out.state = Publication::kDue;
-  patch_list(seen, before, std::move(wanted), plan);
-  return after(seen, std::move(out), plan);
+  if (held) return first.exists() ? withdraw_only(seen, list, std::move(now), plan) : now;
+  if (is_current(seen, list)) {
+    now.state = Publication::kCurrent;
+    return now;
+  }
+  ListLimits limits = snapshot.list_limits;
+  const auto there = static_cast<std::int32_t>(list.shards.size());
+  limits.shards = list.taken ? there : std::max(limits.shards, there);
+  Placement placed = place(wanted_set(seen), list.sets(), limits);
+  const std::int32_t omitted = placed.omitted;
+  PublishedList then = plan_writes(seen, list, std::move(placed), plan);
+  then.revision = now.revision;
+  then.omitted = omitted;
+  const bool writes = plan.publish || !plan.publish_shards.empty();
+  then.state = writes ? Publication::kDue : Publication::kCurrent;
+  tell_of_obstacle(list, omitted, then);
+  PublishedList out = after(seen, list.revision(), now, then, plan);
+  out.holder = then.holder;
+  out.shard = then.shard;
+  return out;
 }
 
 }  // namespace poolwarden::pool

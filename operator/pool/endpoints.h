@@ -1,4 +1,8 @@
-// The published list: what it should say, whether the ConfigMap says so, and what changes if it does not.
+// The published list: what it should say, whether its ConfigMaps say so, and what changes if they do not.
+//
+// A large list has several, its shards; which endpoint is on which, pool/placement.h says. The first shard
+// says how many count. Another counts once it is there and names nobody whom this pass withdraws: readers
+// never wait for one that cannot be made, and never find old endpoints on one.
 #pragma once
 
 #include "pool/observation.h"
@@ -9,10 +13,10 @@
 namespace poolwarden::pool {
 
 enum class Publication : std::uint8_t {
-  kCurrent,           // the ConfigMap says what it should
+  kCurrent,           // the ConfigMaps say what they should
   kDue,               // the plan has the write
   kHeld,              // nobody joins it: seen.hold says why
-  kNameTaken,         // the ConfigMap of that name is not this pool's
+  kNameTaken,         // a ConfigMap of such a name is not this pool's
   kAwaitsCollection,  // it is a former namesake's, or is itself being deleted: gone soon
 };
 
@@ -20,17 +24,19 @@ struct PublishedList {
   Publication state = Publication::kHeld;
   std::int64_t revision = 0;  // of the list that readers have, or will have once the plan is carried out
   std::int32_t ready = 0;     // how many ready endpoints that list has
-  std::int32_t omitted = 0;   // ready endpoints that do not fit into a ConfigMap any more
+  std::int32_t omitted = 0;   // ready endpoints that do not fit into its ConfigMaps any more
   std::string holder;         // kNameTaken: whose it is
+  std::int32_t shard = 1;     // kNameTaken, kAwaitsCollection: which one
+  std::int32_t shards = 1;    // how many count
 };
 
 // The revision of a list that readers take; 0 for one that somebody has edited to be none.
 std::int64_t sane_revision(std::int64_t revision);
 
-// What a ConfigMap of the pool says, and what in it is not as we write it.
+// What a shard's ConfigMap says, and what in it is not as we write it.
 PublishedDocument read_published(const api::InferencePool& pool, const api::ConfigMap& map);
 
-// Fills in plan.publish when the list is due.
+// Fills in plan.publish and plan.publish_shards when the list is due.
 PublishedList publish_endpoints(const Observation& seen, Plan& plan);
 
 }  // namespace poolwarden::pool

@@ -37,10 +37,25 @@ enum class Visibility : std::uint8_t {
   kUnknown,  // we may not read this kind (RBAC), or its cache has not synced: absence means nothing
 };
 
-// A list as it was last read or written: parsed once, and not in each pass.
+// A shard of a list as it was last read or written: parsed once, and not in each pass.
 struct PublishedDocument {
   std::optional<api::EndpointSet> set;  // nothing: the document cannot be read
   std::vector<std::string> edited;      // what in its ConfigMap is not as we write it
+};
+
+// A shard of the published list, as the cluster has it.
+struct ListShard {
+  const api::ConfigMap* config_map = nullptr;  // of the name it has, whoever owns it; null: there is none
+  // What read_published() says of it, where that is known already. Null: decide() reads it.
+  const PublishedDocument* published = nullptr;
+  // For what is written of it: that of Snapshot::pods, or of the newer ones that it was made from.
+  std::string pods_version;
+};
+
+// How large a shard becomes by those who join it, and how many a list may have.
+struct ListLimits {
+  std::size_t shard_endpoints = 1000;
+  std::int32_t shards = api::kMaxShards;
 };
 
 // A ReplicaSet that has pods in the pool.
@@ -77,9 +92,9 @@ struct Snapshot {
   // operator before us. Then a pod we know may be unfit by now, and one we do not know may be there.
   std::string pods_version;
   bool pods_behind = false;
-  const api::ConfigMap* config_map = nullptr;  // of the name the pool publishes under, whoever owns it
-  // What read_published() says of it, where that is known already. Null: decide() reads it.
-  const PublishedDocument* published = nullptr;
+  // The list's shards that there are, or should be: the first always.
+  std::vector<ListShard> list = std::vector<ListShard>(1);
+  ListLimits list_limits;
   // False while pods or ConfigMaps cannot be read (RBAC): then nothing is published, labelled or scaled and
   // only status says so, with `watch_errors` naming what is missing and the fix.
   bool can_see = true;
@@ -104,8 +119,8 @@ struct Snapshot {
   const EngineLoadTracker* loads = nothing<EngineLoadTracker>();  // never null, and so below
   // Serving labels that are being written, by UID.
   const std::map<std::string, std::string>* labels_under_way = nothing<std::map<std::string, std::string>>();
-  // UIDs of the ready endpoints of the list as it was last acknowledged.
-  const std::map<std::string, std::string>* listed = nothing<std::map<std::string, std::string>>();
+  // Whether a UID is that of a ready endpoint of the list as it was last acknowledged.
+  std::function<bool(const std::string& uid)> is_listed = [](const std::string&) { return false; };
   std::set<std::string> listed_by_others;  // UIDs of pods here that another pool's list tells to use
   std::set<std::string>
       led_by_others;  // UIDs of pods whose drains another pool decides, which selects them too
@@ -129,7 +144,7 @@ struct Snapshot {
   // Uids of live pods that have been endpoints; not null.
   const std::set<std::string>* once_published = nullptr;
   // Failures that only a person can mend, as the API server worded them. Cleared by a success.
-  std::string config_map_error;         // last failed write of the ConfigMap
+  std::string config_map_error;         // last failed write of a ConfigMap of the list
   std::string config_map_error_reason;  // "NameTaken", "Forbidden", "WriteFailed"
   std::string service_error;
   std::string budget_error;
@@ -218,7 +233,8 @@ struct DrainNote {
 };
 
 struct Plan {
-  std::optional<PublishEndpoints> publish;
+  std::optional<PublishEndpoints> publish;        // of the list's first shard
+  std::vector<PublishEndpoints> publish_shards;   // of the others
   std::optional<api::ScaleWrite> scale_target;    // pool -> target
   std::optional<EventNote> scale_event;           // to record when that write is acknowledged, and so below
   std::optional<api::AdoptWrite> adopt_replicas;  // target -> pool
@@ -241,8 +257,8 @@ struct Plan {
   std::optional<api::Agreement> agreed;
 
   bool empty() const {
-    return !publish && !scale_target && !adopt_replicas && !service && pod_labels.empty() && !budget &&
-           !status;
+    return !publish && publish_shards.empty() && !scale_target && !adopt_replicas && !service &&
+           pod_labels.empty() && !budget && !status;
   }
 };
 

@@ -96,7 +96,8 @@ kube::Call config_map(const api::InferencePool& pool, const api::ConfigMapWrite&
                      {api::kPodsVersionAnnotation, wanted.pods_version},
                      {api::kTriggerTimeAnnotation, api::to_rfc3339_nanos(trigger)}}},
                    {"ownerReferences", json::array({api::to_json(owner(pool))})}};
-  const std::string& name = pool.publish.config_map_name;
+  if (wanted.set.shard > 1) metadata["labels"][api::kShardLabel] = std::to_string(wanted.set.shard);
+  const std::string name = api::shard_name(pool.publish.config_map_name, wanted.set.shard);
   const bool whole = wanted.create || !wanted.shared;
   if (whole) metadata["name"] = name;
   if (!wanted.create) metadata["resourceVersion"] = wanted.resource_version;

@@ -230,12 +230,19 @@ class Bench {
     lines = static_cast<int>(std::count(list.begin(), list.end(), '\n'));
     published_ += lines;
     const std::string& json = write.after->at("data").at("endpoints.json").get_ref<const std::string&>();
-    auto& waiting = waiting_[std::string(write.name)];
+    // Of a large pool each write is of a shard: who was not on it has not left it.
+    std::string& before = documents_[std::string(write.name)];
+    auto& waiting = waiting_[pool_of(write.name)];
     std::erase_if(waiting, [&](const auto& deleted) {
-      if (json.find('"' + deleted.first + '"') != std::string::npos) return false;
+      const std::string name = '"' + deleted.first + '"';
+      if (json.find(name) != std::string::npos || before.find(name) == std::string::npos) return false;
       latencies_.push_back(std::chrono::duration<double, std::milli>(now - deleted.second).count());
       return true;
     });
+    before = json;
+  }
+  static std::string pool_of(std::string_view list) {
+    return std::string(list.substr(0, list.rfind("-endpoints")));
   }
 
   template <class Condition>
@@ -270,7 +277,7 @@ class Bench {
       const HollowPod pod = pod_of(pool, i / options_.pools);
       {
         const std::lock_guard lock(mutex_);
-        waiting_[pool_name(pool) + "-endpoints"][poolwarden::bench::pod_name(pod)] = Clock::now();
+        waiting_[pool_name(pool)][poolwarden::bench::pod_name(pod)] = Clock::now();
       }
       request(HttpMethod::kDelete, path_of(pod));
     }
@@ -297,7 +304,8 @@ class Bench {
   Clock::time_point last_write_ = Clock::now();
   int published_ = 0;                                                        // lines of all lists
   std::map<std::string, int> lines_;                                         // by ConfigMap
-  std::map<std::string, std::map<std::string, Clock::time_point>> waiting_;  // by ConfigMap, then pod
+  std::map<std::string, std::string> documents_;                             // by ConfigMap
+  std::map<std::string, std::map<std::string, Clock::time_point>> waiting_;  // by pool, then pod
   std::vector<double> latencies_;                                            // milliseconds
 };
 

@@ -74,10 +74,15 @@ class World {
   // Everything is published, and a step writes nothing.
   bool at_rest() {
     for (int pool = 0; pool < pools_; ++pool) {
-      const auto* map = api_.find("/api/v1/namespaces/default/configmaps/" + pool_name(pool) + "-endpoints");
-      if (map == nullptr) return false;
-      const std::string text = (*map)["data"]["endpoints.txt"];
-      if (std::count(text.begin(), text.end(), '\n') != pods_) return false;
+      std::ptrdiff_t published = 0;
+      for (std::int32_t shard = 1;; ++shard) {
+        const std::string name = poolwarden::api::shard_name(pool_name(pool) + "-endpoints", shard);
+        const auto* map = api_.find("/api/v1/namespaces/default/configmaps/" + name);
+        if (map == nullptr) break;
+        const std::string text = (*map)["data"]["endpoints.txt"];
+        published += std::count(text.begin(), text.end(), '\n');
+      }
+      if (published != pods_) return false;
     }
     return inputs_.empty();
   }

@@ -117,6 +117,7 @@ class Story {
       auto& op = world_.add_operator({.name = fmt::format("replica-{}", i),
                                       .seed = seed * 10 + i,
                                       .leader_elect = true,
+                                      .list_limits = list_limits(seed),
                                       .wall_skew = std::chrono::seconds(dice_.below(7200) - 3600)});
       op.network().latency = std::chrono::milliseconds(1 + dice_.below(25));
       op.start();
@@ -147,6 +148,13 @@ class Story {
     sim::WorldOptions made;
     made.seed = seed;
     return made;
+  }
+
+  // Every third list is a large one, of shards of two endpoints.
+  static pool::ListLimits list_limits(std::uint64_t seed) {
+    pool::ListLimits limits;
+    if (seed % 3 == 0) limits.shard_endpoints = 2;
+    return limits;
   }
 
   void act() {

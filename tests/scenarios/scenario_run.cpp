@@ -149,7 +149,8 @@ sim::SimOperator& ScenarioRun::op_or_new(const std::string& name) {
     world_.add_operator({.name = name,
                          .seed = 11 + world_.operators(),
                          .leader_elect = elect_,
-                         .engines = [this](const auto& request) { return engine_of(request); }});
+                         .engines = [this](const auto& request) { return engine_of(request); },
+                         .list_limits = list_limits_});
   }
   return op(name);
 }
@@ -253,6 +254,8 @@ void ScenarioRun::add_fault_verbs() {
 
 void ScenarioRun::add_process_verbs() {
   verbs_["leader-election"] = {0, 0, [this](const Words&) { elect_ = true; }};
+  // Of operators that are started for the first time: a list has a ConfigMap for each so many endpoints.
+  verbs_["shard-size"] = {1, 1, [this](const Words& w) { list_limits_.shard_endpoints = std::stoul(w[0]); }};
   verbs_["start"] = {0, 1, [this](const Words& w) { op_or_new(w.empty() ? "a" : w[0]).start(); }};
   verbs_["stop"] = {0, 1, [this](const Words& w) { op(w.empty() ? "a" : w[0]).stop(); }};
   verbs_["kill"] = {0, 1, [this](const Words& w) { op(w.empty() ? "a" : w[0]).kill(); }};

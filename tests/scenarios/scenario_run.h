@@ -63,6 +63,7 @@ class ScenarioRun {
   // By pod and port; 0: whatever is asked.
   std::map<std::string, std::map<std::int32_t, sim::EngineAnswer>> engines_;
   bool elect_ = false;
+  pool::ListLimits list_limits_;
   bool finish_ = true;
 };
 

@@ -40,6 +40,13 @@ sim::WorldOptions world_options(std::uint64_t seed) {
   return options;
 }
 
+// Every third list is a large one, of shards of two endpoints.
+pool::ListLimits list_limits(std::uint64_t seed) {
+  pool::ListLimits limits;
+  if (seed % 3 == 0) limits.shard_endpoints = 2;
+  return limits;
+}
+
 // One random thing that a person does.
 void act(SimWorld& world, ScenarioCluster& cluster, Dice& dice) {
   const std::string replicas = fmt::format(R"({{"spec":{{"replicas":{}}}}})", dice.below(6));
@@ -77,7 +84,7 @@ std::string run(std::uint64_t seed) {
   SimWorld world(world_options(seed));
   ScenarioCluster cluster(world);
   Dice dice(seed);
-  world.add_operator({"a", "poolwarden", seed, false}).start();
+  world.add_operator({.name = "a", .seed = seed, .list_limits = list_limits(seed)}).start();
   cluster.create_deployment("vllm", {{"replicas", "3"}});
   cluster.create_pool("vllm", {{"target", "vllm"}});
   for (int n = 0; n < 25; ++n) {

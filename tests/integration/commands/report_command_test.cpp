@@ -1,4 +1,5 @@
 // `status` and `why` as programs: what they print, and what they say when something is wrong.
+#include "api/endpoint_set.h"
 #include "command_bench.h"
 
 #include <filesystem>
@@ -282,6 +283,33 @@ TEST(WhyCommand, ANodeThatIsNotReady) {
   const json report = json::parse(bench.run({"why", "vllm-0", "-o", "json"}).out, nullptr, false);
   ASSERT_TRUE(report.is_object());
   EXPECT_EQ(report["verdicts"][0]["reason"], "NodeTaint");
+}
+
+// The pod is on the list's second ConfigMap; without it nobody can say that it is not listed.
+TEST(WhyCommand, AListOfSeveralConfigMaps_IsReadWhole) {
+  CommandBench bench;
+  bench.store_pool(1, kStatus);
+  const json pod = bench.request(kube::HttpMethod::kGet, "/api/v1/namespaces/default/pods/vllm-0", nullptr);
+  api::EndpointSet first{.ns = "default", .pool = "vllm", .revision = 7, .endpoints = {}, .shards = 2};
+  api::EndpointSet second{.ns = "default", .pool = "vllm", .revision = 9, .endpoints = {}, .shard = 2};
+  second.endpoints.push_back({.pod = "vllm-0",
+                              .uid = pod.at("metadata").at("uid"),
+                              .ip = "127.77.0.1",
+                              .ports = {{8000, ""}},
+                              .node = "node-1",
+                              .zone = {}});
+  const auto store = [&bench](const api::EndpointSet& set) {
+    bench.request(kube::HttpMethod::kPost, "/api/v1/namespaces/default/configmaps",
+                  {{"apiVersion", "v1"},
+                   {"kind", "ConfigMap"},
+                   {"metadata", {{"name", api::shard_name("vllm-endpoints", set.shard)}}},
+                   {"data", {{"endpoints.json", api::to_canonical_json(set)}}}});
+  };
+  store(first);
+  EXPECT_THAT(bench.run({"why", "vllm-0"}).out,
+              HasSubstr("ConfigMap default/vllm-endpoints-2 is missing, one of the 2 that the list has"));
+  store(second);
+  EXPECT_THAT(bench.run({"why", "vllm-0"}).out, HasSubstr("list in ConfigMap vllm-endpoints, revision 9"));
 }
 
 TEST(WhyCommand, AListThatIsNone) {

@@ -60,23 +60,27 @@ std::string contents_of(const std::string& path) {
   return out.str();
 }
 
-void publish(apiserver::Server& server, kube::HttpMethod method, std::int64_t revision,
-             std::vector<api::Endpoint> endpoints) {
+void publish_set(apiserver::Server& server, kube::HttpMethod method, const api::EndpointSet& set) {
+  const std::string name = api::shard_name("vllm-endpoints", set.shard);
+  nlohmann::json labels = {{"poolwarden.io/pool", "vllm"}};
+  if (set.shard > 1) labels["poolwarden.io/shard"] = std::to_string(set.shard);
   kube::HttpRequest request;
   request.method = method;
   request.target = "/api/v1/namespaces/default/configmaps";
-  if (method == kube::HttpMethod::kPut) request.target += "/vllm-endpoints";
+  if (method == kube::HttpMethod::kPut) request.target += "/" + name;
   request.content_type = "application/json";
-  request.body =
-      nlohmann::json{
-          {"apiVersion", "v1"},
-          {"kind", "ConfigMap"},
-          {"metadata", {{"namespace", "default"}, {"name", "vllm-endpoints"}}},
-          {"data",
-           {{"endpoints.json", api::to_canonical_json({"default", "vllm", revision, std::move(endpoints)})}}}}
-          .dump();
+  request.body = nlohmann::json{{"apiVersion", "v1"},
+                                {"kind", "ConfigMap"},
+                                {"metadata", {{"namespace", "default"}, {"name", name}, {"labels", labels}}},
+                                {"data", {{"endpoints.json", api::to_canonical_json(set)}}}}
+                     .dump();
   const auto response = server.request(request);
   ASSERT_LT(response.status, 300) << response.body;
+}
+
+void publish(apiserver::Server& server, kube::HttpMethod method, std::int64_t revision,
+             std::vector<api::Endpoint> endpoints) {
+  publish_set(server, method, {"default", "vllm", revision, std::move(endpoints)});
 }
 
 TEST(GatewayCommand, FollowsAPoolUntilItIsToldToEnd) {
@@ -114,6 +118,46 @@ TEST(GatewayCommand, FollowsAPoolUntilItIsToldToEnd) {
 
   EXPECT_EQ(program.end(), 0) << contents_of(directory.file("log"));
   EXPECT_EQ(who(), "a") << "HAProxy keeps its list";
+}
+
+// The list has two ConfigMaps: the second is found once the first counts it, and each is followed.
+TEST(GatewayCommand, FollowsAListOfSeveralConfigMaps) {
+  const TempDir directory;
+  apiserver::ServerOptions options;
+  options.address = fresh_ip();
+  options.directory = directory.file("api");
+  auto server = apiserver::Server::start(options);
+  ASSERT_TRUE(server) << server.error();
+  HaproxyProcess haproxy;
+  ASSERT_NO_FATAL_FAILURE(haproxy.start());
+  Replica a("a", fresh_ip()), b("b", fresh_ip()), c("c", fresh_ip());
+  using kube::HttpMethod;
+  const auto first = [&](HttpMethod method, std::int64_t revision, std::vector<api::Endpoint> endpoints) {
+    publish_set(**server, method, {"default", "vllm", revision, std::move(endpoints), 1, 2});
+  };
+  const auto second = [&](HttpMethod method, std::int64_t revision, std::vector<api::Endpoint> endpoints) {
+    publish_set(**server, method, {"default", "vllm", revision, std::move(endpoints), 2, 1});
+  };
+  publish(**server, HttpMethod::kPost, 1, {endpoint_of(a)});
+  Program program(
+      {"gateway-sync", "--pool=vllm", "--namespace=default", "--kubeconfig=" + (*server)->kubeconfig_path(),
+       "--haproxy-socket=" + haproxy.socket_path(), "--metrics-bind-address=0",
+       "--health-probe-bind-address=0"},
+      directory.file("log"));
+  const auto log = [&] { return contents_of(directory.file("log")); };
+  const auto who = [&] { return HttpClient(haproxy.ip(), HaproxyProcess::kPort).post("{}").text; };
+  ASSERT_TRUE(eventually([&] { return who() == "a"; })) << log();
+
+  second(HttpMethod::kPost, 2, {endpoint_of(b)});
+  first(HttpMethod::kPut, 3, {});
+  ASSERT_TRUE(eventually([&] { return who() == "b"; })) << log();
+  second(HttpMethod::kPut, 4, {endpoint_of(c)});
+  ASSERT_TRUE(eventually([&] { return who() == "c"; })) << log();
+  second(HttpMethod::kPut, 2, {endpoint_of(b)});
+  EXPECT_TRUE(
+      eventually([&] { return log().find("has revision 2, and 4 was read before") != std::string::npos; }));
+  EXPECT_EQ(who(), "c") << "an older one changes nothing";
+  EXPECT_EQ(program.end(), 0) << log();
 }
 
 TEST(GatewayCommand, SaysWhichFlagIsWrong) {

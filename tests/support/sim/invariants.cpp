@@ -126,30 +126,43 @@ void Invariants::look_at_lists(api::Timestamp now) {
   for (const auto& pool : model_.list(publish::kInferencePools)) {
     const json& body = pool->body();
     if (body.at("metadata").contains("deletionTimestamp")) continue;
-    const auto map = model_.find(kube::kConfigMaps, text(body, "/metadata/namespace"), config_map_of(body));
-    if (!map || text(map->body(), "/metadata/labels/poolwarden.io~1pool").empty()) continue;
+    const auto next = read_list(text(body, "/metadata/namespace"), config_map_of(body));
+    if (next) compare(text(body, "/metadata/name"), pools_[text(body, "/metadata/uid")], *next, now);
+  }
+}
+
+std::optional<Invariants::Published> Invariants::read_list(const std::string& ns,
+                                                           const std::string& name) const {
+  Published out;
+  std::int32_t shards = 1;
+  for (std::int32_t shard = 1; shard <= shards; ++shard) {
+    const auto map =
+        model_.find(kube::kConfigMaps, ns, shard == 1 ? name : fmt::format("{}-{}", name, shard));
+    if (!map || text(map->body(), "/metadata/labels/poolwarden.io~1pool").empty()) return std::nullopt;
     const auto document = json::parse(text(map->body(), "/data/endpoints.json"), nullptr, false);
-    if (!document.is_object() || !document.contains("endpoints")) continue;  // someone's edit, not our write
-    Published next;
-    next.revision = document.value("revision", std::int64_t{0});
+    if (!document.is_object() || !document.contains("endpoints")) return std::nullopt;  // someone's edit
+    if (shard == 1) shards = document.value("shards", 1);
+    out.revisions[shard] = document.value("revision", std::int64_t{0});
     for (const json& endpoint : document.at("endpoints")) {
       if (endpoint.value("state", "") == "ready") {
-        next.pods.emplace(endpoint.value("uid", ""), endpoint.value("pod", ""));
+        out.pods.emplace(endpoint.value("uid", ""), endpoint.value("pod", ""));
       } else {
-        next.draining.insert(endpoint.value("uid", ""));
+        out.draining.insert(endpoint.value("uid", ""));
       }
     }
-    compare(text(body, "/metadata/name"), pools_[text(body, "/metadata/uid")], next, now);
   }
+  return out;
 }
 
 void Invariants::compare(const std::string& pool, PoolHistory& history, const Published& next,
                          api::Timestamp now) {
-  if (next.revision < history.published.revision) {
-    violate(now, fmt::format("pool {}: revision went from {} back to {}", pool, history.published.revision,
-                             next.revision));
+  for (const auto& [shard, revision] : history.published.revisions) {
+    const auto found = next.revisions.find(shard);
+    if (found == next.revisions.end() || found->second >= revision) continue;
+    violate(now, fmt::format("pool {}: revision of shard {} went from {} back to {}", pool, shard, revision,
+                             found->second));
   }
-  if (next.revision == history.published.revision) return;
+  if (next.revisions == history.published.revisions) return;
   for (const auto& [uid, name] : next.pods) {
     if (history.published.pods.contains(uid)) continue;
     if (!(watches_fail_ ? ever_fit_ : history.fit_once).contains(uid)) {
@@ -187,14 +200,9 @@ std::set<std::string> Invariants::fit_pods(const std::string& ns, const std::str
 std::set<std::string> Invariants::published_pods(const std::string& ns, const std::string& pool) const {
   std::set<std::string> names;
   const auto object = model_.find(publish::kInferencePools, ns, pool);
-  const auto map =
-      model_.find(kube::kConfigMaps, ns, object ? config_map_of(object->body()) : pool + "-endpoints");
-  if (!map) return names;
-  const auto document = json::parse(text(map->body(), "/data/endpoints.json"), nullptr, false);
-  if (!document.is_object()) return names;
-  for (const json& endpoint : document.value("endpoints", json::array())) {
-    if (endpoint.value("state", "") == "ready") names.insert(endpoint.value("pod", ""));
-  }
+  const auto list = read_list(ns, object ? config_map_of(object->body()) : pool + "-endpoints");
+  if (!list) return names;
+  for (const auto& [uid, name] : list->pods) names.insert(name);
   return names;
 }
 

@@ -1,7 +1,7 @@
 // What must hold at every moment of a simulation, judged from the API server's state alone. Nothing that
 // decides in the operator is used to judge it; names of resources and the list's form are.
 //
-//   - a published revision only ever grows
+//   - a published revision only ever grows, that of each shard of a list
 //   - what is published is canonical, and of the pool it says it is
 //   - no pod enters the list that was not fit to serve, its node apart, at some time since it was last out of
 //   it
@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -41,9 +42,9 @@ class Invariants {
 
  private:
   struct Published {
-    std::int64_t revision = 0;
-    std::map<std::string, std::string> pods;  // uid -> name, of ready endpoints
-    std::set<std::string> draining;           // uids of the others
+    std::map<std::int32_t, std::int64_t> revisions;  // by shard
+    std::map<std::string, std::string> pods;         // uid -> name, of ready endpoints
+    std::set<std::string> draining;                  // uids of the others
   };
   struct PoolHistory {
     std::set<std::string> fit_once;    // uids that were fit since they were last out of the list
@@ -53,6 +54,8 @@ class Invariants {
 
   void look_at_pods(api::Timestamp now);
   void look_at_lists(api::Timestamp now);
+  // The list as a reader has it: the shards that the first one counts. Nothing while one cannot be read.
+  std::optional<Published> read_list(const std::string& ns, const std::string& name) const;
   void compare(const std::string& pool, PoolHistory& history, const Published& next, api::Timestamp now);
   void violate(api::Timestamp now, std::string text);
   // Nodes and pods are told by watches of their own: that a pod was well and its node was, yet never both at

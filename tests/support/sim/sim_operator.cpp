@@ -65,6 +65,7 @@ void SimOperator::start() {
   options.seed = options_.seed * 1000 + ++starts_;
   options.instance = options_.name;
   options.leader_elect = options_.leader_elect;
+  options.list_limits = options_.list_limits;
   options.lease.identity = options_.name;
   options.lease.outlives_process = true;
   options.lease.ns = "poolwarden-system";

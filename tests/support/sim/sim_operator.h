@@ -47,6 +47,7 @@ class SimOperator {
     std::uint64_t seed = 1;
     bool leader_elect = false;
     Engines engines = {};
+    pool::ListLimits list_limits = {};
     api::Timestamp::duration wall_skew{};  // of its machine's clock
   };
 

@@ -2,6 +2,7 @@
 
 #include "api/json_text.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -41,6 +42,38 @@ TEST(EndpointSet, CanonicalJsonIsThisToTheByte) {
       R"("state":"draining","uid":"vllm-b-uid","zone":"eu-1a"}],)"
       R"("kind":"EndpointSet","namespace":"default","pool":"vllm","revision":7})"
       "\n");
+}
+
+TEST(EndpointSet, AShardSaysWhichOneItIs) {
+  EndpointSet first{.ns = "default", .pool = "vllm", .revision = 1, .endpoints = {}, .shards = 3};
+  EndpointSet second{.ns = "default", .pool = "vllm", .revision = 2, .endpoints = {}, .shard = 2};
+  EXPECT_THAT(to_canonical_json(first), HasSubstr(R"("revision":1,"shards":3})"));
+  EXPECT_THAT(to_canonical_json(second), HasSubstr(R"("revision":2,"shard":2})"));
+  EXPECT_EQ(parse_endpoint_set(to_canonical_json(first), nullptr), first);
+  EXPECT_EQ(parse_endpoint_set(to_canonical_json(second), nullptr), second);
+}
+
+TEST(EndpointSet, AShardThatIsNoNumber_IsRefused) {
+  for (const char* value : {"0", "-1", "101", "1.5", "\"2\"", "[]", "99999999999"}) {
+    for (const char* key : {"shard", "shards"}) {
+      std::string problem;
+      const std::string text = fmt::format(
+          R"({{"apiVersion":"poolwarden.io/v1alpha1","endpoints":[],"kind":"EndpointSet","namespace":"default",)"
+          R"("pool":"vllm","revision":1,"{}":{}}})",
+          key, value);
+      EXPECT_FALSE(parse_endpoint_set(text, &problem)) << text;
+      EXPECT_THAT(problem, HasSubstr("no number from 1 to 100"));
+    }
+  }
+}
+
+TEST(ShardName, IsReadBack) {
+  EXPECT_EQ(shard_name("x-endpoints", 1), "x-endpoints");
+  for (const std::int32_t shard : {1, 2, 10, kMaxShards})
+    EXPECT_EQ(shard_number("x-endpoints", shard_name("x-endpoints", shard)), shard);
+  for (const char* name : {"", "x", "x-endpoints-", "x-endpoints-1", "x-endpoints-02", "x-endpoints--2",
+                           "x-endpoints_2", "x-endpoints-2x", "x-endpoints-101", "y-endpoints-2"})
+    EXPECT_EQ(shard_number("x-endpoints", name), std::nullopt) << name;
 }
 
 TEST(EndpointSet, AnEmptyListIsADocumentToo) {

@@ -242,9 +242,9 @@ TEST(ChangeRouter, ListChangesDuringItsWrite_WaitsForTheAnswer) {
 
 TEST(ChangeRouter, UnlabelledListWasRemembered_AChangeForgetsIt) {
   Routed parts;
-  parts.record("a").unlabelled = made_list(made_pool("a", "vllm"), {});
+  parts.record("a").unlabelled["a-endpoints"].config_map = made_list(made_pool("a", "vllm"), {});
   parts.see<ConfigMaps>(made_list(made_pool("a", "vllm"), {"p"}, 6));
-  EXPECT_FALSE(parts.record("a").unlabelled);
+  EXPECT_THAT(parts.record("a").unlabelled, IsEmpty());
 }
 
 TEST(ChangeRouter, ServiceChanges_MarksItsPoolUnlessItIsWritten) {

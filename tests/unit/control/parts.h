@@ -158,7 +158,7 @@ class Parts {
                   keys.emplace_back(kOrphanIndex);
               }),
         router(feeds, table, writes, queue, metrics),
-        snapshots(gate, feeds, table, loads, writes, router),
+        snapshots(gate, {}, feeds, table, loads, writes, router),
         reconciler(feeds, table, snapshots, loads, writes, queue, metrics, kube::seeded_random(2),
                    std::chrono::minutes(10)),
         outcomes(feeds, table, router, writes, events, metrics) {

@@ -387,7 +387,7 @@ TEST(ReconcilerRest, FailedWriteIsNotWantedAnyMore_ItsErrorGoes) {
   PoolRecord& record = parts.record("a");
   record.errors.service = record.errors.budget = record.errors.scale = "refused";
   record.errors.labels = {{"p-uid", "refused"}, {"q-uid", "refused"}};
-  record.errors.config_map = "refused";
+  record.errors.config_maps["a-endpoints"].text = "refused";
   pool::Plan plan;
   plan.service = service_of(false);
   plan.pod_labels = {label_of("q", "true")};

@@ -52,7 +52,7 @@ TEST(SnapshotBuilder, ListedPodWasRelabelled_IsShown) {
   parts.list_the_rest();
   parts.see<ConfigMaps>(made_list(made_pool("a", "vllm"), {"p", "q"}, 6));
   EXPECT_THAT(pods_in(snapshot_of(parts, "a")), ElementsAre("o", "p", "q"));
-  EXPECT_TRUE(snapshot_of(parts, "a").listed->contains("p-uid"));
+  EXPECT_TRUE(snapshot_of(parts, "a").is_listed("p-uid"));
 }
 
 TEST(SnapshotBuilder, ListFromNewerPods_IsBehind) {
@@ -77,12 +77,15 @@ TEST(SnapshotBuilder, ConfigMapWithoutOurLabel_IsShown) {
   Parts parts;
   parts.list<Pools>({made_pool("a", "vllm")});
   parts.list_the_rest();
-  EXPECT_EQ(parts.snapshots.config_map(parts.record("a")), nullptr);
-  parts.record("a").unlabelled = made_list(made_pool("a", "vllm"), {});
-  parts.record("a").unlabelled->uid = "foreign";
-  EXPECT_EQ(parts.snapshots.config_map(parts.record("a"))->uid, "foreign");
+  const auto shown = [&parts] { return snapshot_of(parts, "a").list.front().config_map; };
+  EXPECT_EQ(shown(), nullptr);
+  api::ConfigMap foreign = made_list(made_pool("a", "vllm"), {});
+  foreign.uid = "foreign";
+  parts.record("a").unlabelled["a-endpoints"].config_map = foreign;
+  ASSERT_NE(shown(), nullptr);
+  EXPECT_EQ(shown()->uid, "foreign");
   parts.see<ConfigMaps>(made_list(made_pool("a", "vllm"), {}));
-  EXPECT_EQ(parts.snapshots.config_map(parts.record("a"))->uid, "a-endpoints-uid");
+  EXPECT_EQ(shown()->uid, "a-endpoints-uid");
 }
 
 TEST(SnapshotBuilder, MissingObject_IsAbsentOnceItsKindIsRead) {
@@ -316,8 +319,7 @@ TEST(SnapshotBuilder, WhatIsRememberedOfThePool_IsShown) {
   parts.list<Pools>({made_pool("a", "vllm")});
   parts.list_the_rest();
   PoolRecord& record = parts.record("a");
-  record.errors = {.config_map = "refused",
-                   .config_map_reason = "Forbidden",
+  record.errors = {.config_maps = {{"a-endpoints", {.reason = "Forbidden", .text = "refused"}}},
                    .service = "no service",
                    .budget = "no budget",
                    .scale = "no scale",

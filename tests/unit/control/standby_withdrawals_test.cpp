@@ -13,8 +13,8 @@ using Outcome = StandbyWithdrawals::Outcome;
 
 constexpr auto kHedge = StandbyWithdrawals::kHedge;
 const kube::TimePoint kStart = kube::TimePoint{} + 1h;
-const kube::ObjectKey kPool{"default", "vllm"};
-const kube::ObjectKey kOther{"default", "other"};
+const ListKey kPool{{"default", "vllm"}};
+const ListKey kOther{{"default", "other"}};
 
 TEST(StandbyWithdrawals, APoolIsDueWhenTheHedgeIsOver) {
   StandbyWithdrawals standby;
@@ -27,6 +27,18 @@ TEST(StandbyWithdrawals, APoolIsDueWhenTheHedgeIsOver) {
   EXPECT_EQ(standby.first_seen(kPool, "b"), kStart + 100ms);
   EXPECT_EQ(standby.first_seen(kPool, "c"), std::nullopt);
   EXPECT_EQ(standby.first_seen(kOther, "a"), std::nullopt);
+}
+
+TEST(StandbyWithdrawals, EachShardHasAWriteOfItsOwn) {
+  const ListKey second{kPool.pool, 2};
+  StandbyWithdrawals standby;
+  standby.saw(kPool, "1", {"a"}, kStart);
+  standby.saw(second, "1", {"b"}, kStart);
+  standby.sent(kPool, kStart + kHedge);
+  EXPECT_THAT(standby.due(kStart + kHedge), ElementsAre(second));
+  EXPECT_THAT(standby.pools(), ElementsAre(kPool.pool));
+  standby.forget(kPool.pool);
+  EXPECT_EQ(standby.size(), 0U);
 }
 
 TEST(StandbyWithdrawals, WhatTheLeaderDidInTimeIsForgotten) {
@@ -123,7 +135,7 @@ TEST(StandbyWithdrawals, PoolsAreApart) {
   StandbyWithdrawals standby;
   standby.saw(kPool, "1", {"a"}, kStart);
   standby.saw(kOther, "1", {"a"}, kStart + 1ms);
-  standby.forget(kPool);
+  standby.forget(kPool.pool);
   EXPECT_EQ(standby.next_deadline(), kStart + 1ms + kHedge);
   standby.forget_all();
   EXPECT_EQ(standby.size(), 0U);

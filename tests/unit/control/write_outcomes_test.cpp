@@ -131,7 +131,7 @@ TEST(WriteOutcomes, StandbyListIsWritten_IsCountedAndTellsNoEvent) {
 TEST(WriteOutcomes, StandbyListIsRefused_NothingIsRemembered) {
   Answered parts;
   parts.refuse(parts.send_list(/*for_leader=*/true), forbidden());
-  EXPECT_EQ(parts.record("a").errors.config_map, "");
+  EXPECT_THAT(parts.record("a").errors.config_maps, IsEmpty());
   EXPECT_THAT(parts.told(), IsEmpty());
   EXPECT_THAT(parts.marked(), ElementsAre("a"));
 }
@@ -152,15 +152,15 @@ TEST(WriteOutcomes, Conflict_IsLookedAtAgainWithoutAWord) {
 TEST(WriteOutcomes, ListIsForbidden_IsRememberedUntilItSucceeds) {
   Answered parts;
   parts.refuse(parts.send_list(), forbidden());
-  EXPECT_EQ(parts.record("a").errors.config_map, "may not");
-  EXPECT_EQ(parts.record("a").errors.config_map_reason, "Forbidden");
+  const auto& error = parts.record("a").errors.config_maps["a-endpoints"];
+  EXPECT_EQ(error.text, "may not");
+  EXPECT_EQ(error.reason, "Forbidden");
   EXPECT_THAT(parts.logged(), ElementsAre("a write failed"));
   EXPECT_THAT(parts.told(),
               ElementsAre("InferencePool a: the last list of endpoints stays published: may not"));
   parts.pass_time(2s);
   parts.answer(parts.send_list(), parts.list_answer());
-  EXPECT_EQ(parts.record("a").errors.config_map, "");
-  EXPECT_EQ(parts.record("a").errors.config_map_reason, "");
+  EXPECT_THAT(parts.record("a").errors.config_maps, IsEmpty());
 }
 
 TEST(WriteOutcomes, PassingFailure_IsReportedAtTheThird) {
@@ -187,7 +187,7 @@ TEST(WriteOutcomes, WeAreStopping_IsNoFailure) {
   parts.refuse(parts.send_list(), made_error(ErrorClass::kShutdown, 0, "", "cancelled"));
   EXPECT_EQ(parts.metrics.retries, 0);
   EXPECT_THAT(parts.logged(), IsEmpty());
-  EXPECT_EQ(parts.record("a").errors.config_map, "");
+  EXPECT_THAT(parts.record("a").errors.config_maps, IsEmpty());
 }
 
 TEST(WriteOutcomes, LabelIsRefused_IsOfItsPodAlone) {
@@ -402,9 +402,9 @@ TEST(WriteOutcomes, NameOfTheListIsTaken_ItsHolderIsLookedUp) {
   foreign.name = "a-endpoints";
   foreign.uid = "foreign";
   parts.answer(parts.out.sends.size() - 1, parts.next(foreign));
-  ASSERT_TRUE(parts.record("a").unlabelled);
-  EXPECT_EQ(parts.record("a").unlabelled->uid, "foreign");
-  EXPECT_EQ(parts.record("a").unlabelled_until, parts.now.mono + 1min);
+  const PoolRecord::Unlabelled& unlabelled = parts.record("a").unlabelled["a-endpoints"];
+  EXPECT_EQ(unlabelled.config_map.uid, "foreign");
+  EXPECT_EQ(unlabelled.until, parts.now.mono + 1min);
   EXPECT_FALSE(parts.writes.in_flight(parts.object(Written::kConfigMap, "a-endpoints")));
   EXPECT_THAT(parts.marked(), ElementsAre("a"));
 }

@@ -356,6 +356,7 @@ TEST(Endpoints, OnHoldThoseThatGoStillLeave) {
 // A list that does not fit cannot be written, and would go on naming pods that are gone.
 TEST(Endpoints, AsManyArePublishedAsAConfigMapHolds) {
   World world;
+  world.list_limits = {.shard_endpoints = 100'000, .shards = 1};
   world.pods.clear();
   const auto add = [&world](int number) {
     world.pods.push_back(
@@ -374,7 +375,9 @@ TEST(Endpoints, AsManyArePublishedAsAConfigMapHolds) {
   const auto& published = condition(world.pool.status, api::condition::kEndpointsPublished);
   EXPECT_EQ(published.status, "False");
   EXPECT_EQ(published.reason, "TooLarge");
-  EXPECT_THAT(published.message, HasSubstr(fmt::format("holds {} of 8000 ready endpoints", listed)));
+  EXPECT_THAT(
+      published.message,
+      HasSubstr(fmt::format("holds {} of 8000 ready endpoints, and no more fit into 1 ConfigMap", listed)));
   EXPECT_EQ(condition(world.pool.status, api::condition::kDegraded).reason, "ListTooLarge");
 
   add(1);  // sorts before most of those listed, and displaces none

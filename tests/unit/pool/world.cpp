@@ -71,7 +71,6 @@ Plan World::decide(std::int64_t second) const {
   for (const api::Pod& pod : pods) snapshot.pods.push_back(&pod);
   std::sort(snapshot.pods.begin(), snapshot.pods.end(),
             [](const auto* a, const auto* b) { return a->name < b->name; });
-  snapshot.config_map = config_map ? &*config_map : nullptr;
   snapshot.can_see = can_see;
   snapshot.watch_errors = watch_errors;
   snapshot.service = service ? &*service : nullptr;
@@ -86,6 +85,7 @@ Plan World::decide(std::int64_t second) const {
   snapshot.draining_nodes = &draining_nodes;
   snapshot.pods_version = pods_version;
   snapshot.pods_behind = pods_behind;
+  add_list(snapshot);
   snapshot.pool_autoscalers = pool_autoscalers;
   snapshot.target_autoscalers = target_autoscalers;
   snapshot.overlapping_pools = overlapping_pools;
@@ -119,38 +119,59 @@ Plan World::decide(std::int64_t second) const {
   snapshot.led_by_others = led_by_others;
   snapshot.listed_by_others = listed_by_others;
   snapshot.shared_drains = shared_drains;
-  std::map<std::string, std::string> listed;
-  if (const auto set =
-          config_map ? api::parse_endpoint_set(config_map->endpoints_json, nullptr) : std::nullopt) {
+  std::set<std::string> listed;
+  for (const ListShard& shard : snapshot.list) {
+    const auto set = shard.config_map != nullptr
+                         ? api::parse_endpoint_set(shard.config_map->endpoints_json, nullptr)
+                         : std::nullopt;
+    if (!set) continue;
     for (const auto& endpoint : set->endpoints) {
-      if (endpoint.state == api::EndpointState::kReady) listed.emplace(endpoint.uid, endpoint.pod);
+      if (endpoint.state == api::EndpointState::kReady) listed.insert(endpoint.uid);
     }
   }
-  snapshot.listed = &listed;
+  snapshot.is_listed = [&listed](const std::string& uid) { return listed.contains(uid); };
   return pool::decide(snapshot, at_second(second));
 }
 
+// As the operator does: the shards that are there, and those that the first one counts.
+void World::add_list(Snapshot& snapshot) const {
+  const auto first = config_map ? api::parse_endpoint_set(config_map->endpoints_json, nullptr) : std::nullopt;
+  snapshot.list_limits = list_limits;
+  snapshot.list.clear();
+  for (std::int32_t shard = 1; shard <= api::kMaxShards; ++shard) {
+    const auto other = other_shards.find(shard);
+    const api::ConfigMap* map = other == other_shards.end() ? nullptr : &other->second;
+    if (shard == 1) map = config_map ? &*config_map : nullptr;
+    if (map == nullptr && shard > (first ? first->shards : 1)) return;
+    snapshot.list.push_back(
+        {.config_map = map,
+         .pods_version = pods_behind && map != nullptr ? map->pods_version : pods_version});
+  }
+}
+
 void World::apply_publish(const PublishEndpoints& publish) {
-  if (publish.write.create) {
-    ASSERT_FALSE(config_map) << "created over an existing one";
-    config_map.emplace();
-    config_map->name = pool.publish.config_map_name;
-  } else {
-    ASSERT_TRUE(config_map) << "patched while there is none";
-    ASSERT_EQ(publish.write.resource_version, config_map->resource_version);
+  const std::int32_t shard = publish.write.set.shard;
+  const bool there = shard == 1 ? config_map.has_value() : other_shards.contains(shard);
+  ASSERT_EQ(there, !publish.write.create) << "created over an existing one, or patched while there is none";
+  if (!there && shard == 1) config_map.emplace();
+  api::ConfigMap& map = shard == 1 ? *config_map : other_shards[shard];
+  if (there) {
+    ASSERT_EQ(publish.write.resource_version, map.resource_version);
   }
   ASSERT_GT(publish.write.set.revision, last_revision) << "a revision only grows";
-  config_map->resource_version = next_version();
-  config_map->labels = {{std::string{api::kPoolLabel}, pool.name},
-                        {std::string{api::kManagedByLabel}, std::string{api::kManagedByValue}}};
-  config_map->owners = {{.api_version = std::string{api::kApiVersion},
-                         .kind = std::string{api::kPoolKind},
-                         .name = pool.name,
-                         .uid = pool.uid,
-                         .controller = true}};
-  config_map->revision = std::to_string(publish.write.set.revision);
-  config_map->endpoints_json = api::to_canonical_json(publish.write.set);
-  config_map->endpoints_text = api::to_text(publish.write.set);
+  map.name = api::shard_name(pool.publish.config_map_name, shard);
+  map.resource_version = next_version();
+  map.labels = {{std::string{api::kPoolLabel}, pool.name},
+                {std::string{api::kManagedByLabel}, std::string{api::kManagedByValue}}};
+  if (shard > 1) map.labels[std::string{api::kShardLabel}] = std::to_string(shard);
+  map.owners = {{.api_version = std::string{api::kApiVersion},
+                 .kind = std::string{api::kPoolKind},
+                 .name = pool.name,
+                 .uid = pool.uid,
+                 .controller = true}};
+  map.revision = std::to_string(publish.write.set.revision);
+  map.endpoints_json = api::to_canonical_json(publish.write.set);
+  map.endpoints_text = api::to_text(publish.write.set);
   last_revision = publish.write.set.revision;
   for (const auto& endpoint : publish.write.set.endpoints) once_published.insert(endpoint.uid);
 }
@@ -216,6 +237,7 @@ void World::apply_budget(const api::BudgetWrite& write) {
 
 void World::apply(const Plan& plan) {
   if (plan.publish) apply_publish(*plan.publish);
+  for (const PublishEndpoints& publish : plan.publish_shards) apply_publish(publish);
   if (plan.scale_target) {
     ASSERT_EQ(plan.scale_target->resource_version, target->resource_version);
     target->replicas = plan.scale_target->to;

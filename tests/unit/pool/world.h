@@ -28,6 +28,8 @@ struct World {
   Visibility target_visibility = Visibility::kAbsent;  // when there is no target
   std::vector<api::Pod> pods;
   std::optional<api::ConfigMap> config_map;
+  std::map<std::int32_t, api::ConfigMap> other_shards;  // of the list, from 2
+  ListLimits list_limits;
   std::optional<api::Service> service;
   Visibility service_visibility = Visibility::kAbsent;
   std::map<std::string, api::Node, std::less<>> nodes;
@@ -71,6 +73,7 @@ struct World {
   int settle(std::int64_t second = 0, int at_most = 10);
 
  private:
+  void add_list(Snapshot& snapshot) const;
   void apply_publish(const PublishEndpoints& publish);
   void apply_service(const api::ServiceWrite& write);
   void apply_label(const api::PodLabelWrite& write);

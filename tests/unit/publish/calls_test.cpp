@@ -72,6 +72,20 @@ TEST(ConfigMapCall, CreatesTheWholeObject) {
   EXPECT_EQ(json::parse(call.body), expected);
 }
 
+TEST(ConfigMapCall, AnotherShard_HasItsNameAndLabel) {
+  auto wanted = list_write();
+  wanted.resource_version = "9";
+  wanted.set.shard = 2;
+  const kube::Call call = config_map(pool(), wanted, kTrigger);
+  expect_call(call, kube::Verb::kUpdate, kube::kConfigMaps, "list-2");
+  const json body = json::parse(call.body);
+  EXPECT_EQ(body["metadata"]["name"], "list-2");
+  EXPECT_EQ(body["metadata"]["labels"]["poolwarden.io/pool"], "vllm");
+  EXPECT_EQ(body["metadata"]["labels"]["poolwarden.io/shard"], "2");
+  EXPECT_EQ(body["metadata"]["ownerReferences"], kOwners);
+  EXPECT_FALSE(api::ConfigMapCodec::from_json(body).shared) << "so that it is replaced";
+}
+
 TEST(ConfigMapCall, OursAlone_IsReplacedAtItsVersion) {
   auto wanted = list_write();
   wanted.resource_version = "9";
