@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -29,8 +30,8 @@ type knownPod struct {
 type book struct {
 	mutex    sync.Mutex
 	pods     map[string]knownPod
-	lists    map[string]string                     // endpoints.json by pool
-	lines    map[string]int                        // of endpoints.txt, by pool
+	lists    map[string]map[string]string          // endpoints.json by pool and ConfigMap: a large list has several
+	lines    map[string]int                        // of endpoints.txt, by ConfigMap
 	slices   map[string]map[string]map[string]bool // ready pods by Service and EndpointSlice
 	waiting  map[string]*withdrawal                // by pod; those of the row that is measured
 	left     map[string]map[string]*withdrawal     // of these, those that are still named somewhere, by pool
@@ -41,7 +42,7 @@ type book struct {
 func newBook() *book {
 	return &book{
 		pods:    map[string]knownPod{},
-		lists:   map[string]string{},
+		lists:   map[string]map[string]string{},
 		lines:   map[string]int{},
 		slices:  map[string]map[string]map[string]bool{},
 		waiting: map[string]*withdrawal{},
@@ -57,7 +58,7 @@ func (b *book) expect(pod string) {
 	w := &withdrawal{
 		pod:             pod,
 		pool:            pool,
-		wasListed:       names(b.lists[pool], pod),
+		wasListed:       b.isListed(pool, pod),
 		wasInEndpointSl: b.isSliced(pool, pod),
 	}
 	b.waiting[pod] = w
@@ -91,22 +92,25 @@ func (b *book) podEvent(pod *corev1.Pod, deleted bool, now time.Time) {
 }
 
 func (b *book) listEvent(list *corev1.ConfigMap, deleted bool, now time.Time) {
-	pool, isList := strings.CutSuffix(list.Name, document.ListName(""))
+	pool, isList := poolOf(list.Name)
 	if !isList {
 		return
 	}
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	b.listings++
-	b.lists[pool] = list.Data[document.JSONKey]
-	b.lines[pool] = strings.Count(list.Data[document.TextKey], "\n")
 	if deleted {
-		delete(b.lists, pool)
-		delete(b.lines, pool)
+		delete(b.lists[pool], list.Name)
+		delete(b.lines, list.Name)
 		return
 	}
+	if b.lists[pool] == nil {
+		b.lists[pool] = map[string]string{}
+	}
+	b.lists[pool][list.Name] = list.Data[document.JSONKey]
+	b.lines[list.Name] = strings.Count(list.Data[document.TextKey], "\n")
 	for _, w := range b.left[pool] {
-		if w.wasListed && w.unlisted.IsZero() && !names(b.lists[pool], w.pod) {
+		if w.wasListed && w.unlisted.IsZero() && !b.isListed(pool, w.pod) {
 			w.unlisted = now
 			b.finish(w)
 		}
@@ -161,6 +165,27 @@ func readyIn(slice *discoveryv1.EndpointSlice) map[string]bool {
 		}
 	}
 	return ready
+}
+
+func (b *book) isListed(pool, pod string) bool {
+	for _, list := range b.lists[pool] {
+		if names(list, pod) {
+			return true
+		}
+	}
+	return false
+}
+
+// poolOf the list that has a ConfigMap of this name: "<pool>-endpoints", and of a large one also
+// "<pool>-endpoints-2" and so on.
+func poolOf(configMap string) (string, bool) {
+	pool, shard, isList := strings.Cut(configMap, document.ListName(""))
+	if !isList || shard == "" {
+		return pool, isList
+	}
+	number, isShard := strings.CutPrefix(shard, "-")
+	_, err := strconv.Atoi(number)
+	return pool, isShard && err == nil
 }
 
 func names(list, pod string) bool { return strings.Contains(list, `"pod":"`+pod+`"`) }

@@ -130,3 +130,27 @@ func TestBook_Listed_CountsLinesAndReadyPods(t *testing.T) {
 		t.Errorf("%d listed in a list that is gone", listed)
 	}
 }
+
+func TestBook_LargeList_IsAllOfItsConfigMaps(t *testing.T) {
+	b := newBook()
+	b.podEvent(podOf("a", false), false, at(0))
+	b.podEvent(podOf("b", false), false, at(0))
+	second := listOf("a")
+	second.Name += "-2"
+	b.listEvent(listOf("b"), false, at(0))
+	b.listEvent(second, false, at(0))
+	if endpoints, _ := b.listed(); endpoints != 2 {
+		t.Errorf("listed %d endpoints", endpoints)
+	}
+	b.expect("a")
+	b.podEvent(podOf("a", true), false, at(10))
+	b.listEvent(listOf("b"), false, at(11))
+	if b.isWithdrawn(true) {
+		t.Error("withdrawn, with a second ConfigMap that names it")
+	}
+	second.Data = listOf().Data
+	b.listEvent(second, false, at(14))
+	if out := b.outcome(); !b.isWithdrawn(true) || len(out.lists) != 1 || out.lists[0] != 4*time.Millisecond {
+		t.Errorf("got %+v", out)
+	}
+}
