@@ -173,18 +173,25 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
   const kube::TimePoint started = time(now);
   std::vector<std::pair<kube::ObjectKey, pool::Plan>> rest;
   std::size_t pods = 0;
+  bool withdrew = false;
   while (pods < options_.step_pods && time(now) - started < options_.step_budget) {
+    // A withdrawal waits for no pass: it leaves when the step ends. The next step is not cut short as well.
+    if (withdrew && !gave_way_ && queue_.size(kube::Lane::kUrgent) == 0) break;
     const kube::TimePoint began = time(now);
     const auto key = queue_.get(began);
     if (!key) break;
     PoolRecord* record = table_.find(*key);
     const auto object = feeds_.store<Pools>().find(*key);
-    if (record != nullptr && object && !reconciler_.withdraw(*record, *object, now, out)) {
+    const bool known = record != nullptr && object != nullptr;
+    if (known && reconciler_.withdraw(*record, *object, now, out)) {
+      withdrew = true;
+    } else if (known) {
       pods += reconciler_.cost(*record) + 1;
       if (auto plan = reconciler_.pass(*record, *object, now, out)) rest.emplace_back(*key, std::move(*plan));
     }
     queue_.done(*key, time(now));
   }
+  gave_way_ = withdrew && !gave_way_ && queue_.size() > 0;
   loads_.read(now.mono, out);
   for (auto& [key, plan] : rest) {
     PoolRecord* record = table_.find(key);

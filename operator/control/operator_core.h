@@ -123,6 +123,7 @@ class OperatorCore {
   Standby standby_;
   Leadership leadership_;
   bool can_decide_ = false;  // the last step was allowed to look at pools
+  bool gave_way_ = false;    // and it ended early, so that a withdrawal leaves
   std::optional<pool::Gate> told_gate_;
   kube::TimePoint now_{};  // of the last step
   kube::TimePoint next_sweep_{};

@@ -86,7 +86,9 @@ class WorkQueue {
   std::optional<TimePoint> next_deadline() const {
     return waiting_.empty() ? std::nullopt : std::optional(waiting_.begin()->due);
   }
-  std::size_t size() const { return lane(Lane::kUrgent).size() + lane(Lane::kNormal).size(); }  // ready keys
+  // Keys that are ready: all, or those of a lane.
+  std::size_t size() const { return size(Lane::kUrgent) + size(Lane::kNormal); }
+  std::size_t size(Lane which) const { return lane(which).size(); }
 
   // From now on every add is ignored and waiting keys are let go. Keys that are ready are still handed out.
   void shutdown();
