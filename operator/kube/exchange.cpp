@@ -20,7 +20,7 @@ Exchange::Exchange(std::shared_ptr<ExchangeHost> host, asio::io_service& service
                    Consumer consumer)
     : host_(std::move(host)),
       request_(std::move(request)),
-      strand_(service),
+      strand_(service.get_executor()),
       consumer_(std::move(consumer)),
       timer_(service) {}
 
