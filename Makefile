@@ -13,6 +13,7 @@ export JOBS
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
+space := $() $()
 test_in = ctest --test-dir $(1) --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := build
@@ -36,13 +37,13 @@ test: setup-test ## Run every test that needs no cluster
 image: setup-image build ## Build the container image, without a container engine: build/image/poolwarden.tar
 	@scripts/images.sh build/image poolwarden
 
-asan: setup-sanitize ## Run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+asan: setup-sanitize ## Run the tests under AddressSanitizer and UndefinedBehaviorSanitizer (ASAN_TESTS='-LE integration': some)
 	@scripts/build.sh asan
-	@scripts/with_sanitizers.sh $(call test_in,build-asan)
+	@scripts/with_sanitizers.sh $(call test_in,build-asan) $(ASAN_TESTS)
 
-tsan: setup-sanitize ## Run the tests under ThreadSanitizer (TSAN_TESTS='-LE integration': those of one process)
-	@scripts/build.sh tsan
-	@scripts/with_sanitizers.sh $(call test_in,build-tsan) $(TSAN_TESTS)
+tsan: setup-sanitize ## Run the tests under ThreadSanitizer (TSAN_ONLY='transport_test base_test': build and run these)
+	@scripts/build.sh tsan $(TSAN_ONLY)
+	@scripts/with_sanitizers.sh $(call test_in,build-tsan) $(if $(TSAN_ONLY),-R '^($(subst $(space),|,$(strip $(TSAN_ONLY))))$$')
 
 # Prometheus comes with them: the cases run in a network of their own, from which nothing can be fetched.
 e2e-images: setup-e2e build
