@@ -22,12 +22,44 @@ using nlohmann::json;
 constexpr std::size_t kMaxDocumentBytes = 8U * 1024 * 1024;
 constexpr std::int32_t kMaxPort = 65535;
 
+// As it is, or as the inside of a JSON string.
+std::string escaped(std::string_view json, bool inside_string) {
+  if (!inside_string) return std::string(json);
+  std::string quoted;
+  append_json_string(quoted, json);
+  return quoted.substr(1, quoted.size() - 2);
+}
+
+// What stands around an endpoint's values. It is the same of each, and so is escaped once and not a thousand times.
+struct EndpointFrame {
+  explicit EndpointFrame(bool inside_string)
+      : ip(escaped(R"({"ip":")", inside_string)),
+        node(escaped(R"(","node":")", inside_string)),
+        pod(escaped(R"(","pod":")", inside_string)),
+        ports(escaped(R"(","ports":)", inside_string)),
+        state(escaped(R"(,"state":")", inside_string)),
+        uid(escaped(R"(","uid":")", inside_string)),
+        zone(escaped(R"(","zone":")", inside_string)),
+        end(escaped(R"("})", inside_string)) {}
+
+  std::string ip, node, pod, ports, state, uid, zone, end;
+};
+
+const EndpointFrame& endpoint_frame(bool inside_string) {
+  static const EndpointFrame kPlain(false);
+  static const EndpointFrame kInside(true);
+  return inside_string ? kInside : kPlain;
+}
+
 // Writes the document, either as it is or as the inside of a JSON string: then its quotes are escaped while
 // they are written, and nothing has to be looked at twice. Names, addresses and UIDs are copied whole.
 class DocumentWriter {
  public:
   DocumentWriter(std::string& out, bool inside_string)
-      : out_(out), quote_(inside_string ? "\\\"" : "\""), inside_string_(inside_string) {}
+      : out_(out),
+        quote_(inside_string ? "\\\"" : "\""),
+        inside_string_(inside_string),
+        frame_(endpoint_frame(inside_string)) {}
 
   void raw(std::string_view text) { out_ += text; }
   void number(std::int64_t value) {
@@ -42,25 +74,40 @@ class DocumentWriter {
   }
   void field(std::string_view name, std::string_view value) {
     key(name);
-    if (is_plain_text(value)) {
-      out_ += quote_;
-      out_ += value;
-      out_ += quote_;
-      return;
+    out_ += quote_;
+    text(value);
+    out_ += quote_;
+  }
+  void endpoint(const Endpoint& endpoint) {
+    out_ += frame_.ip;
+    text(endpoint.ip);
+    out_ += frame_.node;
+    text(endpoint.node);
+    out_ += frame_.pod;
+    text(endpoint.pod);
+    out_ += frame_.ports;
+    ports(endpoint.ports);
+    out_ += frame_.state;
+    out_ += to_string(endpoint.state);
+    out_ += frame_.uid;
+    text(endpoint.uid);
+    if (!endpoint.zone.empty()) {
+      out_ += frame_.zone;
+      text(endpoint.zone);
     }
-    std::string quoted;
-    append_json_string(quoted, value);
-    if (!inside_string_) {
-      out_ += quoted;
-      return;
-    }
-    std::string twice;
-    append_json_string(twice, quoted);
-    out_.append(twice, 1, twice.size() - 2);  // without the outer quotes
+    out_ += frame_.end;
   }
   void end_of_line() { out_ += inside_string_ ? "\\n" : "\n"; }
 
  private:
+  // The inside of a JSON string.
+  void text(std::string_view value) {
+    if (is_plain_text(value)) {
+      out_ += value;
+    } else {
+      out_ += escaped(escaped(value, true), inside_string_);
+    }
+  }
   // Looks at all of it, whatever it finds: so the compiler takes many characters at once.
   static bool is_plain_text(std::string_view text) {
     unsigned other = 0;
@@ -70,47 +117,26 @@ class DocumentWriter {
     }
     return other == 0;
   }
+  void ports(const std::vector<EndpointPort>& ports) {
+    out_ += '[';
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+      out_ += i == 0 ? "{" : ",{";
+      if (!ports[i].name.empty()) {
+        field("name", ports[i].name);
+        out_ += ',';
+      }
+      key("number");
+      number(ports[i].number);
+      out_ += '}';
+    }
+    out_ += ']';
+  }
 
   std::string& out_;
   std::string_view quote_;
   bool inside_string_;
+  const EndpointFrame& frame_;
 };
-
-void write_ports(DocumentWriter& out, const std::vector<EndpointPort>& ports) {
-  out.key("ports");
-  out.raw("[");
-  for (std::size_t i = 0; i < ports.size(); ++i) {
-    out.raw(i == 0 ? "{" : ",{");
-    if (!ports[i].name.empty()) {
-      out.field("name", ports[i].name);
-      out.raw(",");
-    }
-    out.key("number");
-    out.number(ports[i].number);
-    out.raw("}");
-  }
-  out.raw("]");
-}
-
-void write_endpoint(DocumentWriter& out, const Endpoint& endpoint) {
-  out.raw("{");
-  out.field("ip", endpoint.ip);
-  out.raw(",");
-  out.field("node", endpoint.node);
-  out.raw(",");
-  out.field("pod", endpoint.pod);
-  out.raw(",");
-  write_ports(out, endpoint.ports);
-  out.raw(",");
-  out.field("state", to_string(endpoint.state));
-  out.raw(",");
-  out.field("uid", endpoint.uid);
-  if (!endpoint.zone.empty()) {
-    out.raw(",");
-    out.field("zone", endpoint.zone);
-  }
-  out.raw("}");
-}
 
 void write_number_above_one(DocumentWriter& out, std::string_view name, std::int32_t number) {
   if (number <= 1) return;
@@ -127,7 +153,7 @@ void write_document(DocumentWriter& out, const EndpointSet& set) {
   out.raw("[");
   for (std::size_t i = 0; i < set.endpoints.size(); ++i) {
     if (i != 0) out.raw(",");
-    write_endpoint(out, set.endpoints[i]);
+    out.endpoint(set.endpoints[i]);
   }
   out.raw("],");
   out.field("kind", kEndpointSetKind);
@@ -310,7 +336,7 @@ void append_text_string(std::string& out, const EndpointSet& set) {
 std::size_t published_bytes(const Endpoint& endpoint) {
   std::string out = ",";
   DocumentWriter writer(out, false);
-  write_endpoint(writer, endpoint);
+  writer.endpoint(endpoint);
   write_lines(writer, endpoint);
   return out.size();
 }

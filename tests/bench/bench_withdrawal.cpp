@@ -174,6 +174,7 @@ BENCHMARK(BM_withdrawal)
     ->Args({1, 10})
     ->Args({20, 50})
     ->Args({1, 1'000})
+    ->Args({1, 10'000})
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
 
