@@ -1,5 +1,5 @@
-// What is remembered of one pool's list: who is on it, as it was last read or written, and which of them are
-// known to be unfit since. Each shard is a ConfigMap with versions, writes and a document of its own; they
+// What is remembered of one pool's list: which endpoints are on it, as it was last read or written, and which
+// of them are known to be unfit since. Each shard is a ConfigMap with versions, writes and a document of its own; they
 // are numbered from 1.
 //
 // The list itself is in the cluster and outlives the process; all of this is found again after a restart.

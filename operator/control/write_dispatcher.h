@@ -1,8 +1,9 @@
 // Which write may leave now, and what its answer is for.
 //
-// Lanes, the most urgent first: the Lease, lists, what drains and replicas wait for, the rest. The lanes
-// above the rest wait for nothing but their own object. The rest is capped, in flight and per second, so that
-// it never competes with a withdrawal for more than a small share of the API server.
+// Lanes, the most urgent first: lists; what drains and replicas wait for; the rest. A list waits for nothing
+// but its own object. The other lanes are capped in flight, and the rest also per second, so that it never
+// competes with a withdrawal for more than a small share of the API server. The Lease, Events and look-ups
+// are in no lane.
 //
 // One write of an object is in flight at a time. A write that may not leave is not queued: its pool is woken
 // when it may, looks again, and wants what is right by then. So what changes meanwhile goes with one write.

@@ -28,7 +28,7 @@ namespace poolwarden::kube {
 
 struct TransportOptions {
   // Of the process; the first transport decides. Each call and each chunk of a watch is a chain of tasks, and
-  // more threads mostly wake each other: four took 20 % more processor time than two (measured). With one, a
+  // more threads mostly wake each other: four took 16 % more processor time than two (measured). With one, a
   // task of cpprestsdk that waits for another would wait for ever.
   std::size_t threads = 2;
   std::size_t max_connections = 16;  // for unary calls; more calls wait their turn, their deadlines running

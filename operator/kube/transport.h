@@ -1,4 +1,4 @@
-// The one seam between Poolwarden and the network: send a request, stream an answer, cancel.
+// The one seam between this program and the API server: send a request, stream an answer, cancel.
 //
 // The real implementation (cpprest_transport.h) speaks HTTP/1.1 over TLS with cpprestsdk; the simulator in
 // tests/support answers from memory on a virtual clock. Everything above this line is the same in both.

@@ -294,8 +294,9 @@ void Drains::empty_nodes() {
   // Not where an autoscaler sets the target's replicas: it would take the one more away again, over and over.
   const bool may_surge = seen_.target == TargetState::kFound && seen_.snapshot->target_autoscalers.empty();
   const bool replace_first = may_surge && asked > 0 && (seen_.pool().disruption.replace_first || asked == 1);
-  // One more until one has drained; then none more, so that its ReplicaSet takes that one; and so on. It
-  // takes one that is not ready before that one, and then too few serve again.
+  // One more is asked for while a pod drains. Once the pod has drained, the one more is dropped, so that the
+  // ReplicaSet deletes the drained pod. It deletes a pod that is not ready first: then too few serve, and one
+  // more is asked for again.
   // One that was granted stays until then: its ReplicaSet may be another than that of the pod which goes.
   const bool is_replaced =
       summary.draining && summary.serving <= asked + (may_surge ? granted_surge(*seen_.snapshot) : 0);

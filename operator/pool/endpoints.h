@@ -1,7 +1,7 @@
 // The published list: what it should say, whether its ConfigMaps say so, and what changes if they do not.
 //
 // A large list has several, its shards; which endpoint is on which, pool/placement.h says. The first shard
-// says how many count. Another counts once it is there and names nobody whom this pass withdraws: readers
+// says how many count. Another counts once it is there and names no endpoint that this pass withdraws: readers
 // never wait for one that cannot be made, and never find old endpoints on one.
 #pragma once
 

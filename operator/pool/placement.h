@@ -1,6 +1,6 @@
 // Which shard of its list an endpoint is on.
 //
-// Whoever is on a shard stays on it, and a new one goes to the first shard with room; nothing is moved to
+// An endpoint stays on its shard, and a new one goes to the first shard with room; nothing is moved to
 // even shards out. So an endpoint that comes or goes changes one shard, and a shard that is empty is kept: it
 // is the first with room when the pool grows again.
 //
