@@ -40,16 +40,8 @@ tl::expected<std::optional<api::EndpointSet>, std::string> PublishedList::saw(
     return tl::unexpected(fmt::format("ConfigMap {}/{} says that it is shard {} of the list, not {}",
                                       config_map.ns, config_map.name, set->shard, *number));
   }
-  const auto known = read_.find(*number);
-  const bool is_older = known != read_.end() && shards_ > 1 && known->second.uid == config_map.uid &&
-                        set->revision < known->second.set.revision;
-  if (is_older) {
-    return tl::unexpected(fmt::format("ConfigMap {}/{} has revision {}, and {} was read before",
-                                      config_map.ns, config_map.name, set->revision,
-                                      known->second.set.revision));
-  }
   if (*number == 1) shards_ = set->shards;
-  read_.insert_or_assign(*number, Shard{config_map.uid, std::move(*set), false});
+  read_.insert_or_assign(*number, Shard{std::move(*set), false});
   // One that counts no more and is not there is no part of what may count later.
   std::erase_if(read_, [this](const auto& shard) { return shard.first > shards_ && shard.second.gone; });
   if (*number > shards_) return std::nullopt;

@@ -1,12 +1,13 @@
 // From the ConfigMaps an operator publishes to the list in them. Pure.
 //
 // Promises: the first list that is told is whole: it has every shard that the first one counts. From then on
-// a shard that is missing, cannot be read or is older than what was read before stays as it was last read,
-// and the others are followed: whoever leaves one of them is not held up. So what is told is the last whole
-// list, less those that have left it since.
+// a shard that is missing or cannot be read stays as it was last read, and the others are followed: whoever
+// leaves one of them is not held up. So what is told is the last whole list, less those that have left it
+// since.
 //
-// A revision is compared only with that of the same object, and only while the list has several: one that is
-// made anew, or that stands alone, is believed whatever it says.
+// That a shard is older than what was read before, its resourceVersion tells, and so it is the informer that
+// keeps the newer one. The revision in the document is anybody's to edit: one that is too high must not make
+// all that follow look old.
 #pragma once
 
 #include "api/endpoint_set.h"
@@ -44,7 +45,6 @@ class PublishedList {
 
  private:
   struct Shard {
-    std::string uid;
     api::EndpointSet set;
     bool gone = false;
   };
