@@ -160,7 +160,7 @@ class Watch {
     }
   }
 
-  std::optional<PoolView> look_at(const kube::ObjectKey& key) const {
+  std::optional<PoolView> look_at(const kube::ObjectKey& key) {
     const auto pool = pools_.informer.store().find(key);
     if (!pool) return std::nullopt;
     PoolView out = *pool;
@@ -168,18 +168,23 @@ class Watch {
     return out;
   }
 
-  // What is known of it: all of its ConfigMaps that there are.
-  std::optional<api::EndpointSet> list_of(const PoolView& pool) const {
+  // All of its ConfigMaps. While one of them is missing or cannot be read: the list as it was when none was.
+  std::optional<api::EndpointSet> list_of(const PoolView& pool) {
+    const kube::ObjectKey key{pool.ns, pool.name};
     std::optional<api::EndpointSet> list;
-    for (std::int32_t shard = 1; shard == 1 || (list && shard <= list->shards); ++shard) {
+    for (std::int32_t shard = 1; shard == 1 || shard <= list->shards; ++shard) {
       const auto part = lists_.informer.store().find({pool.ns, api::shard_name(pool.config_map, shard)});
-      if (!part || !part->set || part->set->pool != pool.name || part->set->shard != shard) continue;
+      if (!part || !part->set || part->set->pool != pool.name || part->set->shard != shard) {
+        const auto whole = whole_.find(key);
+        return whole == whole_.end() ? std::nullopt : std::optional{whole->second};
+      }
       if (list) {
         api::join(*list, *part->set);
       } else {
         list = *part->set;
       }
     }
+    whole_.insert_or_assign(key, *list);
     return list;
   }
 
@@ -197,6 +202,7 @@ class Watch {
         shown_.insert_or_assign(key, *after);
       } else {
         shown_.erase(key);
+        whole_.erase(key);
       }
     }
   }
@@ -271,6 +277,7 @@ class Watch {
   Feed<ListViewCodec> lists_;
   std::set<kube::ObjectKey> touched_;
   std::map<kube::ObjectKey, PoolView> shown_;
+  std::map<kube::ObjectKey, api::EndpointSet> whole_;  // lists, as they were last read whole
   std::string trouble_;
   bool looked_ = false;
   bool drawn_ = false;
