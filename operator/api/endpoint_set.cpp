@@ -30,7 +30,8 @@ std::string escaped(std::string_view json, bool inside_string) {
   return quoted.substr(1, quoted.size() - 2);
 }
 
-// What stands around an endpoint's values. It is the same of each, and so is escaped once and not a thousand times.
+// What stands around an endpoint's values. It is the same of each, and so is escaped once and not a thousand
+// times.
 struct EndpointFrame {
   explicit EndpointFrame(bool inside_string)
       : ip(escaped(R"({"ip":")", inside_string)),

@@ -104,7 +104,8 @@ class Exchange final : public std::enable_shared_from_this<Exchange> {
 
   const std::shared_ptr<ExchangeHost> host_;
   const HttpRequest request_;
-  // Its own: those of io_service share 193 places, where one callback that waits holds up the calls beside it.
+  // Its own: those of io_service share 193 places, where one callback that waits holds up the calls beside
+  // it.
   boost::asio::strand<boost::asio::io_service::executor_type> strand_;
 
   // On the strand only.
