@@ -22,6 +22,10 @@ void ListMemory::read(const api::InferencePool& pool, std::int32_t shard, const 
   if (config_map->resource_version == known.version) return;
   known.version = config_map->resource_version;
   known.document = pool::read_published(pool, *config_map);
+  if (!config_map->owners.empty() && !pool::is_owned_by(*config_map, pool.uid)) {
+    known.ready.clear();
+    return forget_unlisted();
+  }
   const auto& set = known.document.set;
   if (set && set->pool == pool.name && set->shard == shard) take(*set);
 }
@@ -106,12 +110,18 @@ std::optional<pool::PublishEndpoints> ListMemory::withdraw(const api::InferenceP
                                                            const std::string& pods_version) {
   if (!may_withdraw(shard, config_map)) return std::nullopt;
   const auto& listed = ready(shard);
+  const auto is_elsewhere = [&](const std::string& uid) {
+    return std::any_of(shards_.begin(), shards_.end(), [&](const Shard& other) {
+      return &other.ready != &listed && other.ready.contains(uid);
+    });
+  };
   std::vector<pool::UnfitEndpoint> unfit;
-  std::erase_if(unfit_, [&](auto& item) {
+  std::erase_if(unfit_, [&](const auto& item) {
     if (!listed.contains(item.first)) return false;
-    unfit.push_back(std::move(item.second));
-    return true;
+    unfit.push_back(item.second);
+    return !is_elsewhere(item.first);
   });
+  if (unfit.empty()) return std::nullopt;
   return withdraw(pool, shard, config_map, pods_version, unfit);
 }
 
@@ -154,11 +164,14 @@ void ListMemory::written(pool::PublishEndpoints& what, std::string version) {
       ever_listed_.insert(change.uid);
     }
   }
-  // Who has moved to another shard, or from one, is no change of the list.
-  const auto ready = std::count_if(set.endpoints.begin(), set.endpoints.end(), [](const auto& endpoint) {
-    return endpoint.state == api::EndpointState::kReady;
+  // An endpoint that has moved to another shard, or from one, is no change of the list.
+  std::size_t ready = 0;
+  const bool all_known = std::all_of(set.endpoints.begin(), set.endpoints.end(), [&](const auto& endpoint) {
+    if (endpoint.state != api::EndpointState::kReady) return true;
+    ++ready;
+    return listed.contains(endpoint.uid);
   });
-  if (static_cast<std::size_t>(ready) != listed.size()) take(set);
+  if (!all_known || ready != listed.size()) take(set);
   count(set);
   Shard& shard = at(set.shard);
   shard.document.edited.clear();

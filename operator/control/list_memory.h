@@ -1,6 +1,6 @@
 // What is remembered of one pool's list: which endpoints are on it, as it was last read or written, and which
-// of them are known to be unfit since. Each shard is a ConfigMap with versions, writes and a document of its own; they
-// are numbered from 1.
+// of them are known to be unfit since. Each shard is a ConfigMap with versions, writes and a document of its
+// own; they are numbered from 1.
 //
 // The list itself is in the cluster and outlives the process; all of this is found again after a restart.
 // Pure; owned by the loop.
@@ -95,7 +95,7 @@ class ListMemory {
   std::map<std::string, pool::UnfitEndpoint> unfit_;  // by UID
   std::unordered_map<std::string, kube::TimePoint> first_event_;
   std::int64_t last_revision_ = 0;
-  std::int64_t sent_revision_ = 0;  // newest of a withdrawal, answered or not: shards do not share one
+  std::int64_t sent_revision_ = 0;  // newest of a withdrawal, answered or not
 };
 
 }  // namespace poolwarden::control

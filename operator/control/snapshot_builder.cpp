@@ -43,11 +43,13 @@ void SnapshotBuilder::for_each_shard(const PoolRecord& record, Visit visit) cons
 }
 
 // The list may have been written by another operator that knew more: we led before and lost it, or are new
-// and our watch has yet to tell what the other had seen.
+// and our watch has yet to tell what the other had seen. What a ConfigMap of another says is nothing to go
+// by.
 bool SnapshotBuilder::is_behind(const PoolRecord& record) const {
   bool behind = false;
   for_each_shard(record, [&](std::int32_t, const api::ConfigMap* map) {
-    behind |= map != nullptr && kube::older(feeds_.pods_version(), map->pods_version);
+    behind |= map != nullptr && pool::is_owned_by(*map, record.uid) &&
+              kube::older(feeds_.pods_version(), map->pods_version);
   });
   return behind;
 }
@@ -59,6 +61,7 @@ const std::string& SnapshotBuilder::pods_version_over(const api::ConfigMap& conf
 
 void SnapshotBuilder::add_list(const PoolRecord& record, pool::Snapshot& seen) const {
   seen.list_limits = list_limits_;
+  seen.list_counted = record.list.counted();
   seen.list.clear();
   for_each_shard(record, [&](std::int32_t shard, const api::ConfigMap* map) {
     const bool newer = seen.pods_behind && map != nullptr;
@@ -232,6 +235,7 @@ void SnapshotBuilder::add_budgets(const PoolRecord& record, pool::Snapshot& seen
 void SnapshotBuilder::add_errors(const PoolRecord& record, pool::Snapshot& seen) const {
   const WriteErrors& errors = record.errors;
   if (!errors.config_maps.empty()) {
+    seen.config_map_error_name = errors.config_maps.begin()->first;
     seen.config_map_error = errors.config_maps.begin()->second.text;
     seen.config_map_error_reason = errors.config_maps.begin()->second.reason;
   }

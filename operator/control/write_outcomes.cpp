@@ -304,6 +304,9 @@ void WriteOutcomes::failed(const AnsweredCall& answered, PoolRecord* record, con
   metrics_.retried();  // what it was for is decided anew, and sent again when the throttle allows
   const auto* list = std::get_if<PublishWrite>(&call.purpose);
   const bool publishing = list != nullptr;
+  // The stopwatch runs on: another shard's answer may have stopped it meanwhile.
+  for (std::size_t i = 0; publishing && record != nullptr && i < list->began.size(); ++i)
+    record->list.saw_event(list->what.changes[i].uid, list->began[i]);
   if (publishing && error.already_exists() && record != nullptr)
     return look_up(call.object, *record, now, out);
   if (!should_report(error, answered.failures)) return;

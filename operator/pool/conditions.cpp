@@ -236,9 +236,10 @@ Finding endpoints_published(const Observation& seen, const PublishedList& list,
                       list.holder.empty() ? "" : fmt::format(" with {}, a former namesake", list.holder)));
     case Publication::kDue:
       if (!snapshot.config_map_error.empty()) {
-        return is_false(snapshot.config_map_error_reason.empty() ? std::string{api::failure::kWriteFailed}
-                                                                 : snapshot.config_map_error_reason,
-                        fmt::format("ConfigMap {}: {}", name, snapshot.config_map_error));
+        return is_false(
+            snapshot.config_map_error_reason.empty() ? std::string{api::failure::kWriteFailed}
+                                                     : snapshot.config_map_error_reason,
+            fmt::format("ConfigMap {}: {}", snapshot.config_map_error_name, snapshot.config_map_error));
       }
       break;
     case Publication::kCurrent:

@@ -62,9 +62,7 @@ struct Foreign {
 };
 
 std::optional<Foreign> foreign_owner(const api::InferencePool& pool, const api::ConfigMap& map) {
-  for (const api::OwnerReference& owner : map.owners) {
-    if (owner.uid == pool.uid) return std::nullopt;
-  }
+  if (is_owned_by(map, pool.uid)) return std::nullopt;
   if (map.owners.empty()) return Foreign{.state = Publication::kNameTaken, .holder = "nobody"};
   const api::OwnerReference& owner = map.owners.front();
   // Owned by a pool of the same name that is no more: the garbage collector is about to delete it, and would
@@ -151,7 +149,7 @@ PodVerdict judge_listed(const Observation& seen, const api::Endpoint& endpoint) 
 
 EndpointChange withdrawn(const Observation& seen, const api::Endpoint& endpoint) {
   PodVerdict verdict = judge_listed(seen, endpoint);
-  if (const PodVerdict* member = seen.member(endpoint.uid); member != nullptr && verdict.fit)
+  if (const PodVerdict* member = seen.member(endpoint.pod, endpoint.uid); member != nullptr && verdict.fit)
     verdict = *member;
   if (verdict.reason == Withdrawal::kNone && seen.hold != Hold::kNone) {
     verdict.reason = Withdrawal::kDraining;
@@ -250,6 +248,7 @@ struct List {
   std::vector<Shard>
       shards;  // those that are the pool's or are not there; the first is missing if it is taken
   std::optional<Foreign> taken;  // the one after them is another's
+  std::int32_t remembered = 1;   // how many there were when the first could last be read
 
   bool is_taken(std::size_t shard) const { return taken && shard == shards.size(); }
   const Shard* find(std::size_t shard) const {
@@ -260,10 +259,10 @@ struct List {
     for (const Shard& shard : shards) newest = std::max(newest, shard.revision());
     return newest;
   }
-  // How many the first says there are.
+  // How many the first says there are, or said before it was deleted or broken.
   std::size_t said() const {
     const bool known = !shards.empty() && shards.front().set() != nullptr;
-    return known ? static_cast<std::size_t>(shards.front().set()->shards) : 1;
+    return static_cast<std::size_t>(known ? shards.front().set()->shards : remembered);
   }
   std::size_t counted() const { return std::min(said(), std::max<std::size_t>(shards.size(), 1)); }
   std::vector<const api::EndpointSet*> sets() const {
@@ -273,10 +272,18 @@ struct List {
   }
 };
 
+// A shard that has lost its owner is one that somebody edited: with it would go all that are after it.
+bool has_lost_its_owner(const api::InferencePool& pool, const api::ConfigMap& map) {
+  return map.owners.empty() && shard_of(pool, map) > 1 && has_our_labels(pool, map);
+}
+
 List read_list(const Observation& seen) {
   List out;
+  out.remembered = seen.snapshot->list_counted;
   for (const ListShard& shard : seen.snapshot->list) {
-    if (shard.config_map != nullptr) out.taken = foreign_owner(seen.pool(), *shard.config_map);
+    const api::ConfigMap* map = shard.config_map;
+    if (map != nullptr && !has_lost_its_owner(seen.pool(), *map))
+      out.taken = foreign_owner(seen.pool(), *map);
     if (out.taken) break;
     out.shards.emplace_back(seen.pool(), shard);
   }
@@ -404,16 +411,16 @@ bool is_current(const Observation& seen, const List& list) {
          list_just_the_members(seen, list.sets());
 }
 
-// What has to be written of a shard, if anything: then `wanted` is taken.
-std::optional<PublishEndpoints> due(const Observation& seen, const List& list, api::EndpointSet& wanted,
-                                    const Uids& stays) {
+// What has to be written of a shard, if anything: then `wanted` is taken. `counted`: how many count so far.
+std::optional<PublishEndpoints> due(const Observation& seen, const List& list, std::size_t counted,
+                                    api::EndpointSet& wanted, const Uids& stays) {
   const std::size_t index = static_cast<std::size_t>(wanted.shard) - 1;
   const Shard* before = list.find(index);
   if (before == nullptr) {
     // Of the first a revision is known where it was there; of another, that it counted.
     const bool was_there = index == 0
                                ? seen.snapshot->last_revision > 0 || seen.pool().status.endpoints_revision > 0
-                               : index < list.counted();
+                               : index < counted;
     if (index > 0 && !was_there && wanted.endpoints.empty()) return std::nullopt;
     return create_shard(seen, was_there, std::move(wanted), stays);
   }
@@ -435,8 +442,11 @@ PublishedList plan_writes(const Observation& seen, const List& list, Placement p
     ready.push_back(count_ready(set));
   }
   std::size_t counted = list.counted();
+  // Those at the end that are not there and that nobody needs: whoever wrote their number made it up.
+  while (counted > 1 && list.find(counted - 1) == nullptr && placed.shards[counted - 1].endpoints.empty())
+    --counted;
   for (std::size_t i = 1; i < placed.shards.size(); ++i) {
-    auto publish = due(seen, list, placed.shards[i], stays);
+    auto publish = due(seen, list, counted, placed.shards[i], stays);
     const Shard* there = list.find(i);
     const bool counts = there != nullptr && there->intact() && !there->deleting() &&
                         !(publish && withdraws_anybody(*publish));
@@ -445,7 +455,7 @@ PublishedList plan_writes(const Observation& seen, const List& list, Placement p
   }
   api::EndpointSet& first = placed.shards.front();
   first.shards = static_cast<std::int32_t>(counted);
-  if (auto publish = due(seen, list, first, stays)) add(*std::move(publish), plan);
+  if (auto publish = due(seen, list, counted, first, stays)) add(*std::move(publish), plan);
   out.shards = first.shards;
   for (std::size_t i = 0; i < counted; ++i) out.ready += ready[i];
   return out;
@@ -467,6 +477,11 @@ void tell_of_obstacle(const List& list, std::int32_t omitted, PublishedList& out
 }
 
 }  // namespace
+
+bool is_owned_by(const api::ConfigMap& map, std::string_view pool_uid) {
+  return std::any_of(map.owners.begin(), map.owners.end(),
+                     [&](const api::OwnerReference& owner) { return owner.uid == pool_uid; });
+}
 
 std::int64_t sane_revision(std::int64_t revision) {
   return revision < 0 || revision >= kMaxRevision ? 0 : revision;

@@ -1,14 +1,15 @@
 // The published list: what it should say, whether its ConfigMaps say so, and what changes if they do not.
 //
 // A large list has several, its shards; which endpoint is on which, pool/placement.h says. The first shard
-// says how many count. Another counts once it is there and names no endpoint that this pass withdraws: readers
-// never wait for one that cannot be made, and never find old endpoints on one.
+// says how many count. Another counts once it is there and names no endpoint that this pass withdraws:
+// readers never wait for one that cannot be made, and never find old endpoints on one.
 #pragma once
 
 #include "pool/observation.h"
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace poolwarden::pool {
 
@@ -32,6 +33,8 @@ struct PublishedList {
 
 // The revision of a list that readers take; 0 for one that somebody has edited to be none.
 std::int64_t sane_revision(std::int64_t revision);
+
+bool is_owned_by(const api::ConfigMap& map, std::string_view pool_uid);
 
 // What a shard's ConfigMap says, and what in it is not as we write it.
 PublishedDocument read_published(const api::InferencePool& pool, const api::ConfigMap& map);

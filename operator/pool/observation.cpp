@@ -50,10 +50,11 @@ const api::Pod* Observation::pod(std::string_view name) const {
   return found == pods.end() || (*found)->name != name ? nullptr : *found;
 }
 
-const PodVerdict* Observation::member(std::string_view uid) const {
-  const auto found = std::find_if(members.begin(), members.end(),
-                                  [uid](const PodVerdict& one) { return one.pod->uid == uid; });
-  return found == members.end() ? nullptr : &*found;
+const PodVerdict* Observation::member(std::string_view name, std::string_view uid) const {
+  const auto found =
+      std::lower_bound(members.begin(), members.end(), name,
+                       [](const PodVerdict& one, std::string_view wanted) { return one.pod->name < wanted; });
+  return found == members.end() || found->pod->name != name || found->pod->uid != uid ? nullptr : &*found;
 }
 
 std::int32_t Observation::active() const {

@@ -40,10 +40,11 @@ struct Observation {
   std::vector<const api::Pod*> strays;           // the snapshot's other pods
 
   const api::InferencePool& pool() const { return *snapshot->pool; }
-  const api::Pod* pod(std::string_view name) const;      // of the snapshot; null if it has none of that name
-  const PodVerdict* member(std::string_view uid) const;  // null if it is none
-  std::int32_t active() const;                           // members that neither end nor have ended
-  std::int32_t endpoints() const;                        // members that may be sent requests
+  const api::Pod* pod(std::string_view name) const;  // of the snapshot; null if it has none of that name
+  // Null if the pod of that name and UID is none.
+  const PodVerdict* member(std::string_view name, std::string_view uid) const;
+  std::int32_t active() const;     // members that neither end nor have ended
+  std::int32_t endpoints() const;  // members that may be sent requests
 };
 
 Observation observe(const Snapshot& snapshot);

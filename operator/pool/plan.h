@@ -94,6 +94,7 @@ struct Snapshot {
   bool pods_behind = false;
   // The list's shards that there are, or should be: the first always.
   std::vector<ListShard> list = std::vector<ListShard>(1);
+  std::int32_t list_counted = 1;  // how many the first said there are, when it could last be read
   ListLimits list_limits;
   // False while pods or ConfigMaps cannot be read (RBAC): then nothing is published, labelled or scaled and
   // only status says so, with `watch_errors` naming what is missing and the fix.
@@ -146,6 +147,7 @@ struct Snapshot {
   // Failures that only a person can mend, as the API server worded them. Cleared by a success.
   std::string config_map_error;         // last failed write of a ConfigMap of the list
   std::string config_map_error_reason;  // "NameTaken", "Forbidden", "WriteFailed"
+  std::string config_map_error_name;    // which one
   std::string service_error;
   std::string budget_error;
   std::string scale_error;

@@ -110,9 +110,15 @@ inline api::Node made_node(const std::string& name) {
 }
 
 // A ConfigMap as the operator writes it.
+// `shard` of `shards` of them.
 inline api::ConfigMap made_list(const api::InferencePool& pool, const std::vector<std::string>& pods,
-                                std::int64_t revision = 5) {
-  api::EndpointSet set{.ns = pool.ns, .pool = pool.name, .revision = revision, .endpoints = {}};
+                                std::int64_t revision = 5, std::int32_t shard = 1, std::int32_t shards = 1) {
+  api::EndpointSet set{.ns = pool.ns,
+                       .pool = pool.name,
+                       .revision = revision,
+                       .endpoints = {},
+                       .shard = shard,
+                       .shards = shards};
   for (const std::string& pod : pods) {
     set.endpoints.push_back({.pod = pod,
                              .uid = pod + "-uid",
@@ -125,10 +131,11 @@ inline api::ConfigMap made_list(const api::InferencePool& pool, const std::vecto
   api::sort_canonically(set);
   api::ConfigMap map;
   map.ns = pool.ns;
-  map.name = pool.publish.config_map_name;
+  map.name = api::shard_name(pool.publish.config_map_name, shard);
   map.uid = map.name + "-uid";
   map.labels = {{std::string(api::kPoolLabel), pool.name},
                 {std::string(api::kManagedByLabel), std::string(api::kManagedByValue)}};
+  if (shard > 1) map.labels.emplace(api::kShardLabel, std::to_string(shard));
   map.owners = {{.api_version = std::string(api::kApiVersion),
                  .kind = std::string(api::kPoolKind),
                  .name = pool.name,

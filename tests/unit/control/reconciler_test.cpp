@@ -81,6 +81,20 @@ TEST(ReconcilerWithdraw, ListedPodIsUnfit_SendsTheListWithoutIt) {
   EXPECT_FALSE(parts.withdraw()) << "it is under way";
 }
 
+// As after two writes that crossed: no shard may keep it.
+TEST(ReconcilerWithdraw, PodIsOnTwoShards_LeavesBoth) {
+  const api::InferencePool pool = made_pool("a", "vllm");
+  Parts parts;
+  parts.list<Pools>({pool});
+  parts.list<ConfigMaps>({made_list(pool, {"p", "q"}, 5, 1, 2), made_list(pool, {"p"}, 6, 2)});
+  parts.list<Pods>({made_pod("p", "vllm"), made_pod("q", "vllm")});
+  parts.list<Nodes>({made_node("node-1")});
+  parts.list_the_rest();
+  parts.see<Pods>(unready(made_pod("p", "vllm")));
+  ASSERT_TRUE(parts.reconciler.withdraw(parts.record("a"), *parts.pool("a"), parts.now, parts.out));
+  EXPECT_THAT(parts.sent(), ElementsAre("update configmaps a-endpoints", "update configmaps a-endpoints-2"));
+}
+
 TEST(ReconcilerWithdraw, NobodyIsUnfit_NeedsAPass) {
   Reconciled parts;
   EXPECT_FALSE(parts.withdraw());

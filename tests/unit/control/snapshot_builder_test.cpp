@@ -73,6 +73,18 @@ TEST(SnapshotBuilder, ListFromNewerPods_IsBehind) {
   EXPECT_FALSE(parts.snapshots.is_behind(parts.record("a")));
 }
 
+// It has the name that a second shard would have, and was made from the pods of another cluster.
+TEST(SnapshotBuilder, ConfigMapOfAnother_IsNoReasonToWait) {
+  Parts parts;
+  api::ConfigMap foreign = made_list(made_pool("a", "vllm"), {"p"}, 5, 2);
+  foreign.pods_version = "9999999999999";
+  foreign.owners.clear();
+  parts.list<Pools>({made_pool("a", "vllm")});
+  parts.list<ConfigMaps>({made_list(made_pool("a", "vllm"), {"p"}), foreign});
+  parts.list_the_rest();
+  EXPECT_FALSE(parts.snapshots.is_behind(parts.record("a")));
+}
+
 TEST(SnapshotBuilder, ConfigMapWithoutOurLabel_IsShown) {
   Parts parts;
   parts.list<Pools>({made_pool("a", "vllm")});

@@ -88,6 +88,18 @@ TEST(WriteOutcomes, ListIsWritten_WithdrawalIsToldAndMeasured) {
   EXPECT_THAT(parts.told(), ElementsAre("InferencePool a: " + note, "Pod p: " + note));
 }
 
+TEST(WriteOutcomes, ListConflictsWhileAnotherShardIsWritten_TheStopwatchRunsOn) {
+  Answered parts;
+  const std::size_t sent = parts.send_list();
+  const kube::TimePoint began = parts.now.mono - 500ms;
+  parts.record("a").list.saw_event("p-uid", began);
+  parts.record("a").list.stop_watches();  // as the other's answer does
+  parts.refuse(sent, conflicting());
+  EXPECT_THAT(parts.record("a").list.began(
+                  {{.pod = "p", .uid = "p-uid", .ip = {}, .reason = {}, .detail = {}}}, parts.now.mono),
+              ElementsAre(began));
+}
+
 TEST(WriteOutcomes, DrainingPodLeavesTheList_ItsLabelTells) {
   Answered parts;
   parts.answer(parts.send_list(false, pool::Withdrawal::kDraining), parts.list_answer());
@@ -218,7 +230,7 @@ TEST(WriteOutcomes, NamesakeOfThePoolIsThere_AnswerIsNotForIt) {
   EXPECT_THAT(parts.metrics.withdrawals, IsEmpty());
   EXPECT_THAT(parts.told(), IsEmpty());
   EXPECT_THAT(parts.record("a").errors.labels, IsEmpty());
-  EXPECT_EQ(parts.record("a").list.last_revision(), 5) << "as its ConfigMap was read";
+  EXPECT_EQ(parts.record("a").list.last_revision(), 0) << "the ConfigMap is the former pool's";
 }
 
 TEST(WriteOutcomes, MembershipLabelIsWritten_LeadsToNothing) {

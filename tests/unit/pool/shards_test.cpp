@@ -69,6 +69,7 @@ TEST_F(Shards, FirstOne_CountsAnotherOnceItIsThere) {
   fresh.config_map.reset();
   fresh.other_shards.clear();
   fresh.last_revision = fresh.pool.status.endpoints_revision = 0;
+  fresh.list_counted = 1;
   const Plan plan = fresh.decide();
   ASSERT_THAT(plan.publish_shards, SizeIs(2));
   EXPECT_EQ(plan.publish->write.set.shards, 1);
@@ -142,6 +143,49 @@ TEST_F(Shards, ADeletedFirstOne_IsMadeAgainWithItsCount) {
   world.settle(1);
   EXPECT_THAT(on(1), ElementsAre("a", "b", "c"));
   EXPECT_EQ(set(1).shards, 3);
+}
+
+// Readers that run keep what they read of a shard that still counts. One that counts no more they let go.
+TEST_F(Shards, AllAreDeleted_TheFirstStillCountsThem) {
+  world.config_map.reset();
+  world.other_shards.erase(2);
+  const Plan plan = world.decide(1);
+  ASSERT_TRUE(plan.publish);
+  EXPECT_EQ(plan.publish->write.set.shards, 3);
+  ASSERT_THAT(plan.publish_shards, SizeIs(1));
+  EXPECT_TRUE(plan.publish_shards[0].write.create);
+  world.settle(1);
+  EXPECT_EQ(world.pool.status.serving_replicas, 8);
+}
+
+TEST_F(Shards, TheFirstCannotBeReadAndAnotherIsEdited_AllStillCount) {
+  world.config_map->endpoints_json = "{";
+  world.other_shards.at(2).endpoints_text = "1.2.3.4:1\n";
+  EXPECT_EQ(world.decide(1).publish->write.set.shards, 3);
+}
+
+TEST_F(Shards, AShardLosesItsOwner_IsPutBackAsAnEdit) {
+  world.other_shards.at(2).owners.clear();
+  const Plan plan = world.decide(1);
+  EXPECT_FALSE(plan.publish) << "all still count";
+  ASSERT_THAT(plan.publish_shards, SizeIs(1));
+  EXPECT_TRUE(plan.publish_shards[0].undo);
+  world.settle(1);
+  EXPECT_EQ(set(1).shards, 3);
+  EXPECT_THAT(map(2).owners, SizeIs(1));
+}
+
+// Somebody edits the number of shards, as it should be written.
+TEST_F(Shards, MoreAreCountedThanThereAre_TheNumberIsPutBack) {
+  auto first = set(1);
+  first.shards = 50;
+  world.config_map->endpoints_json = api::to_canonical_json(first);
+  const Plan plan = world.decide(1);
+  ASSERT_TRUE(plan.publish);
+  EXPECT_EQ(plan.publish->write.set.shards, 3);
+  EXPECT_THAT(plan.publish_shards, IsEmpty()) << "nobody needs them";
+  world.settle(1);
+  EXPECT_EQ(world.other_shards.size(), 2U);
 }
 
 // Another pool's list has the name that this one wants next: it stays theirs, and a person is told.

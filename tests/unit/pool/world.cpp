@@ -95,6 +95,7 @@ Plan World::decide(std::int64_t second) const {
   snapshot.last_revision = last_revision;
   snapshot.once_published = &once_published;
   snapshot.config_map_error = config_map_error;
+  snapshot.config_map_error_name = pool.publish.config_map_name;
   snapshot.config_map_error_reason = config_map_error_reason;
   snapshot.service_error = service_error;
   snapshot.scale_error = scale_error;
@@ -137,12 +138,13 @@ Plan World::decide(std::int64_t second) const {
 void World::add_list(Snapshot& snapshot) const {
   const auto first = config_map ? api::parse_endpoint_set(config_map->endpoints_json, nullptr) : std::nullopt;
   snapshot.list_limits = list_limits;
+  snapshot.list_counted = first ? first->shards : list_counted;
   snapshot.list.clear();
   for (std::int32_t shard = 1; shard <= api::kMaxShards; ++shard) {
     const auto other = other_shards.find(shard);
     const api::ConfigMap* map = other == other_shards.end() ? nullptr : &other->second;
     if (shard == 1) map = config_map ? &*config_map : nullptr;
-    if (map == nullptr && shard > (first ? first->shards : 1)) return;
+    if (map == nullptr && shard > snapshot.list_counted) return;
     snapshot.list.push_back(
         {.config_map = map,
          .pods_version = pods_behind && map != nullptr ? map->pods_version : pods_version});
@@ -172,6 +174,7 @@ void World::apply_publish(const PublishEndpoints& publish) {
   map.revision = std::to_string(publish.write.set.revision);
   map.endpoints_json = api::to_canonical_json(publish.write.set);
   map.endpoints_text = api::to_text(publish.write.set);
+  if (shard == 1) list_counted = publish.write.set.shards;
   last_revision = publish.write.set.revision;
   for (const auto& endpoint : publish.write.set.endpoints) once_published.insert(endpoint.uid);
 }

@@ -30,6 +30,7 @@ struct World {
   std::optional<api::ConfigMap> config_map;
   std::map<std::int32_t, api::ConfigMap> other_shards;  // of the list, from 2
   ListLimits list_limits;
+  std::int32_t list_counted = 1;  // as the first shard last said
   std::optional<api::Service> service;
   Visibility service_visibility = Visibility::kAbsent;
   std::map<std::string, api::Node, std::less<>> nodes;
