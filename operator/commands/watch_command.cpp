@@ -8,8 +8,7 @@
 #include "commands/status_report.h"
 #include "commands/watch_changes.h"
 #include "kube/bounded_queue.h"
-#include "kube/informer.h"
-#include "kube/informer_runner.h"
+#include "kube/informer_feed.h"
 #include "publish/calls.h"
 
 #include <algorithm>
@@ -54,23 +53,11 @@ constexpr std::chrono::milliseconds kFrame{1000};
 
 // What is watched of one kind.
 template <class Codec>
-struct Feed {
+struct Feed : kube::InformerFeed<Codec> {
   Feed(kube::Client& client, const kube::ResourceType& type, kube::WatchScope scope,
        const std::shared_ptr<Queue>& queue)
-      : informer({}, base::unseeded_random()),
-        runner(client, type, std::move(scope), &Clock::now,
-               [queue](kube::InformerInput<typename Codec::Object> input) {
-                 (void)queue->push(std::move(input));
-               }) {}
-
-  void start() { runner.run(informer.start(Clock::now())); }
-  void tick() {
-    const auto deadline = informer.next_deadline();
-    if (deadline && Clock::now() >= *deadline) runner.run(informer.tick(Clock::now()));
-  }
-
-  kube::Informer<Codec> informer;
-  kube::InformerRunner<Codec> runner;
+      : kube::InformerFeed<Codec>({}, base::unseeded_random(), client, type, std::move(scope), &Clock::now,
+                                  [queue](auto input) { (void)queue->push(std::move(input)); }) {}
 };
 
 // Pools tell who is not ready, their lists who is: what is shown is both together.
@@ -95,8 +82,8 @@ class Watch {
 
   int run() {
     context_.session.on_interrupt([queue = queue_] { queue->close(); });
-    pools_.start();
-    lists_.start();
+    pools_.start(Clock::now());
+    lists_.start(Clock::now());
     while (true) {
       const kube::WaitResult woken = queue_->wait_until(next_wake());
       if (woken == kube::WaitResult::kClosed) return ended(kDone);
@@ -109,14 +96,14 @@ class Watch {
 
   // What was never seen, and what may not be watched, is for a person to mend.
   bool is_final(const kube::Error& error) const {
-    return !pools_.informer.synced() || error.http_status == 403;
+    return !pools_.informer().synced() || error.http_status == 403;
   }
   // Without them, who is ready is not shown, and all else is.
-  bool knows_lists() const { return lists_.informer.synced() || lists_.informer.last_error(); }
+  bool knows_lists() const { return lists_.informer().synced() || lists_.informer().last_error(); }
 
   kube::TimePoint next_wake() const {
     kube::TimePoint wake = Clock::now() + kFrame;
-    for (const auto deadline : {pools_.informer.next_deadline(), lists_.informer.next_deadline()})
+    for (const auto deadline : {pools_.next_deadline(), lists_.next_deadline()})
       wake = std::min(wake, deadline.value_or(wake));
     return wake;
   }
@@ -125,12 +112,12 @@ class Watch {
     std::vector<Input> inputs;
     if (woken == kube::WaitResult::kItems) queue_->try_pop_all(inputs);
     for (Input& input : inputs) std::visit([this](auto& what) { take(std::move(what)); }, input);
-    pools_.tick();
-    lists_.tick();
-    if (const auto error = pools_.informer.last_error(); error && is_final(*error))
+    pools_.tick(Clock::now());
+    lists_.tick(Clock::now());
+    if (const auto error = pools_.informer().last_error(); error && is_final(*error))
       return fail(context_, *error);
     tell_of_trouble();
-    if (!pools_.informer.synced() || !knows_lists()) return std::nullopt;
+    if (!pools_.informer().synced() || !knows_lists()) return std::nullopt;
     if (const auto code = first_look()) return code;
     tell_changes();
     draw();
@@ -141,7 +128,7 @@ class Watch {
 
   void take(kube::InformerInput<PoolView> input) {
     std::vector<kube::Delta<PoolView>> deltas;
-    pools_.runner.run(pools_.informer.step(std::move(input), Clock::now(), deltas));
+    pools_.step(std::move(input), Clock::now(), deltas);
     for (const auto& delta : deltas) {
       const PoolView& pool = delta.after ? *delta.after : *delta.before;
       touched_.insert({pool.ns, pool.name});
@@ -150,10 +137,10 @@ class Watch {
 
   void take(kube::InformerInput<ListView> input) {
     std::vector<kube::Delta<ListView>> deltas;
-    lists_.runner.run(lists_.informer.step(std::move(input), Clock::now(), deltas));
+    lists_.step(std::move(input), Clock::now(), deltas);
     for (const auto& delta : deltas) {
       const ListView& list = delta.after ? *delta.after : *delta.before;
-      pools_.informer.store().for_each([&](const auto& pool) {
+      pools_.informer().store().for_each([&](const auto& pool) {
         if (pool->ns == list.ns && api::shard_number(pool->config_map, list.name))
           touched_.insert({pool->ns, pool->name});
       });
@@ -161,7 +148,7 @@ class Watch {
   }
 
   std::optional<PoolView> look_at(const kube::ObjectKey& key) {
-    const auto pool = pools_.informer.store().find(key);
+    const auto pool = pools_.informer().store().find(key);
     if (!pool) return std::nullopt;
     PoolView out = *pool;
     if (const auto list = list_of(*pool)) add_listed(out, *list);
@@ -173,7 +160,7 @@ class Watch {
     const kube::ObjectKey key{pool.ns, pool.name};
     std::optional<api::EndpointSet> list;
     for (std::int32_t shard = 1; shard == 1 || shard <= list->shards; ++shard) {
-      const auto part = lists_.informer.store().find({pool.ns, api::shard_name(pool.config_map, shard)});
+      const auto part = lists_.informer().store().find({pool.ns, api::shard_name(pool.config_map, shard)});
       if (!part || !part->set || part->set->pool != pool.name || part->set->shard != shard) {
         const auto whole = whole_.find(key);
         return whole == whole_.end() ? std::nullopt : std::optional{whole->second};
@@ -208,7 +195,7 @@ class Watch {
   }
 
   std::optional<int> first_look() {
-    if (std::exchange(looked_, true) || !pools_.informer.store().empty()) return std::nullopt;
+    if (std::exchange(looked_, true) || !pools_.informer().store().empty()) return std::nullopt;
     if (!options_.pool.empty())
       return fail(context_, fmt::format("there is no inferencepools.poolwarden.io {} in namespace {}",
                                         options_.pool, context_.session.ns()));
@@ -256,8 +243,8 @@ class Watch {
 
   // An API server that is away is waited for: what was last seen stays.
   void tell_of_trouble() {
-    auto error = pools_.informer.last_error();
-    if (!error) error = lists_.informer.last_error();
+    auto error = pools_.informer().last_error();
+    if (!error) error = lists_.informer().last_error();
     const std::string words = error ? one_line(error->message) : std::string{};
     if (words == trouble_) return;
     trouble_ = words;

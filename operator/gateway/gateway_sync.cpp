@@ -33,12 +33,12 @@ GatewaySync::GatewaySync(GatewaySyncOptions options, kube::Transport& transport,
       haproxy_(options_.haproxy) {}
 
 GatewaySync::Feed::Feed(GatewaySync& owner, Part part, kube::WatchScope scope)
-    : informer(owner.options_.reflector, base::unseeded_random()),
-      runner(owner.client_, kube::kConfigMaps, std::move(scope), &Clock::now,
-             // A closed queue takes nothing more: then nobody is left to read it.
-             [queue = owner.queue_, part](kube::InformerInput<api::ConfigMap> what) {
-               (void)queue->push(Input{part, std::move(what)});
-             }) {}
+    : InformerFeed(owner.options_.reflector, base::unseeded_random(), owner.client_, kube::kConfigMaps,
+                   std::move(scope), &Clock::now,
+                   // A closed queue takes nothing more: then nobody is left to read it.
+                   [queue = owner.queue_, part](kube::InformerInput<api::ConfigMap> what) {
+                     (void)queue->push({part, std::move(what)});
+                   }) {}
 
 // One turn: wait for an answer of the API server or a deadline; bring the cache up to date; hand what changed
 // to the core; do what it asks. All of HAProxy's answers are waited for here, there is nothing else to do.
@@ -59,9 +59,7 @@ void GatewaySync::turn(kube::WaitResult woken) {
   std::vector<Delta> deltas;
   for (Input& input : inputs) {
     Feed& feed = input.part == Part::kFirst ? first_ : *others_;
-    const auto actions = feed.informer.step(std::move(input.what), Clock::now(), deltas);
-    feed.runner.run(actions);
-    note_watch(actions);
+    note_watch(feed.step(std::move(input.what), Clock::now(), deltas));
   }
   std::vector<CoreEffect> effects;
   for (const Delta& delta : deltas) take_list(delta, effects);
@@ -69,18 +67,10 @@ void GatewaySync::turn(kube::WaitResult woken) {
   if (list_.shards() > 1 && !others_) follow_others();
 
   const kube::TimePoint now = Clock::now();
-  tick(first_, now);
-  if (others_) tick(*others_, now);
+  note_watch(first_.tick(now));
+  if (others_) note_watch(others_->tick(now));
   note_api_server(now);
   carry_out(core_.step(input::Tick{}, now));
-}
-
-void GatewaySync::tick(Feed& feed, kube::TimePoint now) {
-  const auto deadline = feed.informer.next_deadline();
-  if (!deadline || now < *deadline) return;
-  const auto actions = feed.informer.tick(now);
-  feed.runner.run(actions);
-  note_watch(actions);
 }
 
 void GatewaySync::follow_others() {
@@ -95,8 +85,8 @@ void GatewaySync::follow_others() {
 kube::TimePoint GatewaySync::next_wake() const {
   kube::TimePoint wake = Clock::now() + kLongestWait;
   if (const auto deadline = core_.next_deadline()) wake = std::min(wake, *deadline);
-  if (const auto deadline = first_.informer.next_deadline()) wake = std::min(wake, *deadline);
-  const auto others = others_ ? others_->informer.next_deadline() : std::nullopt;
+  if (const auto deadline = first_.next_deadline()) wake = std::min(wake, *deadline);
+  const auto others = others_ ? others_->next_deadline() : std::nullopt;
   return others ? std::min(wake, *others) : wake;
 }
 
@@ -258,11 +248,11 @@ void GatewaySync::note_watch(const std::vector<kube::ReflectorAction>& actions) 
 }
 
 void GatewaySync::note_api_server(kube::TimePoint now) {
-  const kube::TimePoint others_byte = others_ ? others_->informer.last_byte() : now;
+  const kube::TimePoint others_byte = others_ ? others_->informer().last_byte() : now;
   metrics_.set_watch_silence(
-      std::max(kube::Duration::zero(), now - std::min(first_.informer.last_byte(), others_byte)));
-  auto error = first_.informer.last_error();
-  if (!error && others_) error = others_->informer.last_error();
+      std::max(kube::Duration::zero(), now - std::min(first_.informer().last_byte(), others_byte)));
+  auto error = first_.informer().last_error();
+  if (!error && others_) error = others_->informer().last_error();
   const std::string problem = error ? error->message : std::string{};
   if (problem != last_api_problem_) {
     if (problem.empty()) {
@@ -273,7 +263,7 @@ void GatewaySync::note_api_server(kube::TimePoint now) {
     last_api_problem_ = problem;
   }
   note_missing();
-  if (first_.informer.synced() && first_.informer.store().empty() && !told_of_absence_) {
+  if (first_.informer().synced() && first_.informer().store().empty() && !told_of_absence_) {
     told_of_absence_ = true;
     log_.warn("there is no such ConfigMap yet: is the pool's name right, and does the operator run?",
               {{"namespace", options_.ns}, {"config_map", options_.config_map}});
@@ -281,7 +271,7 @@ void GatewaySync::note_api_server(kube::TimePoint now) {
 }
 
 void GatewaySync::note_missing() {
-  if (!others_ || !others_->informer.synced()) return;
+  if (!others_ || !others_->informer().synced()) return;
   std::vector<std::string> missing = list_.missing();
   if (missing == told_missing_) return;
   told_missing_ = std::move(missing);

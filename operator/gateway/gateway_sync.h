@@ -18,8 +18,7 @@
 #include "gateway/published_list.h"
 #include "kube/bounded_queue.h"
 #include "kube/client.h"
-#include "kube/informer.h"
-#include "kube/informer_runner.h"
+#include "kube/informer_feed.h"
 #include "kube/time.h"
 #include "telemetry/log.h"
 
@@ -64,17 +63,13 @@ class GatewaySync {
   using Delta = kube::Delta<api::ConfigMap>;
   using Queue = kube::BoundedQueue<Input>;
   // A watch, and what it has told.
-  struct Feed {
+  struct Feed : kube::InformerFeed<api::ConfigMapCodec> {
     Feed(GatewaySync& owner, Part part, kube::WatchScope scope);
-    void start(kube::TimePoint now) { runner.run(informer.start(now)); }
-    kube::Informer<api::ConfigMapCodec> informer;
-    kube::InformerRunner<api::ConfigMapCodec> runner;
   };
   enum class Readiness : std::uint8_t { kNoList, kNoHaproxy, kReady };
 
   void turn(kube::WaitResult woken);
   void take_list(const Delta& delta, std::vector<CoreEffect>& effects);
-  void tick(Feed& feed, kube::TimePoint now);
   void follow_others();
   void note_watch(const std::vector<kube::ReflectorAction>& actions);
   void note_api_server(kube::TimePoint now);
