@@ -83,82 +83,89 @@ void publish(apiserver::Server& server, kube::HttpMethod method, std::int64_t re
   publish_set(server, method, {"default", "vllm", revision, std::move(endpoints)});
 }
 
+// An API server, HAProxy, and `gateway-sync` between them.
+class Bench {
+ public:
+  void start() {
+    apiserver::ServerOptions options;
+    options.address = fresh_ip();
+    options.directory = directory_.file("api");
+    auto started = apiserver::Server::start(options);
+    ASSERT_TRUE(started) << started.error();
+    server_ = std::move(*started);
+    haproxy_.start();
+  }
+  apiserver::Server& server() { return *server_; }
+  Program run(const std::string& metrics_address, const std::string& probe_address) const {
+    return Program(
+        {"gateway-sync", "--pool=vllm", "--namespace=default", "--kubeconfig=" + server_->kubeconfig_path(),
+         "--haproxy-socket=" + haproxy_.socket_path(), "--metrics-bind-address=" + metrics_address,
+         "--health-probe-bind-address=" + probe_address},
+        directory_.file("log"));
+  }
+  std::string log() const { return contents_of(directory_.file("log")); }
+  // The replica that answers a request.
+  std::string who() const { return HttpClient(haproxy_.ip(), HaproxyProcess::kPort).post("{}").text; }
+
+ private:
+  const TempDir directory_;
+  std::unique_ptr<apiserver::Server> server_;
+  HaproxyProcess haproxy_;
+};
+
 TEST(GatewayCommand, FollowsAPoolUntilItIsToldToEnd) {
-  const TempDir directory;
-  apiserver::ServerOptions options;
-  options.address = fresh_ip();
-  options.directory = directory.file("api");
-  auto server = apiserver::Server::start(options);
-  ASSERT_TRUE(server) << server.error();
-  HaproxyProcess haproxy;
-  ASSERT_NO_FATAL_FAILURE(haproxy.start());
+  Bench bench;
+  ASSERT_NO_FATAL_FAILURE(bench.start());
   Replica a("a", fresh_ip()), b("b", fresh_ip());
-  publish(**server, kube::HttpMethod::kPost, 1, {endpoint_of(a)});
+  publish(bench.server(), kube::HttpMethod::kPost, 1, {endpoint_of(a)});
 
   const std::string probes = fresh_ip();
-  Program program(
-      {"gateway-sync", "--pool=vllm", "--namespace=default", "--kubeconfig=" + (*server)->kubeconfig_path(),
-       "--haproxy-socket=" + haproxy.socket_path(), "--metrics-bind-address=" + probes + ":8082",
-       "--health-probe-bind-address=" + probes + ":8083"},
-      directory.file("log"));
-  const auto who = [&] { return HttpClient(haproxy.ip(), HaproxyProcess::kPort).post("{}").text; };
-  ASSERT_TRUE(eventually([&] { return who() == "a"; })) << contents_of(directory.file("log"));
+  Program program = bench.run(probes + ":8082", probes + ":8083");
+  ASSERT_TRUE(eventually([&] { return bench.who() == "a"; })) << bench.log();
   EXPECT_TRUE(eventually([&] { return HttpClient(probes, 8083).get("/readyz").status == 200; }));
 
-  publish(**server, kube::HttpMethod::kPut, 2, {endpoint_of(b)});
-  EXPECT_TRUE(eventually([&] { return who() == "b"; }));
-  (*server)->drop_connections();
-  publish(**server, kube::HttpMethod::kPut, 3, {endpoint_of(a)});
-  EXPECT_TRUE(eventually([&] { return who() == "a"; }));
+  publish(bench.server(), kube::HttpMethod::kPut, 2, {endpoint_of(b)});
+  EXPECT_TRUE(eventually([&] { return bench.who() == "b"; }));
+  bench.server().drop_connections();
+  publish(bench.server(), kube::HttpMethod::kPut, 3, {endpoint_of(a)});
+  EXPECT_TRUE(eventually([&] { return bench.who() == "a"; }));
   // HAProxy answers a moment before the change that made it do so is counted.
   const auto metrics = [&] { return HttpClient(probes, 8082).get("/metrics").text; };
   const std::string withdrawn = "poolwarden_gateway_apply_seconds_count{change=\"withdraw\"} 2";
   EXPECT_TRUE(eventually([&] { return metrics().find(withdrawn) != std::string::npos; })) << metrics();
   EXPECT_THAT(metrics(), HasSubstr("poolwarden_gateway_haproxy_up 1"));
 
-  EXPECT_EQ(program.end(), 0) << contents_of(directory.file("log"));
-  EXPECT_EQ(who(), "a") << "HAProxy keeps its list";
+  EXPECT_EQ(program.end(), 0) << bench.log();
+  EXPECT_EQ(bench.who(), "a") << "HAProxy keeps its list";
 }
 
 // The list has two ConfigMaps: the second is found once the first counts it, and each is followed.
 TEST(GatewayCommand, FollowsAListOfSeveralConfigMaps) {
-  const TempDir directory;
-  apiserver::ServerOptions options;
-  options.address = fresh_ip();
-  options.directory = directory.file("api");
-  auto server = apiserver::Server::start(options);
-  ASSERT_TRUE(server) << server.error();
-  HaproxyProcess haproxy;
-  ASSERT_NO_FATAL_FAILURE(haproxy.start());
+  Bench bench;
+  ASSERT_NO_FATAL_FAILURE(bench.start());
   Replica a("a", fresh_ip()), b("b", fresh_ip()), c("c", fresh_ip());
   using kube::HttpMethod;
   const auto first = [&](HttpMethod method, std::int64_t revision, std::vector<api::Endpoint> endpoints) {
-    publish_set(**server, method, {"default", "vllm", revision, std::move(endpoints), 1, 2});
+    publish_set(bench.server(), method, {"default", "vllm", revision, std::move(endpoints), 1, 2});
   };
   const auto second = [&](HttpMethod method, std::int64_t revision, std::vector<api::Endpoint> endpoints) {
-    publish_set(**server, method, {"default", "vllm", revision, std::move(endpoints), 2, 1});
+    publish_set(bench.server(), method, {"default", "vllm", revision, std::move(endpoints), 2, 1});
   };
-  publish(**server, HttpMethod::kPost, 1, {endpoint_of(a)});
-  Program program(
-      {"gateway-sync", "--pool=vllm", "--namespace=default", "--kubeconfig=" + (*server)->kubeconfig_path(),
-       "--haproxy-socket=" + haproxy.socket_path(), "--metrics-bind-address=0",
-       "--health-probe-bind-address=0"},
-      directory.file("log"));
-  const auto log = [&] { return contents_of(directory.file("log")); };
-  const auto who = [&] { return HttpClient(haproxy.ip(), HaproxyProcess::kPort).post("{}").text; };
-  ASSERT_TRUE(eventually([&] { return who() == "a"; })) << log();
+  publish(bench.server(), HttpMethod::kPost, 1, {endpoint_of(a)});
+  Program program = bench.run("0", "0");
+  ASSERT_TRUE(eventually([&] { return bench.who() == "a"; })) << bench.log();
 
   second(HttpMethod::kPost, 2, {endpoint_of(b)});
   first(HttpMethod::kPut, 3, {});
-  ASSERT_TRUE(eventually([&] { return who() == "b"; })) << log();
+  ASSERT_TRUE(eventually([&] { return bench.who() == "b"; })) << bench.log();
   second(HttpMethod::kPut, 4, {endpoint_of(c)});
-  ASSERT_TRUE(eventually([&] { return who() == "c"; })) << log();
+  ASSERT_TRUE(eventually([&] { return bench.who() == "c"; })) << bench.log();
   // Somebody makes up a revision; what is right again has a lower one.
   second(HttpMethod::kPut, 99'999'999'999'999'999, {endpoint_of(b)});
-  ASSERT_TRUE(eventually([&] { return who() == "b"; })) << log();
+  ASSERT_TRUE(eventually([&] { return bench.who() == "b"; })) << bench.log();
   second(HttpMethod::kPut, 5, {endpoint_of(c)});
-  ASSERT_TRUE(eventually([&] { return who() == "c"; })) << log();
-  EXPECT_EQ(program.end(), 0) << log();
+  ASSERT_TRUE(eventually([&] { return bench.who() == "c"; })) << bench.log();
+  EXPECT_EQ(program.end(), 0) << bench.log();
 }
 
 TEST(GatewayCommand, SaysWhichFlagIsWrong) {
