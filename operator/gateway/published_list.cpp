@@ -48,15 +48,9 @@ tl::expected<std::optional<api::EndpointSet>, std::string> PublishedList::saw(
   const bool whole = missing().empty();
   if (!whole && !whole_once_) return std::nullopt;
   whole_once_ = true;
-  api::EndpointSet list;
-  for (const auto& [shard, read] : read_) {
-    if (shard > shards_) break;
-    if (shard == 1) {
-      list = read.set;
-    } else {
-      api::join(list, read.set);
-    }
-  }
+  auto read = read_.begin();  // the first: it has been read, and what counts is kept
+  api::EndpointSet list = read->second.set;
+  while (++read != read_.end() && read->first <= shards_) api::join(list, read->second.set);
   api::sort_canonically(list);
   return list;
 }

@@ -250,7 +250,7 @@ struct List {
   std::optional<Foreign> taken;  // the one after them is another's
   std::int32_t remembered = 1;   // how many there were when the first could last be read
 
-  bool is_taken(std::size_t shard) const { return taken && shard == shards.size(); }
+  bool first_is_taken() const { return shards.empty(); }
   const Shard* find(std::size_t shard) const {
     return shard < shards.size() && shards[shard].exists() ? &shards[shard] : nullptr;
   }
@@ -513,7 +513,7 @@ PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
 
   PublishedList now;
   now.revision = sane_revision(seen.pool().status.endpoints_revision);
-  if (list.is_taken(0)) {
+  if (list.first_is_taken()) {
     now.state = held ? Publication::kHeld : list.taken->state;
     now.holder = list.taken->holder;
     return now;
