@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -52,6 +53,31 @@ const EndpointFrame& endpoint_frame(bool inside_string) {
   return inside_string ? kInside : kPlain;
 }
 
+// A JSON string can hold each of these bytes as it is, quoted once or twice. Looks at eight at a time: all of
+// a list goes through here before a withdrawal leaves.
+bool is_plain_text(std::string_view text) {
+  if (text.empty()) return true;
+  constexpr std::uint64_t kEach = 0x0101010101010101U;
+  constexpr std::uint64_t kTop = 0x8080808080808080U;  // the top bit of each byte
+  std::uint64_t other = 0;
+  const auto look = [&other](std::uint64_t eight) {
+    const std::uint64_t quotes = eight ^ (kEach * '"');
+    const std::uint64_t backslashes = eight ^ (kEach * '\\');
+    // A byte below n turns its top bit on when n is taken from it. What it borrows from the next byte can
+    // only make that one look worse than it is.
+    other |= (eight | (eight - kEach * 0x20) | (quotes - kEach) | (backslashes - kEach)) & kTop;
+  };
+  std::uint64_t eight = 0;
+  for (; text.size() >= sizeof eight; text.remove_prefix(sizeof eight)) {
+    std::memcpy(&eight, text.data(), sizeof eight);
+    look(eight);
+  }
+  eight = kEach * 'x';
+  std::memcpy(&eight, text.data(), text.size() % sizeof eight);
+  look(eight);
+  return other == 0;
+}
+
 // Writes the document, either as it is or as the inside of a JSON string: then its quotes are escaped while
 // they are written, and nothing has to be looked at twice. Names, addresses and UIDs are copied whole.
 class DocumentWriter {
@@ -79,28 +105,31 @@ class DocumentWriter {
     text(value);
     out_ += quote_;
   }
+  // It must outlive the writer.
   void endpoint(const Endpoint& endpoint) {
-    out_ += frame_.ip;
-    text(endpoint.ip);
-    out_ += frame_.node;
-    text(endpoint.node);
-    out_ += frame_.pod;
-    text(endpoint.pod);
-    out_ += frame_.ports;
-    ports(endpoint.ports);
-    out_ += frame_.state;
-    out_ += to_string(endpoint.state);
-    out_ += frame_.uid;
-    text(endpoint.uid);
-    if (!endpoint.zone.empty()) {
-      out_ += frame_.zone;
-      text(endpoint.zone);
+    if (like_ == nullptr || like_->state != endpoint.state || like_->ports != endpoint.ports)
+      start_of_uid_ = start_of_uid(endpoint);
+    like_ = &endpoint;
+    const std::array<Value, 5> values{Value{frame_.ip, endpoint.ip}, Value{frame_.node, endpoint.node},
+                                      Value{frame_.pod, endpoint.pod}, Value{start_of_uid_, endpoint.uid},
+                                      endpoint.zone.empty() ? Value{} : Value{frame_.zone, endpoint.zone}};
+    const bool plain = std::all_of(values.begin(), values.end(),
+                                   [](const Value& value) { return is_plain_text(value.text); });
+    if (plain) return copy(values);
+    for (const Value& value : values) {
+      raw(value.before);
+      text(value.text);
     }
-    out_ += frame_.end;
+    raw(frame_.end);
   }
   void end_of_line() { out_ += inside_string_ ? "\\n" : "\n"; }
 
  private:
+  struct Value {
+    std::string_view before;
+    std::string_view text;
+  };
+
   // The inside of a JSON string.
   void text(std::string_view value) {
     if (is_plain_text(value)) {
@@ -109,14 +138,29 @@ class DocumentWriter {
       out_ += escaped(escaped(value, true), inside_string_);
     }
   }
-  // Looks at all of it, whatever it finds: so the compiler takes many characters at once.
-  static bool is_plain_text(std::string_view text) {
-    unsigned other = 0;
-    for (const char c : text) {
-      const auto byte = static_cast<unsigned char>(c);
-      other |= static_cast<unsigned>(byte < 0x20 || byte >= 0x80 || byte == '"' || byte == '\\');
+  // All of an endpoint into room that is made for it once.
+  void copy(const std::array<Value, 5>& values) {
+    std::size_t size = frame_.end.size();
+    for (const Value& value : values) size += value.before.size() + value.text.size();
+    const std::size_t at = out_.size();
+    out_.resize(at + size);
+    char* to = out_.data() + at;
+    for (const Value& value : values) {
+      to = std::copy(value.before.begin(), value.before.end(), to);
+      to = std::copy(value.text.begin(), value.text.end(), to);
     }
-    return other == 0;
+    std::copy(frame_.end.begin(), frame_.end.end(), to);
+  }
+  // What stands between the pod's name and its UID: of most endpoints it is as of the one before.
+  std::string start_of_uid(const Endpoint& endpoint) {
+    std::string out;
+    DocumentWriter writer(out, inside_string_);
+    writer.raw(frame_.ports);
+    writer.ports(endpoint.ports);
+    writer.raw(frame_.state);
+    writer.raw(to_string(endpoint.state));
+    writer.raw(frame_.uid);
+    return out;
   }
   void ports(const std::vector<EndpointPort>& ports) {
     out_ += '[';
@@ -137,6 +181,8 @@ class DocumentWriter {
   std::string_view quote_;
   bool inside_string_;
   const EndpointFrame& frame_;
+  const Endpoint* like_ = nullptr;  // the one before
+  std::string start_of_uid_;        // of it
 };
 
 void write_number_above_one(DocumentWriter& out, std::string_view name, std::int32_t number) {

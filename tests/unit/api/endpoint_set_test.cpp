@@ -91,6 +91,36 @@ TEST(EndpointSet, KeysAreSortedAsAnyJsonLibrarySortsThem) {
   EXPECT_EQ(nlohmann::json::parse(text).dump() + "\n", text);
 }
 
+// The API server lets none of these through. Whoever reads the list must not depend on that.
+TEST(EndpointSet, AnyByteAnywhereIsEscaped) {
+  for (int byte = 0; byte < 256; ++byte) {
+    for (std::size_t at = 0; at < 17; ++at) {
+      EndpointSet set = two();
+      set.endpoints[0].pod = std::string(17, 'x');
+      set.endpoints[0].pod[at] = static_cast<char>(byte);
+      const std::string text = to_canonical_json(set);
+      std::string quoted;
+      append_json_string(quoted, text);
+      std::string body;
+      append_canonical_json_string(body, set);
+      ASSERT_EQ(body, quoted) << byte << " at " << at;
+      const auto read = nlohmann::json::parse(text)["endpoints"][0]["pod"].get<std::string>();
+      if (byte < 128) {
+        ASSERT_EQ(read, set.endpoints[0].pod) << byte << " at " << at;
+      }
+    }
+  }
+}
+
+TEST(EndpointSet, PortsAndStateAreOfEachEndpointItself) {
+  EndpointSet set = two();
+  set.endpoints.push_back(endpoint("vllm-c", "10.0.0.3"));
+  set.endpoints[2].ports.pop_back();
+  set.endpoints.push_back(endpoint("vllm-d", "10.0.0.4"));
+  std::string problem;
+  EXPECT_EQ(parse_endpoint_set(to_canonical_json(set), &problem), set) << problem;
+}
+
 TEST(EndpointSet, NamesakesAreOrderedByUid) {
   EndpointSet set;
   set.endpoints = {endpoint("a", "10.0.0.1"), endpoint("a", "10.0.0.2")};
