@@ -7,7 +7,8 @@ plane down, and prints tables in Markdown. All that was measured is in build-ben
   BENCH_FAST=1                  a short run, to see that it works
   BENCH_RUNS=3                  how often each program is measured
   BENCH_DOCS=1                  the plots go to docs/images/ too
-  PEERS=poolwarden,go           of: kubernetes (its EndpointSlices alone), floor (bare PUTs), go, rust, poolwarden
+  PEERS=poolwarden,go           of: kubernetes (its EndpointSlices alone), floor (bare PUTs), go, rust, poolwarden.
+                                With "+budgets" (go+budgets), pools also have a budget each, as those of Poolwarden have
   ROWS=1000x20@10,10000x100@20  pods x pools @ deletes a second, or
                                   @node: all 250 pods of a node at once
                                   @adopt: deletes from the moment of the first right list
@@ -111,6 +112,9 @@ def operator_command(path: str) -> list[str]:
 
 def peer(name: str, programs: Mapping[str, str]) -> dict[str, Any]:
     """A program as the driver's plan has it. programs: the Poolwardens."""
+    plain, budgets, _ = name.partition("+budgets")
+    if budgets and plain in ("kubernetes", "floor", "go", "rust"):
+        return peer(plain, programs) | {"name": name, "pools": "services+budgets"}
     election = ["--leader-elect", "--leader-elect-namespace", NAMESPACE]
     if name == "kubernetes":
         return {"name": name, "pools": "services"}
@@ -139,11 +143,12 @@ def choose_peers(text: str, programs: Mapping[str, str]) -> list[dict[str, Any]]
 
 def build(peers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The programs, and those of the peers that are there then."""
-    wanted = ["driver"] + [each["name"] for each in peers if each["name"] in ("go", "rust")]
+    plain = {each["name"].removesuffix("+budgets") for each in peers}
+    wanted = ["driver"] + [name for name in ("go", "rust") if name in plain]
     subprocess.run([FOLDER / "build.sh", OUT / "bin", *wanted], check=True, stdout=sys.stderr)
     there = [each for each in peers if not each.get("command") or os.access(each["command"][0], os.X_OK)]
     for each in peers:
-        if each not in there and each["name"] != "rust":  # of which build.sh has said why
+        if each not in there and not each["name"].startswith("rust"):  # of which build.sh has said why
             raise WrongUse(f'{each["command"][0]} is not there; `make build` builds it')
     return there
 

@@ -52,8 +52,12 @@ class Peers(unittest.TestCase):
                  for name in bench_peers.USUAL_PEERS.split(",")}
         self.assertEqual(leads, {"kubernetes": False, "floor": False, "go": True, "rust": False, "poolwarden": True})
 
+    def test_any_program_but_ours_can_have_budgets_beside_it(self):
+        with_budgets = bench_peers.peer("go+budgets", {})
+        self.assertEqual(with_budgets, bench_peers.peer("go", {}) | {"name": "go+budgets", "pools": "services+budgets"})
+
     def test_unknown_or_twice_is_refused(self):
-        for peers, programs in (("java", "/a"), ("", "/a"), ("poolwarden", "/a,/b")):
+        for peers, programs in (("java", "/a"), ("", "/a"), ("poolwarden+budgets", "/a"), ("poolwarden", "/a,/b")):
             with self.assertRaises(bench_peers.WrongUse, msg=peers):
                 bench_peers.choose_peers(peers, bench_peers.parse_poolwardens(programs))
 

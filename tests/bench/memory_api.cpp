@@ -1,5 +1,7 @@
 #include "bench/memory_api.h"
 
+#include "support/protobuf/wire.h"
+
 #include <stdexcept>
 #include <utility>
 
@@ -11,6 +13,8 @@ namespace {
 using kube::HttpMethod;
 using kube::HttpResponse;
 using nlohmann::json;
+
+constexpr std::string_view kProtobuf = "application/vnd.kubernetes.protobuf";
 
 HttpResponse answer(const json& body, int status = 200) {
   HttpResponse out;
@@ -53,7 +57,11 @@ std::string MemoryApi::change(const std::string& path, const std::function<void(
   json& object = objects_.at(path);
   edit(object);
   object["metadata"]["resourceVersion"] = std::to_string(++revision_);
-  return R"({"type":"MODIFIED","object":)" + object.dump() + "}\n";
+  if (!in_protobuf_.contains(collection_of(path))) {
+    return R"({"type":"MODIFIED","object":)" + object.dump() + "}\n";
+  }
+  const std::string kind = object["kind"];
+  return protobuf_wire::framed(protobuf_wire::watch_event("MODIFIED", protobuf_wire::object(kind, object)));
 }
 
 const json* MemoryApi::find(const std::string& path) const {
@@ -102,10 +110,14 @@ void MemoryApi::send(kube::HttpRequest request, Callback done) {
 
 std::unique_ptr<kube::StreamHandle> MemoryApi::stream(kube::HttpRequest request, std::chrono::milliseconds,
                                                       std::shared_ptr<kube::StreamHandler> handler) {
+  const std::string collection = path_of(request);
+  const bool protobuf = request.accept.starts_with(kProtobuf);
+  if (protobuf) in_protobuf_.insert(collection);
   HttpResponse head;
   head.status = 200;
+  head.content_type = protobuf ? fmt::format("{};stream=watch", kProtobuf) : "application/json";
   handler->on_head(head);
-  watches_[path_of(request)] = std::move(handler);
+  watches_[collection] = std::move(handler);
   return std::make_unique<Handle>();
 }
 

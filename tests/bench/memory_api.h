@@ -1,6 +1,6 @@
 // The least of an API server that the operator's core runs on, without sockets, threads or time: objects by
-// path, lists, merge patches, one watch a resource that the benchmark writes to. Answers come at once, on the
-// caller's thread.
+// path, lists, merge patches, one watch a resource that the benchmark writes to. A watch is in protobuf where
+// the operator asks for it, as with a real API server. Answers come at once, on the caller's thread.
 #pragma once
 
 #include "kube/transport.h"
@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -26,7 +27,7 @@ class MemoryApi final : public kube::Transport {
                                              std::chrono::milliseconds idle_timeout,
                                              std::shared_ptr<kube::StreamHandler> handler) override;
 
-  // Changes an object, as someone else would, and returns the line that its watch would bring.
+  // Changes an object, as someone else would, and returns the bytes that its watch would bring.
   std::string change(const std::string& path, const std::function<void(nlohmann::json&)>& edit);
   // Bytes to the watch of a collection of all namespaces, "/api/v1/pods".
   void feed(std::string_view collection, std::string_view bytes);
@@ -41,6 +42,7 @@ class MemoryApi final : public kube::Transport {
   long revision_ = 1'000'000;
   std::map<std::string, nlohmann::json> objects_;
   std::map<std::string, std::shared_ptr<kube::StreamHandler>, std::less<>> watches_;
+  std::set<std::string> in_protobuf_;  // collections whose watch is
   std::function<void(const kube::HttpRequest&)> hook_;
 };
 

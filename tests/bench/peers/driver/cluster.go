@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -193,13 +194,21 @@ func (c *cluster) stripPods(ctx context.Context, names []string) error {
 	})
 }
 
+func (c *cluster) makeService(ctx context.Context, pool string) error {
+	_, err := c.load.CoreV1().Services(c.namespace).Create(ctx, poolService(c.namespace, pool), metav1.CreateOptions{})
+	return err
+}
+
 func (c *cluster) makePools(ctx context.Context, how string, count int) error {
 	return inParallel(ctx, numbers(count), func(ctx context.Context, number int) error {
 		var err error
 		switch how {
 		case poolsServices:
-			service := poolService(c.namespace, poolName(number))
-			_, err = c.load.CoreV1().Services(c.namespace).Create(ctx, service, metav1.CreateOptions{})
+			err = c.makeService(ctx, poolName(number))
+		case poolsBudgets:
+			budget := poolBudget(c.namespace, poolName(number))
+			_, failed := c.load.PolicyV1().PodDisruptionBudgets(c.namespace).Create(ctx, budget, metav1.CreateOptions{})
+			err = errors.Join(failed, c.makeService(ctx, poolName(number)))
 		case poolsResource:
 			object := &unstructured.Unstructured{Object: inferencePool(c.namespace, poolName(number))}
 			_, err = c.pools.Create(ctx, object, metav1.CreateOptions{})

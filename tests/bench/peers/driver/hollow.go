@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -158,6 +159,19 @@ func poolService(namespace, pool string) *corev1.Service {
 		Spec: corev1.ServiceSpec{
 			Selector: map[string]string{appLabel: pool},
 			Ports:    []corev1.ServicePort{{Port: portNumber, TargetPort: intstr.FromInt32(portNumber)}},
+		},
+	}
+}
+
+// poolBudget costs Kubernetes what Poolwarden's budget costs it: its status is written anew with each pod that goes.
+func poolBudget(namespace, pool string) *policyv1.PodDisruptionBudget {
+	minAvailable := intstr.FromInt32(1_000_000)
+	return &policyv1.PodDisruptionBudget{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: pool + "-serving", Labels: map[string]string{madeLabel: "true"}},
+		Spec: policyv1.PodDisruptionBudgetSpec{
+			MinAvailable: &minAvailable,
+			Selector:     &metav1.LabelSelector{MatchLabels: map[string]string{appLabel: pool}},
 		},
 	}
 }

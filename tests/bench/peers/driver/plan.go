@@ -43,7 +43,8 @@ type Row struct {
 // How a peer learns which pools there are.
 const (
 	poolsNone     = "none"
-	poolsServices = "services" // the harness makes a Service for each
+	poolsServices = "services"         // the harness makes a Service for each
+	poolsBudgets  = "services+budgets" // and a budget like Poolwarden's
 	poolsResource = "inferencepools"
 )
 
