@@ -23,8 +23,9 @@ class ControllerMetrics : public kube::WorkQueueMetrics {
   void added() override {}
   void queue_duration(kube::Duration) override {}
   void work_duration(kube::Duration) override {}
-  void retried() override {}
 
+  // A write failed, and what it was for is decided again.
+  virtual void retried() {}
   // Watch event decoded -> ConfigMap write acknowledged, for one withdrawn pod.
   virtual void withdrawal(kube::Duration) {}
   // One of them that was written by a replica which does not lead.

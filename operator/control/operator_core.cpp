@@ -51,7 +51,7 @@ OperatorCore::OperatorCore(CoreOptions options, ControllerMetrics& metrics)
                if (pools.empty() && pool::is_marked(pod) && !pod.deletion_timestamp)
                  keys.emplace_back(kOrphanIndex);
              }),
-      queue_(kube::WorkQueueOptions{}, &metrics_),
+      queue_(&metrics_),
       writes_(options_.writes),
       router_(feeds_, table_, writes_, queue_, metrics_),
       loads_(options_.load_sources_in_flight),

@@ -1,6 +1,6 @@
 #include "control/write_throttle.h"
 
-#include "kube/rate_limiter.h"
+#include "base/backoff.h"
 
 #include <algorithm>
 #include <chrono>
@@ -17,7 +17,7 @@ constexpr std::uint32_t kPatience = 3;
 
 // The first failure costs `base`.
 kube::Duration doubled(kube::Duration base, std::uint32_t failures, kube::Duration cap) {
-  return kube::exponential_delay(base, failures - 1, cap);
+  return base::exponential_delay(base, failures - 1, cap);
 }
 
 kube::Duration delay_after(const kube::Error& error, std::uint32_t failures) {

@@ -15,9 +15,4 @@ bool TokenBucket::try_take(TimePoint now) {
   return true;
 }
 
-Duration TokenBucket::reserve(TimePoint now) {
-  full_at_ = std::max(full_at_, now) + period_;
-  return std::max(Duration::zero(), full_at_ - now - capacity_);
-}
-
 }  // namespace poolwarden::kube

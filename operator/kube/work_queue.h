@@ -11,10 +11,10 @@
 // version needs a goroutine for delays; here get() and next_deadline() do that work.
 //
 // Memory is bounded by the number of distinct keys: a key is held once, however often it is added. A key is
-// never dropped: that is the owner's to decide, with forget() and by not adding it again.
+// never dropped: the owner decides, by not adding it again. The queue delays no failed key either: the owner
+// says with add_after() when to try again.
 #pragma once
 
-#include "kube/rate_limiter.h"
 #include "kube/time.h"
 
 #include <algorithm>
@@ -43,19 +43,9 @@ class WorkQueueMetrics {
   virtual void added() = 0;                          // workqueue_adds_total
   virtual void queue_duration(Duration waited) = 0;  // workqueue_queue_duration_seconds
   virtual void work_duration(Duration worked) = 0;   // workqueue_work_duration_seconds
-  virtual void retried() = 0;                        // workqueue_retries_total
 };
 
 enum class Lane : std::uint8_t { kUrgent, kNormal };
-
-struct WorkQueueOptions {
-  // A failed key waits for the longer of its own exponential delay and the next token of a bucket that all
-  // failed keys share; the values are client-go's DefaultTypedControllerRateLimiter.
-  Duration retry_base = std::chrono::milliseconds{5};
-  Duration retry_cap = std::chrono::seconds{1000};
-  Duration retry_period = std::chrono::milliseconds{100};
-  std::int32_t retry_burst = 100;
-};
 
 template <class Key, class Hash = std::hash<Key>>
 class WorkQueue {
@@ -64,19 +54,12 @@ class WorkQueue {
   // Longer waits are cut to this, so that no key sleeps for ever on an arithmetic mistake.
   static constexpr Duration kLongestWait = std::chrono::hours{24};
 
-  explicit WorkQueue(WorkQueueOptions options = {}, WorkQueueMetrics* metrics = nullptr)
-      : backoff_(options.retry_base, options.retry_cap),
-        retries_(options.retry_period, options.retry_burst),
-        metrics_(metrics) {}
+  explicit WorkQueue(WorkQueueMetrics* metrics = nullptr) : metrics_(metrics) {}
 
   // Marks `key` as needing work. Adding it again with more urgency moves it to the urgent lane.
   void add(const Key& key, TimePoint now, Lane lane = Lane::kNormal);
   // Marks it once `delay` has passed. Of two waits for one key the earlier deadline wins.
   void add_after(const Key& key, Duration delay, TimePoint now, Lane lane = Lane::kNormal);
-  // Marks it when its rate limit allows: for a key whose work failed. The delay starts over after forget().
-  void add_rate_limited(const Key& key, TimePoint now, Lane lane = Lane::kNormal);
-  void forget(const Key& key) { backoff_.forget(key); }
-  std::uint32_t failures(const Key& key) const { return backoff_.failures(key); }
 
   // The next key to work on; done() must be called for it. Nothing: no key needs work now.
   std::optional<Key> get(TimePoint now);
@@ -92,7 +75,6 @@ class WorkQueue {
 
   // From now on every add is ignored and waiting keys are let go. Keys that are ready are still handed out.
   void shutdown();
-  bool shutting_down() const { return shutting_down_; }
 
  private:
   using LaneList = std::list<Key>;
@@ -139,8 +121,6 @@ class WorkQueue {
   std::uint64_t last_ticket_ = 0;
   int urgent_in_a_row_ = 0;     // taken while a normal key was waiting
   bool shutting_down_ = false;  // nothing becomes dirty or waiting any more
-  ItemBackoff<Key, Hash> backoff_;
-  TokenBucket retries_;
   WorkQueueMetrics* metrics_;
 };
 
@@ -203,19 +183,6 @@ void WorkQueue<Key, Hash>::add_after(const Key& key, Duration delay, TimePoint n
   item.due = due;
   item.ticket = ++last_ticket_;
   waiting_.insert(Waiting{due, item.ticket, key});
-}
-
-template <class Key, class Hash>
-void WorkQueue<Key, Hash>::add_rate_limited(const Key& key, TimePoint now, Lane wanted) {
-  if (shutting_down_) {
-    return;
-  }
-  if (metrics_ != nullptr) {
-    metrics_->retried();
-  }
-  const Duration own = backoff_.next(key);
-  const Duration shared = retries_.reserve(now);
-  add_after(key, std::max(own, shared), now, wanted);
 }
 
 template <class Key, class Hash>

@@ -22,7 +22,6 @@ const TimePoint kStart = TimePoint{} + 1h;
 struct Recorded : WorkQueueMetrics {
   std::size_t depth_now = 0;
   int adds = 0;
-  int retries = 0;
   std::vector<Duration> waited;
   std::vector<Duration> worked;
 
@@ -30,7 +29,6 @@ struct Recorded : WorkQueueMetrics {
   void added() override { ++adds; }
   void queue_duration(Duration duration) override { waited.push_back(duration); }
   void work_duration(Duration duration) override { worked.push_back(duration); }
-  void retried() override { ++retries; }
 };
 
 using Queue = WorkQueue<std::string>;
@@ -207,37 +205,6 @@ TEST(WorkQueue, AWaitTakesTheMoreUrgentLaneOfItsAdds) {
   EXPECT_THAT(drain(queue, kStart + 1s), ElementsAre("a", "b"));
 }
 
-TEST(WorkQueue, FailuresWaitLongerAndLongerUntilForgotten) {
-  Queue queue;
-  std::vector<Duration> delays;
-  TimePoint now = kStart;
-  for (int i = 0; i < 6; ++i) {
-    queue.add_rate_limited("a", now);
-    delays.push_back(*queue.next_deadline() - now);
-    now = *queue.next_deadline();
-    ASSERT_TRUE(queue.get(now));
-    queue.done("a", now);
-  }
-  EXPECT_THAT(delays, ElementsAre(5ms, 10ms, 20ms, 40ms, 80ms, 160ms));
-  EXPECT_EQ(queue.failures("a"), 6U);
-  queue.forget("a");
-  queue.add_rate_limited("a", now);
-  EXPECT_EQ(*queue.next_deadline() - now, 5ms);
-}
-
-TEST(WorkQueue, ManyFailingKeysShareABucket) {
-  WorkQueueOptions options;
-  options.retry_period = 100ms;
-  options.retry_burst = 2;
-  Queue queue(options);
-  for (const char* key : {"a", "b", "c", "d"}) {
-    queue.add_rate_limited(key, kStart);
-  }
-  EXPECT_THAT(drain(queue, kStart + 5ms), ElementsAre("a", "b"));
-  EXPECT_THAT(drain(queue, kStart + 100ms), ElementsAre("c"));
-  EXPECT_THAT(drain(queue, kStart + 200ms), ElementsAre("d"));
-}
-
 TEST(WorkQueue, AfterShutdown_OnlyReadyKeysCome) {
   Queue queue;
   queue.add("ready", kStart);
@@ -248,7 +215,6 @@ TEST(WorkQueue, AfterShutdown_OnlyReadyKeysCome) {
   queue.shutdown();
   queue.add("new", kStart);
   queue.add_after("new", 1s, kStart);
-  queue.add_rate_limited("new", kStart);
   EXPECT_EQ(queue.next_deadline(), std::nullopt);
   queue.done("busy", kStart);
   EXPECT_THAT(drain(queue, kStart + 1h), testing::UnorderedElementsAre("ready", "busy"));
@@ -256,7 +222,7 @@ TEST(WorkQueue, AfterShutdown_OnlyReadyKeysCome) {
 
 TEST(WorkQueue, PublishesWhatClientGoPublishes) {
   Recorded metrics;
-  Queue queue({}, &metrics);
+  Queue queue(&metrics);
   queue.add("a", kStart);
   queue.add("a", kStart + 1s);
   queue.add("b", kStart + 1s);
@@ -269,8 +235,6 @@ TEST(WorkQueue, PublishesWhatClientGoPublishes) {
   queue.done("a", kStart + 10s);
   queue.done("b", kStart + 12s);
   EXPECT_THAT(metrics.worked, ElementsAre(7s, 8s));
-  queue.add_rate_limited("a", kStart + 12s);
-  EXPECT_EQ(metrics.retries, 1);
   EXPECT_EQ(metrics.depth_now, 0U);
 }
 
