@@ -20,8 +20,6 @@ std::string_view to_string(Verb verb) {
       return "update";
     case Verb::kMergePatch:
       return "merge-patch";
-    case Verb::kApply:
-      return "apply";
     case Verb::kDelete:
       return "delete";
   }
@@ -40,7 +38,6 @@ HttpMethod method_of(Verb verb) {
     case Verb::kUpdate:
       return HttpMethod::kPut;
     case Verb::kMergePatch:
-    case Verb::kApply:
       return HttpMethod::kPatch;
     case Verb::kDelete:
       return HttpMethod::kDelete;
@@ -53,14 +50,7 @@ HttpMethod method_of(Verb verb) {
 }
 
 std::string_view content_type_of(Verb verb) {
-  switch (verb) {
-    case Verb::kMergePatch:
-      return "application/merge-patch+json";
-    case Verb::kApply:
-      return "application/apply-patch+yaml";  // JSON is YAML
-    default:
-      return "application/json";
-  }
+  return verb == Verb::kMergePatch ? "application/merge-patch+json" : "application/json";
 }
 
 // Appends "?key=value" or "&key=value", percent-encoded; nothing for an empty value.
@@ -195,14 +185,6 @@ Call merge_patch(const ResourceType& type, std::string ns, std::string name, std
                      std::move(subresource));
 }
 
-Call apply(const ResourceType& type, std::string ns, std::string name, std::string body, bool force,
-           std::string subresource) {
-  Call call = object_call(Verb::kApply, type, std::move(ns), std::move(name), std::move(body),
-                          std::move(subresource));
-  call.force = force;
-  return call;
-}
-
 Call remove(const ResourceType& type, std::string ns, std::string name, const DeletePreconditions& only_if) {
   // Built by hand: UIDs and versions are plain tokens that need no escaping.
   std::string conditions;
@@ -258,9 +240,6 @@ HttpRequest to_http(Call call, Encoding preferred) {
     add_read_options(call, query);
   } else if (!is_read(call.verb) && call.verb != Verb::kDelete) {
     query.add("fieldManager", kFieldManager);
-    if (call.verb == Verb::kApply && call.force) {
-      query.add("force", "true");
-    }
   }
   if (call.verb != Verb::kList) {
     request.max_response_bytes = kMaxObject;

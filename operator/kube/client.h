@@ -21,7 +21,7 @@
 
 namespace poolwarden::kube {
 
-enum class Verb { kGet, kList, kWatch, kCreate, kUpdate, kMergePatch, kApply, kDelete };
+enum class Verb { kGet, kList, kWatch, kCreate, kUpdate, kMergePatch, kDelete };
 std::string_view to_string(Verb verb);  // "merge-patch", for messages and metrics
 
 // What a call does to what, without its body and options: all that an error names of it. (The API server's
@@ -35,7 +35,7 @@ struct RequestInfo {
 };
 
 struct Call : RequestInfo {
-  std::string body;  // create, update, patch, apply, delete (DeleteOptions)
+  std::string body;  // create, update, patch, delete (DeleteOptions)
   // A write: its body names the resourceVersion or the UID it was decided on, so that a second arrival is
   // refused or changes nothing. A guarded write is sent again when its connection broke before the answer.
   bool guarded = false;
@@ -48,8 +48,6 @@ struct Call : RequestInfo {
   std::string continue_token;
   int limit = 0;
   std::chrono::seconds watch_timeout{0};  // watch: asks the server to end it after this long
-  // apply
-  bool force = false;
 
   std::chrono::milliseconds deadline{10'000};
 };
@@ -64,8 +62,6 @@ Call update(const ResourceType& type, std::string ns, std::string name, std::str
             std::string subresource = {});
 Call merge_patch(const ResourceType& type, std::string ns, std::string name, std::string body,
                  std::string subresource = {});
-Call apply(const ResourceType& type, std::string ns, std::string name, std::string body, bool force,
-           std::string subresource = {});
 struct DeletePreconditions {
   std::string uid;
   std::string resource_version;

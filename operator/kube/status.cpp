@@ -122,7 +122,6 @@ std::string_view rbac_verb(Verb verb) {
     case Verb::kUpdate:
       return "update";
     case Verb::kMergePatch:
-    case Verb::kApply:
       return "patch";
     case Verb::kDelete:
       return "delete";

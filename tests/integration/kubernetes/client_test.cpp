@@ -106,37 +106,6 @@ TEST(RealClient, RefusalsNameTheFix) {
   EXPECT_EQ(anonymous.error().cls, ErrorClass::kForbidden) << anonymous.error().message;
 }
 
-// Server-side apply.
-
-TEST(RealApply, AConflictNamesTheOtherWriterAndForceTakesTheField) {
-  const auto body = [](const char* value) { return config_map("applied", {{"mine", value}}).dump(); };
-  document(send_as("somebody",
-                   kube::apply(kConfigMaps, ns(), "applied",
-                               config_map("applied", {{"mine", "theirs"}, {"other", "x"}}).dump(), false)));
-  const auto refused = send(kube::apply(kConfigMaps, ns(), "applied", body("ours"), false));
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().cls, ErrorClass::kConflict);
-  EXPECT_THAT(refused.error().message, HasSubstr("somebody"));
-  EXPECT_THAT(refused.error().message, HasSubstr(".data.mine"));
-
-  const json forced = document(send(kube::apply(kConfigMaps, ns(), "applied", body("ours"), true)));
-  EXPECT_EQ(forced["data"], (json{{"mine", "ours"}, {"other", "x"}}));
-  // The other one finds out in turn, and what nobody applies any more goes.
-  const auto theirs = send_as("somebody", kube::apply(kConfigMaps, ns(), "applied", body("theirs"), false));
-  ASSERT_FALSE(theirs);
-  EXPECT_THAT(theirs.error().message, HasSubstr("poolwarden"));
-  const json left = document(send_as(
-      "somebody", kube::apply(kConfigMaps, ns(), "applied", config_map("applied", {}).dump(), false)));
-  EXPECT_EQ(left["data"], (json{{"mine", "ours"}}));
-}
-
-TEST(RealApply, TwiceTheSameChangesNothing) {
-  const std::string body = config_map("twice", {{"a", "1"}}).dump();
-  const json first = document(send(kube::apply(kConfigMaps, ns(), "twice", body, false)));
-  const json second = document(send(kube::apply(kConfigMaps, ns(), "twice", body, false)));
-  EXPECT_EQ(version_of(first), version_of(second));
-}
-
 // The scale subresource.
 
 json deployment(const std::string& name) {

@@ -135,12 +135,6 @@ INSTANTIATE_TEST_SUITE_P(
                 HttpMethod::kPatch, "/api/v1/namespaces/ns/configmaps/c?fieldManager=poolwarden", kMerge,
                 R"({"data":{"x":"{\"resourceVersion\":\"7\",\"uid\":\"u\"}"}})", false,
                 "merge-patch configmaps ns/c"},
-        CallRow{"Apply", apply(kServices, "ns", "s", "{}", false), HttpMethod::kPatch,
-                "/api/v1/namespaces/ns/services/s?fieldManager=poolwarden", "application/apply-patch+yaml",
-                "{}", false, "apply services ns/s"},
-        CallRow{"ApplyForced", apply(kServices, "ns", "s", "{}", true), HttpMethod::kPatch,
-                "/api/v1/namespaces/ns/services/s?fieldManager=poolwarden&force=true",
-                "application/apply-patch+yaml", "{}", false, "apply services ns/s"},
         CallRow{
             "DeleteOfAnIdentity", remove(kPods, "ns", "p", {"u-1", "7"}), HttpMethod::kDelete,
             "/api/v1/namespaces/ns/pods/p", kJson,
