@@ -92,7 +92,6 @@ void add_read_options(const Call& call, Query& query) {
   if (call.continue_token.empty()) {
     // A continue token already fixes the version; giving both is refused with 400.
     query.add("resourceVersion", call.resource_version);
-    query.add("resourceVersionMatch", call.resource_version_match);
   }
 }
 

@@ -43,8 +43,7 @@ struct Call : RequestInfo {
   // list and watch
   std::string label_selector;
   std::string field_selector;
-  std::string resource_version;        // list: "" reads the newest; watch: where to go on from
-  std::string resource_version_match;  // list: "NotOlderThan" or empty
+  std::string resource_version;  // list: "" reads the newest; watch: where to go on from
   std::string continue_token;
   int limit = 0;
   std::chrono::seconds watch_timeout{0};  // watch: asks the server to end it after this long

@@ -76,12 +76,11 @@ INSTANTIATE_TEST_SUITE_P(
                        call.field_selector = "spec.nodeName=n1";
                        call.limit = 500;
                        call.resource_version = "0";
-                       call.resource_version_match = "NotOlderThan";
                      }),
                 HttpMethod::kGet,
                 "/api/v1/namespaces/ns/"
                 "pods?labelSelector=app%3Dvllm%2Ctier%20in%20%28a%2Cb%29&fieldSelector=spec.nodeName%"
-                "3Dn1&limit=500&resourceVersion=0&resourceVersionMatch=NotOlderThan",
+                "3Dn1&limit=500&resourceVersion=0",
                 "", "", true, "list pods in namespace ns"},
         CallRow{"ANextPageNamesNoVersion",
                 with(list(kPods, ""),
@@ -89,7 +88,6 @@ INSTANTIATE_TEST_SUITE_P(
                        call.limit = 500;
                        call.continue_token = "abc+/=";
                        call.resource_version = "7";
-                       call.resource_version_match = "NotOlderThan";
                      }),
                 HttpMethod::kGet, "/api/v1/pods?limit=500&continue=abc%2B%2F%3D", "", "", true,
                 "list pods in all namespaces"},
