@@ -37,9 +37,6 @@ void read_list_metadata(std::string_view message, ListMessage& out) {
       case text_field(3):
         out.continue_token = text_of(metadata);
         break;
-      case number_field(4):
-        if (const auto remaining = metadata.get_int64(); remaining >= 0) out.remaining = remaining;
-        break;
       default:
         metadata.skip();
     }

@@ -47,7 +47,6 @@ MessageIdentity identity_of(std::string_view message);
 struct ListMessage {
   std::string resource_version;
   std::string continue_token;
-  std::optional<std::int64_t> remaining;
 };
 // `on_item` gets the message of each item. An Error may come after some.
 Result<ListMessage> read_list_message(std::string_view body,

@@ -32,7 +32,6 @@ class EnvelopeSax {
   std::string type;
   std::string resource_version;  // of the list, or of the watched object
   std::string continue_token;
-  std::optional<std::int64_t> remaining;
   std::size_t odd_items = 0;  // of a list, that are no objects
   WatchFailure status;
 
@@ -93,7 +92,6 @@ class EnvelopeSax {
     kMetadata,
     kResourceVersion,
     kContinue,
-    kRemaining,
     kManagedFields,
     kCode,
     kReason,
@@ -141,7 +139,6 @@ EnvelopeSax::Field EnvelopeSax::field_of(std::string_view name) const {
     case Where::kListMetadata:
       if (name == "resourceVersion") return Field::kResourceVersion;
       if (name == "continue") return Field::kContinue;
-      if (name == "remainingItemCount") return Field::kRemaining;
       return Field::kNone;
     case Where::kObject:
       if (name == "metadata") return Field::kMetadata;
@@ -300,7 +297,6 @@ void EnvelopeSax::note(const std::string& value) {
 }
 
 void EnvelopeSax::note(std::int64_t value) {
-  if (field_ == Field::kRemaining && value >= 0) remaining = value;
   if (field_ == Field::kRetryAfter && value >= 0) {
     status.retry_after = bounded_retry_after(static_cast<std::uint64_t>(value));
   }
@@ -347,8 +343,7 @@ Result<ListEnvelope> read_list(std::string_view body, JsonSink& objects) {
   if (sax.resource_version.empty()) {
     return tl::unexpected(unreadable("the list has no metadata.resourceVersion, so no watch can follow it"));
   }
-  return ListEnvelope{std::move(sax.resource_version), std::move(sax.continue_token), sax.remaining,
-                      sax.odd_items};
+  return ListEnvelope{std::move(sax.resource_version), std::move(sax.continue_token), sax.odd_items};
 }
 
 std::optional<Error> read_object(std::string_view body, JsonSink& object) {

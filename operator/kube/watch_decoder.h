@@ -36,8 +36,7 @@ struct ListPage {
   std::vector<Object> items;
   std::string resource_version;  // of the whole list: every page has the same; never empty
   std::string continue_token;    // empty on the last page
-  std::optional<std::int64_t> remaining;
-  Unreadable unreadable{};  // items that are not among `items`
+  Unreadable unreadable{};       // items that are not among `items`
 };
 
 enum class WatchEventType : std::uint8_t { kAdded, kModified, kDeleted, kBookmark };
@@ -80,7 +79,6 @@ struct WatchEnvelope {
 struct ListEnvelope {
   std::string resource_version;
   std::string continue_token;
-  std::optional<std::int64_t> remaining;
   std::size_t odd_items = 0;  // that are no objects
 };
 
@@ -134,8 +132,7 @@ Result<ListPage<typename Codec::Object>> decode_json_list(std::string_view body)
   for (std::size_t i = 0; i < envelope->odd_items; ++i)
     sink.unreadable.add({}, "an item of the list is not an object");
   return ListPage<typename Codec::Object>{std::move(sink.items), std::move(envelope->resource_version),
-                                          std::move(envelope->continue_token), envelope->remaining,
-                                          std::move(sink.unreadable)};
+                                          std::move(envelope->continue_token), std::move(sink.unreadable)};
 }
 
 template <ProtobufCodec Codec>
@@ -152,8 +149,7 @@ Result<ListPage<typename Codec::Object>> decode_protobuf_list(std::string_view b
   });
   if (!list) return tl::unexpected(std::move(list.error()));
   return ListPage<typename Codec::Object>{std::move(sink.items), std::move(list->resource_version),
-                                          std::move(list->continue_token), list->remaining,
-                                          std::move(sink.unreadable)};
+                                          std::move(list->continue_token), std::move(sink.unreadable)};
 }
 
 // What to make of an event's object, once it was read.

@@ -191,7 +191,7 @@ class World {
                   Input::ListFailed{error(chance(70) ? ErrorClass::kRetry : ErrorClass::kRelist)}, faults);
     }
     if (faults && chance(5)) {  // a replica that lags
-      return post(list.attempt, Input::ListArrived{{{}, "50", "", std::nullopt}}, faults);
+      return post(list.attempt, Input::ListArrived{{{}, "50", ""}}, faults);
     }
     if (list.continue_token.empty()) {
       snapshot_ = server_.objects;
@@ -199,7 +199,7 @@ class World {
     } else if (snapshot_version_ < server_.compacted) {
       return post(list.attempt, Input::ListFailed{error(ErrorClass::kRelist)}, faults);
     }
-    ListPage<Thing> page{{}, std::to_string(snapshot_version_), "", std::nullopt};
+    ListPage<Thing> page{{}, std::to_string(snapshot_version_), ""};
     auto at = snapshot_.lower_bound(list.continue_token);
     for (int i = 0; i < 3 && at != snapshot_.end(); ++i, ++at) page.items.push_back(at->second);
     if (at != snapshot_.end()) page.continue_token = at->first;

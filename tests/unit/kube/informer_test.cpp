@@ -57,7 +57,7 @@ class Story : public testing::Test {
   }
   Lines step(decltype(Input::what) what) { return step(std::move(what), latest); }
   Lines page(std::vector<Thing> items, std::string version, std::string more = "") {
-    return step(Input::ListArrived{{std::move(items), std::move(version), std::move(more), std::nullopt}});
+    return step(Input::ListArrived{{std::move(items), std::move(version), std::move(more)}});
   }
   Lines event(WatchEventType type, Thing object) {
     const std::string version = object.resource_version;
@@ -223,8 +223,7 @@ TEST_F(Story, ALatePageOfAnEarlierListIsIgnored) {
   const std::uint64_t second_page = latest;
   step(Input::ListFailed{Error{ErrorClass::kRelist, 410, "Expired", "m", std::nullopt}});
   due();
-  EXPECT_THAT(step(Input::ListArrived{{{thing("b", "u2", "6")}, "100", "", std::nullopt}}, second_page),
-              IsEmpty());
+  EXPECT_THAT(step(Input::ListArrived{{{thing("b", "u2", "6")}, "100", ""}}, second_page), IsEmpty());
   EXPECT_FALSE(informer.synced());
   EXPECT_THAT(page({thing("c", "u3", "7")}, "110"), ElementsAre("+c/u3@7"));
 }
@@ -346,7 +345,7 @@ TEST_F(Story, TheTransformSeesEachObjectOnceBeforeItIsStored) {
   });
   std::vector<Delta<Thing>> deltas;
   other.start(now);
-  other.step({1, now, Input::ListArrived{{{thing("a", "u1", "5")}, "100", "", std::nullopt}}}, now, deltas);
+  other.step({1, now, Input::ListArrived{{{thing("a", "u1", "5")}, "100", ""}}}, now, deltas);
   other.observe(thing("b", "u2", "101"), now, deltas);
   other.step({2, now, Input::WatchArrived{{{WatchEventType::kAdded, thing("c", "u3", "102"), "102"}}}}, now,
              deltas);
@@ -412,8 +411,7 @@ TEST_F(Story, WhatCannotBeReadKeepsItsLastState) {
   EXPECT_EQ(informer.unreadable().count, 1U);
   EXPECT_EQ(informer.unreadable().problem, "ns/a: broken");
   relist();
-  EXPECT_THAT(step(Input::ListArrived{
-                  {{thing("c", "u3", "92")}, "110", "", std::nullopt, unreadable({{"ns", "a"}})}}),
+  EXPECT_THAT(step(Input::ListArrived{{{thing("c", "u3", "92")}, "110", "", unreadable({{"ns", "a"}})}}),
               ElementsAre("-b/u2@91"));
   EXPECT_THAT(names(), ElementsAre("a@90", "c@92"));
   EXPECT_EQ(informer.unreadable().count, 2U);
@@ -422,7 +420,7 @@ TEST_F(Story, WhatCannotBeReadKeepsItsLastState) {
 TEST_F(Story, AnItemWithoutANameMayBeAnyThatIsMissing) {
   watching({thing("a", "u1", "90"), thing("b", "u2", "91")});
   relist();
-  step(Input::ListArrived{{{}, "110", "more", std::nullopt, unreadable({{}})}});
+  step(Input::ListArrived{{{}, "110", "more", unreadable({{}})}});
   EXPECT_THAT(page({thing("b", "u2", "91")}, "110"), IsEmpty());
   EXPECT_THAT(names(), ElementsAre("a@90", "b@91"));
   step(Input::WatchOpened{});
