@@ -61,13 +61,6 @@ class Store {
     for (auto at = objects_.lower_bound(KeyView{ns, {}}); at != objects_.end() && (*at)->ns == ns; ++at)
       visit(*at);
   }
-  std::vector<std::string> namespaces() const {
-    std::vector<std::string> all;
-    for (const Ptr& object : objects_) {
-      if (all.empty() || all.back() != object->ns) all.push_back(object->ns);
-    }
-    return all;
-  }
 
   // Each returns what was there before: null when nothing was.
   Ptr put(Ptr object) {
