@@ -139,13 +139,11 @@ void LeaseElector::on_answer(Observing& state, const Attempt&, const Result<std:
   if (record) {
     observed(std::move(*record), now.mono);
   } else if (!record.error().is_not_found()) {
-    last_error_ = record.error();
     if (record.error().retry_after) {
       state.next_try = std::max(state.next_try, now.mono + *record.error().retry_after);
     }
     return;
   } else {
-    last_error_.reset();
     // Deleted under a holder that does not know it yet: its term goes on until it ends.
     if (seen_ && !term_ended(*seen_, now.mono)) {
       return;
@@ -161,7 +159,6 @@ void LeaseElector::on_answer(Acquiring&, const Attempt& attempt, const Result<st
                              Outputs& out) {
   Result<LeaseRecord> record = read(body);
   if (!record) {
-    last_error_ = record.error();
     TimePoint next_try = next_observation(now.mono);
     if (record.error().retry_after) {
       next_try = std::max(next_try, now.mono + *record.error().retry_after);
@@ -275,7 +272,6 @@ void LeaseElector::on_answer(Releasing& state, const Attempt& attempt, const Res
 }
 
 void LeaseElector::observed(LeaseRecord record, TimePoint now) {
-  last_holder_ = record.term.holder;
   const bool same = seen_ && seen_->record.uid == record.uid &&
                     seen_->record.term.holder == record.term.holder &&
                     seen_->record.term.renew_time == record.term.renew_time;

@@ -118,9 +118,6 @@ class LeaseElector {
   std::optional<TimePoint> next_deadline() const;
 
   const LeaseState& state() const { return state_; }
-  // For logs: who held the Lease when it was last read, and why the last call failed.
-  const std::string& last_holder() const { return last_holder_; }
-  const std::optional<Error>& last_error() const { return last_error_; }
 
  private:
   enum class Kind : std::uint8_t { kGet, kCreate, kUpdate, kRelease };
@@ -185,8 +182,7 @@ class LeaseElector {
   std::vector<Written> written_;      // our writes of unknown outcome, oldest first, bounded
   std::uint64_t last_attempt_ = 0;
   WallTime last_written_{WallTime::min()};  // renewTimes of ours only ever grow, so that each is different
-  std::string last_holder_;
-  std::optional<Error> last_error_;
+  std::optional<Error> last_error_;         // for the reason why leadership is lost
 };
 
 }  // namespace poolwarden::kube

@@ -298,6 +298,17 @@ TEST(Lease, WithoutRenewalItIsLostAtTheRenewDeadlineAndForGood) {
   EXPECT_EQ(bench.tick(1h), "Lost:");
 }
 
+TEST(Lease, UnreadableAnswers_AreTheReasonOfTheLoss) {
+  LeaseBench bench;
+  bench.lead();
+  ASSERT_EQ(bench.tick(2s), "Leading: update");
+  ASSERT_EQ(bench.answer("[]"), "Leading:") << "accepted or not: it is to be read";
+  ASSERT_EQ(bench.tick(2s), "Leading: get");
+  ASSERT_EQ(bench.answer("[]"), "Leading:");
+  EXPECT_EQ(bench.tick(6s), "Lost: lost");
+  EXPECT_THAT(std::get<Lost>(bench.elector.state()).reason, HasSubstr("is not a Lease that can be used"));
+}
+
 TEST(Lease, ASuccessAfterTheRenewDeadlineComesTooLate) {
   LeaseBench bench;
   bench.lead();
@@ -376,22 +387,6 @@ TEST(Lease, ReleaseWritesTheHolderAwaySoThatTheNextNeedNotWait) {
   LeaseBench next(lease_config("next"));
   next.tick();
   EXPECT_EQ(next.answer(bench.echo()), "Acquiring: update");
-}
-
-TEST(Lease, TheFailureIsThereForLogs) {
-  LeaseBench bench;
-  bench.tick();
-  bench.fail(lease_error(ErrorClass::kForbidden, 403));
-  ASSERT_TRUE(bench.elector.last_error());
-  EXPECT_EQ(bench.elector.last_error()->http_status, 403);
-  bench.tick(2s);
-  bench.answer("[]");
-  ASSERT_TRUE(bench.elector.last_error());
-  EXPECT_EQ(bench.elector.last_error()->reason, "UnreadableLease");
-  bench.tick(2s);
-  bench.answer(lease_json("rival", "t1", 100));
-  EXPECT_FALSE(bench.elector.last_error());
-  EXPECT_EQ(bench.elector.last_holder(), "rival");
 }
 
 }  // namespace
