@@ -113,7 +113,6 @@ class PoolTable {
   // Pods with labels of their own (a StatefulSet's) would fill the memory of answers: to be called where none
   // is held, it throws them away when they are many.
   void trim();
-  std::size_t answers_kept() const { return matches_.size(); }
   std::size_t size() const { return records_.size(); }
 
  private:
