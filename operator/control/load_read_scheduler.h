@@ -31,8 +31,6 @@ class LoadReadScheduler {
   std::vector<LoadRead> take(const std::function<bool(const std::string& pod_uid)>& wanted);
   void finished(const std::string& pod_uid);
 
-  std::size_t waiting() const { return queue_.size(); }
-
  private:
   // Whether it is in trouble, and when it came.
   using Turn = std::pair<bool, std::uint64_t>;
