@@ -18,22 +18,22 @@ namespace poolwarden::api {
 enum class PodPhase : std::uint8_t { kPending, kRunning, kSucceeded, kFailed, kUnknown };
 
 // A pod's annotations that have to do with draining it (names.h), as they are on the wire.
-struct DrainMarks {
+struct DrainAnnotations {
   std::optional<std::string> started;
   std::optional<std::string> reason;
   std::optional<std::string> request;
   std::optional<std::string> saved_cost;
   std::optional<std::string> deletion_cost;
 
-  bool operator==(const DrainMarks&) const = default;
+  bool operator==(const DrainAnnotations&) const = default;
 };
 
 struct Pod : Identity {
   std::shared_ptr<const Labels> labels;     // without kServingLabel; never null after decoding
   std::shared_ptr<const std::string> node;  // never null; empty while unscheduled
   std::shared_ptr<const std::string>
-      controller;                           // UID of the owner that controls it; never null, may be empty
-  std::shared_ptr<const DrainMarks> marks;  // null when it has none, as nearly all
+      controller;  // UID of the owner that controls it; never null, may be empty
+  std::shared_ptr<const DrainAnnotations> annotations;  // null when it has none, as nearly all
   Timestamp created{};
   std::string ip;                       // the primary one of status.podIPs; may be empty
   Rare<std::string> serving;            // kServingLabel's value
@@ -50,7 +50,7 @@ struct Pod : Identity {
   bool has_readiness_probe = false;  // any container
   bool has_pre_stop = false;         // every container, init containers aside
 
-  const DrainMarks& drain_marks() const;  // empty ones when it has none
+  const DrainAnnotations& drain_annotations() const;  // empty ones when it has none
 };
 
 }  // namespace poolwarden::api

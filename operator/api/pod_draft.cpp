@@ -32,9 +32,9 @@ Tristate to_tristate(std::string_view text) {
   return Tristate::kUnknown;
 }
 
-const DrainMarks& Pod::drain_marks() const {
-  static const DrainMarks kNone;
-  return marks == nullptr ? kNone : *marks;
+const DrainAnnotations& Pod::drain_annotations() const {
+  static const DrainAnnotations kNone;
+  return annotations == nullptr ? kNone : *annotations;
 }
 
 bool PodDraft::keeps_annotation(std::string_view key) {
@@ -45,15 +45,15 @@ bool PodDraft::keeps_annotation(std::string_view key) {
 void PodDraft::annotation(std::string_view key, std::string value) {
   value = bounded(std::move(value));
   if (key == kDrainStartedAnnotation) {
-    marks_.started = std::move(value);
+    annotations_.started = std::move(value);
   } else if (key == kDrainReasonAnnotation) {
-    marks_.reason = std::move(value);
+    annotations_.reason = std::move(value);
   } else if (key == kDrainRequestAnnotation) {
-    marks_.request = std::move(value);
+    annotations_.request = std::move(value);
   } else if (key == kSavedCostAnnotation) {
-    marks_.saved_cost = std::move(value);
+    annotations_.saved_cost = std::move(value);
   } else if (key == kDeletionCostAnnotation) {
-    marks_.deletion_cost = std::move(value);
+    annotations_.deletion_cost = std::move(value);
   }
 }
 
@@ -105,7 +105,8 @@ Pod PodDraft::take() {
   pod.labels = std::make_shared<const Labels>(labels);
   pod.node = std::make_shared<const std::string>(std::move(node));
   pod.controller = std::make_shared<const std::string>(std::move(controller));
-  if (marks_ != DrainMarks{}) pod.marks = std::make_shared<const DrainMarks>(std::move(marks_));
+  if (annotations_ != DrainAnnotations{})
+    pod.annotations = std::make_shared<const DrainAnnotations>(std::move(annotations_));
   Pod out = std::move(pod);
   *this = PodDraft{};
   return out;

@@ -45,7 +45,7 @@ class PodDraft {
   Tristate status_of(std::string_view type) const;
   void finish_conditions();
 
-  DrainMarks marks_;
+  DrainAnnotations annotations_;
   std::size_t containers_ = 0;
   std::size_t pre_stops_ = 0;
 };

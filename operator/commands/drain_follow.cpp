@@ -14,7 +14,8 @@ namespace {
 // An operator that runs begins within a second; one that has just taken over needs its lists first.
 constexpr std::chrono::seconds kHeed{10};
 
-// What the status tells of the drain; what the pod's marks tell where it does not list the pod, or not yet.
+// What the status tells of the drain; what the pod's annotations tell where it does not list the pod, or not
+// yet.
 EndpointView drain_of(const DrainLook& seen) {
   if (seen.endpoint && seen.endpoint->state == "draining") return *seen.endpoint;
   EndpointView out;

@@ -16,7 +16,7 @@ namespace {
 constexpr std::chrono::seconds kToLabel{15};
 
 pool::DrainState drain_of(const PodView& pod) {
-  return pool::drain_state(pod.judged.serving, pod.judged.drain_marks());
+  return pool::drain_state(pod.judged.serving, pod.judged.drain_annotations());
 }
 
 }  // namespace

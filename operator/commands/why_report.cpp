@@ -26,7 +26,7 @@ const api::Endpoint* listed(const PoolFacts& facts, const PodView& pod) {
   return nullptr;
 }
 
-// The status's word on the pod, or what its marks tell where status has no room for it or lags behind.
+// The status's word on the pod, or what its annotations tell where status has no room for it or lags behind.
 EndpointView endpoint_of(const PoolFacts& facts, const PodView& pod, std::string_view state) {
   EndpointView out;
   if (const EndpointView* found = facts.pool.endpoint(pod.name); found && found->state == state) {

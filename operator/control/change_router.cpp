@@ -23,7 +23,7 @@ bool same_but_for_labels_of_ours(const api::Pod& a, const api::Pod& b) {
 }
 
 bool same_labels_of_ours(const api::Pod& a, const api::Pod& b) {
-  return a.serving == b.serving && a.drain_marks() == b.drain_marks();
+  return a.serving == b.serving && a.drain_annotations() == b.drain_annotations();
 }
 
 // Of the fields that are read; what was written else (a controller's status) leads to nothing new.
@@ -126,9 +126,9 @@ void ChangeRouter::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
       delta.before && delta.after && same_but_for_labels_of_ours(*delta.before, *delta.after);
   const bool says_nothing = labels_only && same_labels_of_ours(*delta.before, *delta.after);
   if (labels_only && !says_nothing && is_under_way(pod)) {
-    // Our own write, ahead of its answer. A label of mere membership leaves the marks of a drain alone: if
-    // they change as well, someone else has been there, and the answer has the pod looked at.
-    if (delta.before->drain_marks() != delta.after->drain_marks())
+    // Our own write, ahead of its answer. A label of mere membership leaves the annotations of a drain alone:
+    // if they change as well, someone else has been there, and the answer has the pod looked at.
+    if (delta.before->drain_annotations() != delta.after->drain_annotations())
       writes_.changed({Written::kPod, {pod.ns, pod.name}});
     return;
   }
@@ -277,7 +277,7 @@ void ChangeRouter::count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now
   if (!acting_ || !delta.before || !pool::is_active(*delta.before)) return;
   const bool goes = !delta.after || delta.after->uid != delta.before->uid || !pool::is_active(*delta.after);
   if (!goes) return;
-  const auto state = pool::drain_state(delta.before->serving, delta.before->drain_marks());
+  const auto state = pool::drain_state(delta.before->serving, delta.before->drain_annotations());
   if (const auto* draining = std::get_if<pool::Draining>(&state))
     metrics_.drained("lost", pool::elapsed(draining->started, now.wall));
 }

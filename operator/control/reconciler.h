@@ -52,7 +52,7 @@ class Reconciler {
                                  Effects& out);
   void write_rest(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
                   Effects& out);
-  // Our label or marks on pods that no pool selects.
+  // Our label or annotations on pods that no pool selects.
   void release_orphans(api::Now now, Effects& out);
   std::optional<kube::TimePoint> next_deadline() const { return orphans_due_; }
   // What a pass over the pool costs, in pods.

@@ -95,14 +95,15 @@ seconds elapsed(api::Timestamp started, api::Timestamp now) {
   return std::max(seconds{0}, std::chrono::floor<seconds>(now) - std::chrono::floor<seconds>(started));
 }
 
-DrainState drain_state(const std::optional<std::string>& serving, const api::DrainMarks& marks) {
+DrainState drain_state(const std::optional<std::string>& serving, const api::DrainAnnotations& annotations) {
   if (serving != api::serving::kDraining && serving != api::serving::kDrained) return NotDraining{};
-  const auto started = api::parse_rfc3339(marks.started.value_or(std::string{}));
+  const auto started = api::parse_rfc3339(annotations.started.value_or(std::string{}));
   if (!started) return NotDraining{};
-  const auto reason = drain_reason(marks.reason.value_or(std::string{})).value_or(DrainReason::kScaleDown);
+  const auto reason =
+      drain_reason(annotations.reason.value_or(std::string{})).value_or(DrainReason::kScaleDown);
   if (serving == api::serving::kDraining) return Draining{reason, *started};
   // Both are written with one patch: without the other, a person changed the label of a pod that drains.
-  if (!marks.saved_cost) return Draining{reason, *started};
+  if (!annotations.saved_cost) return Draining{reason, *started};
   return Drained{reason, *started};
 }
 

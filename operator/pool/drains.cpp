@@ -49,11 +49,11 @@ class Drains {
     if (!is_active(pod)) return NotDraining{};
     const auto under_way = seen_.snapshot->labels_under_way->find(pod.uid);
     if (under_way == seen_.snapshot->labels_under_way->end())
-      return drain_state(pod.serving, pod.drain_marks());
+      return drain_state(pod.serving, pod.drain_annotations());
     // What is being written is decided already: deciding again would take another pod each time.
     if (under_way->second == api::serving::kDraining)
       return Draining{DrainReason::kScaleDown, std::chrono::floor<seconds>(now_.wall)};
-    if (under_way->second == api::serving::kDrained) return drain_state(pod.serving, pod.drain_marks());
+    if (under_way->second == api::serving::kDrained) return drain_state(pod.serving, pod.drain_annotations());
     return NotDraining{};
   }
 
@@ -61,7 +61,7 @@ class Drains {
 
   // What does not depend on other pods.
   std::optional<DrainReason> own_cause(const PodVerdict& member) const {
-    if (!is_active(*member.pod) || !member.pod->drain_marks().request) return std::nullopt;
+    if (!is_active(*member.pod) || !member.pod->drain_annotations().request) return std::nullopt;
     return member.fit || drains(member.before) ? std::optional{DrainReason::kRequested} : std::nullopt;
   }
 
@@ -347,7 +347,7 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
   }
   // Wanted again, but whoever may delete it still may until its label says so: it is sent nothing before.
   const bool released = is_active(pod) && member.fit &&
-                        std::holds_alternative<Drained>(drain_state(pod.serving, pod.drain_marks()));
+                        std::holds_alternative<Drained>(drain_state(pod.serving, pod.drain_annotations()));
   if (!drains(member.drain) && released) {
     member.reason = Withdrawal::kDraining;
     member.detail = "it was released, and its label does not say yet that it is wanted again";

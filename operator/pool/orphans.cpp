@@ -17,7 +17,7 @@ constexpr std::chrono::seconds kReleaseGrace{2};
 constexpr std::chrono::minutes kReleaseLimit{5};
 
 DrainState state_of(const api::Pod& pod) {
-  return drain_state(pod.serving, pod.drain_marks());
+  return drain_state(pod.serving, pod.drain_annotations());
 }
 
 }  // namespace

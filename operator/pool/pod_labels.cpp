@@ -12,12 +12,13 @@ namespace {
 
 using Annotations = std::map<std::string, std::optional<std::string>, std::less<>>;
 
-const std::optional<std::string>& mark(const api::DrainMarks& marks, std::string_view annotation) {
+const std::optional<std::string>& value_of(const api::DrainAnnotations& present,
+                                           std::string_view annotation) {
   static const std::optional<std::string> kNone;
-  if (annotation == api::kDrainStartedAnnotation) return marks.started;
-  if (annotation == api::kDrainReasonAnnotation) return marks.reason;
-  if (annotation == api::kSavedCostAnnotation) return marks.saved_cost;
-  if (annotation == api::kDeletionCostAnnotation) return marks.deletion_cost;
+  if (annotation == api::kDrainStartedAnnotation) return present.started;
+  if (annotation == api::kDrainReasonAnnotation) return present.reason;
+  if (annotation == api::kSavedCostAnnotation) return present.saved_cost;
+  if (annotation == api::kDeletionCostAnnotation) return present.deletion_cost;
   return kNone;
 }
 
@@ -29,19 +30,19 @@ std::optional<std::string> value_unless_empty(const std::string& text) {
   return text.empty() ? std::nullopt : std::optional{text};
 }
 
-Annotations marks_of(const NotDraining&, const api::DrainMarks& marks) {
+Annotations annotations_of(const NotDraining&, const api::DrainAnnotations& present) {
   Annotations out;
   put(out, api::kDrainStartedAnnotation, std::nullopt);
   put(out, api::kDrainReasonAnnotation, std::nullopt);
-  if (!marks.saved_cost) return out;
+  if (!present.saved_cost) return out;
   put(out, api::kSavedCostAnnotation, std::nullopt);
   // A cost that someone has set since is theirs, and stays.
-  if (marks.deletion_cost == api::kLowestDeletionCost)
-    put(out, api::kDeletionCostAnnotation, value_unless_empty(*marks.saved_cost));
+  if (present.deletion_cost == api::kLowestDeletionCost)
+    put(out, api::kDeletionCostAnnotation, value_unless_empty(*present.saved_cost));
   return out;
 }
 
-Annotations marks_of(const Draining& state, const api::DrainMarks&) {
+Annotations annotations_of(const Draining& state, const api::DrainAnnotations&) {
   Annotations out;
   put(out, api::kDrainStartedAnnotation, api::to_rfc3339(state.started));
   put(out, api::kDrainReasonAnnotation, std::string{to_string(state.reason)});
@@ -50,20 +51,20 @@ Annotations marks_of(const Draining& state, const api::DrainMarks&) {
 
 // The cost makes its ReplicaSet take this pod and none of its equals. One that someone else sets meanwhile is
 // what they will want to find again.
-Annotations marks_of(const Drained&, const api::DrainMarks& marks) {
+Annotations annotations_of(const Drained&, const api::DrainAnnotations& present) {
   Annotations out;
   put(out, api::kDeletionCostAnnotation, std::string{api::kLowestDeletionCost});
-  if (!marks.saved_cost || marks.deletion_cost != api::kLowestDeletionCost)
-    put(out, api::kSavedCostAnnotation, marks.deletion_cost.value_or(std::string{}));
+  if (!present.saved_cost || present.deletion_cost != api::kLowestDeletionCost)
+    put(out, api::kSavedCostAnnotation, present.deletion_cost.value_or(std::string{}));
   return out;
 }
 
-// What has to be written of the pod's marks for them to be those of the state.
+// Which annotations of the pod have to be written for them to be those of the state.
 Annotations differing(const api::Pod& pod, const DrainState& state) {
-  const api::DrainMarks& marks = pod.drain_marks();
-  if (!drains(state) && marks == api::DrainMarks{}) return {};
-  Annotations wanted = std::visit([&](const auto& one) { return marks_of(one, marks); }, state);
-  std::erase_if(wanted, [&](const auto& item) { return mark(marks, item.first) == item.second; });
+  const api::DrainAnnotations& present = pod.drain_annotations();
+  if (!drains(state) && present == api::DrainAnnotations{}) return {};
+  Annotations wanted = std::visit([&](const auto& one) { return annotations_of(one, present); }, state);
+  std::erase_if(wanted, [&](const auto& item) { return value_of(present, item.first) == item.second; });
   return wanted;
 }
 
@@ -179,8 +180,8 @@ void label_member(const Observation& seen, const PodVerdict& member, Plan& plan,
 }  // namespace
 
 bool is_marked(const api::Pod& pod) {
-  const api::DrainMarks& marks = pod.drain_marks();
-  return pod.serving || marks.started || marks.reason || marks.saved_cost;
+  const api::DrainAnnotations& present = pod.drain_annotations();
+  return pod.serving || present.started || present.reason || present.saved_cost;
 }
 
 api::PodLabelWrite take_off(const api::Pod& pod) {

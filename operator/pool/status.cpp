@@ -104,7 +104,7 @@ void update_known(const Observation& seen, api::Timestamp now, api::PoolStatus& 
   std::vector<api::EndpointStatus> endpoints;
   for (const api::Pod* pod : seen.snapshot->pods) {
     PodVerdict known = judge(*pod, seen.snapshot->node);
-    if (is_active(*pod)) known.drain = drain_state(pod->serving, pod->drain_marks());
+    if (is_active(*pod)) known.drain = drain_state(pod->serving, pod->drain_annotations());
     add_if_told(seen, known, now, endpoints);
   }
   for (const api::EndpointStatus& endpoint : out.endpoints) {

@@ -65,7 +65,7 @@ std::string beside(const std::vector<Candidate>& ranked, Value value, Text text)
 }  // namespace
 
 std::int32_t deletion_cost(const api::Pod& pod) {
-  const std::string text = pod.drain_marks().deletion_cost.value_or(std::string{});
+  const std::string text = pod.drain_annotations().deletion_cost.value_or(std::string{});
   // "+5" and "007" are malformed to Kubernetes.
   const bool leading_zero = text.size() > 1 && text[0] == '0';
   std::int32_t value = 0;

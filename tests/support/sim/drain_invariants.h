@@ -60,8 +60,8 @@ class DrainInvariants {
 
   // To be called after changes of these resources.
   void changed(const std::set<std::string>& plurals);
-  // What is wrong now that everything has come to rest: marks that nobody needs, surpluses that have not
-  // ended, costs that are not their writers'.
+  // What is wrong now that everything has come to rest: annotations that nobody needs, surpluses that have
+  // not ended, costs that are not their writers'.
   std::vector<std::string> at_rest() const;
 
   const std::vector<std::string>& violations() const { return violations_; }

@@ -37,18 +37,19 @@ inline constexpr const char* kKind<ConfigMapCodec> = "ConfigMap";
 // All that is kept of a pod, for a failure's message.
 inline std::string describe(const Pod& pod) {
   const auto time = [](std::optional<Timestamp> at) { return at ? to_rfc3339_nanos(*at) : std::string("-"); };
-  const DrainMarks& marks = pod.drain_marks();
+  const DrainAnnotations& annotations = pod.drain_annotations();
   const auto mark = [](const std::optional<std::string>& text) { return text.value_or("-"); };
   return fmt::format(
       "{}/{} uid={} rv={} labels={} serving={} node={} controller={} created={} ip={} phase={} ready={}/{} "
       "reason='{}' target={} gate='{}' status='{}' deletion={} grace={}/{} probe={} pre_stop={} "
-      "marks={},{},{},{},{}",
+      "annotations={},{},{},{},{}",
       pod.ns, pod.name, pod.uid, pod.resource_version, pod.labels->to_map(), mark(pod.serving), *pod.node,
       *pod.controller, time(pod.created), pod.ip, static_cast<int>(pod.phase), static_cast<int>(pod.ready),
       static_cast<int>(pod.containers_ready), mark(pod.ready_reason), mark(pod.disruption_target),
       mark(pod.unmet_gate), mark(pod.status_reason), time(pod.deletion_timestamp), pod.deletion_grace_seconds,
-      pod.termination_grace_seconds, pod.has_readiness_probe, pod.has_pre_stop, mark(marks.started),
-      mark(marks.reason), mark(marks.request), mark(marks.saved_cost), mark(marks.deletion_cost));
+      pod.termination_grace_seconds, pod.has_readiness_probe, pod.has_pre_stop, mark(annotations.started),
+      mark(annotations.reason), mark(annotations.request), mark(annotations.saved_cost),
+      mark(annotations.deletion_cost));
 }
 
 // What kube's decoder makes of it, also of one without a name.

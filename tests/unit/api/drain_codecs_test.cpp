@@ -1,4 +1,4 @@
-// What draining reads from the wire: marks and owners of pods, ReplicaSets, budgets, nodes, the gate, a
+// What draining reads from the wire: annotations and owners of pods, ReplicaSets, budgets, nodes, the gate, a
 // pool's spec.
 #include "api/codecs.h"
 #include "api/names.h"

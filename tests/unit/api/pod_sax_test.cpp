@@ -112,7 +112,7 @@ TEST(PodSax, AReadyPodIsReadWhole) {
   EXPECT_TRUE(pod.has_readiness_probe);
   EXPECT_EQ(*pod.controller, "owner-uid");
   EXPECT_EQ(pod.created, parse_rfc3339("2026-01-02T03:04:05Z"));
-  EXPECT_EQ(pod.marks, nullptr);
+  EXPECT_EQ(pod.annotations, nullptr);
 }
 
 TEST(PodSax, OnlyTheOwnerThatControlsItCounts) {
@@ -136,11 +136,11 @@ TEST(PodSax, MarksOfADrain) {
                                        {"controller.kubernetes.io/pod-deletion-cost", "5"},
                                        {"other", "x"}};
   const Pod pod = read(object);
-  EXPECT_EQ(pod.drain_marks().started, "2026-01-02T03:04:05Z");
-  EXPECT_EQ(pod.drain_marks().reason, "Rollout");
-  EXPECT_EQ(pod.drain_marks().request, "requested");
-  EXPECT_EQ(pod.drain_marks().saved_cost, "");
-  EXPECT_EQ(pod.drain_marks().deletion_cost, "5");
+  EXPECT_EQ(pod.drain_annotations().started, "2026-01-02T03:04:05Z");
+  EXPECT_EQ(pod.drain_annotations().reason, "Rollout");
+  EXPECT_EQ(pod.drain_annotations().request, "requested");
+  EXPECT_EQ(pod.drain_annotations().saved_cost, "");
+  EXPECT_EQ(pod.drain_annotations().deletion_cost, "5");
 }
 
 TEST(PodSax, LongTextsAreNotKept) {
@@ -152,7 +152,7 @@ TEST(PodSax, LongTextsAreNotKept) {
       json::array({{{"type", "Ready"}, {"status", "False"}, {"reason", text}, {"message", text}},
                    {{"type", "DisruptionTarget"}, {"status", "True"}, {"reason", text}}});
   const Pod pod = read(object);
-  EXPECT_EQ(pod.drain_marks().reason, "TooLong");
+  EXPECT_EQ(pod.drain_annotations().reason, "TooLong");
   EXPECT_EQ(pod.status_reason, "TooLong");
   EXPECT_EQ(pod.ready_reason, "TooLong");
   EXPECT_EQ(pod.disruption_target, "TooLong");

@@ -88,18 +88,18 @@ inline api::Pod labelled(api::Pod pod, std::string serving) {
 }
 
 inline api::Pod drain_requested(api::Pod pod) {
-  api::DrainMarks marks;
-  marks.request = "true";
-  pod.marks = std::make_shared<const api::DrainMarks>(std::move(marks));
+  api::DrainAnnotations annotations;
+  annotations.request = "true";
+  pod.annotations = std::make_shared<const api::DrainAnnotations>(std::move(annotations));
   return pod;
 }
 
 inline api::Pod draining(api::Pod pod) {
-  api::DrainMarks marks;
-  marks.started = "2023-11-14T22:00:00Z";
-  marks.reason = "ScaleDown";
+  api::DrainAnnotations annotations;
+  annotations.started = "2023-11-14T22:00:00Z";
+  annotations.reason = "ScaleDown";
   pod.serving = std::string(api::serving::kDraining);
-  pod.marks = std::make_shared<const api::DrainMarks>(std::move(marks));
+  pod.annotations = std::make_shared<const api::DrainAnnotations>(std::move(annotations));
   return pod;
 }
 

@@ -86,18 +86,18 @@ TEST(Drain, WithoutTimeItIsReleasedAsSoonAsItIsOffTheList) {
 }
 
 TEST(Drain, StateIsWhatLabelAndAnnotationsSayTogether) {
-  const api::DrainMarks none;
-  api::DrainMarks started;
+  const api::DrainAnnotations none;
+  api::DrainAnnotations started;
   started.started = api::to_rfc3339(kStart);
   started.reason = "Rollout";
-  api::DrainMarks released = started;
+  api::DrainAnnotations released = started;
   released.saved_cost = "";
   released.deletion_cost = std::string{api::kLowestDeletionCost};
-  api::DrainMarks foreign_cost = released;
+  api::DrainAnnotations foreign_cost = released;
   foreign_cost.deletion_cost = "7";
-  api::DrainMarks garbage = started;
+  api::DrainAnnotations garbage = started;
   garbage.started = "yesterday";
-  api::DrainMarks strange_reason = started;
+  api::DrainAnnotations strange_reason = started;
   strange_reason.reason = "Whim";
 
   const DrainState serves = NotDraining{};
@@ -106,13 +106,13 @@ TEST(Drain, StateIsWhatLabelAndAnnotationsSayTogether) {
   struct {
     const char* situation;
     std::optional<std::string> label;
-    api::DrainMarks marks;
+    api::DrainAnnotations annotations;
     DrainState state;
   } const rows[] = {
       {"no label", std::nullopt, none, serves},
       {"serving", "true", none, serves},
       {"withdrawn", "false", none, serves},
-      {"serving, with marks left over", "true", released, serves},
+      {"serving, with annotations left over", "true", released, serves},
       {"draining", "draining", started, draining},
       {"drained", "drained", released, drained},
       {"drained, its cost written by another", "drained", foreign_cost, drained},
@@ -123,7 +123,7 @@ TEST(Drain, StateIsWhatLabelAndAnnotationsSayTogether) {
       {"a reason of a later release", "draining", strange_reason, Draining{DrainReason::kScaleDown, kStart}},
       {"nonsense", "maybe", released, serves},
   };
-  for (const auto& row : rows) EXPECT_EQ(drain_state(row.label, row.marks), row.state) << row.situation;
+  for (const auto& row : rows) EXPECT_EQ(drain_state(row.label, row.annotations), row.state) << row.situation;
 }
 
 }  // namespace

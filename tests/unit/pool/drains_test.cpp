@@ -41,7 +41,7 @@ TEST_F(Fleet, EachIsReleasedAsSoonAsItIsIdle) {
   pass_seconds(10, 12);
   EXPECT_THAT(drained(), ElementsAre("old-b"));
   EXPECT_THAT(draining(), ElementsAre("old-a"));
-  EXPECT_EQ(world.pod("old-b").drain_marks().deletion_cost, api::kLowestDeletionCost);
+  EXPECT_EQ(world.pod("old-b").drain_annotations().deletion_cost, api::kLowestDeletionCost);
   load["old-a-uid"] = 0;
   pass_seconds(13, 14);
   EXPECT_THAT(drained(), ElementsAre("old-a", "old-b"));
@@ -96,25 +96,25 @@ TEST_F(Fleet, RaisingReplicasTakesTheLastToGoBackFirst) {
   EXPECT_THAT(served(), ElementsAre("old-a", "old-b", "old-c", "old-d"));
   for (const api::Pod& pod : world.pods) {
     EXPECT_EQ(serving(pod), "true");
-    EXPECT_EQ(pod.marks, nullptr) << "no mark outlives its reason: " << pod.name;
+    EXPECT_EQ(pod.annotations, nullptr) << "no annotation outlives its reason: " << pod.name;
   }
 }
 
 TEST_F(Fleet, ACostThatWasThereIsRespectedAndPutBack) {
   make({0, 9});
-  world.pod("old-b").marks = std::make_shared<const api::DrainMarks>(
-      api::DrainMarks{.started = {}, .reason = {}, .request = {}, .saved_cost = {}, .deletion_cost = "-3"});
+  world.pod("old-b").annotations = std::make_shared<const api::DrainAnnotations>(api::DrainAnnotations{
+      .started = {}, .reason = {}, .request = {}, .saved_cost = {}, .deletion_cost = "-3"});
   want(1);
   settle(10);
   EXPECT_THAT(draining(), ElementsAre("old-b")) << "someone would rather lose it";
   load["old-b-uid"] = 0;
   pass_seconds(11, 13);
   ASSERT_THAT(drained(), ElementsAre("old-b"));
-  EXPECT_EQ(world.pod("old-b").drain_marks().saved_cost, "-3");
+  EXPECT_EQ(world.pod("old-b").drain_annotations().saved_cost, "-3");
   want(2);
   settle(14);
-  EXPECT_EQ(world.pod("old-b").drain_marks().deletion_cost, "-3");
-  EXPECT_FALSE(world.pod("old-b").drain_marks().saved_cost);
+  EXPECT_EQ(world.pod("old-b").drain_annotations().deletion_cost, "-3");
+  EXPECT_FALSE(world.pod("old-b").drain_annotations().saved_cost);
 }
 
 TEST_F(Fleet, ACostThatIsSetMeanwhileIsPutBackInstead) {
@@ -122,17 +122,17 @@ TEST_F(Fleet, ACostThatIsSetMeanwhileIsPutBackInstead) {
   want(1);
   pass_seconds(10, 13);
   ASSERT_THAT(drained(), ElementsAre("old-a"));
-  api::DrainMarks marks = world.pod("old-a").drain_marks();
-  EXPECT_EQ(marks.saved_cost, "") << "it had none";
-  marks.deletion_cost = "36";
-  world.pod("old-a").marks = std::make_shared<const api::DrainMarks>(marks);
+  api::DrainAnnotations annotations = world.pod("old-a").drain_annotations();
+  EXPECT_EQ(annotations.saved_cost, "") << "it had none";
+  annotations.deletion_cost = "36";
+  world.pod("old-a").annotations = std::make_shared<const api::DrainAnnotations>(annotations);
   settle(14);
-  EXPECT_EQ(world.pod("old-a").drain_marks().deletion_cost, api::kLowestDeletionCost);
-  EXPECT_EQ(world.pod("old-a").drain_marks().saved_cost, "36");
+  EXPECT_EQ(world.pod("old-a").drain_annotations().deletion_cost, api::kLowestDeletionCost);
+  EXPECT_EQ(world.pod("old-a").drain_annotations().saved_cost, "36");
   want(2);
   settle(15);
-  EXPECT_EQ(world.pod("old-a").drain_marks().deletion_cost, "36");
-  EXPECT_FALSE(world.pod("old-a").drain_marks().saved_cost);
+  EXPECT_EQ(world.pod("old-a").drain_annotations().deletion_cost, "36");
+  EXPECT_FALSE(world.pod("old-a").drain_annotations().saved_cost);
 }
 
 TEST_F(Fleet, APodThatServesNobodyIsTakenInstead) {
@@ -187,7 +187,7 @@ TEST_F(Fleet, AVictimThatIsRelabelledIsNoLongerOurs) {
   world.pod("old-a") = with_labels(world.pod("old-a"), {{"app", "other"}});
   settle(11);
   EXPECT_EQ(world.pod("old-a").serving, std::nullopt);
-  EXPECT_EQ(world.pod("old-a").marks, nullptr);
+  EXPECT_EQ(world.pod("old-a").annotations, nullptr);
 }
 
 TEST_F(Fleet, TwoReplicaSetsOfARolloutDrainTheirOwn) {
@@ -198,7 +198,7 @@ TEST_F(Fleet, TwoReplicaSetsOfARolloutDrainTheirOwn) {
   want(1);
   settle(10);
   EXPECT_THAT(draining(), ElementsAre("old-a", "old-b")) << "and no idle pod of the new one";
-  EXPECT_EQ(world.pod("old-a").drain_marks().reason, "Rollout");
+  EXPECT_EQ(world.pod("old-a").drain_annotations().reason, "Rollout");
 }
 
 TEST_F(Fleet, PodsThatAReplicaSetMadeSinceItWasLastSeenAreNotTooMany) {
@@ -251,15 +251,15 @@ TEST_F(Fleet, AGateThatGoesEndsWhatItHeld) {
 TEST_F(Fleet, APersonsRequestIsHeededUntilItIsTakenBack) {
   make({2, 1});
   const auto request = [this](std::optional<std::string> text) {
-    api::DrainMarks marks = world.pod("old-a").drain_marks();
-    marks.request = std::move(text);
-    world.pod("old-a").marks = std::make_shared<const api::DrainMarks>(marks);
+    api::DrainAnnotations annotations = world.pod("old-a").drain_annotations();
+    annotations.request = std::move(text);
+    world.pod("old-a").annotations = std::make_shared<const api::DrainAnnotations>(annotations);
   };
   request("requested");
   load["old-a-uid"] = 0;
   pass_seconds(10, 13);
   EXPECT_THAT(drained(), ElementsAre("old-a"));
-  EXPECT_EQ(world.pod("old-a").drain_marks().reason, "Requested");
+  EXPECT_EQ(world.pod("old-a").drain_annotations().reason, "Requested");
   request(std::nullopt);
   settle(14);
   EXPECT_THAT(served(), ElementsAre("old-a", "old-b"));
@@ -288,12 +288,12 @@ TEST_F(Fleet, AnotherPoolsDrainIsFollowedAndNotTouched) {
   make({1, 2});
   world.led_by_others = {"old-a-uid"};
   world.pod("old-a").serving = "draining";
-  world.pod("old-a").marks =
-      std::make_shared<const api::DrainMarks>(api::DrainMarks{.started = "2023-11-14T22:13:20Z",
-                                                              .reason = "ScaleDown",
-                                                              .request = {},
-                                                              .saved_cost = {},
-                                                              .deletion_cost = {}});
+  world.pod("old-a").annotations =
+      std::make_shared<const api::DrainAnnotations>(api::DrainAnnotations{.started = "2023-11-14T22:13:20Z",
+                                                                          .reason = "ScaleDown",
+                                                                          .request = {},
+                                                                          .saved_cost = {},
+                                                                          .deletion_cost = {}});
   settle(10);
   EXPECT_THAT(served(), ElementsAre("old-b"));
   EXPECT_THAT(draining(), ElementsAre("old-a"));
@@ -378,12 +378,12 @@ TEST_F(Fleet, WhatALeaderDrainsIsNotDrainedTwice) {
   make({3, 1, 2});
   world.led_by_others = {"old-a-uid"};
   world.pod("old-a").serving = "draining";
-  world.pod("old-a").marks =
-      std::make_shared<const api::DrainMarks>(api::DrainMarks{.started = "2023-11-14T22:13:20Z",
-                                                              .reason = "ScaleDown",
-                                                              .request = {},
-                                                              .saved_cost = {},
-                                                              .deletion_cost = {}});
+  world.pod("old-a").annotations =
+      std::make_shared<const api::DrainAnnotations>(api::DrainAnnotations{.started = "2023-11-14T22:13:20Z",
+                                                                          .reason = "ScaleDown",
+                                                                          .request = {},
+                                                                          .saved_cost = {},
+                                                                          .deletion_cost = {}});
   want(2);
   settle(10);
   EXPECT_THAT(draining(), ElementsAre("old-a"));
@@ -397,11 +397,12 @@ TEST_F(Fleet, MarksGoAlsoWhereALabelIsGone) {
   world.pod("old-a").serving.reset();
   ASSERT_TRUE(is_marked(world.pod("old-a")));
   const api::PodLabelWrite write = take_off(world.pod("old-a"));
-  const auto marks = {api::kDrainStartedAnnotation, api::kDrainReasonAnnotation, api::kSavedCostAnnotation};
-  for (const std::string_view mark : marks) {
-    const auto found = write.annotations.find(std::string{mark});
-    ASSERT_NE(found, write.annotations.end()) << mark;
-    EXPECT_EQ(found->second, std::nullopt) << mark;
+  const auto annotations = {api::kDrainStartedAnnotation, api::kDrainReasonAnnotation,
+                            api::kSavedCostAnnotation};
+  for (const std::string_view annotation : annotations) {
+    const auto found = write.annotations.find(std::string{annotation});
+    ASSERT_NE(found, write.annotations.end()) << annotation;
+    EXPECT_EQ(found->second, std::nullopt) << annotation;
   }
 }
 

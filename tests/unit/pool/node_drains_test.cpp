@@ -20,7 +20,7 @@ TEST_F(Fleet, ACordonedNodeIsEmptiedOneByOne) {
   world.nodes["node-1"].unschedulable = true;
   settle(10);
   EXPECT_THAT(draining(), ElementsAre("old-b"));
-  EXPECT_EQ(world.pod("old-b").drain_marks().reason, "NodeCordoned");
+  EXPECT_EQ(world.pod("old-b").drain_annotations().reason, "NodeCordoned");
   load["old-b-uid"] = 0;
   pass_seconds(11, 20);
   EXPECT_THAT(drained(), ElementsAre("old-b"));
@@ -262,7 +262,7 @@ TEST_F(Fleet, AReplacementStillComesFirstWhereAPersonIsImpatient) {
   world.nodes["node-1"].unschedulable = true;
   settle(10);
   ASSERT_EQ(world.target->replicas, 2);
-  world.pod("old-a").marks = std::make_shared<const api::DrainMarks>(api::DrainMarks{
+  world.pod("old-a").annotations = std::make_shared<const api::DrainAnnotations>(api::DrainAnnotations{
       .started = {}, .reason = {}, .request = "requested", .saved_cost = {}, .deletion_cost = {}});
   pass_seconds(11, 13);
   ASSERT_THAT(draining(), ElementsAre("old-a"));
@@ -311,7 +311,7 @@ TEST_F(Fleet, ATaintThatAnnouncesTheEndDrainsAndOneThatIsTheEndWithdraws) {
   make({2, 1});
   world.nodes["node-1"].drain_taint = "karpenter.sh/disrupted";
   settle(10);
-  EXPECT_EQ(world.pod("old-b").drain_marks().reason, "NodeTaint");
+  EXPECT_EQ(world.pod("old-b").drain_annotations().reason, "NodeTaint");
   world.nodes["node-1"].withdraw_taint = "node.kubernetes.io/out-of-service";
   settle(11);
   EXPECT_THAT(served(), IsEmpty());

@@ -59,9 +59,9 @@ TEST(Status, OfAPoolOnHoldSaysOfADrainWhatTheListSays) {
   world.target.reset();
   api::Pod& going = world.pods.front();
   going.serving = api::serving::kDraining;
-  auto marks = going.drain_marks();
-  marks.started = api::to_rfc3339(at_second(0).wall);
-  going.marks = std::make_shared<const api::DrainMarks>(marks);
+  auto annotations = going.drain_annotations();
+  annotations.started = api::to_rfc3339(at_second(0).wall);
+  going.annotations = std::make_shared<const api::DrainAnnotations>(annotations);
   world.settle();
   EXPECT_EQ(world.pool.status.serving_replicas, 1);
   ASSERT_EQ(world.pool.status.endpoints.size(), 1U);

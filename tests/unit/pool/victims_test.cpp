@@ -31,8 +31,8 @@ Made with_load(const char* name, double in_flight, std::optional<double> cache =
 }
 
 Made with_cost(Made one, const char* cost) {
-  one.pod.marks = std::make_shared<const api::DrainMarks>(
-      api::DrainMarks{.started = {}, .reason = {}, .request = {}, .saved_cost = {}, .deletion_cost = cost});
+  one.pod.annotations = std::make_shared<const api::DrainAnnotations>(api::DrainAnnotations{
+      .started = {}, .reason = {}, .request = {}, .saved_cost = {}, .deletion_cost = cost});
   return one;
 }
 

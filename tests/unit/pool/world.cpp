@@ -206,20 +206,21 @@ void World::apply_label(const api::PodLabelWrite& write) {
   ASSERT_EQ(labelled.uid, write.uid);
   ASSERT_EQ(labelled.resource_version, write.resource_version);
   ASSERT_FALSE(labelled.deletion_timestamp) << "a terminating pod is never written";
-  api::DrainMarks marks = labelled.drain_marks();
+  api::DrainAnnotations annotations = labelled.drain_annotations();
   for (const auto& [annotation, value] : write.annotations) {
-    auto& mark = annotation == api::kDrainStartedAnnotation  ? marks.started
-                 : annotation == api::kDrainReasonAnnotation ? marks.reason
-                 : annotation == api::kSavedCostAnnotation   ? marks.saved_cost
-                                                             : marks.deletion_cost;
+    auto& mark = annotation == api::kDrainStartedAnnotation  ? annotations.started
+                 : annotation == api::kDrainReasonAnnotation ? annotations.reason
+                 : annotation == api::kSavedCostAnnotation   ? annotations.saved_cost
+                                                             : annotations.deletion_cost;
     ASSERT_NE(mark, value) << "an annotation that is there already";
     mark = value;
   }
   ASSERT_TRUE(labelled.serving != write.serving || !write.annotations.empty())
       << "a write that changes nothing";
   labelled.serving = write.serving;
-  labelled.marks =
-      marks == api::DrainMarks{} ? nullptr : std::make_shared<const api::DrainMarks>(std::move(marks));
+  labelled.annotations = annotations == api::DrainAnnotations{}
+                             ? nullptr
+                             : std::make_shared<const api::DrainAnnotations>(std::move(annotations));
   labelled.resource_version = next_version();
 }
 
