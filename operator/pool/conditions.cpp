@@ -51,7 +51,7 @@ std::optional<Finding> target_problem(const Observation& seen) {
           "NotFound",
           fmt::format("{} does not exist in namespace {}: create it, or correct spec.scaleTargetRef",
                       target_name(seen), seen.pool().ns));
-    case TargetState::kBlind:
+    case TargetState::kUnknown:
       return is_false("Forbidden", fmt::format("{} cannot be read: {}", target_name(seen), kTargetRbac));
     case TargetState::kWrongKind:
       return is_false(
@@ -65,7 +65,7 @@ std::optional<Finding> target_problem(const Observation& seen) {
 
 std::string hold_reason(const Observation& seen) {
   switch (seen.hold) {
-    case Hold::kBlind:
+    case Hold::kCannotRead:
       return "CannotRead";
     case Hold::kBehind:
       return "CatchingUp";
@@ -81,7 +81,7 @@ std::string hold_reason(const Observation& seen) {
 
 std::string hold_cause(const Observation& seen) {
   switch (seen.hold) {
-    case Hold::kBlind:
+    case Hold::kCannotRead:
       return seen.snapshot->watch_errors.empty()
                  ? std::string{"pods or ConfigMaps cannot be read"}
                  : fmt::format("{}", fmt::join(seen.snapshot->watch_errors, "; "));
@@ -161,7 +161,7 @@ Finding progressing(const Observation& seen) {
 Finding degraded(const Observation& seen, const PublishedList& list) {
   const Snapshot& snapshot = *seen.snapshot;
   std::vector<std::pair<std::string, std::string>> found;
-  if (seen.hold == Hold::kInvalidSpec || seen.hold == Hold::kBlind) {
+  if (seen.hold == Hold::kInvalidSpec || seen.hold == Hold::kCannotRead) {
     found.emplace_back(hold_reason(seen), hold_cause(seen));
   }
   if (const auto problem = target_problem(seen))
@@ -218,12 +218,12 @@ Finding endpoints_published(const Observation& seen, const PublishedList& list,
   const std::string name = api::shard_name(seen.pool().publish.config_map_name, list.shard);
   switch (list.state) {
     case Publication::kHeld:
-      return {
-          seen.hold == Hold::kBlind ? "Unknown" : "False", hold_reason(seen),
-          fmt::format("ConfigMap {} {}: {}", name,
-                      seen.hold == Hold::kBlind ? "stays as it is"
-                                                : "takes in no new endpoints, and only loses those that go",
-                      hold_cause(seen))};
+      return {seen.hold == Hold::kCannotRead ? "Unknown" : "False", hold_reason(seen),
+              fmt::format("ConfigMap {} {}: {}", name,
+                          seen.hold == Hold::kCannotRead
+                              ? "stays as it is"
+                              : "takes in no new endpoints, and only loses those that go",
+                          hold_cause(seen))};
     case Publication::kNameTaken:
       return is_false(std::string{api::failure::kNameTaken},
                       fmt::format("ConfigMap {} exists and belongs to {}: delete it, or set "

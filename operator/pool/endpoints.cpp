@@ -386,7 +386,7 @@ void add(PublishEndpoints publish, Plan& plan) {
 }
 
 PublishedList withdraw_only(const Observation& seen, const List& list, PublishedList now, Plan& plan) {
-  if (seen.hold == Hold::kBlind) return now;
+  if (seen.hold == Hold::kCannotRead) return now;
   PublishedList then = now;
   then.ready = 0;
   for (std::size_t i = 0; i < list.shards.size(); ++i) {

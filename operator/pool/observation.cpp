@@ -14,7 +14,7 @@ bool scales_a_deployment(const api::ScaleTargetRef& ref) {
 }
 
 Hold hold_of(const Observation& seen) {
-  if (!seen.snapshot->can_see) return Hold::kBlind;
+  if (!seen.snapshot->can_see) return Hold::kCannotRead;
   if (seen.snapshot->pods_behind) return Hold::kBehind;
   if (!seen.problems.empty()) return Hold::kInvalidSpec;
   if (seen.selector == nullptr) return Hold::kNoSelector;
@@ -39,7 +39,7 @@ TargetState target_state(const Snapshot& snapshot) {
   if (!ref) return TargetState::kNotConfigured;
   if (!scales_a_deployment(*ref)) return TargetState::kWrongKind;
   if (snapshot.target != nullptr) return TargetState::kFound;
-  return snapshot.target_visibility == Visibility::kUnknown ? TargetState::kBlind : TargetState::kNotFound;
+  return snapshot.target_visibility == Visibility::kUnknown ? TargetState::kUnknown : TargetState::kNotFound;
 }
 
 const api::Pod* Observation::pod(std::string_view name) const {

@@ -14,13 +14,13 @@ namespace poolwarden::pool {
 // static); but a listed pod that is seen to go leaves it all the same, unless pods cannot be seen at all.
 enum class Hold : std::uint8_t {
   kNone,
-  kBlind,        // pods or ConfigMaps cannot be read
+  kCannotRead,   // pods or ConfigMaps cannot be read
   kBehind,       // the list was made from newer pods than are known here
   kInvalidSpec,  // the pool says nothing usable
   kNoSelector,   // it has none of its own, and its target is not there to take it from
 };
 
-enum class TargetState : std::uint8_t { kNotConfigured, kFound, kNotFound, kBlind, kWrongKind };
+enum class TargetState : std::uint8_t { kNotConfigured, kFound, kNotFound, kUnknown, kWrongKind };
 
 TargetState target_state(const Snapshot& snapshot);
 

@@ -151,7 +151,7 @@ api::PoolStatus wanted_status(const Observation& seen, const Plan& plan, const P
   out.endpoints_revision = list.revision;
   if (seen.hold == Hold::kNone) {
     count_pods(seen, second, out);
-  } else if (seen.hold != Hold::kBlind) {
+  } else if (seen.hold != Hold::kCannotRead) {
     update_known(seen, second, out);
   }
   out.conditions = conditions(seen, list, service_note, second);

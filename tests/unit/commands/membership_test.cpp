@@ -33,10 +33,10 @@ TEST(Membership, ByLabelsAndNamespace) {
 }
 
 TEST(Membership, ByTheStatusWhereTheSelectorCannotBeTold) {
-  auto blind = selecting("blind", {});
-  blind.selector = {.value = {}, .problem = "needs verb get on deployments"};
-  EXPECT_EQ(pools_of(ready_pod("vllm-a"), {blind}).size(), 1U);
-  EXPECT_TRUE(pools_of(ready_pod("stranger"), {blind}).empty());
+  auto unreadable = selecting("unreadable", {});
+  unreadable.selector = {.value = {}, .problem = "needs verb get on deployments"};
+  EXPECT_EQ(pools_of(ready_pod("vllm-a"), {unreadable}).size(), 1U);
+  EXPECT_TRUE(pools_of(ready_pod("elsewhere"), {unreadable}).empty());
 }
 
 TEST(Membership, WhyInNoPool) {
@@ -45,16 +45,17 @@ TEST(Membership, WhyInNoPool) {
   EXPECT_EQ(none.words, "its labels match none of sglang (app=sglang)");
   EXPECT_EQ(why_in_no_pool(ready_pod(), {}).words,
             "there is no inferencepools.poolwarden.io in namespace default");
-  auto blind = selecting("blind", {});
-  blind.selector = {.value = {}, .problem = "needs verb get on deployments"};
+  auto unreadable = selecting("unreadable", {});
+  unreadable.selector = {.value = {}, .problem = "needs verb get on deployments"};
   auto lost = selecting("lost", {});
   lost.selector = {};
   const NoPool unsure =
-      why_in_no_pool(ready_pod("stranger"), {selecting("sglang", {{"app", "x"}}), blind, lost});
+      why_in_no_pool(ready_pod("elsewhere"), {selecting("sglang", {{"app", "x"}}), unreadable, lost});
   EXPECT_FALSE(unsure.certain);
-  EXPECT_EQ(unsure.words,
-            "what pool blind selects cannot be told: needs verb get on deployments; what pool lost selects "
-            "cannot be told: its target is not there");
+  EXPECT_EQ(
+      unsure.words,
+      "what pool unreadable selects cannot be told: needs verb get on deployments; what pool lost selects "
+      "cannot be told: its target is not there");
 }
 
 struct HoldRow {

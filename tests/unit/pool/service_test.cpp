@@ -55,9 +55,9 @@ TEST(Service, IsNotCreated) {
   World off;
   off.pool.publish.create_service = false;
   EXPECT_FALSE(off.decide().service) << "when the pool says so";
-  World blind;
-  blind.service_visibility = Visibility::kUnknown;
-  EXPECT_FALSE(blind.decide().service) << "when it may be there unseen";
+  World unreadable;
+  unreadable.service_visibility = Visibility::kUnknown;
+  EXPECT_FALSE(unreadable.decide().service) << "when it may be there unseen";
   World expressions;
   expressions.pool.selector = api::LabelSelector{{}, {{.key = "app", .op = "In", .values = {"vllm"}}}};
   const Plan plan = expressions.decide();
