@@ -84,7 +84,7 @@ Observation observe(const Snapshot& snapshot) {
     if (std::exchange(asked, pod->labels.get()) != pod->labels.get())
       matches = out.selector->matches(*pod->labels);
     if (!matches) {
-      out.strays.push_back(pod);
+      out.unselected.push_back(pod);
       continue;
     }
     out.members.push_back(judge(*pod, snapshot.node));

@@ -37,7 +37,7 @@ struct Observation {
   std::vector<std::string> problems;             // of the spec
   const api::LabelSelector* selector = nullptr;  // in force; null when there is none
   std::vector<PodVerdict> members;               // pods that match, sorted by name
-  std::vector<const api::Pod*> strays;           // the snapshot's other pods
+  std::vector<const api::Pod*> unselected;       // the snapshot's other pods
 
   const api::InferencePool& pool() const { return *snapshot->pool; }
   const api::Pod* pod(std::string_view name) const;  // of the snapshot; null if it has none of that name

@@ -195,7 +195,7 @@ api::PodLabelWrite release(const api::Pod& pod) {
 void label_pods(const Observation& seen, Plan& plan, api::Now now) {
   if (seen.hold != Hold::kNone) return;
   for (const PodVerdict& member : seen.members) label_member(seen, member, plan, now);
-  for (const api::Pod* pod : seen.strays) {
+  for (const api::Pod* pod : seen.unselected) {
     if (is_ours_to_remove(*pod, *seen.snapshot)) plan.pod_labels.push_back(take_off(*pod));
   }
 }
