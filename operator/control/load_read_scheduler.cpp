@@ -13,14 +13,13 @@ LoadReadScheduler::Queue::iterator LoadReadScheduler::next() {
   const auto fits = [](std::size_t held, std::size_t more, std::size_t places) {
     return held == 0 || held + more <= places;
   };
-  const auto well = queue_.begin();
-  const auto troubled = queue_.lower_bound({true, 0});
-  const bool has_well = well != troubled;
-  if (troubled != queue_.end() &&
-      fits(held_in_trouble_, troubled->second.request.sources.size(), places_ / 2) &&
-      (!has_well || troubled->first.second < well->first.second))
-    return fits(held_, troubled->second.request.sources.size(), places_) ? troubled : queue_.end();
-  return has_well && fits(held_, well->second.request.sources.size(), places_) ? well : queue_.end();
+  const auto good = queue_.begin();
+  const auto failed = queue_.lower_bound({true, 0});
+  const bool has_good = good != failed;
+  if (failed != queue_.end() && fits(held_by_failed_, failed->second.request.sources.size(), places_ / 2) &&
+      (!has_good || failed->first.second < good->first.second))
+    return fits(held_, failed->second.request.sources.size(), places_) ? failed : queue_.end();
+  return has_good && fits(held_, good->second.request.sources.size(), places_) ? good : queue_.end();
 }
 
 std::vector<LoadRead> LoadReadScheduler::take(const std::function<bool(const std::string& pod_uid)>& wanted) {
@@ -34,7 +33,7 @@ std::vector<LoadRead> LoadReadScheduler::take(const std::function<bool(const std
     const std::size_t places = read.request.sources.size();
     under_way_[read.pod_uid] = {last_read_failed, places};
     held_ += places;
-    if (last_read_failed) held_in_trouble_ += places;
+    if (last_read_failed) held_by_failed_ += places;
     out.push_back(std::move(read));
   }
   return out;
@@ -44,7 +43,7 @@ void LoadReadScheduler::finished(const std::string& pod_uid) {
   const auto found = under_way_.find(pod_uid);
   if (found == under_way_.end()) return;
   held_ -= found->second.places;
-  if (found->second.last_read_failed) held_in_trouble_ -= found->second.places;
+  if (found->second.last_read_failed) held_by_failed_ -= found->second.places;
   under_way_.erase(found);
 }
 

@@ -32,7 +32,7 @@ class LoadReadScheduler {
   void finished(const std::string& pod_uid);
 
  private:
-  // Whether it is in trouble, and when it came.
+  // Whether its last read failed, and when it came.
   using Turn = std::pair<bool, std::uint64_t>;
   using Queue = std::map<Turn, LoadRead>;
   struct Held {
@@ -47,7 +47,7 @@ class LoadReadScheduler {
   std::uint64_t last_ = 0;
   std::unordered_map<std::string, Held> under_way_;
   std::size_t held_ = 0;  // in all
-  std::size_t held_in_trouble_ = 0;
+  std::size_t held_by_failed_ = 0;
 };
 
 }  // namespace poolwarden::control

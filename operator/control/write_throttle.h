@@ -11,7 +11,7 @@
 // person's and put right at once. More are a program's, and two programs must not fight at the speed of the
 // network: then 1, 2, 4 ... 60 s pass before each. Other writes of that object do not wait.
 //
-// sweep() drops what is neither in flight nor in trouble any more, so it never holds more than the objects
+// sweep() drops what is neither in flight nor failing any more, so it never holds more than the objects
 // written in the last minutes.
 //
 // Pure; owned by the loop.

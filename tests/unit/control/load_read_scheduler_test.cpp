@@ -16,17 +16,17 @@ class LoadReadSchedulerOfFour : public testing::Test {
   void enqueue(const std::string& uid, bool last_read_failed = false, std::size_t ports = 1) {
     LoadRead read{uid, {"default", "pool"}, {}};
     read.request.sources.resize(ports);
-    turns.enqueue(std::move(read), last_read_failed);
+    scheduler.enqueue(std::move(read), last_read_failed);
   }
   std::vector<std::string> take() {
     std::vector<std::string> out;
     for (const LoadRead& read :
-         turns.take([this](const std::string& uid) { return !unwanted.contains(uid); }))
+         scheduler.take([this](const std::string& uid) { return !unwanted.contains(uid); }))
       out.push_back(read.pod_uid);
     return out;
   }
 
-  LoadReadScheduler turns{4};
+  LoadReadScheduler scheduler{4};
   std::set<std::string> unwanted;
 };
 
@@ -34,26 +34,26 @@ TEST_F(LoadReadSchedulerOfFour, GoInTheOrderTheyCame) {
   for (const char* uid : {"f", "e", "d", "c", "b", "a"}) enqueue(uid);
   EXPECT_THAT(take(), ElementsAre("f", "e", "d", "c"));
   EXPECT_THAT(take(), IsEmpty());
-  turns.finished("d");
+  scheduler.finished("d");
   enqueue("d");
   EXPECT_THAT(take(), ElementsAre("b")) << "whoever has just been asked is the last again";
-  turns.finished("f");
-  turns.finished("e");
+  scheduler.finished("f");
+  scheduler.finished("e");
   EXPECT_THAT(take(), ElementsAre("a", "d"));
-  turns.finished("c");
+  scheduler.finished("c");
   EXPECT_THAT(take(), IsEmpty());
 }
 
-TEST_F(LoadReadSchedulerOfFour, WhoeverIsInTroubleLeavesHalfOfThePlaces) {
+TEST_F(LoadReadSchedulerOfFour, LastReadFailed_GetsHalfOfThePlaces) {
   for (const char* uid : {"hangs1", "hangs2", "hangs3", "hangs4"}) enqueue(uid, true);
   EXPECT_THAT(take(), ElementsAre("hangs1", "hangs2"));
   for (const char* uid : {"a", "b", "c"}) enqueue(uid);
   EXPECT_THAT(take(), ElementsAre("a", "b"));
-  turns.finished("a");
+  scheduler.finished("a");
   EXPECT_THAT(take(), ElementsAre("c"));
-  turns.finished("hangs1");
+  scheduler.finished("hangs1");
   EXPECT_THAT(take(), ElementsAre("hangs3")) << "and is asked all the same";
-  turns.finished("b");
+  scheduler.finished("b");
   enqueue("d");
   EXPECT_THAT(take(), ElementsAre("d"));
 }
@@ -63,24 +63,24 @@ TEST_F(LoadReadSchedulerOfFour, EachSourceTakesAPlace) {
   enqueue("b", false, 2);
   enqueue("c");
   EXPECT_THAT(take(), ElementsAre("a")) << "nobody overtakes b, or it might wait for ever";
-  turns.finished("a");
+  scheduler.finished("a");
   EXPECT_THAT(take(), ElementsAre("b", "c"));
-  turns.finished("b");
-  turns.finished("c");
+  scheduler.finished("b");
+  scheduler.finished("c");
   enqueue("more than there are", true, 9);
   EXPECT_THAT(take(), ElementsAre("more than there are"));
   enqueue("a");
   EXPECT_THAT(take(), IsEmpty());
-  turns.finished("more than there are");
+  scheduler.finished("more than there are");
   EXPECT_THAT(take(), ElementsAre("a"));
 }
 
 TEST_F(LoadReadSchedulerOfFour, KeepTheirTurnWhenTheyAreWantedAgain) {
   for (const char* uid : {"a", "b", "c", "d", "e", "f", "e"}) enqueue(uid);
   EXPECT_THAT(take(), ElementsAre("a", "b", "c", "d"));
-  turns.finished("a");
+  scheduler.finished("a");
   EXPECT_THAT(take(), ElementsAre("e"));
-  for (const char* uid : {"b", "c", "d"}) turns.finished(uid);
+  for (const char* uid : {"b", "c", "d"}) scheduler.finished(uid);
   EXPECT_THAT(take(), ElementsAre("f")) << "e waited once";
 }
 
@@ -89,9 +89,9 @@ TEST_F(LoadReadSchedulerOfFour, ForgetWhomNobodyWantsAnyMore) {
   unwanted = {"b", "c", "e"};
   EXPECT_THAT(take(), ElementsAre("a", "d", "f"));
   unwanted.clear();
-  turns.finished("b");
-  turns.finished("a");
-  turns.finished("a");
+  scheduler.finished("b");
+  scheduler.finished("a");
+  scheduler.finished("a");
   for (const char* uid : {"1", "2", "3"}) enqueue(uid);
   EXPECT_THAT(take(), ElementsAre("1", "2")) << "what did not begin did not end";
 }
