@@ -84,7 +84,7 @@ class NodeDrain {
   // An exit code, once it is over.
   std::optional<int> turn(const std::vector<NodePod>& pods) {
     const NodePlan plan = plan_node(pods, now().wall);
-    tell(plan);
+    report(plan);
     for (const std::string& each : plan.staying) {
       if (told_staying_.insert(each).second) context_.console.warn("stays: " + each);
     }
@@ -139,7 +139,7 @@ class NodeDrain {
   }
 
   // Each pod's state: a line for each change, and on a terminal a sum that is drawn over.
-  void tell(const NodePlan& plan) {
+  void report(const NodePlan& plan) {
     for (const NodeLine& line : plan.lines) {
       std::string& told = told_states_[line.pod];
       if (told == line.news) continue;

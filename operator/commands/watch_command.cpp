@@ -116,10 +116,10 @@ class Watch {
     lists_.tick(Clock::now());
     if (const auto error = pools_.informer().last_error(); error && is_final(*error))
       return fail(context_, *error);
-    tell_of_trouble();
+    report_errors();
     if (!pools_.informer().synced() || !knows_lists()) return std::nullopt;
     if (const auto code = first_look()) return code;
-    tell_changes();
+    report_changes();
     draw();
     if (options_.pool.empty() || !shown_.empty()) return std::nullopt;
     context_.console.say(fmt::format("pool {}/{} was deleted", context_.session.ns(), options_.pool));
@@ -175,7 +175,7 @@ class Watch {
     return list;
   }
 
-  void tell_changes() {
+  void report_changes() {
     const api::Timestamp time = now().wall;
     for (const kube::ObjectKey& key : std::exchange(touched_, {})) {
       const auto shown = shown_.find(key);
@@ -215,7 +215,7 @@ class Watch {
     const Paint& paint = context_.console.paint();
     const auto seen = pools();
     std::string out = fmt::format("{}\n", paint(Style::kFaint, api::to_rfc3339(time)));
-    if (!trouble_.empty()) out += paint(Style::kBad, cut_to(trouble_, width)) + "\n";
+    if (!reported_error_.empty()) out += paint(Style::kBad, cut_to(reported_error_, width)) + "\n";
     if (!options_.pool.empty() && seen.size() == 1)
       return out + status_text(seen.front(), time, paint, width);
     const auto namespaces = options_.all_namespaces ? Namespaces::kAll : Namespaces::kOne;
@@ -242,12 +242,12 @@ class Watch {
   }
 
   // An API server that is away is waited for: what was last seen stays.
-  void tell_of_trouble() {
+  void report_errors() {
     auto error = pools_.informer().last_error();
     if (!error) error = lists_.informer().last_error();
     const std::string words = error ? one_line(error->message) : std::string{};
-    if (words == trouble_) return;
-    trouble_ = words;
+    if (words == reported_error_) return;
+    reported_error_ = words;
     if (context_.console.is_terminal()) return;
     context_.console.warn(words.empty() ? "the API server answers again" : words + "; trying again");
   }
@@ -265,7 +265,7 @@ class Watch {
   std::set<kube::ObjectKey> touched_;
   std::map<kube::ObjectKey, PoolView> shown_;
   std::map<kube::ObjectKey, api::EndpointSet> whole_;  // lists, as they were last read whole
-  std::string trouble_;
+  std::string reported_error_;
   bool looked_ = false;
   bool drawn_ = false;
 };

@@ -198,7 +198,7 @@ void Exchange::on_body_end(int attempt, std::optional<TransportError> error) {
   if (is_unary() || streaming_) {
     return finish(std::move(error));
   }
-  finish(std::nullopt);  // what a stream's refusal says is worth telling also when it was cut short
+  finish(std::nullopt);  // what a stream's refusal says is worth reporting also when it was cut short
 }
 
 // The only way out. No error: the answer is complete.

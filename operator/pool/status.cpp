@@ -82,14 +82,14 @@ std::string scale_selector(const api::LabelSelector& selector) {
 }
 
 // The list says who is ready. Status would say so of each pod again, and be written whenever one comes.
-bool is_worth_telling(const api::EndpointStatus& endpoint) {
+bool should_report(const api::EndpointStatus& endpoint) {
   return endpoint.state != kReady || !endpoint.message.empty();
 }
 
-void add_if_told(const Observation& seen, const PodVerdict& pod, api::Timestamp now,
-                 std::vector<api::EndpointStatus>& out) {
+void add_if_reported(const Observation& seen, const PodVerdict& pod, api::Timestamp now,
+                     std::vector<api::EndpointStatus>& out) {
   api::EndpointStatus endpoint = endpoint_status(seen, pod, now);
-  if (is_worth_telling(endpoint)) out.push_back(std::move(endpoint));
+  if (should_report(endpoint)) out.push_back(std::move(endpoint));
 }
 
 void set_endpoints(std::vector<api::EndpointStatus> endpoints, api::PoolStatus& out) {
@@ -105,7 +105,7 @@ void update_known(const Observation& seen, api::Timestamp now, api::PoolStatus& 
   for (const api::Pod* pod : seen.snapshot->pods) {
     PodVerdict known = judge(*pod, seen.snapshot->node);
     if (is_active(*pod)) known.drain = drain_state(pod->serving, pod->drain_annotations());
-    add_if_told(seen, known, now, endpoints);
+    add_if_reported(seen, known, now, endpoints);
   }
   for (const api::EndpointStatus& endpoint : out.endpoints) {
     if (seen.pod(endpoint.pod) == nullptr && endpoint.state != kReady) endpoints.push_back(endpoint);
@@ -123,7 +123,7 @@ void count_pods(const Observation& seen, api::Timestamp now, api::PoolStatus& ou
         return is_active(*member.pod) && member.pod->ready == api::Tristate::kTrue;
       }));
   std::vector<api::EndpointStatus> endpoints;
-  for (const PodVerdict& member : seen.members) add_if_told(seen, member, now, endpoints);
+  for (const PodVerdict& member : seen.members) add_if_reported(seen, member, now, endpoints);
   set_endpoints(std::move(endpoints), out);
   out.draining_replicas =
       static_cast<std::int32_t>(std::count_if(seen.members.begin(), seen.members.end(),
