@@ -33,12 +33,12 @@ void add_sources(const api::InferencePool& pool, std::vector<engine::LoadSource>
 
 }  // namespace
 
-std::optional<kube::TimePoint> EngineLoads::want(const pool::WantedReading& wanted,
-                                                 const api::InferencePool& pool,
-                                                 const std::vector<const api::InferencePool*>& others,
-                                                 kube::TimePoint now) {
+std::optional<kube::TimePoint> EngineLoads::request(const pool::WantedReading& wanted,
+                                                    const api::InferencePool& pool,
+                                                    const std::vector<const api::InferencePool*>& others,
+                                                    kube::TimePoint now) {
   const kube::Duration poll = wanted.withdrawn ? kube::Duration(wanted.poll) : kChoicePoll;
-  if (!tracker_.want(wanted.uid, wanted.withdrawn, poll, now)) return tracker_.due(wanted.uid);
+  if (!tracker_.request(wanted.uid, wanted.withdrawn, poll, now)) return tracker_.due(wanted.uid);
   engine::LoadRequest request;
   request.ip = wanted.ip;
   add_sources(pool, request.sources);

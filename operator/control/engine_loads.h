@@ -22,9 +22,9 @@ class EngineLoads {
 
   // A pool wants this reading. `others`: the other pools that the pod serves, whose engines count too: a pod
   // of several pools is idle when it is for all of them. When the pool should look again, if it should.
-  std::optional<kube::TimePoint> want(const pool::WantedReading& wanted, const api::InferencePool& pool,
-                                      const std::vector<const api::InferencePool*>& others,
-                                      kube::TimePoint now);
+  std::optional<kube::TimePoint> request(const pool::WantedReading& wanted, const api::InferencePool& pool,
+                                         const std::vector<const api::InferencePool*>& others,
+                                         kube::TimePoint now);
   // Begins those whose turn has come.
   void read(kube::TimePoint now, Effects& out);
   void arrived(LoadArrived load, kube::TimePoint now);

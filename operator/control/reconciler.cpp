@@ -156,7 +156,7 @@ void Reconciler::want_loads(const PoolRecord& record, const api::InferencePool& 
                             api::Now now) {
   for (const pool::WantedReading& wanted : plan.readings) {
     const auto others = snapshots_.other_pools_of(pool, wanted.name, wanted.uid);
-    if (const auto next = loads_.want(wanted, pool, others, now.mono))
+    if (const auto next = loads_.request(wanted, pool, others, now.mono))
       queue_.add_after(record.key, *next - now.mono, now.mono);
   }
 }

@@ -7,7 +7,7 @@
 
 namespace poolwarden::pool {
 
-bool EngineLoadTracker::want(const std::string& uid, bool withdrawn, Duration poll, TimePoint now) {
+bool EngineLoadTracker::request(const std::string& uid, bool withdrawn, Duration poll, TimePoint now) {
   auto [found, fresh] = entries_.try_emplace(uid);
   Entry& entry = found->second;
   if (fresh || now - entry.last_wanted > kFresh) entry.first_wanted = now;

@@ -47,7 +47,7 @@ class EngineLoadTracker {
   static constexpr Duration kMemory = std::chrono::minutes(3);
 
   // `withdrawn`: nobody is told any more to send requests to it. True if a reading should begin now.
-  bool want(const std::string& uid, bool withdrawn, Duration poll, TimePoint now);
+  bool request(const std::string& uid, bool withdrawn, Duration poll, TimePoint now);
   void began(const std::string& uid, TimePoint now);
   // The outcome of the reading that began last: a load, or why there is none.
   void took(const std::string& uid, std::optional<Load> load, std::string problem, TimePoint now);
@@ -63,7 +63,7 @@ class EngineLoadTracker {
   // What it said lately: null if that is nothing, or too old to choose by.
   const PodLoad* recent(const std::string& uid, TimePoint now) const;
   // True if the engine answered recently, or if its answer has timed out since it was requested for this
-  // choice. False while its request is still queued. The same before and after the want() of one moment.
+  // choice. False while its request is still queued. The same before and after the request() of one moment.
   bool answered_or_timed_out(const std::string& uid, TimePoint now) const;
   void sweep(TimePoint now);
   std::size_t size() const { return entries_.size(); }

@@ -12,8 +12,8 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 struct Asking {
-  std::optional<kube::TimePoint> want(const std::string& pod, bool withdrawn = false) {
-    return loads.want({pod + "-uid", pod, "10.0.0.1", withdrawn, 5s}, pool, others, now);
+  std::optional<kube::TimePoint> request(const std::string& pod, bool withdrawn = false) {
+    return loads.request({pod + "-uid", pod, "10.0.0.1", withdrawn, 5s}, pool, others, now);
   }
   // The UIDs of the pods whose engines are asked now.
   std::vector<std::string> read() {
@@ -42,11 +42,11 @@ struct Asking {
 
 TEST(EngineLoads, Wanted_IsAskedOnceAndLookedForAgain) {
   Asking asking;
-  EXPECT_EQ(asking.want("p"), asking.now + 1s);
+  EXPECT_EQ(asking.request("p"), asking.now + 1s);
   EXPECT_THAT(asking.read(), ElementsAre("p-uid"));
   EXPECT_EQ(asking.out.load_reads[0].pool, (kube::ObjectKey{"default", "a"}));
   EXPECT_EQ(asking.out.load_reads[0].request.ip, "10.0.0.1");
-  EXPECT_EQ(asking.want("p"), std::nullopt) << "its answer marks the pool";
+  EXPECT_EQ(asking.request("p"), std::nullopt) << "its answer marks the pool";
   EXPECT_THAT(asking.read(), IsEmpty());
 }
 
@@ -56,7 +56,7 @@ TEST(EngineLoads, Sources_AreThePortsOfAllItsPoolsOnce) {
   api::InferencePool more = made_pool("c", "vllm");
   more.target_ports = {{.number = 8000, .name = ""}, {.number = 8001, .name = ""}};
   asking.others = {&same, &more};
-  asking.want("p");
+  asking.request("p");
   asking.read();
   EXPECT_THAT(asking.ports_asked(), ElementsAre(8000, 8001));
 }
@@ -66,7 +66,7 @@ TEST(EngineLoads, PortOfMetrics_IsTheOnlySource) {
   asking.pool.target_ports.push_back({.number = 8001, .name = ""});
   asking.pool.engine.metrics_port = 9000;
   asking.pool.engine.metrics_path = "/load";
-  asking.want("p");
+  asking.request("p");
   asking.read();
   EXPECT_THAT(asking.ports_asked(), ElementsAre(9000));
   EXPECT_EQ(asking.out.load_reads[0].request.sources[0].path, "/load");
@@ -77,23 +77,23 @@ TEST(EngineLoads, SamePortOfAnotherEngine_IsAskedForBoth) {
   api::InferencePool other = made_pool("b", "vllm");
   other.engine.type = api::EngineType::kSglang;
   asking.others = {&other};
-  asking.want("p");
+  asking.request("p");
   asking.read();
   EXPECT_THAT(asking.ports_asked(), ElementsAre(8000, 8000));
 }
 
 TEST(EngineLoads, MoreThanPlaces_WaitTheirTurn) {
   Asking asking;
-  for (const char* pod : {"p", "q", "r"}) asking.want(pod);
+  for (const char* pod : {"p", "q", "r"}) asking.request(pod);
   EXPECT_THAT(asking.read(), ElementsAre("p-uid", "q-uid"));
-  EXPECT_EQ(asking.want("r"), asking.now + 1s) << "still wanted, or it is forgotten";
+  EXPECT_EQ(asking.request("r"), asking.now + 1s) << "still wanted, or it is forgotten";
   asking.arrive("q", pool::Load{.in_flight = 3, .cache_usage = 0.5});
   EXPECT_THAT(asking.read(), ElementsAre("r-uid"));
 }
 
 TEST(EngineLoads, NotWantedWhenItsTurnComes_IsForgotten) {
   Asking asking;
-  for (const char* pod : {"p", "q", "r"}) asking.want(pod);
+  for (const char* pod : {"p", "q", "r"}) asking.request(pod);
   asking.read();
   asking.now += pool::EngineLoadTracker::kFresh + 1s;
   asking.arrive("p", pool::Load{});
@@ -102,25 +102,25 @@ TEST(EngineLoads, NotWantedWhenItsTurnComes_IsForgotten) {
 
 TEST(EngineLoads, Answer_IsKnownAndDueAgainAfterThePoll) {
   Asking asking;
-  asking.want("p", /*withdrawn=*/true);
+  asking.request("p", /*withdrawn=*/true);
   asking.read();
   asking.now += 100ms;
   asking.arrive("p", pool::Load{.in_flight = 3, .cache_usage = {}});
   ASSERT_NE(asking.loads.tracker().recent("p-uid", asking.now), nullptr);
   EXPECT_EQ(asking.loads.tracker().recent("p-uid", asking.now)->load->in_flight, 3);
-  EXPECT_EQ(asking.want("p", true), asking.now + 5s) << "as spec.drain has it";
+  EXPECT_EQ(asking.request("p", true), asking.now + 5s) << "as spec.drain has it";
   EXPECT_THAT(asking.read(), IsEmpty());
-  EXPECT_EQ(asking.want("p", false), asking.now + 1s) << "pods are chosen among sooner";
+  EXPECT_EQ(asking.request("p", false), asking.now + 1s) << "pods are chosen among sooner";
 }
 
 TEST(EngineLoads, Refusal_IsBoundedAndCutBetweenCharacters) {
   Asking asking;
-  asking.want("p");
+  asking.request("p");
   asking.read();
   asking.arrive("p", std::nullopt, "x" + std::string(1000, '\xc3') + "\xa9");
   EXPECT_LE(asking.loads.tracker().find("p-uid")->problem.size(), 260U);
   asking.now += 1min;
-  asking.want("p");
+  asking.request("p");
   asking.read();
   std::string text = "x";
   for (int i = 0; i < 1000; ++i) text += "\u00e9";
@@ -136,7 +136,7 @@ TEST(EngineLoads, AnswerOfAPodNobodyAskedAbout_ChangesNothing) {
 
 TEST(EngineLoads, Sweep_ForgetsWhatIsNotWanted) {
   Asking asking;
-  asking.want("p");
+  asking.request("p");
   asking.read();
   asking.arrive("p", pool::Load{});
   asking.loads.sweep(asking.now);

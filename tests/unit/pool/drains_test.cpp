@@ -16,7 +16,7 @@ using testing::UnorderedElementsAre;
 
 TEST_F(Fleet, TheLeastBusyGoWhenTheirReplicaSetWantsFewer) {
   make({3, 0, 7});
-  want(1);
+  scale_replica_set(1);
   settle(10);
   EXPECT_THAT(draining(), ElementsAre("old-a", "old-b"));
   EXPECT_THAT(served(), ElementsAre("old-c"));
@@ -37,7 +37,7 @@ TEST_F(Fleet, TheLeastBusyGoWhenTheirReplicaSetWantsFewer) {
 
 TEST_F(Fleet, EachIsReleasedAsSoonAsItIsIdle) {
   make({3, 0, 7});
-  want(1);
+  scale_replica_set(1);
   pass_seconds(10, 12);
   EXPECT_THAT(drained(), ElementsAre("old-b"));
   EXPECT_THAT(draining(), ElementsAre("old-a"));
@@ -51,7 +51,7 @@ TEST_F(Fleet, EachIsReleasedAsSoonAsItIsIdle) {
 
 TEST_F(Fleet, OneThatIsNeverIdleGoesWhenItsTimeIsUp) {
   make({1, 1});
-  want(1);
+  scale_replica_set(1);
   pass_seconds(10, 309);
   EXPECT_THAT(draining(), ElementsAre("old-a"));
   settle(310);
@@ -63,7 +63,7 @@ TEST_F(Fleet, OneThatIsNeverIdleGoesWhenItsTimeIsUp) {
 TEST_F(Fleet, WhatCannotBeReadIsNotIdle) {
   make({1, 1});
   load.clear();
-  want(1);
+  scale_replica_set(1);
   pass_seconds(10, 309);
   EXPECT_THAT(draining(), ElementsAre("old-a"));
   EXPECT_FALSE(world.pool.status.endpoints[0].in_flight);
@@ -75,7 +75,7 @@ TEST_F(Fleet, WhatCannotBeReadIsNotIdle) {
 TEST_F(Fleet, WithoutTimeItIsReleasedAtOnceAndSoItIsSaid) {
   make({5, 5});
   world.pool.drain.timeout = std::chrono::seconds{0};
-  want(1);
+  scale_replica_set(1);
   settle(10);
   EXPECT_THAT(drained(), ElementsAre("old-a"));
   EXPECT_THAT(notes[0].event.message, HasSubstr("spec.drain.timeoutSeconds is 0"));
@@ -83,15 +83,15 @@ TEST_F(Fleet, WithoutTimeItIsReleasedAtOnceAndSoItIsSaid) {
 
 TEST_F(Fleet, RaisingReplicasTakesTheLastToGoBackFirst) {
   make({1, 2, 3, 4});
-  want(3);
+  scale_replica_set(3);
   settle(10);
-  want(1);
+  scale_replica_set(1);
   settle(20);
   ASSERT_THAT(draining(), ElementsAre("old-a", "old-b", "old-c"));
-  want(3);
+  scale_replica_set(3);
   settle(30);
   EXPECT_THAT(draining(), ElementsAre("old-a"));
-  want(4);
+  scale_replica_set(4);
   settle(40);
   EXPECT_THAT(served(), ElementsAre("old-a", "old-b", "old-c", "old-d"));
   for (const api::Pod& pod : world.pods) {
@@ -104,14 +104,14 @@ TEST_F(Fleet, ACostThatWasThereIsRespectedAndPutBack) {
   make({0, 9});
   world.pod("old-b").annotations = std::make_shared<const api::DrainAnnotations>(api::DrainAnnotations{
       .started = {}, .reason = {}, .request = {}, .saved_cost = {}, .deletion_cost = "-3"});
-  want(1);
+  scale_replica_set(1);
   settle(10);
   EXPECT_THAT(draining(), ElementsAre("old-b")) << "someone would rather lose it";
   load["old-b-uid"] = 0;
   pass_seconds(11, 13);
   ASSERT_THAT(drained(), ElementsAre("old-b"));
   EXPECT_EQ(world.pod("old-b").drain_annotations().saved_cost, "-3");
-  want(2);
+  scale_replica_set(2);
   settle(14);
   EXPECT_EQ(world.pod("old-b").drain_annotations().deletion_cost, "-3");
   EXPECT_FALSE(world.pod("old-b").drain_annotations().saved_cost);
@@ -119,7 +119,7 @@ TEST_F(Fleet, ACostThatWasThereIsRespectedAndPutBack) {
 
 TEST_F(Fleet, ACostThatIsSetMeanwhileIsPutBackInstead) {
   make({0, 9});
-  want(1);
+  scale_replica_set(1);
   pass_seconds(10, 13);
   ASSERT_THAT(drained(), ElementsAre("old-a"));
   api::DrainAnnotations annotations = world.pod("old-a").drain_annotations();
@@ -129,7 +129,7 @@ TEST_F(Fleet, ACostThatIsSetMeanwhileIsPutBackInstead) {
   settle(14);
   EXPECT_EQ(world.pod("old-a").drain_annotations().deletion_cost, api::kLowestDeletionCost);
   EXPECT_EQ(world.pod("old-a").drain_annotations().saved_cost, "36");
-  want(2);
+  scale_replica_set(2);
   settle(15);
   EXPECT_EQ(world.pod("old-a").drain_annotations().deletion_cost, "36");
   EXPECT_FALSE(world.pod("old-a").drain_annotations().saved_cost);
@@ -138,17 +138,17 @@ TEST_F(Fleet, ACostThatIsSetMeanwhileIsPutBackInstead) {
 TEST_F(Fleet, APodThatServesNobodyIsTakenInstead) {
   make({1, 2, 3});
   world.pod("old-c").ready = api::Tristate::kFalse;
-  want(2);
+  scale_replica_set(2);
   settle(10);
   EXPECT_THAT(draining(), IsEmpty());
-  want(1);
+  scale_replica_set(1);
   settle(11);
   EXPECT_THAT(draining(), ElementsAre("old-a"));
 }
 
 TEST_F(Fleet, ASiblingThatFailsMeanwhileSavesTheVictim) {
   make({1, 2, 3});
-  want(2);
+  scale_replica_set(2);
   settle(10);
   ASSERT_THAT(draining(), ElementsAre("old-a"));
   world.pod("old-c").ready = api::Tristate::kFalse;
@@ -159,7 +159,7 @@ TEST_F(Fleet, ASiblingThatFailsMeanwhileSavesTheVictim) {
 
 TEST_F(Fleet, AVictimThatTurnsUnreadyGoesOnDraining) {
   make({1, 2});
-  want(1);
+  scale_replica_set(1);
   settle(10);
   world.pod("old-a").ready = api::Tristate::kFalse;
   settle(11);
@@ -171,7 +171,7 @@ TEST_F(Fleet, AVictimThatTurnsUnreadyGoesOnDraining) {
 
 TEST_F(Fleet, AVictimThatIsGoneIsMadeUpForByNobody) {
   make({1, 2, 3});
-  want(2);
+  scale_replica_set(2);
   settle(10);
   ASSERT_THAT(draining(), ElementsAre("old-a"));
   world.pod("old-a").deletion_timestamp = api::Timestamp{};
@@ -182,7 +182,7 @@ TEST_F(Fleet, AVictimThatIsGoneIsMadeUpForByNobody) {
 
 TEST_F(Fleet, AVictimThatIsRelabelledIsNoLongerOurs) {
   make({1, 2});
-  want(1);
+  scale_replica_set(1);
   settle(10);
   world.pod("old-a") = with_labels(world.pod("old-a"), {{"app", "other"}});
   settle(11);
@@ -195,7 +195,7 @@ TEST_F(Fleet, TwoReplicaSetsOfARolloutDrainTheirOwn) {
   add_set("new", "new", {0, 0}, 2);
   world.superseded = {"set-uid"};
   settle(5);
-  want(1);
+  scale_replica_set(1);
   settle(10);
   EXPECT_THAT(draining(), ElementsAre("old-a", "old-b")) << "and no idle pod of the new one";
   EXPECT_EQ(world.pod("old-a").drain_annotations().reason, "Rollout");
@@ -216,7 +216,7 @@ TEST_F(Fleet, WithoutTheGateScalingDownIsPlain) {
   for (const Gate gate : {Gate::kMissing, Gate::kEdited, Gate::kUnseen}) {
     make({1, 2});
     world.gate = gate;
-    want(1);
+    scale_replica_set(1);
     settle(10);
     EXPECT_THAT(draining(), IsEmpty());
     world.gate = Gate::kPresent;
@@ -228,7 +228,7 @@ TEST_F(Fleet, WhereTheGateMayNotBeSeenOrWasEditedASurplusThatLastsShowsIt) {
     make({1, 2});
     world.gate = gate;
     world.surplus_lasts = false;
-    want(1);
+    scale_replica_set(1);
     settle(10);
     EXPECT_THAT(draining(), IsEmpty());
     EXPECT_TRUE(world.decide(10).look_again) << "it may last without another event";
@@ -240,7 +240,7 @@ TEST_F(Fleet, WhereTheGateMayNotBeSeenOrWasEditedASurplusThatLastsShowsIt) {
 
 TEST_F(Fleet, AGateThatGoesEndsWhatItHeld) {
   make({1, 2});
-  want(1);
+  scale_replica_set(1);
   settle(10);
   ASSERT_THAT(draining(), ElementsAre("old-a"));
   world.gate = Gate::kMissing;
@@ -277,7 +277,7 @@ TEST_F(Fleet, ALabelThatAPersonSetIsPutBackAndSaid) {
 
 TEST_F(Fleet, WhileALabelIsBeingWrittenNobodyElseIsChosen) {
   make({1, 2, 3});
-  want(2);
+  scale_replica_set(2);
   world.labels_under_way["old-c-uid"] = "draining";
   settle(10);
   EXPECT_THAT(draining(), IsEmpty());
@@ -304,7 +304,7 @@ TEST_F(Fleet, APodOfTwoPoolsDrainsAsTheOneThatAsksForMore) {
   world.pool.drain = {.timeout = std::chrono::seconds{0}, .quiet_reads = 1, .poll = std::chrono::seconds{1}};
   world.shared_drains["old-a-uid"] = {
       .timeout = std::chrono::seconds{60}, .quiet_reads = 4, .poll = std::chrono::seconds{2}};
-  want(1);
+  scale_replica_set(1);
   settle(10);
   EXPECT_THAT(draining(), ElementsAre("old-a"));
   const Plan plan = world.decide(11);
@@ -320,7 +320,7 @@ TEST_F(Fleet, APodOfTwoPoolsDrainsAsTheOneThatAsksForMore) {
 // A gateway may read either list.
 TEST_F(Fleet, WhoIsOnTheListOfAnotherPoolIsNotReleased) {
   make({0, 5});
-  want(1);
+  scale_replica_set(1);
   world.listed_by_others = {"old-a-uid"};
   pass_seconds(10, 20);
   EXPECT_THAT(draining(), ElementsAre("old-a"));
@@ -332,10 +332,10 @@ TEST_F(Fleet, WhoIsOnTheListOfAnotherPoolIsNotReleased) {
 // Whoever deletes pods may have it while its label says so, whatever else is known by then.
 TEST_F(Fleet, AReleasedPodIsSentNothingBeforeItsLabelSaysThatItIsWantedAgain) {
   make({0, 5});
-  want(1);
+  scale_replica_set(1);
   pass_seconds(10, 13);
   ASSERT_THAT(drained(), ElementsAre("old-a"));
-  want(2);
+  scale_replica_set(2);
   const Plan plan = world.decide(14);
   ASSERT_EQ(plan.pod_labels.size(), 1U);
   EXPECT_EQ(plan.pod_labels[0].serving, "true");
@@ -350,10 +350,10 @@ TEST_F(Fleet, AReleasedPodIsSentNothingBeforeItsLabelSaysThatItIsWantedAgain) {
 
 TEST_F(Fleet, OneThatOnlyDrainsIsBackAtOnce) {
   make({1, 5});
-  want(1);
+  scale_replica_set(1);
   settle(10);
   ASSERT_THAT(draining(), ElementsAre("old-a"));
-  want(2);
+  scale_replica_set(2);
   EXPECT_TRUE(world.decide(11).publish);
 }
 
@@ -362,13 +362,13 @@ TEST_F(Fleet, WhatAnotherPoolDrainsOfTheSameReplicaSetIsNotDrainedTwice) {
   make({0, 5});
   world.pods_outside_pool = 1;
   world.draining_outside_pool = 1;
-  want(2);
+  scale_replica_set(2);
   settle(10);
   EXPECT_THAT(draining(), IsEmpty()) << "one of three is too many, and drains already";
-  want(1);
+  scale_replica_set(1);
   settle(11);
   EXPECT_THAT(draining(), ElementsAre("old-a"));
-  want(2);
+  scale_replica_set(2);
   world.pod("old-a").resource_version = "7";
   const Plan both = world.decide(12);
   EXPECT_TRUE(both.pod_labels.empty()) << "two that began at once do not both give way";
@@ -384,14 +384,14 @@ TEST_F(Fleet, WhatALeaderDrainsIsNotDrainedTwice) {
                                                                           .request = {},
                                                                           .saved_cost = {},
                                                                           .deletion_cost = {}});
-  want(2);
+  scale_replica_set(2);
   settle(10);
   EXPECT_THAT(draining(), ElementsAre("old-a"));
 }
 
 TEST_F(Fleet, MarksGoAlsoWhereALabelIsGone) {
   make({0, 5});
-  want(1);
+  scale_replica_set(1);
   pass_seconds(10, 13);
   ASSERT_THAT(drained(), ElementsAre("old-a"));
   world.pod("old-a").serving.reset();
@@ -408,7 +408,7 @@ TEST_F(Fleet, MarksGoAlsoWhereALabelIsGone) {
 
 TEST_F(Fleet, ScaledToZeroAllOfThemDrain) {
   make({0, 0});
-  want(0);
+  scale_replica_set(0);
   world.target->replicas = 0;
   world.pool.replicas = 0;
   pass_seconds(10, 13);
@@ -417,7 +417,7 @@ TEST_F(Fleet, ScaledToZeroAllOfThemDrain) {
 
 TEST_F(Fleet, AnOperatorThatRestartsCarriesOn) {
   make({1, 2});
-  want(1);
+  scale_replica_set(1);
   settle(10);
   world.loads = EngineLoadTracker{};
   load["old-a-uid"] = 0;

@@ -43,10 +43,10 @@ class Fleet : public testing::Test {
       world.pods.push_back(pod);
     }
   }
-  void want(std::int32_t replicas) { world.replica_sets[0].replicas = replicas; }
+  void scale_replica_set(std::int32_t replicas) { world.replica_sets[0].replicas = replicas; }
   void scale(std::int32_t replicas) {
     world.pool.replicas = world.target->replicas = replicas;
-    want(replicas);
+    scale_replica_set(replicas);
   }
   // One pod, which is to be replaced first and whose node is cordoned: its target has one more from then on.
   void await_replacement() {
@@ -68,7 +68,7 @@ class Fleet : public testing::Test {
       bool asked = false;
       for (const WantedReading& reading : plan.readings) {
         const auto now = at_second(second).mono;
-        if (!world.loads.want(reading.uid, reading.withdrawn, std::chrono::seconds{1}, now)) continue;
+        if (!world.loads.request(reading.uid, reading.withdrawn, std::chrono::seconds{1}, now)) continue;
         asked = true;
         world.loads.began(reading.uid, now);
         const auto known = load.find(reading.uid);

@@ -228,7 +228,7 @@ TEST_F(Fleet, NobodyIsReplacedInAPoolOfNone) {
   world.pool.replicas = 0;
   settle(10);
   EXPECT_EQ(world.target->replicas, 0) << "before its ReplicaSet has heard of it";
-  want(0);
+  scale_replica_set(0);
   pass_seconds(11, 14);
   EXPECT_EQ(world.target->replicas, 0);
   EXPECT_THAT(served(), IsEmpty());
