@@ -135,7 +135,7 @@ void ChangeRouter::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
   writes_.changed({Written::kPod, {pod.ns, pod.name}});
   if (says_nothing) return;
   count_lost_drain(delta, now);
-  see_placement(delta, now);
+  record_binding(delta, now);
   if (delta.before) {
     for (PoolRecord* record : table_.matching(*delta.before)) concerns(*record, delta, now);
     for (PoolRecord* record : publishers_without_selector(*delta.before)) concerns(*record, delta, now);
@@ -182,13 +182,13 @@ void ChangeRouter::saw_event(PoolRecord& record, const std::string& uid, kube::T
 void ChangeRouter::wrote_label(const kube::ObjectKey& pod, const PoolRecord* writer, api::Now now) {
   const auto object = feeds_.store<Pods>().find(pod);
   if (!object) return;
-  const auto tell = [&](const std::vector<PoolRecord*>& records) {
+  const auto mark_others = [&](const std::vector<PoolRecord*>& records) {
     for (const PoolRecord* record : records) {
       if (record != writer) mark(*record, now);
     }
   };
-  tell(table_.matching(*object));
-  tell(publishers_without_selector(*object));
+  mark_others(table_.matching(*object));
+  mark_others(publishers_without_selector(*object));
 }
 
 // Pools that do not know whom they select, yet have the pod on their list: they must hear that it goes.
@@ -263,7 +263,7 @@ void ChangeRouter::changed(const kube::Delta<api::GatePart>& delta, api::Now now
 
 // Pods of a first list were bound whenever that was, and so was one that is not new when it is first seen:
 // the watch had a gap.
-void ChangeRouter::see_placement(const kube::Delta<api::Pod>& delta, api::Now now) {
+void ChangeRouter::record_binding(const kube::Delta<api::Pod>& delta, api::Now now) {
   const bool same = delta.before && delta.after && delta.before->uid == delta.after->uid;
   if (delta.before && !same) draining_nodes_.forget(delta.before->uid);
   if (!delta.after || delta.after->node->empty()) return;

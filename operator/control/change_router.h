@@ -68,7 +68,7 @@ class ChangeRouter {
   void judge_listed(PoolRecord& record, const std::string& uid, const api::Pod* pod, kube::TimePoint at);
   void saw_event(PoolRecord& record, const std::string& uid, kube::TimePoint at) const;
   std::vector<PoolRecord*> publishers_without_selector(const api::Pod& pod);
-  void see_placement(const kube::Delta<api::Pod>& delta, api::Now now);
+  void record_binding(const kube::Delta<api::Pod>& delta, api::Now now);
   void count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now now);
 
   FeedTable& feeds_;

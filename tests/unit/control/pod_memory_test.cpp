@@ -132,10 +132,10 @@ class Cluster {
     return 0;
   }
 
-  ControllerMetrics meters_;
+  ControllerMetrics metrics_;
   FeedTable feeds_{{.reflector = {}, .drain_taints = {}, .withdraw_taints = {}},
                    kube::seeded_random(1),
-                   meters_,
+                   metrics_,
                    [](const api::Pod&, std::vector<std::string>&) {}};
   Effects out_;
   std::vector<std::string> pages_;

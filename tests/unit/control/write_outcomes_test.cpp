@@ -334,7 +334,7 @@ TEST(WriteOutcomes, PoolTurnsDegraded_IsToldOncePerReason) {
 }
 
 // Pool a of Deployment vllm, which has two replicas.
-void see_pool_of_target(Answered& parts) {
+void add_pool_of_target(Answered& parts) {
   api::InferencePool pool = made_pool("a", "vllm");
   pool.scale_target = api::ScaleTargetRef{"apps/v1", "Deployment", "vllm"};
   parts.see<Pools>(pool);
@@ -348,7 +348,7 @@ void see_pool_of_target(Answered& parts) {
 
 TEST(WriteOutcomes, TargetIsScaled_IsKnownAtOnce) {
   Answered parts;
-  see_pool_of_target(parts);
+  add_pool_of_target(parts);
   parts.record("a").replicas_in_flight = true;
   const std::size_t sent = parts.send(
       ScaleTargetWrite{{.from = 2, .to = 4, .agreed = 3, .target_uid = "target-uid", .resource_version = {}},
@@ -365,7 +365,7 @@ TEST(WriteOutcomes, TargetIsScaled_IsKnownAtOnce) {
 
 TEST(WriteOutcomes, ScaleAnswerIsOfANamesake_TargetStaysAsItIs) {
   Answered parts;
-  see_pool_of_target(parts);
+  add_pool_of_target(parts);
   const char* kAnswers[] = {R"({"metadata":{"uid":"another","resourceVersion":"99999"}})", "no JSON", "[]"};
   for (const char* answer : kAnswers) {
     parts.answer(
