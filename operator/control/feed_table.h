@@ -110,7 +110,7 @@ class FeedTable {
   }
   // Nothing has come of it for longer than a watch that lives is silent.
   template <class Kind>
-  bool deaf(kube::TimePoint now) const {
+  bool is_stale(kube::TimePoint now) const {
     const auto& informer = caches_.get<Kind>().informer;
     return informer.last_error() || now - informer.last_byte() > kSilence;
   }

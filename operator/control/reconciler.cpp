@@ -107,7 +107,7 @@ bool Reconciler::is_behind(PoolRecord& record, kube::TimePoint now) const {
     return false;
   }
   // While nothing is heard of pods they cannot catch up: that time does not count.
-  if (!record.behind_since || feeds_.deaf<Pods>(now)) record.behind_since = now;
+  if (!record.behind_since || feeds_.is_stale<Pods>(now)) record.behind_since = now;
   if (now - *record.behind_since < kBehindLimit) return true;
   record.behind_since.reset();
   return false;
