@@ -10,6 +10,7 @@
 #include "kube/object_key.h"
 #include "kube/reflector.h"
 #include "pool/engine_load_tracker.h"
+#include "telemetry/log.h"
 
 #include <cstdint>
 #include <optional>
@@ -63,10 +64,8 @@ struct LoadRead {
   engine::LoadRequest request;
 };
 
-enum class Severity : std::uint8_t { kInfo, kWarn, kError };
-
 struct LogLine {
-  Severity severity = Severity::kInfo;
+  telemetry::Level level = telemetry::Level::kInfo;
   std::string message;
   std::vector<std::pair<std::string, std::string>> fields;
 };

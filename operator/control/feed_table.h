@@ -216,7 +216,7 @@ void FeedTable::tell_unreadable(Effects& out) {
   metrics_.unreadable(Kind::name(), all.count);
   if (all.problem == cache.told_unreadable) return;
   cache.told_unreadable = all.problem;
-  out.logs.push_back({Severity::kWarn,
+  out.logs.push_back({telemetry::Level::kWarn,
                       "an object cannot be read: its last state stays in force",
                       {{"resource", std::string(Kind::name())}, {"problem", all.problem}}});
 }
@@ -230,14 +230,14 @@ void FeedTable::log_problem(Effects& out) {
   cache.told = error ? error->message : std::string();
   const std::string resource(Kind::name());
   if (!error) {
-    out.logs.push_back({Severity::kInfo, "reads " + resource + " again", {}});
+    out.logs.push_back({telemetry::Level::kInfo, "reads " + resource + " again", {}});
     return;
   }
   std::vector<std::pair<std::string, std::string>> fields = {{"error", error->message}};
   if (std::is_same_v<Kind, Pools> && error->is_not_found())
     fields.emplace_back("fix", "kubectl apply -f crds/poolwarden.io_inferencepools.yaml");
-  out.logs.push_back(
-      {Severity::kWarn, "cannot read " + resource + ": the last state stays in force", std::move(fields)});
+  out.logs.push_back({telemetry::Level::kWarn, "cannot read " + resource + ": the last state stays in force",
+                      std::move(fields)});
 }
 
 }  // namespace poolwarden::control

@@ -49,7 +49,7 @@ Leadership::Change Leadership::carry_out(std::vector<kube::LeaseOutput> outputs,
     } else if (std::holds_alternative<kube::BecameLeader>(output)) {
       led_ = true;
       metrics_.leading(true);
-      out.logs.push_back({Severity::kInfo, "became the leader", {{"identity", identity_}}});
+      out.logs.push_back({telemetry::Level::kInfo, "became the leader", {{"identity", identity_}}});
       change.won = true;
     } else if (auto* lost = std::get_if<kube::LostLeadership>(&output)) {
       led_ = false;

@@ -12,18 +12,6 @@ api::Now read_clocks() {
   return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
 }
 
-telemetry::Level level_of(Severity severity) {
-  switch (severity) {
-    case Severity::kInfo:
-      return telemetry::Level::kInfo;
-    case Severity::kWarn:
-      return telemetry::Level::kWarn;
-    case Severity::kError:
-      break;
-  }
-  return telemetry::Level::kError;
-}
-
 // What lists and a burst of writes leave behind is spread over pages that the C library keeps.
 void give_freed_memory_back() {
 #ifdef __GLIBC__
@@ -88,7 +76,7 @@ void Loop::write(const LogLine& line) {
   std::vector<telemetry::Field> fields;
   fields.reserve(line.fields.size());
   for (const auto& [key, value] : line.fields) fields.emplace_back(key, value);
-  log_.write(level_of(line.severity), line.message, fields);
+  log_.write(line.level, line.message, fields);
 }
 
 }  // namespace poolwarden::control

@@ -227,7 +227,8 @@ CoreHealth OperatorCore::health() const {
 
 void OperatorCore::stop(Exit exit, api::Now now, Effects& out) {
   if (std::holds_alternative<Stopping>(state_)) return;
-  out.logs.push_back({exit.failed ? Severity::kError : Severity::kInfo, "stopping", {{"why", exit.why}}});
+  out.logs.push_back(
+      {exit.failed ? telemetry::Level::kError : telemetry::Level::kInfo, "stopping", {{"why", exit.why}}});
   state_ = Stopping{std::move(exit), now.mono + options_.stop_patience, Stage::kFinishing};
   queue_.shutdown();
 }

@@ -149,7 +149,7 @@ void WriteOutcomes::tell_change(PoolRecord& record, const PublishWrite& write, s
   const kube::Duration latency = now.mono - write.began[index];
   const std::string pod = record.key.ns + "/" + change.pod;
   if (change.reason == pool::Withdrawal::kNone) {
-    out.logs.push_back({Severity::kInfo,
+    out.logs.push_back({telemetry::Level::kInfo,
                         change.again ? "readmitted pod" : "admitted pod",
                         {{"pod", pod}, {"pool", record.key.to_string()}, {"ip", change.ip}}});
     if (!change.again) return;
@@ -160,7 +160,7 @@ void WriteOutcomes::tell_change(PoolRecord& record, const PublishWrite& write, s
   }
   metrics_.withdrawal(latency);
   const std::string reason(pool::to_string(change.reason));
-  out.logs.push_back({Severity::kInfo,
+  out.logs.push_back({telemetry::Level::kInfo,
                       write.for_leader ? "withdrew pod in place of the leader" : "withdrew pod",
                       {{"pod", pod},
                        {"pool", record.key.to_string()},
@@ -181,7 +181,7 @@ bool WriteOutcomes::succeeded(const Answered& in, ScaleTargetWrite& write) {
   if (in.record == nullptr) return false;
   in.record->agreed = api::Agreement{write.what.agreed, write.what.target_uid};
   if (write.event) events_.pool(*in.record, *write.event, in.now);
-  in.out.logs.push_back({Severity::kInfo,
+  in.out.logs.push_back({telemetry::Level::kInfo,
                          "scaled the target",
                          {{"pool", in.record->key.to_string()},
                           {"target", in.record->target},
@@ -215,7 +215,7 @@ bool WriteOutcomes::succeeded(const Answered& in, AdoptReplicasWrite& write) {
   in.record->agreed = api::Agreement{write.what.to, write.what.target_uid};
   if (write.event) events_.pool(*in.record, *write.event, in.now);
   in.out.logs.push_back(
-      {Severity::kInfo,
+      {telemetry::Level::kInfo,
        "took over the target's replicas",
        {{"pool", in.record->key.to_string()}, {"replicas", std::to_string(write.what.to)}}});
   return true;
@@ -242,7 +242,7 @@ void WriteOutcomes::report_drain(PoolRecord& record, const PodLabelWrite& label,
   const pool::DrainNote& note = *label.note;
   const bool ended = note.step != pool::DrainResult::kNone && note.step != pool::DrainResult::kStarted;
   if (ended) metrics_.drained(pool::to_string(note.step), note.took);
-  out.logs.push_back({note.event.warning ? Severity::kWarn : Severity::kInfo,
+  out.logs.push_back({note.event.warning ? telemetry::Level::kWarn : telemetry::Level::kInfo,
                       note.event.message,
                       {{"pod", record.key.ns + "/" + label.what.name}, {"pool", record.key.to_string()}}});
   events_.pod(record, label.what.name, label.what.uid, note.event, now);
@@ -271,7 +271,7 @@ bool WriteOutcomes::compare_status(PoolRecord& record, const api::PoolStatus& wa
   if (dropped == record.status.dropped_fields) return false;
   record.status.dropped_fields = std::move(dropped);
   if (!record.status.dropped_fields.empty()) {
-    out.logs.push_back({Severity::kWarn,
+    out.logs.push_back({telemetry::Level::kWarn,
                         pool::outdated_definition(record.status.dropped_fields),
                         {{"pool", record.key.to_string()}}});
   }
@@ -311,7 +311,7 @@ void WriteOutcomes::failed(const AnsweredCall& answered, PoolRecord* record, con
     return look_up(call.object, *record, now, out);
   if (!should_report(error, answered.failures)) return;
   const std::string message = with_advice(error.message);
-  out.logs.push_back({Severity::kWarn,
+  out.logs.push_back({telemetry::Level::kWarn,
                       "a write failed",
                       {{"object", call.object.key.to_string()},
                        {"kind", std::string(kind_of(call))},
