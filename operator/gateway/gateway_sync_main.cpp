@@ -6,14 +6,13 @@
 #include "kube/kubeconfig.h"
 #include "telemetry/health_server.h"
 #include "telemetry/log.h"
+#include "telemetry/stop_signals.h"
 
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <optional>
-#include <pthread.h>
-#include <thread>
+#include <utility>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -84,31 +83,8 @@ tl::expected<Settings, std::string> check(const GatewaySyncFlags& flags) {
   return settings;
 }
 
-// Blocks the signals that end us, for this thread and all that it starts, and waits for one of them.
-class EndSignals {
- public:
-  EndSignals() {
-    sigemptyset(&set_);
-    sigaddset(&set_, SIGTERM);
-    sigaddset(&set_, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set_, &before_);
-  }
-  ~EndSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  EndSignals(const EndSignals&) = delete;
-  EndSignals& operator=(const EndSignals&) = delete;
-  int wait() const {
-    int signal = 0;
-    sigwait(&set_, &signal);
-    return signal;
-  }
-
- private:
-  sigset_t set_{};
-  sigset_t before_{};
-};
-
 int run(Settings settings, const GatewaySyncFlags& flags, kube::ClusterAccess access) {
-  const EndSignals signals;
+  telemetry::StopSignals signals;
   telemetry::Log log(settings.log);
   GatewayMetrics metrics;
   const std::string server = access.server;
@@ -132,11 +108,12 @@ int run(Settings settings, const GatewaySyncFlags& flags, kube::ClusterAccess ac
                                             {"access", source},
                                             {"socket", to_string(settings.sync.haproxy)},
                                             {"backend", settings.sync.core.names.backend}});
-  std::thread loop([&sync] { sync.run(); });
-  const int signal = signals.wait();
-  log.info("ending; HAProxy keeps its list", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
-  sync.stop();
-  loop.join();
+  signals.on_stop([&log, &sync] {
+    log.info("ending; HAProxy keeps its list");
+    sync.stop();
+  });
+  sync.run();
+  signals.on_stop({});
   probes->reset();     // its checks refer to the loop
   transport->reset();  // ends its callbacks
   return 0;
