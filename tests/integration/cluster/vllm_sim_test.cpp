@@ -290,7 +290,7 @@ TEST_F(VllmSim, SigtermCutsRequestsInFlight) {
   EXPECT_FALSE(get("/health")) << "nobody listens any more";
 }
 
-TEST_F(VllmSim, WithAShutdownTimeoutRequestsInFlightFinishAndNewOnesAreRefused) {
+TEST_F(VllmSim, ShutdownTimeout_FinishesOldAndRefusesNew) {
   // Long enough for the steps below on a busy machine.
   start({"--time-to-first-token", "6000", "--shutdown-timeout", "60"});
   std::atomic<int> status{0};

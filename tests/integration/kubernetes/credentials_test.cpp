@@ -100,7 +100,7 @@ TEST_F(RealCredentials, ATokenFileIsFollowedAsItRotates) {
   EXPECT_EQ(who_am_i(*transport), user(two)) << "the very next call";
 }
 
-TEST_F(RealCredentials, ATokenThatWasTakenBackIsRefusedUntilTheFileHasAnother) {
+TEST_F(RealCredentials, RevokedToken_IsRefusedUntilFileChanges) {
   const std::string account = new_account();
   const std::string secret = unique("secret");
   const std::string first = token_of(account, secret);

@@ -136,7 +136,7 @@ TEST(Operator, ATrueListSurvivesKillAndRestart) {
   EXPECT_TRUE(bench.publishes("vllm", {"vllm-1"})) << bench.output();
 }
 
-TEST(Operator, TellsOfAWithdrawalInOneLineOneEventAndOneMeasurement) {
+TEST(Operator, Withdrawal_GetsOneLineOneEventOneMeasurement) {
   OperatorBench bench;
   bench.install_crd();
   bench.create_pods(2);

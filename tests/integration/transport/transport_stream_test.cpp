@@ -153,7 +153,7 @@ TEST(TransportStream, ARefusalArrivesWholeInTheHead) {
   EXPECT_EQ(recorder->head().body.size(), 64U << 10);
 }
 
-TEST(TransportStream, DroppingTheHandleEndsItOnceAndClosesTheConnection) {
+TEST(TransportStream, DroppedHandle_EndsOnceAndClosesConnection) {
   std::promise<bool> gone;
   HttpsServer server(localhost_server(), [&](ServerConnection& connection, const ServerRequest&) {
     connection.begin_chunked();

@@ -231,7 +231,7 @@ TEST(TransportUnary, CallsOneAfterAnotherShareAWarmConnection) {
   EXPECT_LT(median, 20ms);  // waiting for a delayed acknowledgement takes 40
 }
 
-TEST(TransportUnary, ManyAtOnceKeepToTheirConnectionsAndAllComeBack) {
+TEST(TransportUnary, ManyAtOnce_AllComeBackOverFewConnections) {
   HttpsServer server(localhost_server(), [&](ServerConnection& connection, const ServerRequest& request) {
     connection.pause(2ms);
     connection.reply(200, request.target);
@@ -253,7 +253,7 @@ TEST(TransportUnary, ManyAtOnceKeepToTheirConnectionsAndAllComeBack) {
 }
 
 // Once every thread of the library waited for a task that only one of those threads could have finished.
-TEST(TransportUnary, AStormOfBodiesThatMayNotBeRepeatedBlocksNobody) {
+TEST(TransportUnary, StormOfUnrepeatableBodies_BlocksNobody) {
   HttpsServer server(localhost_server(), [&](ServerConnection& connection, const ServerRequest& request) {
     connection.reply(201, request.body);
   });

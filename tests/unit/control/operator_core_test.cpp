@@ -80,7 +80,7 @@ class OperatorCoreStep : public ::testing::Test {
   int version_ = 100;
 };
 
-TEST_F(OperatorCoreStep, AWithdrawal_LeavesBeforeAnotherPoolIsLookedAt) {
+TEST_F(OperatorCoreStep, Withdrawal_LeavesBeforeTheNextPool) {
   now_.mono += std::chrono::seconds(10);
   api::InferencePool changed = made_pool("b", "app-b");
   changed.generation = 2;

@@ -88,7 +88,7 @@ TEST(WriteOutcomes, ListIsWritten_WithdrawalIsToldAndMeasured) {
   EXPECT_THAT(parts.told(), ElementsAre("InferencePool a: " + note, "Pod p: " + note));
 }
 
-TEST(WriteOutcomes, ListConflictsWhileAnotherShardIsWritten_TheStopwatchRunsOn) {
+TEST(WriteOutcomes, ListConflictAmongShards_StopwatchRunsOn) {
   Answered parts;
   const std::size_t sent = parts.send_list();
   const kube::TimePoint began = parts.now.mono - 500ms;

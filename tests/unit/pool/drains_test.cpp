@@ -223,7 +223,7 @@ TEST_F(Fleet, WithoutTheGateScalingDownIsPlain) {
   }
 }
 
-TEST_F(Fleet, WhereTheGateMayNotBeSeenOrWasEditedASurplusThatLastsShowsIt) {
+TEST_F(Fleet, GateUnseenOrEdited_DrainsOnceSurplusLasts) {
   for (const Gate gate : {Gate::kUnseen, Gate::kEdited}) {
     make({1, 2});
     world.gate = gate;
@@ -330,7 +330,7 @@ TEST_F(Fleet, WhoIsOnTheListOfAnotherPoolIsNotReleased) {
 }
 
 // Whoever deletes pods may have it while its label says so, whatever else is known by then.
-TEST_F(Fleet, AReleasedPodIsSentNothingBeforeItsLabelSaysThatItIsWantedAgain) {
+TEST_F(Fleet, ReleasedPodWantedAgain_IsListedAfterItsLabel) {
   make({0, 5});
   scale_replica_set(1);
   pass_seconds(10, 13);
@@ -358,7 +358,7 @@ TEST_F(Fleet, OneThatOnlyDrainsIsBackAtOnce) {
 }
 
 // Pools that split the pods of one ReplicaSet, or share them, see the same surplus.
-TEST_F(Fleet, WhatAnotherPoolDrainsOfTheSameReplicaSetIsNotDrainedTwice) {
+TEST_F(Fleet, DrainsOfAnotherPool_CountForTheReplicaSet) {
   make({0, 5});
   world.pods_outside_pool = 1;
   world.draining_outside_pool = 1;

@@ -20,7 +20,7 @@ void read(EngineLoadTracker& tracker, int second, std::optional<Load> load, bool
   tracker.took("pod", load, load ? "" : "refused", at(second));
 }
 
-TEST(EngineLoadTracker, OnlyReadingsThatBeganAfterTheWithdrawalSettledCount) {
+TEST(EngineLoadTracker, EarlyReading_DoesNotCountAsIdle) {
   EngineLoadTracker tracker;
   read(tracker, 0, Load{0, {}}, false);
   EXPECT_EQ(tracker.find("pod")->quiet, 0) << "it is still on the list";
@@ -45,7 +45,7 @@ TEST(EngineLoadTracker, AnyOtherAnswerBeginsTheCountAnew) {
   }
 }
 
-TEST(EngineLoadTracker, APodThatIsReadmittedStartsAfreshWhenItDrainsAgain) {
+TEST(EngineLoadTracker, ReadmittedPod_StartsAfreshAtTheNextDrain) {
   EngineLoadTracker tracker;
   read(tracker, 0, Load{0, {}});
   read(tracker, 1, Load{0, {}});
@@ -99,7 +99,7 @@ TEST(EngineLoadTracker, WhatItSaidAMinuteAgoDecidesNothing) {
   EXPECT_EQ(tracker.recent("pod", at(63)), nullptr) << "but it chooses without the old figure";
 }
 
-TEST(EngineLoadTracker, AChoiceWaitsLongerForWhoeverHasYetToGetItsTurn) {
+TEST(EngineLoadTracker, QueuedRead_GetsMorePatience) {
   EngineLoadTracker tracker;
   for (const int second : {0, 4, 8})
     EXPECT_FALSE(answered_or_timed_out(tracker, second)) << "it has not been asked";

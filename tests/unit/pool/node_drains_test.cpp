@@ -99,7 +99,7 @@ TEST_F(Fleet, TheOnlyOneStaysWhereItsTargetCannotBeSeen) {
   }
 }
 
-TEST_F(Fleet, APoolThatLosesItsCountWhileAReplacementComesKeepsWhatWasAsked) {
+TEST_F(Fleet, ReplicasUnsetDuringReplacement_KeepsWhatWasAsked) {
   await_replacement();
   world.pool.replicas.reset();
   settle(11);
@@ -115,7 +115,7 @@ TEST_F(Fleet, ScalingTheTargetWhileAReplacementComesIsTakenOver) {
 }
 
 // It would take the one more away again at each of its turns, and no replacement would ever be ready.
-TEST_F(Fleet, NoReplacementIsAskedForWhereAnAutoscalerSetsTheTargetsReplicas) {
+TEST_F(Fleet, AutoscalerOnTarget_GetsNoReplacement) {
   make({2});
   world.target_autoscalers = {"hpa"};
   world.nodes["node-1"].unschedulable = true;
@@ -236,7 +236,7 @@ TEST_F(Fleet, NobodyIsReplacedInAPoolOfNone) {
 
 // As in a rollout that is paused: the ReplicaSet that brings the replacement would take another again, and so
 // on.
-TEST_F(Fleet, AReplacementOfAnotherReplicaSetStaysUntilThePodIsReleased) {
+TEST_F(Fleet, ReplacementInAnotherSet_StaysUntilRelease) {
   make({1, 2});
   add_set("next", "new", {3, 4}, 2);
   for (const char* pod : {"old-b", "new-a", "new-b"}) on_node_two(pod);
@@ -307,7 +307,7 @@ TEST_F(Fleet, UncordoningTakesItBack) {
   EXPECT_THAT(served(), ElementsAre("old-a", "old-b"));
 }
 
-TEST_F(Fleet, ATaintThatAnnouncesTheEndDrainsAndOneThatIsTheEndWithdraws) {
+TEST_F(Fleet, DrainTaintDrains_WithdrawTaintWithdraws) {
   make({2, 1});
   world.nodes["node-1"].drain_taint = "karpenter.sh/disrupted";
   settle(10);

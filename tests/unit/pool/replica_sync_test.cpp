@@ -154,7 +154,7 @@ TEST(ReplicaSync, WhatWasAgreedWithAnotherTargetIsNotAgreed) {
   }
 }
 
-TEST(ReplicaSync, StatusOfAnOlderReleaseIsFilledInAndResizesNothing) {
+TEST(ReplicaSync, StatusOfOlderRelease_IsFilledInWithoutResize) {
   World world = settled();
   world.pool.status.synced_target.clear();
   world.agreed.reset();

@@ -100,7 +100,7 @@ TEST(ConfigMapCall, OursAlone_IsReplacedAtItsVersion) {
   EXPECT_EQ(body["data"]["endpoints.txt"], api::to_text(wanted.set));
 }
 
-TEST(ConfigMapCall, TextWithQuotes_IsEscapedOnceForTheDocumentAndOnceForTheBody) {
+TEST(ConfigMapCall, TextWithQuotes_IsEscapedTwice) {
   auto wanted = list_write();
   wanted.set.endpoints[0].zone = "a\"b\\c\n\xc3\xa9";
   const json body = json::parse(config_map(pool(), wanted, kTrigger).body);
