@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -97,6 +98,16 @@ inline Answer ask(kube::Transport& transport, HttpRequest request) {
     return tl::unexpected(TransportError{TransportFailure::kCancelled, "no callback"});
   }
   return future.get();
+}
+
+template <class Condition>
+bool becomes_true(Condition condition) {
+  const auto until = std::chrono::steady_clock::now() + kLong;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
 }
 
 inline std::string failure_text(const Answer& answer) {

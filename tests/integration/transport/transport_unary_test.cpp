@@ -289,7 +289,8 @@ TEST(TransportUnary, ACallThatWaitsForAConnectionHasItsDeadlineToo) {
   EXPECT_TRUE(first.get());
 }
 
-// After it a connection is back in the pool, also on a busy machine.
+// After it a connection is back in the pool, also on a busy machine. The pool is cpprestsdk's own and shows
+// nothing.
 constexpr auto kBackInThePool = 500ms;
 
 // A kept-alive connection the server gave up: it reads the request and hangs up without a byte.
@@ -398,7 +399,7 @@ TEST(TransportUnary, DestroyingTheTransportMakesEveryCallback) {
       cancelled += !answer && answer.error().kind == TransportFailure::kCancelled ? 1 : 0;
     });
   }
-  std::this_thread::sleep_for(50ms);
+  EXPECT_TRUE(becomes_true([&] { return server.connections() == 4; })) << server.connections();
   transport.reset();
   EXPECT_EQ(callbacks, 20);
   EXPECT_EQ(cancelled, 20);
@@ -434,11 +435,7 @@ TEST(TransportUnary, KeepsAConnectionWarmWhenAsked) {
   kube::TransportOptions options;
   options.keep_warm = 1s;
   const auto transport = transport_to(access_to(server.port()), options);
-  const auto until = std::chrono::steady_clock::now() + kLong;
-  while (versions < 2 && std::chrono::steady_clock::now() < until) {
-    std::this_thread::sleep_for(20ms);
-  }
-  EXPECT_GE(versions, 2);
+  EXPECT_TRUE(becomes_true([&] { return versions >= 2; })) << versions;
   EXPECT_EQ(server.connections(), 1);
 }
 
