@@ -1,7 +1,7 @@
 // Keeps one copy of equal values: pods of one ReplicaSet share their labels, pods of one node its name.
 //
-// Owned and used by the loop thread alone; the values it hands out are immutable and may go anywhere.
-// sweep() forgets what nobody holds any more, so unique values do not pile up.
+// Owned and used by the loop thread alone. The values it hands out are immutable and may go anywhere. sweep()
+// forgets what nobody holds any more, so unique values do not pile up.
 #pragma once
 
 #include <cstddef>

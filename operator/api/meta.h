@@ -59,8 +59,9 @@ struct SelectorRequirement {
   bool operator==(const SelectorRequirement&) const = default;
 };
 
-// As Kubernetes has it, an empty selector ({}) selects everything, and one that is absent selects nothing:
-// "A null label selector matches no objects", says metav1.LabelSelector, and policy/v1 of a budget's.
+// As in Kubernetes, an empty selector ({}) selects everything, and an absent selector selects nothing. "A
+// null label selector matches no objects", says metav1.LabelSelector, and policy/v1 says it of a budget's
+// selector.
 struct LabelSelector {
   LabelMap match_labels;
   std::vector<SelectorRequirement> match_expressions;
@@ -77,11 +78,11 @@ struct LabelSelector {
   std::optional<std::string> problem() const;
 };
 
-// Whether such a text may select these labels: what it says of our own label, which comes and goes, is passed
-// over, and so is what is no requirement.
+// Whether such a text may select these labels. What it says of our own label is passed over, because that
+// label comes and goes. What is no requirement is passed over, too.
 bool may_select(std::string_view selector, const Labels& labels);
 
-// Readers of the wire form. They take what is there and ignore what has the wrong type: the API server has
+// Readers of the wire form. They take what is there and ignore what has the wrong type. The API server has
 // validated it, and a broken object must not stop the others.
 void read_identity(const nlohmann::json& object, Identity& out);
 LabelMap read_string_map(const nlohmann::json& object, std::string_view key);

@@ -85,8 +85,8 @@ struct ReplicaSet : Identity {
 };
 
 // As spec.minAvailable, more pods than a cluster can have, so that a budget never allows an eviction. "None
-// unavailable" does not say that: it is counted from what the pods' Deployments want, and while those have
-// pods too many, that drain, as many others could be evicted.
+// unavailable" does not say that: it is counted from what the pods' Deployments want. A Deployment has
+// surplus pods while they drain, and as many other pods could then be evicted.
 // https://kubernetes.io/docs/tasks/run-application/configure-pdb/#think-about-how-your-application-reacts-to-disruptions
 inline constexpr std::int32_t kBlockAllEvictions = 1'000'000;
 

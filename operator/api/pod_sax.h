@@ -1,5 +1,5 @@
-// Reads a pod from a stream of JSON events without building the document: of 5 to 40 KiB on the wire, some
-// 700 to 1,000 bytes are kept, with what the cache needs to find it. The callbacks are those of
+// Reads a pod from a stream of JSON events without building the document. A pod has 5 to 40 KiB on the wire.
+// Some 700 to 1,000 bytes of it are kept, with what the cache needs to find it. The callbacks are those of
 // kube/json_sink.h, for one object.
 #pragma once
 

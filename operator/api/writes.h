@@ -1,5 +1,5 @@
-// The writes a decision may ask for, as values: between pool/ (which decides them) and publish/ (which
-// words them for the API server) neither needs to know the other.
+// The writes a decision may ask for, as values. pool/ decides them, and publish/ words them for the API
+// server. Neither needs to know the other.
 #pragma once
 
 #include "api/endpoint_set.h"

@@ -7,9 +7,9 @@
 //     }
 //   });
 //
-// A field is known by number and wire type together, so that one of another type is passed over like one that
-// nobody knows; protozero would take the bytes for what they are not. Broken bytes throw; is_whole() is where
-// that ends. Include in .cpp files only.
+// A field is known by number and wire type together. A field of another type is passed over like an unknown
+// field; protozero would take its bytes for what they are not. Broken bytes throw; is_whole() is where that
+// ends. Include in .cpp files only.
 #pragma once
 
 #include <algorithm>

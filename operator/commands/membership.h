@@ -27,7 +27,7 @@ struct NoPool {
 NoPool why_in_no_pool(const PodView& pod, const std::vector<SelectingPool>& pools);
 
 // Whether the pod may go without cutting a request that we know of. Released: the operator has drained it, or
-// it is on no list and is not drained for that, as it is not fit (not ready, say, or its node is not).
+// it is not fit (not ready, say, or its node is not). A pod that is not fit is on no list and is not drained.
 enum class Hold { kServing, kDraining, kReleased };
 Hold hold_of(const PodView& pod, api::Timestamp now);
 

@@ -57,8 +57,8 @@ class ChangeRouter {
   void mark_all(api::Now now);
 
   const pool::DrainingNodes& draining_nodes() const { return draining_nodes_; }
-  // Null where nodes cannot be read. A node that came after we lost the right to watch them is not one that
-  // went: then a node stands for it of which nothing is known.
+  // Null where nodes cannot be read. Once we have lost the right to watch nodes, a node that is not in the
+  // cache is not taken for deleted. A node of which nothing is known stands for it.
   pool::NodeLookup node_lookup() const;
 
  private:

@@ -20,8 +20,8 @@ class EngineLoads {
  public:
   explicit EngineLoads(std::size_t sources_in_flight) : scheduler_(sources_in_flight) {}
 
-  // A pool wants this reading. `others`: the other pools that the pod serves, whose engines count too: a pod
-  // of several pools is idle when it is for all of them. When the pool should look again, if it should.
+  // A pool wants this reading. `others`: the other pools that the pod serves. Their engines count too: a pod
+  // of several pools is idle when it is idle for all of them. When the pool should look again, if it should.
   std::optional<kube::TimePoint> request(const pool::WantedReading& wanted, const api::InferencePool& pool,
                                          const std::vector<const api::InferencePool*>& others,
                                          kube::TimePoint now);

@@ -32,8 +32,8 @@ class Leadership {
   Change release(api::Now now, Effects& out);
 
   bool leads() const { return led_ || !elector_; }
-  // A write may be carried out as late as its deadline: the Lease has to outlast it, or a successor and we
-  // would both be writing.
+  // A write may be carried out as late as its deadline, so the Lease has to outlast it. Otherwise a successor
+  // and we would both be writing.
   bool holds_until(kube::TimePoint at) const { return !elector_ || elector_->valid(at); }
   bool elects() const { return elector_.has_value(); }
   std::optional<kube::TimePoint> next_deadline() const;

@@ -1,8 +1,8 @@
 // Whose engine is asked for its load next, where more should be asked than may be at once.
 //
 // A reading takes one place for each of its sources. Those for which there is none wait in the order they
-// came, whatever their pool. Engines that did not answer the last time may together hold half of the places:
-// however many of them hang, the others have the other half.
+// came, whatever their pool. Engines that did not answer the last time may together hold half of the places.
+// However many of them hang, the others have the other half.
 //
 // Pure; owned by the loop.
 #pragma once

@@ -1,7 +1,7 @@
 // The one thread that owns the operator's state, and the one queue that leads to it.
 //
-// run() steps the core with whatever has arrived, carries its effects out and sleeps until something
-// arrives or a deadline of the core comes; it returns when the core says Exit. Producers are held back while
+// run() steps the core with whatever has arrived and carries its effects out. Then it sleeps until something
+// arrives or a deadline of the core comes. It returns when the core says Exit. Producers are held back while
 // the queue is full. Everything here but run() may be called from any thread.
 #pragma once
 

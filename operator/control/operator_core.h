@@ -1,7 +1,7 @@
 // The operator without its body: every decision and all state, no sockets, no threads, no clock.
 //
 // step() takes what has arrived, brings the caches up to date, looks at each pool that changed, and returns
-// what is to be sent. One thread owns it. The same inputs at the same times give the same effects, so the
+// what is to be sent. One thread owns it. The same inputs at the same times give the same effects. So the
 // whole operator can be run from a seed against a simulated API server.
 //
 // What it promises:
@@ -12,8 +12,9 @@
 //     withdrawals that a leader owes (standby.h)
 //   - every pool is looked at again within the resync period whatever happens, and no failure drops it
 //
-// It only puts the steps in order. FeedTable has the caches, ChangeRouter says which pools a change concerns,
-// Reconciler looks at one pool, WriteDispatcher says what may leave, WriteOutcomes what an answer means.
+// It only puts the steps in order. FeedTable has the caches. ChangeRouter says which pools a change concerns,
+// and Reconciler looks at one pool. WriteDispatcher says what may leave, and WriteOutcomes what an answer
+// means.
 #pragma once
 
 #include "control/change_router.h"
@@ -50,7 +51,7 @@ struct CoreOptions {
   std::string instance = "poolwarden";  // who reports events: the pod's name
   kube::Duration resync = std::chrono::minutes(10);
   kube::Duration stop_patience = std::chrono::seconds(5);  // for writes in flight, then for the lease
-  // A step looks at pools for so long, and at so many pods where there is no stopwatch: no input waits longer
+  // A step looks at pools for so long, and at so many pods where there is no stopwatch. No input waits longer
   // for other pools' passes.
   kube::Duration step_budget = std::chrono::milliseconds(20);
   std::size_t step_pods = 20'000;

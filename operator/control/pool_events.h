@@ -1,8 +1,8 @@
 // What is told of pools as Kubernetes Events: people look at them first.
 //
 // A withdrawal is told on its pool, and on its pod unless that was deleted: then it is gone, and Kubernetes'
-// own Events say why. When a pool loses many pods in a short time, the first are told one by one, and the
-// others as one Event a minute: what is told must not cost more than what it tells of.
+// own Events say why. When a pool loses many pods in a short time, the first have an Event each, and the
+// others share one Event a minute. Events must not cost more than what they tell of.
 //
 // Pure: time is an argument; one call is in flight at a time. Owned by the loop.
 #pragma once

@@ -1,7 +1,7 @@
 // The pools the operator knows: what each selects, and what it remembers of each beyond the cluster's state.
 //
-// Matching pods to pools is the loop's most frequent question, so answers are kept by label set: pods share
-// their (interned) labels, and a pool's selector changes rarely. invalidate() after any such change.
+// Matching pods to pools is the loop's most frequent question, so answers are kept by label set. Pods share
+// their (interned) labels, and a pool's selector changes rarely. Call invalidate() after any such change.
 //
 // Pure; owned by the loop. Records are stable in memory until removed.
 #pragma once
@@ -110,8 +110,8 @@ class PoolTable {
   // remove(), invalidate() or trim(): asking for other pods meanwhile does it no harm.
   const std::vector<PoolRecord*>& matching(const api::Pod& pod);
   void invalidate() { matches_.clear(); }
-  // Pods with labels of their own (a StatefulSet's) would fill the memory of answers: to be called where none
-  // is held, it throws them away when they are many.
+  // Throws the answers away when they are many: pods with labels of their own (a StatefulSet's) would fill
+  // the memory. Call it where no answer is held.
   void trim();
   std::size_t size() const { return records_.size(); }
 

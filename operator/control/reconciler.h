@@ -1,9 +1,9 @@
 // One look at one pool: from the caches to the writes that make true what should be.
 //
-// withdraw() is the short way: who is seen to be unfit leaves the list, and nothing else is decided. pass()
-// is the whole decision; it begins with the list as well. What it wants besides is sent once the list says
-// what it should: a drain's label and a new count of replicas at once, the rest (the Service, the budget,
-// labels of mere membership, status) as WriteDispatcher's lowest lane lets it.
+// withdraw() is the short way: a pod that is seen to be unfit leaves the list, and nothing else is decided.
+// pass() is the whole decision, and begins with the list as well. What it wants besides is sent once the list
+// says what it should. A drain's label and a new count of replicas are sent at once. The rest (the Service,
+// the budget, labels of mere membership, status) is sent as WriteDispatcher's lowest lane lets it.
 //
 // Pure: time is an argument. Owned by the loop.
 #pragma once

@@ -3,8 +3,8 @@
 // pool/standby_withdrawal.h says whom, standby_withdrawals.h says when. Here is what they are told, and what
 // is sent. It takes its pools from the queue of those that changed, which nobody else works on meanwhile.
 //
-// Promises: it writes nothing but lists with fewer endpoints, and nothing at all while a watch of pools, pods
-// or ConfigMaps is not open: what was seen before counts no longer then.
+// Promises: it writes nothing but lists with fewer endpoints. It writes nothing at all while a watch of
+// pools, pods or ConfigMaps is not open: what was seen before does not count then.
 //
 // Pure: time is an argument. Owned by the loop.
 #pragma once

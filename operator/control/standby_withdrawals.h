@@ -1,12 +1,12 @@
-// When a replica that does not lead steps in for the leader: how long each listed pod has been seen unfit,
-// and which pools' lists are due, shard by shard.
+// When a replica that does not lead steps in for the leader. This remembers how long each listed pod has been
+// seen unfit, and says which pools' lists are due, shard by shard.
 //
-// Promises: a list is due once one of its pods has been seen unfit and still listed for the hedge, which is
-// what the leader has to take it off the list first; a list is written once at a time and no more often than
-// once a hedge; after a conflict not before its list has been seen to change, for then it is our copy that is
-// old. A process that stood still (stopped, out of CPU) first hears what it missed: whoever is asked much
-// later than it wanted begins the hedge anew. Who is no longer unfit or no longer listed is forgotten, so it
-// never holds more than the lists do.
+// Promises: a list is due once one of its pods has been seen unfit and still listed for the hedge. The hedge
+// is the time that the leader has to take the pod off the list first. A list is written once at a time and no
+// more often than once a hedge. After a conflict it is not written before the list has been seen to change,
+// because our copy was old. A process that stood still (stopped, out of CPU) first hears what it missed. If
+// it is asked much later than it wanted, the hedge begins anew. A pod that is no longer unfit or no longer
+// listed is forgotten, so it never holds more than the lists do.
 //
 // Plain values; the time comes in as an argument. Owned by the loop.
 #pragma once

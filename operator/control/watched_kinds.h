@@ -1,8 +1,9 @@
 // The kinds of objects that the operator watches: one line each.
 //
-// A line says how its objects are read, where the API server has them, which of them are watched, and whether
-// a pool's conditions should tell that they cannot be. The order is that in which the watches are started.
-// What a change of one means is the business of ChangeRouter, which has one function for each kind.
+// A line says how its objects are read, where the API server has them, and which of them are watched. It also
+// says whether a pool's conditions should tell that they cannot be watched. The order is that in which the
+// watches are started. What a change of one means is the business of ChangeRouter, which has one function for
+// each kind.
 #pragma once
 
 #include "api/codecs.h"

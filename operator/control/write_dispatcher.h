@@ -1,7 +1,7 @@
 // Which write may leave now, and what its answer is for.
 //
 // Lanes, the most urgent first: lists; what drains and replicas wait for; the rest. A list waits for nothing
-// but its own object. The other lanes are capped in flight, and the rest also per second, so that it never
+// but its own object. The other lanes are capped in flight, and the rest also per second. So the rest never
 // competes with a withdrawal for more than a small share of the API server. The Lease, Events and look-ups
 // are in no lane.
 //
@@ -38,7 +38,7 @@ struct WriteLimits {
   // Of the rest: so many at once, then so many a second.
   std::int32_t rest_burst = 100;
   kube::Duration rest_period = std::chrono::milliseconds(40);
-  // A pool that waits for the rest's turn is woken when there is room for so many: a pass for each would cost
+  // A pool that waits for the rest's turn is woken when there is room for so many. A pass for each would cost
   // more than the writes.
   std::int32_t rest_batch = 10;
 };

@@ -1,8 +1,8 @@
 // What the answers to writes mean: for the caches, for what is remembered of a pool, for people.
 //
-// A pool is looked at again only if that may lead to something: after a failure, after its list was written,
-// after a step of a drain, and where someone else has changed the object meanwhile. The answer to a label of
-// mere membership, to a Service or to figures in status leads to nothing.
+// A pool is looked at again only if that may lead to something. That is so after a failure, after its list
+// was written, and after a step of a drain. It is also so where someone else has changed the object
+// meanwhile. The answer to a label of mere membership, to a Service or to figures in status leads to nothing.
 //
 // Pure: time is an argument. Owned by the loop.
 #pragma once

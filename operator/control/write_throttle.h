@@ -1,13 +1,13 @@
 // Which objects have a write under way, and which must wait before the next one.
 //
-// Keeps the rule of one write in flight per object: what changes meanwhile is not queued but decided anew
-// when the answer is in, so the next write carries all of it. A failed write makes its object wait; how long
+// Keeps the rule of one write in flight per object. What changes meanwhile is not queued but decided anew
+// when the answer is in, so the next write carries all of it. A failed write makes its object wait. How long
 // depends on what kind of failure it was:
 //   conflict, not found   until the object is seen to change, at most 1 s: our copy was old
 //   retry                 0.1, 0.2, 0.4 ... 30 s, or as long as the server asked for
 //   forbidden, terminal   1, 2, 4 ... 60 s: a person must act, but nobody should have to restart us
-// A write that succeeded and is soon wanted again, word for word, was undone by someone, unless its maker
-// knows better: pods may come and go and come again, and a list with them. Three undoings are taken for a
+// A write that succeeded and is soon wanted again, word for word, was undone by someone. Only its maker may
+// know better: pods may come and go and come again, and a list with them. Three undoings are taken for a
 // person's and put right at once. More are a program's, and two programs must not fight at the speed of the
 // network: then 1, 2, 4 ... 60 s pass before each. Other writes of that object do not wait.
 //
@@ -48,8 +48,8 @@ struct WrittenObjectHash {
 class WriteThrottle {
  public:
   // Nothing: a write may be sent now. Else when to ask again; TimePoint::max() means "when it is answered".
-  // `content` tells writes of one object apart by what they say, whatever version they are based on; nothing
-  // for writes that are never undoings of an undoing.
+  // `content` tells writes of one object apart by what they say, whatever version they are based on. It is
+  // nothing for writes that are never undoings of an undoing.
   std::optional<kube::TimePoint> blocked_until(const WrittenObject& object, kube::TimePoint now,
                                                std::optional<std::size_t> content = {}) const;
   // `undoes`: it may put back what someone undid. Otherwise it counts for nothing but as the last one

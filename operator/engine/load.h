@@ -1,8 +1,9 @@
 // How busy an inference engine is, out of what it says at /metrics.
 //
-// Absence is never idleness: where one of the names that must be there is missing, or says what no count of
-// requests can be (negative, NaN, infinite), or where the text is broken or cut off, the load is unknown,
-// with the reason for a person. Pure; values only, but for LoadText, which is owned and used by one thread.
+// Absence is never idleness. The load is unknown if a name that must be there is missing. It is unknown if
+// its value cannot be a count of requests (negative, NaN, infinite). It is unknown, too, if the text is
+// broken or cut off. The reason is then given for a person. Pure; values only, but for LoadText, which is
+// owned and used by one thread.
 #pragma once
 
 #include "api/inference_pool.h"

@@ -1,19 +1,19 @@
 // Asks the engines of a pod, over HTTP, how busy they are.
 //
-// A pod is asked at all its sources, which are ports, at once; its load is theirs together, and unknown as
-// soon as one of them cannot be read, with the address and the reason in words for a person. Whatever a pod
-// does (refuse, redirect, never answer, dribble, send gigabytes, send nonsense), a read ends by its deadline,
-// and holds no more than some 100 KiB for each port: answers are read as they arrive (load.h), and nothing is
-// believed that was not complete.
+// A pod is asked at all its sources, which are ports, at once. Its load is that of all sources together. If
+// one of them cannot be read the load is unknown, with the address and the reason for a person. A pod may
+// refuse, redirect, never answer, dribble, send gigabytes or send nonsense. A read still ends by its
+// deadline, and holds no more than some 100 KiB for each port. Answers are read as they arrive (load.h), and
+// an answer that is not complete is not believed.
 //
-// Each read makes connections of its own and closes them: a pod is asked about once a second and only while
-// it drains, and an engine that is told to stop should not have to wait for our idle connections. Boost.Beast
-// and not kube::Transport, because that trusts its server with the size of heads and chunks
+// Each read makes connections of its own and closes them. A pod is asked about once a second and only while
+// it drains. An engine that is told to stop should not have to wait for our idle connections. This uses
+// Boost.Beast and not kube::Transport, because that trusts its server with the size of heads and chunks
 // (cpprest_transport.h) and cannot speak to IPv6 addresses.
 //
 // Threads: read() may be called from any and never blocks. Callbacks are made on the reader's one thread, one
 // after the other; they must be short and must not throw. Destroying the reader cancels what is under way and
-// returns when every callback has been made: do that on a thread of your own, never in a callback.
+// returns when every callback has been made. Do that on a thread of your own, never in a callback.
 #pragma once
 
 #include "engine/load.h"

@@ -2,7 +2,7 @@
 // itself at /metrics. Also takes what OpenMetrics adds to it (timestamps in seconds, exemplars, "# EOF").
 // https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 //
-// One line that is no metric spoils the whole document, as it does for Prometheus: the sample it should have
+// One line that is no metric spoils the whole document, as it does for Prometheus. The sample it should have
 // been may be the very one that was asked for. A last line without its newline has been cut off and spoils it
 // too. Comments, and with them types and help, are skipped unread; labels are skipped, but must be well
 // formed.

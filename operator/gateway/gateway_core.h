@@ -1,10 +1,10 @@
-// The gateway feed as a state machine: the published list comes in, HAProxy's answers come in, time comes in;
-// what to ask of HAProxy and what to tell people comes out. No I/O, no clock.
+// The gateway feed as a state machine. The published list, HAProxy's answers and the time come in. What to
+// ask of HAProxy and what to tell people comes out. It has no I/O and no clock.
 //
-// Promises: HAProxy is never touched before a list has been seen; the last list seen is what HAProxy is held
-// to, also after HAProxy restarted and while nothing comes from the API server; withdrawals are acknowledged
-// before anything else is said; a HAProxy that is away is tried again for ever, at most a second apart.
-// It decides from HAProxy's own state each time and keeps none of its own about it.
+// Promises: HAProxy is never touched before a list has been seen. HAProxy is held to the last list seen, also
+// after HAProxy restarted and while nothing comes from the API server. Withdrawals are acknowledged before
+// anything else is said. A HAProxy that is away is tried again for ever, at most a second apart. It decides
+// from HAProxy's own state each time and keeps none of its own about it.
 //
 // Owned and used by one thread. Every Observe and every Apply must be answered by one input that carries its
 // attempt, an error included.
@@ -28,8 +28,8 @@ namespace poolwarden::gateway {
 
 struct CoreOptions {
   BackendName names;
-  // How often HAProxy is looked at when nothing changes: how long a restarted HAProxy may be without servers
-  // and a drained one may wait to be parked. One look is three short questions over a local socket.
+  // How often HAProxy is looked at when nothing changes. So long may a restarted HAProxy be without servers,
+  // and a drained server wait to be parked. One look is three short questions over a local socket.
   kube::Duration poll = std::chrono::milliseconds(500);
 };
 

@@ -2,13 +2,13 @@
 //
 // It watches the list's first ConfigMap, by name, and once that counts others, those by their labels.
 //
-// Promises: the loop never waits for the API server, and for HAProxy at most HaproxySocket's deadline; while
-// the API server is away HAProxy is still held to the last list; stop() leaves HAProxy as it is, so requests
+// Promises: the loop never waits for the API server, and for HAProxy at most HaproxySocket's deadline. While
+// the API server is away HAProxy is still held to the last list. stop() leaves HAProxy as it is, so requests
 // go on while this restarts.
 //
-// Owned by main. run() is the loop: it uses everything here on its one thread and returns after stop(), which
-// any thread may call; so may loop_problem() and readiness_problem(). The transport must be destroyed, which
-// ends its callbacks, after run() has returned; the queue they post to lives as long as they do.
+// Owned by main. run() is the loop. It uses everything here on its one thread and returns after stop(). Any
+// thread may call stop(), loop_problem() and readiness_problem(). The transport must be destroyed, which ends
+// its callbacks, after run() has returned; the queue they post to lives as long as they do.
 #pragma once
 
 #include "api/codecs.h"

@@ -1,9 +1,9 @@
 // HAProxy's Runtime API as text: which bytes ask for what, and what its answers mean. Pure; any thread.
 //
 // Formats: HAProxy's management guide, section 9 ("show info", "show servers state" format version 1, "show
-// stat" CSV). Columns are found by their names in the header line and unknown ones are ignored, so releases
-// that add some are read as well; a column that is missing, a row that is short or a number that is none is
-// an error that quotes the place. Nothing here throws, and nothing grows beyond its input.
+// stat" CSV). Columns are found by their names in the header line. Unknown columns are ignored, so releases
+// that add some are read as well. A missing column, a short row or a number that is none is an error that
+// quotes the place. Nothing here throws, and nothing grows beyond its input.
 #pragma once
 
 #include "gateway/server_address.h"

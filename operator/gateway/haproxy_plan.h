@@ -1,16 +1,17 @@
 // What to say to HAProxy, given the published list and what HAProxy itself reports. Pure; any thread.
 //
-// Servers are slots, declared ahead in haproxy.cfg with `server-template pod- 64 127.0.0.1:1 disabled`, and
-// not created and deleted with `add server` and `del server`: both work in 2.6 without experimental mode, but
-// deleting a server that a stream still refers to has crashed 2.6 and 2.8 in production (haproxy/haproxy
-// #2298, #2323, #2378; fixed in 2.9, not in Debian 12's 2.6.12), and a server added at runtime takes nothing
-// from `default-server`. A slot is never freed, keeps its options in haproxy.cfg where people look for them,
-// and can be restored by HAProxy's own server-state file. The cost: their number is fixed by haproxy.cfg.
+// Servers are slots, declared ahead in haproxy.cfg with `server-template pod- 64 127.0.0.1:1 disabled`. They
+// are not created and deleted with `add server` and `del server`, though both work in 2.6 without
+// experimental mode. Deleting a server that a stream still refers to has crashed 2.6 and 2.8 in production
+// (haproxy/haproxy #2298, #2323, #2378; fixed in 2.9, not in Debian 12's 2.6.12). And a server added at
+// runtime takes nothing from `default-server`. A slot is never freed, keeps its options in haproxy.cfg where
+// people look for them, and can be restored by HAProxy's own server-state file. The cost: their number is
+// fixed by haproxy.cfg.
 //
 // A slot's life:
 //   parked (maintenance, idle) -> readdressed -> ready -> draining -> parked
 //   draining -> ready   the endpoint came back
-// Identity is the address: nothing needs to be remembered, so a plan made after any restart, on either side,
+// Identity is the address. Nothing needs to be remembered, so a plan made after any restart, on either side,
 // is right. Each plan is one step made from a fresh snapshot: `ready` is only ever said of a slot whose
 // address HAProxy has just reported. A plan for a snapshot that agrees with the list is empty.
 #pragma once

@@ -1,10 +1,10 @@
 // Speaks to HAProxy's Runtime API over its stats socket. The one place of the gateway feed that does I/O
 // with HAProxy.
 //
-// Promises: ask() returns by its deadline (a connection each time, so a reloaded HAProxy is met at its new
-// process), with one answer for each command or an error that names the address, what is wrong and the
-// haproxy.cfg line that mends it; an answer longer than kMaxAnswerBytes is an error, not memory; SIGPIPE is
-// never raised. Whatever listens there: nothing it sends can make this hang, crash or grow.
+// Promises: ask() returns by its deadline, with one answer for each command or an error. An error names the
+// address, what is wrong and the haproxy.cfg line that mends it. Each ask() makes a connection, so a reloaded
+// HAProxy is met at its new process. An answer longer than kMaxAnswerBytes is an error, not memory. SIGPIPE
+// is never raised. Whatever listens there: nothing it sends can make this hang, crash or grow.
 //
 // Owned and used by one thread; ask() blocks it, for a millisecond as a rule.
 #pragma once

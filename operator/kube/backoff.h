@@ -2,8 +2,8 @@
 //
 // The sequence, before jitter: 0.25, 0.5, 1, 2, 4, 8, 16, 30, 30, ... seconds, for ever: nothing is dropped
 // after N attempts. Jitter takes off up to half, so the cap holds. The sequence starts anew only after an
-// attempt on which data flowed and which lasted ten seconds: neither "connected" nor "restarted" nor a
-// single event is progress (kube-rs resets on any of them, and a failing server is hammered).
+// attempt on which data flowed and which lasted ten seconds. Neither "connected" nor "restarted" nor a single
+// event is progress. (kube-rs resets on any of them, and a failing server is hammered.)
 //
 // One per stream: two streams must not delay each other. Owned and used by one thread.
 #pragma once

@@ -1,9 +1,9 @@
 // The one place where threads meet: transport threads put inputs in, the loop takes them all out.
 //
-// Promises: items of one producer come out in the order it put them in; at most `capacity` items wait;
-// after close() no call blocks and nothing more gets in, while what is in can still be taken out. There is
-// one mutex, nothing is called and nothing is handed over while it is held, so a shutdown cannot deadlock
-// (compare controller-runtime#3239, #3538).
+// Promises: items of one producer come out in the order it put them in. At most `capacity` items wait. After
+// close() no call blocks and nothing more gets in, while what is in can still be taken out. There is one
+// mutex, and nothing is called or handed over while it is held. So a shutdown cannot deadlock (compare
+// controller-runtime#3239, #3538).
 //
 // Threads: push() and close() from any; try_pop_all() and wait_until() from the one consumer. The consumer
 // must not push(): on a full queue it would wait for itself.

@@ -24,9 +24,9 @@ struct ChildFailure {
   std::string message;  // for a person; with the beginning of what the program wrote to stderr
 };
 
-// Blocks until the program ends, its deadline passes or `stop` is requested; in the last two cases it and
-// its descendants in the same process group are killed. Its standard input is empty, and it inherits no
-// file of ours. Anything but exit status 0 is a failure.
+// Blocks until the program ends, its deadline passes or `stop` is requested. In the last two cases the
+// program and its descendants in the same process group are killed. Its standard input is empty, and it
+// inherits no file of ours. Anything but exit status 0 is a failure.
 tl::expected<std::string, ChildFailure> run_child(const ChildProcess& child, const std::stop_token& stop);
 
 }  // namespace poolwarden::kube

@@ -1,4 +1,4 @@
-// The Kubernetes API as values: a Call says what to do, Client carries it out over a Transport and turns
+// The Kubernetes API as values. A Call says what to do. Client carries it out over a Transport and turns
 // whatever comes back into a Result.
 //
 // A Call is plain data, so that a decision core can return calls, a test can compare them and a simulator
@@ -52,9 +52,9 @@ struct Call : RequestInfo {
 };
 
 // Named constructors, so that a call site reads as what it does. Preconditions of updates and patches travel
-// in the body (metadata.uid, metadata.resourceVersion), as the API server takes them there; whoever puts one
-// there says so with guarded(). One that does not hold is a kConflict, however the API server puts it (for a
-// patch, 409 for the version and 422 for the UID).
+// in the body (metadata.uid, metadata.resourceVersion), as the API server takes them there. Whoever puts a
+// precondition there says so with guarded(). A precondition that does not hold is a kConflict, however the
+// API server puts it: for a patch, 409 for the version and 422 for the UID.
 Call get(const ResourceType& type, std::string ns, std::string name);
 Call create(const ResourceType& type, std::string ns, std::string body);
 Call update(const ResourceType& type, std::string ns, std::string name, std::string body,

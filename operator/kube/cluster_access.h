@@ -1,6 +1,6 @@
 // How to reach one API server, and as whom: what a kubeconfig or the pod's service account says, resolved.
-// Files have been read and PEM has been checked, but for what rotates: token files and exec plugins are
-// kept as what they are and asked by Credentials (credentials.h). Values only.
+// Files have been read and PEM has been checked, but for what rotates. Token files and exec plugins are kept
+// as what they are, and Credentials (credentials.h) asks them. Values only.
 #pragma once
 
 #include <cstdint>

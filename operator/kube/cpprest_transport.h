@@ -1,16 +1,16 @@
 // The Transport that speaks HTTP/1.1 over TLS, with cpprestsdk, which nothing outside cpprest_transport.cpp
 // knows of.
 //
-// Promises, beyond Transport's: a deadline is the whole call's; unary calls share a few kept-alive
-// connections and each stream has one of its own, so that a watch never stands in the way of a write; a call
-// that may be repeated survives a kept-alive connection gone stale; a 401 is answered once with a renewed
-// credential; the server's certificate is checked against our authority and server name only.
+// Promises, beyond Transport's: a deadline is the whole call's. Unary calls share a few kept-alive
+// connections. Each stream has a connection of its own, so that a watch never stands in the way of a write. A
+// call that may be repeated survives a kept-alive connection gone stale. A 401 is answered once with a
+// renewed credential. The server's certificate is checked against our authority and server name only.
 //
 // What cpprestsdk cannot do, and so we cannot: IPv6 addresses in URLs (an error says so), proxies, HTTP/2. It
-// hands on an answer chunk by chunk, each as a whole: the API server, once it has proved who it is, is
+// hands on an answer chunk by chunk, each as a whole. The API server, once it has proved who it is, is
 // trusted to keep its chunks to a size that fits in memory. And for every new connection it reads the
-// system's authorities, which are then replaced by ours: where there are any, that costs some 30 ms of
-// processor time (measured); in a pod, SSL_CERT_FILE=/dev/null spares it, as does an image without them.
+// system's authorities, which are then replaced by ours. Where there are any, that costs some 30 ms of
+// processor time (measured). In a pod, SSL_CERT_FILE=/dev/null spares it, as does an image without them.
 //
 // Destroying the transport cancels everything and returns when every callback has been made. Do that on a
 // thread of your own, never in a callback. Its threads belong to the process: cpprestsdk has one pool.
@@ -28,7 +28,7 @@ namespace poolwarden::kube {
 
 struct TransportOptions {
   // Of the process; the first transport decides. Each call and each chunk of a watch is a chain of tasks, and
-  // more threads mostly wake each other: four took 16 % more processor time than two (measured). With one, a
+  // more threads mostly wake each other. Four took 16 % more processor time than two (measured). With one, a
   // task of cpprestsdk that waits for another would wait for ever.
   std::size_t threads = 2;
   std::size_t max_connections = 16;  // for unary calls; more calls wait their turn, their deadlines running

@@ -1,4 +1,4 @@
-// Gives each request its credential, fresh: a token file is read again as the kubelet rotates it, an exec
+// Gives each request its credential, fresh. A token file is read again as the kubelet rotates it. An exec
 // plugin is run again before what it gave expires, or once after the API server answered 401.
 //
 // Threads: any. get() never blocks on a plugin: plugins run on a thread of the object's own, one at a time,

@@ -1,7 +1,8 @@
 // The two forms in which the API server writes what it answers, and how one of them is asked for.
 //
-// Built-in kinds have both; custom resources have JSON only. What is asked for is a wish: whoever answers (a
-// server that knows no protobuf, a proxy) says in Content-Type what it is, and that alone chooses the reader.
+// Built-in kinds have both; custom resources have JSON only. What is asked for is a wish. The answer may come
+// from a server that knows no protobuf, or from a proxy. Its Content-Type says what it is, and that alone
+// chooses the reader.
 // https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources
 #pragma once
 

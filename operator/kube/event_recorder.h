@@ -1,15 +1,15 @@
 // Kubernetes Events (events.k8s.io/v1) without the network: occurrences go in, calls come out.
 //
-// Promises: recording costs a look-up and never blocks. An occurrence is written as a new Event; the same
-// one again makes it a series, of which only the count is written: at once for the second, then when it has
-// been quiet for six minutes, and every half hour while it is not (client-go's tools/events does the same).
-// "The same" includes the note, unlike in client-go: a note cannot be changed once written, and "pod a was
-// withdrawn" must not be counted into "pod b was withdrawn".
+// Promises: recording costs a look-up and never blocks. An occurrence is written as a new Event. The same
+// occurrence again makes it a series, of which only the count is written. The count is written at once for
+// the second, then when it has been quiet for six minutes, and every half hour while it is not. (client-go's
+// tools/events does the same.) "The same" includes the note, unlike in client-go. A note cannot be changed
+// once written, and "pod a was withdrawn" must not be counted into "pod b was withdrawn".
 //
 // Events are a courtesy, and everything about them is bounded: what waits (oldest dropped), what is
-// remembered, how often one object may have events (25 at once, then one every five minutes, as client-go's
-// EventSourceObjectSpamFilter), how fast all are written, how often one is tried. What is dropped is
-// counted (stats()). One call is in flight at a time.
+// remembered, how fast all are written, how often one is tried. One object may have 25 Events at once, then
+// one every five minutes, as in client-go's EventSourceObjectSpamFilter. What is dropped is counted
+// (stats()). One call is in flight at a time.
 //
 // Owned and used by one thread.
 #pragma once

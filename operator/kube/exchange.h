@@ -1,8 +1,8 @@
-// One request with its answer, from the caller's send() or stream() to the last callback: credential,
-// deadlines, a second try where that is right, and exactly one end. Knows nothing of the library that moves
-// the bytes: that is an Attempt, made by the ExchangeHost.
+// One request with its answer, from the caller's send() or stream() to the last callback. It has the
+// credential, the deadlines, a second try where that is right, and exactly one end. It knows nothing of the
+// library that moves the bytes: that is an Attempt, made by the ExchangeHost.
 //
-// Threads: the public functions may be called from any; all that happens to an exchange then happens on its
+// Threads: the public functions may be called from any. All that happens to an exchange then happens on its
 // strand, one after the other, on a thread of the io_service. Callbacks are made there too.
 #pragma once
 

@@ -1,9 +1,9 @@
-// Cuts a stream of chunks into frames: a watch in protobuf is one message a frame, each after its length in
+// Cuts a stream of chunks into frames. A watch in protobuf is one message a frame, each after its length in
 // four bytes, the most significant first (k8s.io/apimachinery, pkg/util/framer/framer.go).
 //
-// Promises what LineSplitter does: a frame that lies within one chunk is handed out without copying it; one
-// that was cut by the end of the stream is never handed out; a frame longer than the limit is an error and
-// not memory, for good. No more is held than what has come of one frame, whatever length it says it has.
+// Promises what LineSplitter does. A frame that lies within one chunk is handed out without copying it. A
+// frame that was cut by the end of the stream is never handed out. A frame longer than the limit is an error
+// and not memory, for good. No more is held than what has come of one frame, whatever length it says it has.
 //
 // One stream, one thread at a time.
 #pragma once

@@ -1,16 +1,16 @@
 // A reflector with its store: decoded answers of the API server go in, differences of the cache come out.
 //
-// Promises: after the first complete list the store is a consistent past state of the cluster, in order; a
-// relist swaps in at once and reports differences only, so a DELETE missed while disconnected is found; a
-// recreated namesake is reported as deleted and added; an object never goes back in time (observe() with
-// the answer of one's own write makes it visible before the watch brings it).
+// Promises: after the first complete list the store is a consistent past state of the cluster, in order. A
+// relist swaps in at once and reports differences only, so a DELETE missed while disconnected is found. A
+// recreated namesake is reported as deleted and added. An object never goes back in time. (observe() with the
+// answer of one's own write makes it visible before the watch brings it.)
 //
-// How "never back in time" is kept: an object is replaced only by the same object (UID) with a version that
-// is not older, or by a namesake. An observed object that is not in the cache is taken in only if it is
+// How "never back in time" is kept: an object is replaced only by a namesake, or by the same object (UID)
+// with a version that is not older. An observed object that is not in the cache is taken in only if it is
 // newer than everything the watch has told, and was not seen deleted. A list does not remove what was
 // observed after the list was made. Versions that do not compare count as newer when they arrive later.
 //
-// An object that came and could not be read keeps its last state, also over a list: what is not among the
+// An object that came and could not be read keeps its last state, also over a list. What is not among the
 // items may be what could not be read. How many there were, and why, unreadable() says.
 //
 // A relist costs no second copy: what it brings unchanged is dropped page by page in favour of what is held.

@@ -1,14 +1,14 @@
-// Carries a reflector's actions out over a Client, decodes what comes on the transport's threads, and posts
+// Carries a reflector's actions out over a Client. Decodes what comes on the transport's threads, and posts
 // it to the loop: one input a page, one a chunk of the watch.
 //
 // run() and the destructor: on the loop's thread. `post` and `now` are called on threads of the transport,
-// also after the runner is gone, until the transport is: what they refer to must live that long.
+// also after the runner is gone, until the transport is. What they refer to must live that long.
 //
 // Protobuf is asked for where the codec reads it; what came is read as what it says it is. A line (of JSON)
 // or a frame (of protobuf) that cannot be read, or is longer than 16 MiB, ends the watch with an Error of the
-// class kRelist: what it said is lost, so the state must be read anew. An object in one that cannot be read
-// does not: it is posted as unreadable. An ERROR event ends the watch with the Error it stands for. After
-// such an end nothing more of that watch is posted.
+// class kRelist. What it said is lost, so the state must be read anew. An unreadable object in a line or a
+// frame does not end the watch: it is posted as unreadable. An ERROR event ends the watch with the Error it
+// stands for. After such an end nothing more of that watch is posted.
 #pragma once
 
 #include "kube/client.h"

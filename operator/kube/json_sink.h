@@ -1,6 +1,6 @@
 // Where the JSON of one Kubernetes object goes while it is parsed, token by token.
 //
-// A list page and a watch line wrap objects in an envelope; the envelope's reader (watch_decoder.cpp) hands
+// A list page and a watch line wrap objects in an envelope. The envelope's reader (watch_decoder.cpp) hands
 // the tokens of each object inside it to a JsonSink. So one page is never a document in memory, and what
 // becomes of an object is its codec's business.
 #pragma once

@@ -1,6 +1,6 @@
 // Finds the cluster to talk to, as kubectl does: --kubeconfig, $KUBECONFIG, the pod's service account,
-// ~/.kube/config. The first that is there decides; what it says wrong is an error that names the file, the
-// entry and the fix, and never a reason to try the next.
+// ~/.kube/config. The first that is there decides. What it says wrong is never a reason to try the next, but
+// an error that names the file, the entry and the fix.
 // https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/
 //
 // Reads files; for any thread.

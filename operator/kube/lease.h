@@ -1,5 +1,5 @@
-// Leader election over a Lease, as a machine without clock and network: answers and the time go in, calls
-// to send and news of leadership come out.
+// Leader election over a Lease, as a machine without clock and network. Answers and the time go in, calls to
+// send and news of leadership come out.
 //
 // Promises: of all electors of one Lease, at most one is valid() at any moment, however late messages
 // arrive and however many are lost, provided that
@@ -11,15 +11,15 @@
 //     cannot know of it.
 // And there is a leader again within about a lease duration plus a retry period of the last one's end.
 //
-// How: valid() counts from BEFORE the renewal that succeeded was sent, another's term from AFTER we first
-// saw it, so ours always ends first. (client-go counts from the answer; with a slow answer its two leaders
-// overlap: kubernetes#44887.) A write of unknown outcome is recognised by the renewTime it carried, and
-// then counts from when it was sent. What this process did not write belongs to somebody else. Where the
-// identity outlives its process, that somebody may have had our own name: then it is dead, and its term is
-// taken over at once. The write still carries the resourceVersion that was read, so only one can win.
+// How: valid() counts from BEFORE the renewal that succeeded was sent, another's term from AFTER we first saw
+// it, so ours always ends first. (client-go counts from the answer; with a slow answer its two leaders
+// overlap: kubernetes#44887.) A write of unknown outcome is recognised by the renewTime it carried, and then
+// counts from when it was sent. What this process did not write belongs to somebody else. Where the identity
+// outlives its process, that somebody may have had our own name. Then it is dead, and its term is taken over
+// at once. The write still carries the resourceVersion that was read, so only one can win.
 //
-// valid() alone does not stop a write that is already on its way: check valid(now + the write's deadline)
-// before each, and let writes carry a resourceVersion.
+// valid() alone does not stop a write that is already on its way. Check valid(now + the write's deadline)
+// before each write, and let writes carry a resourceVersion.
 //
 // Owned and used by one thread.
 #pragma once
@@ -46,15 +46,15 @@ struct LeaseConfig {
   std::string name;
   // Whoever had this identity before us is dead: see process_identity.h.
   bool outlives_process = false;
-  // client-go's defaults. The leader gives up at the renew deadline; others may take over when the
-  // duration has passed; what lies between is for clocks of different speed and writes on their way.
+  // client-go's defaults. The leader gives up at the renew deadline, and others may take over when the
+  // duration has passed. The time between is for clocks of different speed and writes on their way.
   std::chrono::milliseconds duration{15'000};
   std::chrono::milliseconds renew_deadline{10'000};
   std::chrono::milliseconds retry_period{2'000};
 };
 
-// What a person must change, or nothing: identity, namespace and name are set, and (as client-go demands)
-// duration > renew deadline > 1.2 * retry period; the duration is whole seconds, as the API has it.
+// What a person must change, or nothing. Identity, namespace and name must be set, and (as client-go demands)
+// duration > renew deadline > 1.2 * retry period. The duration must be whole seconds, as the API has it.
 std::optional<std::string> problem_with(const LeaseConfig& config);
 
 // What to do, in this order.

@@ -29,8 +29,8 @@ struct LeaseRecord {
   std::string object;  // the whole of it, so that an update keeps the labels and fields that are not ours
 };
 
-// kTerminal if the body is not a Lease that can be reasoned about (not JSON, nested beyond reason, no
-// resourceVersion, a holder that is no text). Numbers out of range read as missing.
+// kTerminal if the body is not a Lease that can be reasoned about. It may be no JSON, nested too deep,
+// without a resourceVersion, or with a holder that is no text. Numbers out of range read as missing.
 Result<LeaseRecord> parse_lease(std::string_view body);
 
 std::string new_lease(const std::string& ns, const std::string& name, const LeaseTerm& term);

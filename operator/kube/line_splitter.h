@@ -1,9 +1,9 @@
 // Cuts a stream of chunks into lines: a watch is one JSON document a line.
 //
-// A line that lies within one chunk is handed out without copying it. "\r\n" counts as "\n"; empty lines
-// are not handed out. What follows the last newline is kept until more comes, and is never handed out by
-// itself: at the end of the stream it is a line that was cut. A line longer than the limit is an error and
-// not memory: from then on the splitter holds nothing, takes nothing in, and feed() returns false.
+// A line that lies within one chunk is handed out without copying it. "\r\n" counts as "\n"; empty lines are
+// not handed out. What follows the last newline is kept until more comes. It is never handed out by itself:
+// at the end of the stream it is a line that was cut. A line longer than the limit is an error and not
+// memory. From then on the splitter holds nothing, takes nothing in, and feed() returns false.
 //
 // One stream, one thread at a time.
 #pragma once

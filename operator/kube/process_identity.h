@@ -1,11 +1,11 @@
-// The name under which a process takes part in an election: no two living processes have the same, and a
+// The name under which a process takes part in an election. No two living processes have the same name. A
 // process that takes a dead one's place may have its name.
 //
 // The name is the host's, the boot's and the network namespace's. A container that restarts in its pod keeps
-// all three. Whether an earlier process of that name is dead, the kernel tells: each holds an abstract Unix
-// socket of the host's name for as long as it lives, and a network namespace has only one of a name. A
-// process that cannot have the socket (the other one lives, be it stopped), or cannot tell where it is, gets
-// a random name, which nobody has had before.
+// all three. Whether an earlier process of that name is dead, the kernel tells. Each process holds an
+// abstract Unix socket of the host's name for as long as it lives. A network namespace has only one socket of
+// a name. If a process cannot have the socket, the other one lives, be it stopped. Such a process, or one
+// that cannot tell where it is, gets a random name, which nobody has had before.
 //
 // Keep the value until nothing that was sent under the name can be sent any more. Any thread.
 #pragma once

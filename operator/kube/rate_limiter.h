@@ -11,8 +11,8 @@ namespace poolwarden::kube {
 
 // `burst` tokens at once, then one every `period`. Full at the start.
 //
-// Kept as one moment, the one at which the bucket is full again (the generic cell rate algorithm), so that
-// there is no rounding and nothing to refill.
+// Kept as one moment: when the bucket is full again (the generic cell rate algorithm). So there is no
+// rounding and nothing to refill.
 class TokenBucket {
  public:
   // Precondition: period > 0, burst >= 1.

@@ -1,17 +1,17 @@
 // Keeps a cache in step with the API server: list page by page, watch from there, again for ever.
 //
-// A pure state machine. What came goes in as a ReflectorInput with the time; what to do comes out as
-// actions and as what to do with the decoded objects (CacheEffect). No I/O, no clock, no objects: it knows
-// their resource versions only.
+// A pure state machine. What came goes in as a ReflectorInput with the time. What to do comes out as actions,
+// and as what to do with the decoded objects (CacheEffect). No I/O, no clock, no objects: it knows their
+// resource versions only.
 //
-// Promises: there is always a next deadline once started; one request or watch is under way at a time; an
-// answer to one that was given up changes nothing; nothing is retried without a delay except after a spell
-// in which data flowed; and it never gives up.
+// Promises: there is always a next deadline once started. One request or watch is under way at a time. An
+// answer to a request that was given up changes nothing. Nothing is retried without a delay except after a
+// spell in which data flowed. And it never gives up.
 //
 // Lists are consistent reads: resourceVersion unset, limit 500 (half of it each time that a page is longer
-// than the transport takes). They cannot come from a server that lags behind what was seen already, so a
-// relist cannot go back in time and there is no "too large resource version" to fall back from; with
-// resourceVersion=0 servers ignore `limit` and answer everything at once; "NotOlderThan" is paged differently
+// than the transport takes). They cannot come from a server that lags behind what was seen already. So a
+// relist cannot go back in time, and there is no "too large resource version" to fall back from. With
+// resourceVersion=0 servers ignore `limit` and answer everything at once. "NotOlderThan" is paged differently
 // from version to version. One operator's relists are few, and since Kubernetes 1.31 they are answered from
 // the server's cache. https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
 //
@@ -19,15 +19,15 @@
 // list after it is made after the shortest delay; if that is followed by another, by the sequence of delays.
 //
 // Nevertheless a list older than what was seen is refused kStaleListLimit times in a row, which outlasts a
-// lagging replica; then history was rewound (etcd restored from a backup) and the list is the truth. Later
-// pages must be of the first one's version, as the API promises, or the list is made anew.
+// lagging replica. After that, history was rewound (etcd restored from a backup) and the list is the truth.
+// Later pages must be of the first one's version, as the API promises, or the list is made anew.
 //
 // A resource version that is gone (410) shows in three ways, and all lead to a new list: an ERROR event
-// inside a 200, HTTP 410 at connect, and a 200 that ends at once without an event (kEmptyWatchLimit times).
-// So does one that is too new for the server: a server whose history was rewound accepts such a watch and
-// says nothing at all until its versions get there (seen on 1.36), so a watch that was given up for silence
-// without ever having told anything, not even a bookmark, is followed by a list. Refused connections, 429 and
-// 5xx do not: the watch goes on where it was, after a delay.
+// inside a 200, HTTP 410 at connect, and a 200 that ends at once without an event (kEmptyWatchLimit times). A
+// version that is too new for the server leads to a list, too. A server whose history was rewound accepts
+// such a watch and says nothing at all until its versions get there (seen on 1.36). So a list follows if a
+// watch was given up for silence and had never told anything, not even a bookmark. Refused connections, 429
+// and 5xx lead to no list: the watch goes on where it was, after a delay.
 //
 // Owned and used by one thread.
 #pragma once

@@ -1,8 +1,8 @@
 // Which of two resource versions is newer.
 //
-// Versions of one resource type compare as numbers, by length and then by text, so that no width of
-// integer is assumed (KEP-5504, comparable resource versions). A server whose versions are no decimal
-// numbers gives no order: then the one that arrived last counts as newer.
+// Versions of one resource type compare as numbers (KEP-5504, comparable resource versions). They are
+// compared by length and then by text, so that no width of integer is assumed. A server whose versions are no
+// decimal numbers gives no order: then the one that arrived last counts as newer.
 #pragma once
 
 #include <algorithm>

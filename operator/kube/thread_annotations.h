@@ -1,5 +1,5 @@
-// Clang's thread-safety annotations, and a mutex that carries them: which lock guards what is then checked
-// by the compiler (-Wthread-safety), and a test proves that the check bites. Empty under other compilers.
+// Clang's thread-safety annotations, and a mutex that carries them. The compiler then checks which lock
+// guards what (-Wthread-safety), and a test proves that the check bites. Empty under other compilers.
 // https://clang.llvm.org/docs/ThreadSafetyAnalysis.html
 #pragma once
 

@@ -1,6 +1,6 @@
 // TLS as a client: whom we trust, who we are, and whether the peer is who it should be.
 //
-// OpenSSL does the whole check (chain, dates, name or IP address) at one place; nothing of what an HTTP
+// OpenSSL does the whole check (chain, dates, name or IP address) at one place. Nothing of what an HTTP
 // library does by default is relied on. Immutable once made, but for the last failure's text; any thread.
 #pragma once
 
@@ -55,8 +55,8 @@ class TlsClient : public std::enable_shared_from_this<TlsClient> {
   mutable std::string refusal_;  // guarded by mutex_
 };
 
-// Calls `then` when the handshake of `connection`, whose context a TlsClient has configured, begins: the
-// first moment at which its socket is known to be open. Lives as long as the connection.
+// Calls `then` when the handshake of `connection` begins, whose context a TlsClient has configured. That is
+// the first moment at which its socket is known to be open. Lives as long as the connection.
 void at_handshake(ssl_st* connection, std::function<void()> then);
 
 }  // namespace poolwarden::kube

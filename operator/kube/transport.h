@@ -28,8 +28,8 @@ struct HttpRequest {
   std::string body;
   std::string content_type;  // empty without a body
   std::string accept = "application/json";
-  // The request may be sent a second time when its connection broke before any byte of the answer: true for
-  // reads and for writes with preconditions. Others are never repeated, as the first may have arrived.
+  // The request may be sent a second time when its connection broke before any byte of the answer. True for
+  // reads and for writes with preconditions. Other writes are never repeated, as the first may have arrived.
   bool safe_to_repeat = false;
   std::chrono::milliseconds deadline{10'000};  // whole call, connection included; streams: until the head
   std::size_t max_response_bytes = 64u << 20;  // a longer unary answer is an error, not memory
@@ -57,8 +57,8 @@ struct TransportError {
   std::string message;  // for a person
 };
 
-// Receives one streamed answer. on_data only follows an on_head with a 2xx status; the (bounded) body of
-// any other answer arrives whole in on_head's `head.body`. on_end is last; no error means a clean EOF.
+// Receives one streamed answer. on_data only follows an on_head with a 2xx status. The (bounded) body of any
+// other answer arrives whole in on_head's `head.body`. on_end is last. No error means a clean EOF.
 class StreamHandler {
  public:
   virtual ~StreamHandler() = default;

@@ -1,5 +1,5 @@
 // What an exception of the HTTP library means. Its texts are the only thing that tells where a request was
-// when it failed; the library (cpprestsdk 2.10) is no longer developed, so that they will not change.
+// when it failed. The library (cpprestsdk 2.10) is no longer developed, so they will not change.
 #pragma once
 
 #include "kube/transport.h"

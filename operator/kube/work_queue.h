@@ -6,9 +6,9 @@
 //   Complete   a key added while it is worked on is worked on again afterwards.
 //
 // What is different: two lanes. Urgent keys come first, but of five keys one is a normal one while there are
-// any, so that neither lane starves (strict priority does starve: controller-runtime#3496). And no locks:
-// the queue is owned and used by one thread, time is an argument, and get() does not block. client-go's
-// version needs a goroutine for delays; here get() and next_deadline() do that work.
+// any. So neither lane starves (strict priority does starve: controller-runtime#3496). And there are no
+// locks. The queue is owned and used by one thread, time is an argument, and get() does not block.
+// client-go's version needs a goroutine for delays; here get() and next_deadline() do that work.
 //
 // Memory is bounded by the number of distinct keys: a key is held once, however often it is added. A key is
 // never dropped: the owner decides, by not adding it again. The queue delays no failed key either: the owner

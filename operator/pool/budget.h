@@ -1,5 +1,5 @@
-// The pool's PodDisruptionBudget: it holds evictions (kubectl drain, autoscalers of nodes) of pods that serve
-// or drain, and lets go of those that are drained or serve nobody.
+// The pool's PodDisruptionBudget. It holds evictions (kubectl drain, autoscalers of nodes) of pods that serve
+// or drain. It lets pods go that are drained or serve nobody.
 #pragma once
 
 #include "pool/observation.h"

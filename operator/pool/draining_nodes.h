@@ -1,9 +1,9 @@
-// Which nodes drain (they are cordoned, or tainted so that pods should leave), and which pods came to them
-// all the same, because they tolerate it.
+// Which nodes drain: they are cordoned, or tainted so that pods should leave. And which pods came to them all
+// the same, because they tolerate it.
 //
-// Such a pod is not drained for its node: its replacement would most likely come to the same node, and be
-// drained there in its turn, without end. What is remembered here is gone with the process: after a restart
-// such a pod is drained like any other, and its replacement is the one that stays.
+// Such a pod is not drained for its node. Its replacement would most likely come to the same node, and be
+// drained there in its turn, without end. What is remembered here is gone with the process. After a restart
+// such a pod is drained like any other, and its replacement stays.
 //
 // Pure: time is an argument. Owned by the loop.
 #pragma once
@@ -26,8 +26,8 @@ class DrainingNodes {
   using TimePoint = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::steady_clock::duration;
 
-  // Events of pods and of nodes come by different watches: within this time nothing is said of which was
-  // first, and the pod counts as having been there before.
+  // Events of pods and of nodes come by different watches. Within this time nobody knows which was first, and
+  // the pod counts as having been there before.
   static constexpr Duration kMargin = std::chrono::seconds(10);
 
   // The node is as it says now; a node that is gone does not drain.

@@ -1,8 +1,8 @@
 // What the engines last said of their load: the memory behind choosing a victim and behind calling it idle.
 //
 // A reading is wanted anew in each pass; one that nobody wants any more is forgotten by sweep(). Zero
-// readings count towards idleness only if they began after the pod had been out of every list for a while: an
-// earlier one may have been taken while a request was still on its way to it.
+// readings count towards idleness only if they began after the pod had been out of every list for a while. An
+// earlier reading may have been taken while a request was still on its way to the pod.
 //
 // Pure: time is an argument. Owned by the loop.
 #pragma once
@@ -36,8 +36,8 @@ class EngineLoadTracker {
 
   // After the list and the label say so, until gateways have acted on it.
   static constexpr Duration kSettle = std::chrono::seconds(1);
-  // A choice among pods waits this long for a reading that may begin, and this long for one that may not,
-  // as too many others are under way.
+  // A choice among pods waits so long for a reading that may begin. It waits longer for a reading that may
+  // not begin, as too many others are under way.
   static constexpr Duration kPatience = std::chrono::seconds(3);
   static constexpr Duration kPatienceForATurn = std::chrono::seconds(15);
   // And takes none that is older.

@@ -1,5 +1,5 @@
-// Whether one pod may be sent requests, from the facts of the pod and its node alone: the same answer for
-// every pool that selects it, so that two pools never disagree about its label.
+// Whether one pod may be sent requests, from the facts of the pod and its node alone. The answer is the same
+// for every pool that selects it, so two pools never disagree about its label.
 #pragma once
 
 #include "api/objects.h"

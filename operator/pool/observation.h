@@ -11,7 +11,7 @@
 namespace poolwarden::pool {
 
 // Why the pool's pods cannot be told just now. Then nobody joins the list and what is published stays (fail
-// static); but a listed pod that is seen to go leaves it all the same, unless pods cannot be seen at all.
+// static). But a listed pod that is seen to go leaves it all the same, unless pods cannot be seen at all.
 enum class Hold : std::uint8_t {
   kNone,
   kCannotRead,   // pods or ConfigMaps cannot be read
@@ -24,9 +24,9 @@ enum class TargetState : std::uint8_t { kNotConfigured, kFound, kNotFound, kUnkn
 
 TargetState target_state(const Snapshot& snapshot);
 
-// Whom the pool selects: its own selector, or that of its target. Null if neither is there, if the one that
-// counts is empty, or if the target's cannot be used; whether the pool's own can, api::problems() says.
-// Borrows from its arguments, of which `target` may be null.
+// Whom the pool selects: its own selector, or that of its target. Null if neither is there, if the selector
+// that counts is empty, or if the target's cannot be used. Whether the pool's own can be used,
+// api::problems() says. Borrows from its arguments, of which `target` may be null.
 const api::LabelSelector* selector_in_force(const api::InferencePool& pool, const api::Deployment* target);
 
 // Borrows from the snapshot.

@@ -1,5 +1,5 @@
-// What becomes of pods that carry our label though no pool selects them any more: their pool was deleted,
-// or they were relabelled out of it.
+// What becomes of pods that carry our label though no pool selects them any more. Their pool was deleted, or
+// they were relabelled out of it.
 //
 // Our label goes, and with it what holds their deletion. Where some of a ReplicaSet's orphans drain, it has
 // too many pods. Those are released for it to take, and the others stay held until it has had the time: it

@@ -1,8 +1,8 @@
 // Which shard of its list an endpoint is on.
 //
-// An endpoint stays on its shard, and a new one goes to the first shard with room; nothing is moved to
-// even shards out. So an endpoint that comes or goes changes one shard, and a shard that is empty is kept: it
-// is the first with room when the pool grows again.
+// An endpoint stays on its shard, and a new one goes to the first shard with room; nothing is moved to even
+// shards out. So an endpoint that comes or goes changes one shard. A shard that is empty is kept: it is the
+// first with room when the pool grows again.
 //
 // Pure.
 #pragma once

@@ -96,8 +96,8 @@ struct Snapshot {
   std::vector<ListShard> list = std::vector<ListShard>(1);
   std::int32_t list_counted = 1;  // how many the first said there are, when it could last be read
   ListLimits list_limits;
-  // False while pods or ConfigMaps cannot be read (RBAC): then nothing is published, labelled or scaled and
-  // only status says so, with `watch_errors` naming what is missing and the fix.
+  // False while pods or ConfigMaps cannot be read (RBAC). Then nothing is published, labelled or scaled, and
+  // only status says so. `watch_errors` names what is missing and the fix.
   bool can_see = true;
   std::vector<std::string> watch_errors;
   Visibility service_visibility = Visibility::kAbsent;
@@ -138,7 +138,7 @@ struct Snapshot {
 
   // What the operator remembers beyond the cluster's own state; empty after a restart, and then rebuilt.
   std::optional<api::Agreement> agreed;  // newer than status.syncedReplicas while that write is due
-  // A scale or adopt write of ours is under way, or acknowledged but not yet in the caches: what the two
+  // A scale or adopt write of ours is under way, or acknowledged but not yet in the caches. What the two
   // sides say now is older than what we wrote, and acting on it would undo it. Replicas are left alone.
   bool replicas_unsettled = false;
   std::int64_t last_revision = 0;  // highest revision acknowledged

@@ -1,11 +1,11 @@
 // The label that tells each pod's state to Services, to the gate and to people, and the annotations of its
 // drain.
 //
-// A pod gets its first label when it becomes an endpoint: until then there is nothing to tell, and a pod that
+// A pod gets its first label when it becomes an endpoint. Until then there is nothing to tell, and a pod that
 // never starts costs no write. The label goes when no pool selects the pod any more; for pools that are gone
-// the loop does that (orphans.h). A finalizer on the pool would make sure of it, but also
-// make a pool that cannot be deleted once the operator, or its permission, is gone: deleting an installation,
-// with its definition and its permissions at once, would never end.
+// the loop does that (orphans.h). A finalizer on the pool would make sure of it. But then a pool could not be
+// deleted once the operator, or its permission, is gone. Deleting an installation, with its definition and
+// its permissions at once, would never end.
 #pragma once
 
 #include "pool/observation.h"

@@ -7,8 +7,8 @@
 //   - the pool moved, be it that both did: the pool's count goes to the target
 //   - only the target moved: its count goes to the pool
 //
-// They agreed on it with one object: a Deployment that was deleted and made again, or another one that the
-// pool is pointed at, has agreed on nothing yet, whatever its name.
+// They agreed on it with one object, whatever its name. A Deployment that was deleted and made again has
+// agreed on nothing yet, and neither has another Deployment that the pool is pointed at.
 #pragma once
 
 #include "pool/observation.h"
@@ -29,7 +29,7 @@ std::optional<std::int32_t> agreed_before(const Snapshot& snapshot);
 // How many replicas it may have beyond the pool's, so that replacements come first.
 std::int32_t granted_surge(const Snapshot& snapshot);
 
-// One autoscaler at the pool and another at its target, each of its own mind: carrying their counts back and
+// One autoscaler scales the pool and another its target, each of its own mind. Carrying their counts back and
 // forth would make each undo the other for ever. So nothing is carried until one of them goes.
 bool autoscalers_compete(const Snapshot& snapshot);
 

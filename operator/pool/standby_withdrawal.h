@@ -2,10 +2,10 @@
 // died is found out only when its Lease ends, and a pod that goes meanwhile cannot wait for that.
 //
 // Promises: only ready endpoints are named, and only for what the API server says of the pod itself. What
-// follows from a node or from a selector is left to the leader: the list says which version of the pods it
+// follows from a node or from a selector is left to the leader. The list says which version of the pods it
 // was made from, and of nothing else. So a standby whose pods are older than the list knows that, and names
-// nobody; one whose nodes or pools are older would not know, and would fight. Nor does it act where a node
-// cannot be seen: its pods are then told to be not ready, and may well be.
+// nobody. A standby whose nodes or pools are older would not know, and would fight the leader. Nor does it
+// act where a node cannot be seen: its pods are then told to be not ready, and may well be.
 //
 // The list is written with the newer version of the pods: whoever leads and knows older ones puts nobody back
 // (Snapshot::pods_behind).

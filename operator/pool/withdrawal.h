@@ -1,8 +1,8 @@
 // Taking endpoints off a list, and nothing else: the shortest way from a pod's event to the list without it.
 //
-// It needs the list as it is and what became of the pods on it; no other pod, no drain and no count of
-// replicas has a say. So it costs what has changed, whatever the size of the pool, and decide() comes to the
-// same list afterwards: both judge an endpoint by judge_endpoint().
+// It needs the list as it is and what became of the pods on it. No other pod, no drain and no count of
+// replicas has a say. So it costs what has changed, whatever the size of the pool. decide() comes to the same
+// list afterwards: both judge an endpoint by judge_endpoint().
 //
 // Pure.
 #pragma once

@@ -1,8 +1,8 @@
 // Structured logs: a message for a person and key=value fields for a machine, one line an entry, to stderr.
 //
-// Promises: no value can break out of its line (everything outside printable ASCII is escaped); a caller
-// never waits for the reader of stderr: lines go through a bounded queue that gives up its oldest, and a full
-// disk, a closed pipe or a stuck reader costs lines, which dropped() counts, and nothing else.
+// Promises: no value can break out of its line, because everything outside printable ASCII is escaped. A
+// caller never waits for the reader of stderr: lines go through a bounded queue that gives up its oldest. A
+// full disk, a closed pipe or a stuck reader costs lines, which dropped() counts, and nothing else.
 //
 // Owned by main and handed down by reference; any thread may write. The destructor writes what is queued and
 // waits at most kBlockedPatience for a reader that does not read.

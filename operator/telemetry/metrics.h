@@ -1,9 +1,9 @@
 // Every metric Poolwarden exposes, as typed methods: names, labels, buckets and help texts live here alone.
 //
-// Series whose labels are known are there at 0 from the start, so that a rate() sees the first increment and
-// an alert can tell "none" from "not measured". Series of a pool go when the pool goes.
+// Series whose labels are known are there at 0 from the start. So a rate() sees the first increment, and an
+// alert can tell "none" from "not measured". Series of a pool go when the pool goes.
 //
-// Owned by main and handed down by reference; every method may be called from any thread and none blocks on
+// Owned by main and handed down by reference. Every method may be called from any thread, and none blocks on
 // I/O. collectable() is what a HealthServer serves.
 #pragma once
 

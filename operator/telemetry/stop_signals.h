@@ -1,8 +1,8 @@
 // SIGTERM and SIGINT as a call: how the kubelet and a person at a terminal ask the process to end.
 //
-// Construct it first in main, before any thread starts: every thread inherits the blocked signals, so that
-// none of them is interrupted and none dies of one. The first signal calls `stop` (on a thread of its own,
-// so it may take locks); a second one ends the process at once, for a stop that hangs.
+// Construct it first in main, before any thread starts. Every thread inherits the blocked signals, so no
+// thread is interrupted or dies of one. The first signal calls `stop`, on a thread of its own, so `stop` may
+// take locks. A second signal ends the process at once, for a stop that hangs.
 #pragma once
 
 #include <atomic>
