@@ -42,12 +42,15 @@ using poolwarden::kube::HttpRequest;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
+constexpr int kPodsOfAnOther = 10;  // workload that no pool selects
+
 struct Options {
   std::string operator_path;
   int pools = 20;
   int pods_per_pool = 50;
   int deletes = 200;
   int per_second = 50;
+  int other_pods = 0;  // that no pool selects
 };
 
 double seconds_since(Clock::time_point start) {
@@ -196,20 +199,23 @@ class Bench {
                  {"targetPorts", nlohmann::json::array({{{"number", 8000}}})}}}});
       for (int pod = 0; pod < options_.pods_per_pool; ++pod) create_pod(pod_of(pool, pod));
     }
+    const int of_pools = options_.pools * options_.pods_per_pool;
+    for (int pod = 0; pod < options_.other_pods; ++pod)
+      create_pod({.number = of_pools + pod, .app = fmt::format("other-{}", pod / kPodsOfAnOther)}, "");
   }
 
   HollowPod pod_of(int pool, int pod) const {
     return {.number = pool * options_.pods_per_pool + pod, .app = pool_name(pool)};
   }
 
-  void create_pod(const HollowPod& hollow) {
+  // As an operator finds them that was there before. Else it would label them for minutes, 25 a second.
+  void create_pod(const HollowPod& hollow, const char* serving = "true") {
     nlohmann::json pod = poolwarden::bench::pod_object(hollow);
     for (const char* field : {"uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"}) {
       pod["metadata"].erase(field);
     }
     pod["metadata"].erase("ownerReferences");  // of a ReplicaSet that is not there
-    // As an operator finds them that was there before. Else it would label them for minutes, 25 a second.
-    pod["metadata"]["labels"]["poolwarden.io/serving"] = "true";
+    if (*serving != '\0') pod["metadata"]["labels"]["poolwarden.io/serving"] = serving;
     const nlohmann::json status = pod["status"];
     nlohmann::json created = request(HttpMethod::kPost, "/api/v1/namespaces/default/pods", pod);
     created["status"] = status;
@@ -294,8 +300,9 @@ class Bench {
       return latencies_[static_cast<std::size_t>(share * static_cast<double>(latencies_.size() - 1))];
     };
     fmt::print("| {} in {} | {} at {}/s | {:.1f} | {:.1f} | {:.2f} | {:.1f} | {:.1f} | {:.2f} |\n",
-               options_.pools * options_.pods_per_pool, options_.pools, options_.deletes, options_.per_second,
-               resident, peak, cold_start, at(0.5), at(0.99), cpu_each);
+               options_.pools * options_.pods_per_pool + options_.other_pods, options_.pools,
+               options_.deletes, options_.per_second, resident, peak, cold_start, at(0.5), at(0.99),
+               cpu_each);
   }
 
   const Options options_;
@@ -313,7 +320,8 @@ class Bench {
 
 }  // namespace
 
-// bench_operator OPERATOR POOLS PODS_PER_POOL DELETES PER_SECOND; "header" prints the table's head instead.
+// bench_operator OPERATOR POOLS PODS_PER_POOL DELETES PER_SECOND [OTHER_PODS]; "header" prints the table's
+// head instead.
 int main(int argc, char** argv) {
   if (argc == 2 && std::string(argv[1]) == "header") {
     fmt::print(
@@ -321,8 +329,9 @@ int main(int argc, char** argv) {
         "| --- | --- | --- | --- | --- | --- | --- | --- |\n");
     return 0;
   }
-  if (argc != 6) {
-    fmt::print(stderr, "usage: bench_operator OPERATOR POOLS PODS_PER_POOL DELETES PER_SECOND\n");
+  if (argc != 6 && argc != 7) {
+    fmt::print(stderr,
+               "usage: bench_operator OPERATOR POOLS PODS_PER_POOL DELETES PER_SECOND [OTHER_PODS]\n");
     return 2;
   }
   try {
@@ -330,7 +339,8 @@ int main(int argc, char** argv) {
                  .pools = std::stoi(argv[2]),
                  .pods_per_pool = std::stoi(argv[3]),
                  .deletes = std::stoi(argv[4]),
-                 .per_second = std::stoi(argv[5])});
+                 .per_second = std::stoi(argv[5]),
+                 .other_pods = argc == 7 ? std::stoi(argv[6]) : 0});
     bench.run();
   } catch (const std::exception& error) {
     fmt::print(stderr, "bench_operator: {}\n", error.what());
