@@ -67,6 +67,7 @@ void SnapshotBuilder::add_list(const PoolRecord& record, pool::Snapshot& seen) c
     const bool newer = seen.pods_behind && map != nullptr;
     seen.list.push_back({.config_map = map,
                          .published = record.list.document(shard, map),
+                         .remembered = &record.list.ready(shard),
                          .pods_version = newer ? pods_version_over(*map) : seen.pods_version});
   });
   seen.is_listed = [&list = record.list](const std::string& uid) { return list.lists(uid); };

@@ -219,38 +219,44 @@ std::int32_t count_ready(const api::EndpointSet& set) {
 // A shard of the list as the cluster has it.
 class Shard {
  public:
-  Shard(const api::InferencePool& pool, const ListShard& seen) : seen_(&seen) {
-    if (seen.config_map != nullptr && seen.published == nullptr)
+  enum class Owner : std::uint8_t { kPool, kAnother };
+
+  Shard(const api::InferencePool& pool, const ListShard& seen, Owner owner) : seen_(&seen), owner_(owner) {
+    if (seen.config_map != nullptr && seen.published == nullptr && owner == Owner::kPool)
       read_ = read_published(pool, *seen.config_map);
   }
 
   bool exists() const { return seen_->config_map != nullptr; }
-  bool deleting() const { return exists() && map().deleting; }
+  // It cannot be written: it is another's, or is being deleted.
+  bool locked() const { return owner_ == Owner::kAnother || (exists() && map().deleting); }
   const api::ConfigMap& map() const { return *seen_->config_map; }
   const std::string& pods_version() const { return seen_->pods_version; }
   // Null where there is none, or it cannot be read.
   const api::EndpointSet* set() const { return document().set ? &*document().set : nullptr; }
   const std::vector<std::string>& edited() const { return document().edited; }
   bool intact() const { return set() != nullptr && edited().empty(); }
-  std::int64_t revision() const { return exists() ? revision_of(map(), document().set) : 0; }
+  std::int64_t revision() const {
+    return exists() && owner_ == Owner::kPool ? revision_of(map(), document().set) : 0;
+  }
+  ShardBefore before() const { return {set(), seen_->remembered, locked()}; }
 
  private:
   const PublishedDocument& document() const {
-    return seen_->published != nullptr ? *seen_->published : read_;
+    return seen_->published != nullptr && owner_ == Owner::kPool ? *seen_->published : read_;
   }
 
   const ListShard* seen_;
+  Owner owner_;
   PublishedDocument read_;
 };
 
 // The list as the cluster has it.
 struct List {
-  std::vector<Shard>
-      shards;  // those that are the pool's or are not there; the first is missing if it is taken
-  std::optional<Foreign> taken;  // the one after them is another's
-  std::int32_t remembered = 1;   // how many there were when the first could last be read
+  std::vector<Shard> shards;  // those that are the pool's or are not there, and the first in any case
+  std::optional<Foreign> first_taken;  // the first is another's
+  std::optional<Foreign> taken;        // the one after them is another's
+  std::int32_t remembered = 1;         // how many there were when the first could last be read
 
-  bool first_is_taken() const { return shards.empty(); }
   const Shard* find(std::size_t shard) const {
     return shard < shards.size() && shards[shard].exists() ? &shards[shard] : nullptr;
   }
@@ -261,13 +267,18 @@ struct List {
   }
   // How many the first says there are, or said before it was deleted or broken.
   std::size_t said() const {
-    const bool known = !shards.empty() && shards.front().set() != nullptr;
-    return static_cast<std::size_t>(known ? shards.front().set()->shards : remembered);
+    return static_cast<std::size_t>(says() ? shards.front().set()->shards : remembered);
   }
-  std::size_t counted() const { return std::min(said(), std::max<std::size_t>(shards.size(), 1)); }
+  bool says() const { return shards.front().set() != nullptr; }
+  std::size_t counted() const { return std::min(said(), shards.size()); }
   std::vector<const api::EndpointSet*> sets() const {
     std::vector<const api::EndpointSet*> out;
     for (const Shard& shard : shards) out.push_back(shard.set());
+    return out;
+  }
+  std::vector<ShardBefore> before() const {
+    std::vector<ShardBefore> out;
+    for (const Shard& shard : shards) out.push_back(shard.before());
     return out;
   }
 };
@@ -282,10 +293,15 @@ List read_list(const Observation& seen) {
   out.remembered = seen.snapshot->list_counted;
   for (const ListShard& shard : seen.snapshot->list) {
     const api::ConfigMap* map = shard.config_map;
-    if (map != nullptr && !has_lost_its_owner(seen.pool(), *map))
-      out.taken = foreign_owner(seen.pool(), *map);
-    if (out.taken) break;
-    out.shards.emplace_back(seen.pool(), shard);
+    std::optional<Foreign> foreign;
+    if (map != nullptr && !has_lost_its_owner(seen.pool(), *map)) foreign = foreign_owner(seen.pool(), *map);
+    const auto owner = foreign ? Shard::Owner::kAnother : Shard::Owner::kPool;
+    if (foreign && !out.shards.empty()) {
+      out.taken = std::move(foreign);
+      break;
+    }
+    if (foreign) out.first_taken = std::move(foreign);
+    out.shards.emplace_back(seen.pool(), shard, owner);
   }
   return out;
 }
@@ -392,7 +408,7 @@ PublishedList withdraw_only(const Observation& seen, const List& list, Published
   for (std::size_t i = 0; i < list.shards.size(); ++i) {
     const Shard& shard = list.shards[i];
     if (shard.set() == nullptr) continue;
-    auto remaining = shard.intact() && !shard.deleting() ? without_unfit(seen, *shard.set()) : std::nullopt;
+    auto remaining = shard.intact() && !shard.locked() ? without_unfit(seen, *shard.set()) : std::nullopt;
     if (i < list.counted()) then.ready += count_ready(remaining ? *remaining : *shard.set());
     if (!remaining) continue;
     Uids stays;
@@ -407,7 +423,7 @@ bool is_current(const Observation& seen, const List& list) {
   const bool all_counted = list.said() == list.shards.size();
   return all_counted &&
          std::all_of(list.shards.begin(), list.shards.end(),
-                     [](const Shard& shard) { return shard.intact() && !shard.deleting(); }) &&
+                     [](const Shard& shard) { return shard.intact() && !shard.locked(); }) &&
          list_just_the_members(seen, list.sets());
 }
 
@@ -424,7 +440,7 @@ std::optional<PublishEndpoints> due(const Observation& seen, const List& list, s
     if (index > 0 && !was_there && wanted.endpoints.empty()) return std::nullopt;
     return create_shard(seen, was_there, std::move(wanted), stays);
   }
-  if (before->deleting()) return std::nullopt;
+  if (before->locked()) return std::nullopt;
   if (before->intact() && wanted.endpoints == before->set()->endpoints &&
       wanted.shards == before->set()->shards)
     return std::nullopt;
@@ -432,14 +448,28 @@ std::optional<PublishEndpoints> due(const Observation& seen, const List& list, s
   return rewrite_shard(seen, *before, std::move(wanted), stays);
 }
 
+// Whether the shard may count: no reader finds an old endpoint on it. One that is locked stays as it is;
+// where it is not known how many counted, it may have been one of them.
+bool may_count(const List& list, const Shard* shard, const std::optional<PublishEndpoints>& due,
+               const Uids& stays) {
+  if (shard == nullptr || !shard->intact()) return false;
+  if (!shard->locked()) return !due || !withdraws_anybody(*due);
+  const auto& endpoints = shard->set()->endpoints;
+  return !list.says() && std::all_of(endpoints.begin(), endpoints.end(), [&](const api::Endpoint& one) {
+    return one.state != api::EndpointState::kReady || stays.contains(one.uid);
+  });
+}
+
 // Everybody is placed; from that, what is to be written, and how many shards count.
 PublishedList plan_writes(const Observation& seen, const List& list, Placement placed, Plan& plan) {
+  keep_until_moved(list.before(), list.counted(), placed);
   PublishedList out;
   Uids stays;
-  std::vector<std::int32_t> ready;
+  std::vector<std::size_t> ready;  // on this shard and on none before it
   for (const api::EndpointSet& set : placed.shards) {
+    const std::size_t before = stays.size();
     add_ready(set, stays);
-    ready.push_back(count_ready(set));
+    ready.push_back(stays.size() - before);
   }
   std::size_t counted = list.counted();
   // Those at the end that are not there and that nobody needs: whoever wrote their number made it up.
@@ -447,17 +477,14 @@ PublishedList plan_writes(const Observation& seen, const List& list, Placement p
     --counted;
   for (std::size_t i = 1; i < placed.shards.size(); ++i) {
     auto publish = due(seen, list, counted, placed.shards[i], stays);
-    const Shard* there = list.find(i);
-    const bool counts = there != nullptr && there->intact() && !there->deleting() &&
-                        !(publish && withdraws_anybody(*publish));
-    if (i == counted && counts) ++counted;
+    if (i == counted && may_count(list, list.find(i), publish, stays)) ++counted;
     if (publish) add(*std::move(publish), plan);
   }
   api::EndpointSet& first = placed.shards.front();
   first.shards = static_cast<std::int32_t>(counted);
   if (auto publish = due(seen, list, counted, first, stays)) add(*std::move(publish), plan);
   out.shards = first.shards;
-  for (std::size_t i = 0; i < counted; ++i) out.ready += ready[i];
+  for (std::size_t i = 0; i < counted; ++i) out.ready += static_cast<std::int32_t>(ready[i]);
   return out;
 }
 
@@ -469,11 +496,37 @@ void tell_of_obstacle(const List& list, std::int32_t omitted, PublishedList& out
     out.shard = static_cast<std::int32_t>(list.shards.size()) + 1;
     return;
   }
-  const auto going = std::find_if(list.shards.begin(), list.shards.end(),
-                                  [](const Shard& shard) { return shard.deleting(); });
+  const auto going =
+      std::find_if(list.shards.begin(), list.shards.end(), [](const Shard& shard) { return shard.locked(); });
   if (going == list.shards.end()) return;
   out.state = Publication::kAwaitsCollection;
   out.shard = static_cast<std::int32_t>(going - list.shards.begin()) + 1;
+}
+
+// Readers follow the others also while the first cannot be written. No shard is added: none would count.
+void write_others(const Observation& seen, const List& list, const PublishedList& now, Plan& plan) {
+  if (list.shards.size() == 1) return;
+  if (seen.hold != Hold::kNone) {
+    withdraw_only(seen, list, now, plan);
+    return;
+  }
+  ListLimits limits = seen.snapshot->list_limits;
+  limits.shards = static_cast<std::int32_t>(list.shards.size());
+  const PublishedList then = plan_writes(seen, list, place(wanted_set(seen), list.before(), limits), plan);
+  after(seen, list.revision(), now, then, plan);
+}
+
+PublishedList as_it_is(const Observation& seen, const List& list) {
+  PublishedList now;
+  now.revision = sane_revision(seen.pool().status.endpoints_revision);
+  if (list.first_taken) now.holder = list.first_taken->holder;
+  if (list.first_taken || !list.shards.front().exists()) return now;
+  now.revision = list.revision();
+  now.shards = static_cast<std::int32_t>(list.counted());
+  for (std::size_t i = 0; i < list.counted(); ++i) {
+    if (list.shards[i].set() != nullptr) now.ready += count_ready(*list.shards[i].set());
+  }
+  return now;
 }
 
 }  // namespace
@@ -510,24 +563,12 @@ PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
   const Snapshot& snapshot = *seen.snapshot;
   const bool held = seen.hold != Hold::kNone;
   const List list = read_list(seen);
-
-  PublishedList now;
-  now.revision = sane_revision(seen.pool().status.endpoints_revision);
-  if (list.first_is_taken()) {
-    now.state = held ? Publication::kHeld : list.taken->state;
-    now.holder = list.taken->holder;
-    return now;
-  }
   const Shard& first = list.shards.front();
-  if (first.exists()) {
-    now.revision = list.revision();
-    now.shards = static_cast<std::int32_t>(list.counted());
-    for (std::size_t i = 0; i < list.counted(); ++i) {
-      if (list.shards[i].set() != nullptr) now.ready += count_ready(*list.shards[i].set());
-    }
-  }
-  if (first.deleting()) {
-    now.state = held ? Publication::kHeld : Publication::kAwaitsCollection;
+  PublishedList now = as_it_is(seen, list);
+  if (first.locked()) {
+    write_others(seen, list, now, plan);
+    const Publication why = list.first_taken ? list.first_taken->state : Publication::kAwaitsCollection;
+    now.state = held ? Publication::kHeld : why;
     return now;
   }
   if (held) return first.exists() ? withdraw_only(seen, list, std::move(now), plan) : now;
@@ -538,7 +579,7 @@ PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
   ListLimits limits = snapshot.list_limits;
   const auto there = static_cast<std::int32_t>(list.shards.size());
   limits.shards = list.taken ? there : std::max(limits.shards, there);
-  Placement placed = place(wanted_set(seen), list.sets(), limits);
+  Placement placed = place(wanted_set(seen), list.before(), limits);
   const std::int32_t omitted = placed.omitted;
   PublishedList then = plan_writes(seen, list, std::move(placed), plan);
   then.revision = now.revision;

@@ -1,6 +1,8 @@
 #include "pool/placement.h"
 
 #include <algorithm>
+#include <optional>
+#include <set>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -53,37 +55,104 @@ class Filling {
   std::vector<std::size_t> used_;  // bytes, of each
 };
 
-bool put_newcomer(Filling& filling, api::Endpoint& endpoint, const ListLimits& limits) {
+// On which shards an endpoint is: two, while it moves from one to the other.
+struct Places {
+  std::size_t first = 0;
+  std::size_t second = 0;
+};
+using PlacesOf = std::unordered_map<std::string_view, Places>;
+
+PlacesOf places_of(const std::vector<ShardBefore>& before, std::size_t shards) {
+  PlacesOf out;
+  const auto note = [&out](const std::string& uid, std::size_t shard) {
+    const auto [found, is_new] = out.try_emplace(uid, Places{shard, shard});
+    if (!is_new) found->second.second = shard;
+  };
+  for (std::size_t shard = 0; shard < shards; ++shard) {
+    if (before[shard].set != nullptr) {
+      for (const api::Endpoint& endpoint : before[shard].set->endpoints) note(endpoint.uid, shard);
+    } else if (before[shard].remembered != nullptr) {
+      for (const auto& [uid, pod] : *before[shard].remembered) note(uid, shard);
+    }
+  }
+  return out;
+}
+
+bool is_unknown(const ShardBefore& shard) {
+  return shard.set == nullptr && (shard.remembered == nullptr || shard.remembered->empty());
+}
+
+// Nothing, and the endpoint is as it was, if there is no room for it.
+std::optional<std::size_t> put_newcomer(Filling& filling, api::Endpoint& endpoint,
+                                        const std::vector<ShardBefore>& before, const ListLimits& limits) {
+  const auto joins = [&](std::size_t shard) {
+    if (shard < before.size() && before[shard].closed) return false;
+    return filling.endpoints(shard) < limits.shard_endpoints && filling.put(shard, endpoint);
+  };
+  const std::size_t there = filling.shards();
+  for (std::size_t shard = 0; shard < there; ++shard) {
+    if (shard < before.size() && is_unknown(before[shard]) && joins(shard)) return shard;
+  }
   for (std::size_t shard = 0; shard < static_cast<std::size_t>(limits.shards); ++shard) {
     if (shard == filling.shards()) filling.add_shard();
-    if (filling.endpoints(shard) < limits.shard_endpoints && filling.put(shard, endpoint)) return true;
+    if (joins(shard)) return shard;
   }
-  return false;
+  return std::nullopt;
 }
 
 }  // namespace
 
-Placement place(api::EndpointSet wanted, const std::vector<const api::EndpointSet*>& before,
-                const ListLimits& limits) {
+Placement place(api::EndpointSet wanted, const std::vector<ShardBefore>& before, const ListLimits& limits) {
   const std::size_t there = std::min(before.size(), static_cast<std::size_t>(limits.shards));
-  std::unordered_map<std::string_view, std::size_t> shard_of;
-  for (std::size_t shard = 0; shard < there; ++shard) {
-    if (before[shard] == nullptr) continue;
-    for (const api::Endpoint& endpoint : before[shard]->endpoints) shard_of.try_emplace(endpoint.uid, shard);
-  }
+  const PlacesOf places = places_of(before, there);
   Filling filling(wanted, std::max<std::size_t>(there, 1));
   std::vector<api::Endpoint*> newcomers;
   for (api::Endpoint& endpoint : wanted.endpoints) {
-    const auto found = shard_of.find(endpoint.uid);
-    if (found == shard_of.end() || !filling.put(found->second, endpoint)) newcomers.push_back(&endpoint);
+    const auto found = places.find(endpoint.uid);
+    if (found == places.end() || !filling.put(found->second.first, endpoint)) newcomers.push_back(&endpoint);
   }
   Placement out;
   for (api::Endpoint* endpoint : newcomers) {
-    if (!put_newcomer(filling, *endpoint, limits)) ++out.omitted;
+    std::string uid = endpoint->uid;
+    const auto found = places.find(uid);
+    const bool was_there = found != places.end();
+    const bool half_moved = was_there && found->second.second != found->second.first;
+    std::optional<std::size_t> to;
+    if (half_moved && filling.put(found->second.second, *endpoint)) to = found->second.second;
+    if (!to) to = put_newcomer(filling, *endpoint, before, limits);
+    if (!to) {
+      ++out.omitted;
+    } else if (was_there) {
+      out.moves.push_back({found->second.first, *to, std::move(uid)});
+    }
   }
   out.shards = filling.take();
   if (!newcomers.empty()) std::for_each(out.shards.begin(), out.shards.end(), api::sort_canonically);
   return out;
+}
+
+void keep_until_moved(const std::vector<ShardBefore>& before, std::size_t counted, Placement& placed) {
+  const auto has_arrived = [&](const Move& move) {
+    if (move.to >= counted || before[move.to].set == nullptr) return false;
+    const auto& endpoints = before[move.to].set->endpoints;
+    return std::any_of(endpoints.begin(), endpoints.end(),
+                       [&](const api::Endpoint& one) { return one.uid == move.uid; });
+  };
+  std::set<std::size_t> kept;
+  for (const Move& move : placed.moves) {
+    if (before[move.from].set != nullptr && !has_arrived(move)) kept.insert(move.from);
+  }
+  if (kept.empty()) return;
+  std::unordered_map<std::string, api::EndpointState> states;
+  for (const api::EndpointSet& set : placed.shards) {
+    for (const api::Endpoint& endpoint : set.endpoints) states.emplace(endpoint.uid, endpoint.state);
+  }
+  for (const std::size_t shard : kept) {
+    std::vector<api::Endpoint> endpoints = before[shard].set->endpoints;
+    std::erase_if(endpoints, [&](const api::Endpoint& one) { return !states.contains(one.uid); });
+    for (api::Endpoint& endpoint : endpoints) endpoint.state = states.at(endpoint.uid);
+    placed.shards[shard].endpoints = std::move(endpoints);
+  }
 }
 
 }  // namespace poolwarden::pool

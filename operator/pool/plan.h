@@ -48,6 +48,8 @@ struct ListShard {
   const api::ConfigMap* config_map = nullptr;  // of the name it has, whoever owns it; null: there is none
   // What read_published() says of it, where that is known already. Null: decide() reads it.
   const PublishedDocument* published = nullptr;
+  // The ready endpoints that it had when it could last be read: uid -> pod. Null: not known.
+  const std::map<std::string, std::string>* remembered = nullptr;
   // For what is written of it: that of Snapshot::pods, or of the newer ones that it was made from.
   std::string pods_version;
 };

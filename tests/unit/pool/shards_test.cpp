@@ -4,6 +4,9 @@
 #include "pool/placement.h"
 #include "world.h"
 
+#include <algorithm>
+#include <set>
+
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -188,6 +191,85 @@ TEST_F(Shards, MoreAreCountedThanThereAre_TheNumberIsPutBack) {
   EXPECT_EQ(world.other_shards.size(), 2U);
 }
 
+// Readers keep what was on it: nobody may move, or they are without those until they have both shards.
+TEST_F(Shards, ABrokenOrMissingShard_KeepsItsEndpoints) {
+  remove('a');
+  world.settle(1);
+  world.other_shards.at(2).endpoints_json = "{";
+  World missing = world;
+  missing.other_shards.erase(2);
+  for (World* one : {&world, &missing}) {
+    const Plan plan = one->decide(2);
+    EXPECT_FALSE(plan.publish) << "there is room on the first";
+    ASSERT_THAT(plan.publish_shards, SizeIs(1));
+    EXPECT_THAT(plan.publish_shards[0].write.set.endpoints, SizeIs(3));
+  }
+}
+
+TEST_F(Shards, TheFirstIsTakenOrBeingDeleted_TheOthersAreStillWritten) {
+  World taken = world;
+  taken.config_map->owners = {{"v1", "Secret", "s", "s-uid", true}};
+  World deleted = world;
+  deleted.config_map->deleting = true;
+  for (World* one : {&taken, &deleted}) {
+    World held = *one;
+    held.target.reset();
+    for (World* each : {one, &held}) {
+      each->pod("vllm-e").deletion_timestamp.emplace();
+      const Plan plan = each->decide(1);
+      EXPECT_FALSE(plan.publish);
+      const auto second = std::find_if(plan.publish_shards.begin(), plan.publish_shards.end(),
+                                       [](const auto& what) { return what.write.set.shard == 2; });
+      ASSERT_NE(second, plan.publish_shards.end());
+      ASSERT_FALSE(second->changes.empty());
+      EXPECT_EQ(second->changes[0].pod, "vllm-e");
+      EXPECT_GT(second->write.set.revision, each->last_revision);
+    }
+  }
+}
+
+TEST_F(Shards, OneThatIsBeingDeleted_TakesNobodyIn) {
+  remove('e');
+  world.settle(1);
+  world.other_shards.at(2).deleting = true;
+  add("xy");
+  const Plan plan = world.decide(2);
+  ASSERT_THAT(plan.publish_shards, SizeIs(2));
+  EXPECT_EQ(plan.publish_shards[0].write.set.shard, 3);
+  EXPECT_THAT(plan.publish_shards[0].write.set.endpoints, SizeIs(3));
+  EXPECT_EQ(plan.publish_shards[1].write.set.shard, 4);
+}
+
+// All ports get long names: not all of a full shard fit into its ConfigMap any more.
+TEST_F(Shards, EndpointsThatOutgrowTheirShard_AreOnTheNewOneBeforeTheyLeave) {
+  World large = world;
+  large.list_limits = {.shard_endpoints = 100'000, .shards = 9};
+  large.pods.clear();
+  for (int i = 0; i < 3'000; ++i)
+    large.pods.push_back(
+        ready_pod(fmt::format("vllm-{:05}", i), fmt::format("10.{}.{}.1", i / 256, i % 256)));
+  large.config_map.reset();
+  large.other_shards.clear();
+  large.list_counted = 1;
+  large.settle(1);
+  ASSERT_TRUE(large.other_shards.empty());
+  for (api::EndpointPort& port : large.pool.target_ports) port.name = std::string(250, 'p');
+  for (int pass = 2; pass < 8; ++pass) {
+    large.apply(large.decide(pass));
+    std::set<std::string> published;
+    const auto first = api::parse_endpoint_set(large.config_map->endpoints_json, nullptr);
+    for (const auto& one : first->endpoints) published.insert(one.uid);
+    for (std::int32_t shard = 2; shard <= first->shards; ++shard) {
+      const auto other = api::parse_endpoint_set(large.other_shards.at(shard).endpoints_json, nullptr);
+      for (const auto& one : other->endpoints) published.insert(one.uid);
+    }
+    EXPECT_EQ(published.size(), 3'000U) << "pass " << pass;
+    EXPECT_LE(large.config_map->endpoints_json.size() + large.config_map->endpoints_text.size(), 1'048'576U);
+  }
+  EXPECT_FALSE(large.other_shards.empty());
+  EXPECT_TRUE(large.decide(9).empty());
+}
+
 // Another pool's list has the name that this one wants next: it stays theirs, and a person is told.
 TEST_F(Shards, ATakenName_IsToldAndNotWritten) {
   api::ConfigMap foreign;
@@ -291,7 +373,7 @@ TEST(Placement, AShardOfAnOlderRelease_KeepsItsEndpoints) {
   }
   api::EndpointSet before = wanted;
   before.endpoints.pop_back();
-  const Placement placed = place(wanted, {&before}, {.shard_endpoints = 2, .shards = 9});
+  const Placement placed = place(wanted, {{.set = &before}}, {.shard_endpoints = 2, .shards = 9});
   ASSERT_THAT(placed.shards, SizeIs(2));
   EXPECT_THAT(placed.shards[0].endpoints, SizeIs(4));
   EXPECT_THAT(placed.shards[1].endpoints, SizeIs(1));
