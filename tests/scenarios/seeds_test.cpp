@@ -1,11 +1,15 @@
 // The whole operator from a seed: a cluster with real controllers' rules on a virtual clock, people who
-// scale, delete and relabel at random moments, operators that come and go. No faults of the network here.
+// scale, delete and relabel at random moments, operators that come and go, and a reader of the list. No
+// faults of the network here.
 #include "scenarios/scenario_cluster.h"
 #include "scenarios/seed_block.h"
+#include "support/sim/list_reader.h"
+#include "support/sim/reader_invariants.h"
 #include "support/sim/sim_world.h"
 
 #include <cstdint>
 #include <random>
+#include <set>
 #include <string>
 
 #include <fmt/format.h>
@@ -41,9 +45,13 @@ sim::WorldOptions world_options(std::uint64_t seed) {
 }
 
 // Every third list is a large one, of shards of two endpoints.
+bool has_shards(std::uint64_t seed) {
+  return seed % 3 == 0;
+}
+
 pool::ListLimits list_limits(std::uint64_t seed) {
   pool::ListLimits limits;
-  if (seed % 3 == 0) limits.shard_endpoints = 2;
+  if (has_shards(seed)) limits.shard_endpoints = 2;
   return limits;
 }
 
@@ -79,31 +87,63 @@ void act(SimWorld& world, ScenarioCluster& cluster, Dice& dice) {
   }
 }
 
-// Nothing if all went well.
-std::string run(std::uint64_t seed) {
-  SimWorld world(world_options(seed));
-  ScenarioCluster cluster(world);
-  Dice dice(seed);
-  world.add_operator({.name = "a", .seed = seed, .list_limits = list_limits(seed)}).start();
-  cluster.create_deployment("vllm", {{"replicas", "3"}});
-  cluster.create_pool("vllm", {{"target", "vllm"}});
-  for (int n = 0; n < 25; ++n) {
-    world.time().run_for(std::chrono::milliseconds(dice.below(dice.below(3) == 0 ? 10'000 : 500)));
-    act(world, cluster, dice);
-    if (!world.invariants().violations().empty()) return world.invariants().violations().front();
-  }
-  if (!world.op(0).running()) world.op(0).start();
-  // A watch that was cut again and again waits for up to 30 s, and again as long before it lists where its
-  // version is gone: nothing is written meanwhile, and that is not rest.
-  world.time().run_for(std::chrono::minutes(2));
-  world.settle(std::chrono::minutes(30));
+// And to who reads a large list, or to a ConfigMap of it other than the first.
+void act_on_list(ScenarioCluster& cluster, sim::ListReader& reader, Dice& dice) {
+  const std::string name = fmt::format("vllm-endpoints-{}", 2 + dice.below(2));
+  const int what = dice.below(10);
+  if (what < 3) return reader.cut();
+  if (what == 3) return reader.start();
+  if (cluster.get("configmaps", name).is_null()) return;
+  if (what < 6) return cluster.remove("configmaps", name);
+  if (what == 6) cluster.merge("configmaps", name, R"({"data":{"endpoints.json":"{"}})");
+}
+
+// What is wrong, if anything.
+std::string wrong(const SimWorld& world, const sim::ReaderInvariants& readers) {
   if (!world.invariants().violations().empty()) return world.invariants().violations().front();
+  return readers.violations().empty() ? "" : readers.violations().front();
+}
+
+std::string wrong_lists(const SimWorld& world, const sim::ReaderInvariants& readers) {
   const auto fit = world.invariants().fit_pods("default", "vllm");
   const auto published = world.invariants().published_pods("default", "vllm");
   if (fit != published) {
     return fmt::format("at rest [{}] is published and [{}] should be", fmt::join(published, " "),
                        fmt::join(fit, " "));
   }
+  const auto read = readers.pods();
+  if (read == std::multiset<std::string>(fit.begin(), fit.end())) return {};
+  return fmt::format("at rest a reader has [{}] and [{}] is published", fmt::join(read, " "),
+                     fmt::join(published, " "));
+}
+
+// Nothing if all went well.
+std::string run(std::uint64_t seed) {
+  SimWorld world(world_options(seed));
+  ScenarioCluster cluster(world);
+  Dice dice(seed);
+  sim::ListReader reader(world.time(), world.model(),
+                         {.pool = "vllm", .config_map = "vllm-endpoints", .seed = seed});
+  sim::ReaderInvariants readers(world.time(), world.model(), reader);
+  world.add_watcher([&readers](const std::set<std::string>& changed) { readers.changed(changed); });
+  reader.start();
+  world.add_operator({.name = "a", .seed = seed, .list_limits = list_limits(seed)}).start();
+  cluster.create_deployment("vllm", {{"replicas", "3"}});
+  cluster.create_pool("vllm", {{"target", "vllm"}});
+  for (int n = 0; n < 25; ++n) {
+    world.time().run_for(std::chrono::milliseconds(dice.below(dice.below(3) == 0 ? 10'000 : 500)));
+    act(world, cluster, dice);
+    if (has_shards(seed) && dice.below(2) == 0) act_on_list(cluster, reader, dice);
+    if (auto text = wrong(world, readers); !text.empty()) return text;
+  }
+  if (!world.op(0).running()) world.op(0).start();
+  // A watch that was cut again and again waits for up to 30 s, and again as long before it lists where its
+  // version is gone: nothing is written meanwhile, and that is not rest.
+  world.time().run_for(std::chrono::minutes(2));
+  world.settle(std::chrono::minutes(30));
+  if (auto text = wrong(world, readers); !text.empty()) return text;
+  if (auto text = wrong_lists(world, readers); !text.empty()) return text;
+  const auto fit = world.invariants().fit_pods("default", "vllm");
   const auto pool = cluster.get("inferencepools", "vllm").at("spec").at("replicas");
   const auto target = cluster.get("deployments", "vllm").at("spec").at("replicas");
   if (pool != target) return fmt::format("the pool wants {} and its target {}", pool.dump(), target.dump());
