@@ -475,15 +475,23 @@ PublishedList plan_writes(const Observation& seen, const List& list, Placement p
   // Those at the end that are not there and that nobody needs: whoever wrote their number made it up.
   while (counted > 1 && list.find(counted - 1) == nullptr && placed.shards[counted - 1].endpoints.empty())
     --counted;
+  bool may_count_soon = false;
   for (std::size_t i = 1; i < placed.shards.size(); ++i) {
+    const Shard* there = list.find(i);
     auto publish = due(seen, list, counted, placed.shards[i], stays);
-    if (i == counted && may_count(list, list.find(i), publish, stays)) ++counted;
+    if (i == counted && may_count(list, there, publish, stays)) ++counted;
+    if (publish && there != nullptr && i >= counted) may_count_soon = true;
     if (publish) add(*std::move(publish), plan);
   }
   api::EndpointSet& first = placed.shards.front();
   first.shards = static_cast<std::int32_t>(counted);
-  if (auto publish = due(seen, list, counted, first, stays)) add(*std::move(publish), plan);
-  out.shards = first.shards;
+  // Readers keep what the first said while it is missing or broken. Nobody knows how many counted: it says so
+  // again when those that are there can count, or readers would lose them for a moment.
+  const bool has_to_wait = may_count_soon && !list.says();
+  if (!has_to_wait) {
+    if (auto publish = due(seen, list, counted, first, stays)) add(*std::move(publish), plan);
+  }
+  out.shards = static_cast<std::int32_t>(counted);
   for (std::size_t i = 0; i < counted; ++i) out.ready += static_cast<std::int32_t>(ready[i]);
   return out;
 }
@@ -571,7 +579,7 @@ PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
     now.state = held ? Publication::kHeld : why;
     return now;
   }
-  if (held) return first.exists() ? withdraw_only(seen, list, std::move(now), plan) : now;
+  if (held) return withdraw_only(seen, list, std::move(now), plan);
   if (is_current(seen, list)) {
     now.state = Publication::kCurrent;
     return now;

@@ -86,12 +86,12 @@ void ReaderInvariants::reader_turned() {
       if (endpoint.state == api::EndpointState::kReady) now.emplace(endpoint.uid, endpoint.pod);
     }
   }
+  const Pods told = all_as_told();
+  for (const auto& [uid, name] : now) {
+    if (!told.contains(uid)) violate(name, "the reader has it, and no shard that counts does");
+  }
   if (now != before_) {
-    const Pods told = all_as_told();
     if (as_told(1) != nullptr && as_told(1)->shards > 1) ++changes_;
-    for (const auto& [uid, name] : now) {
-      if (!told.contains(uid)) violate(name, "the reader has it, and no shard that counts does");
-    }
     for (const auto& [uid, name] : before_) {
       if (now.contains(uid)) continue;
       const auto since = published_since_.find(uid);

@@ -228,6 +228,31 @@ TEST_F(Shards, TheFirstIsTakenOrBeingDeleted_TheOthersAreStillWritten) {
   }
 }
 
+TEST_F(Shards, TheFirstIsMissingOnHold_TheOthersLoseWhoGoes) {
+  world.target.reset();
+  world.config_map.reset();
+  world.pod("vllm-e").deletion_timestamp.emplace();
+  const Plan plan = world.decide(1);
+  EXPECT_FALSE(plan.publish);
+  ASSERT_THAT(plan.publish_shards, SizeIs(1));
+  ASSERT_THAT(plan.publish_shards[0].changes, SizeIs(1));
+  EXPECT_EQ(plan.publish_shards[0].changes[0].pod, "vllm-e");
+}
+
+// A new operator does not know how many counted, and one of them has somebody to lose first.
+TEST_F(Shards, TheFirstIsMissingAndForgotten_CountsAllWhenItIsBack) {
+  world.list_counted = 1;
+  world.config_map.reset();
+  world.pod("vllm-e").deletion_timestamp.emplace();
+  const Plan plan = world.decide(1);
+  EXPECT_FALSE(plan.publish) << "readers would lose the second shard";
+  ASSERT_FALSE(plan.publish_shards.empty());
+  world.apply(plan);
+  const Plan next = world.decide(2);
+  ASSERT_TRUE(next.publish);
+  EXPECT_GE(next.publish->write.set.shards, 2);
+}
+
 TEST_F(Shards, OneThatIsBeingDeleted_TakesNobodyIn) {
   remove('e');
   world.settle(1);
