@@ -1,7 +1,7 @@
 // What a call to the API server costs this side of the network, and what an event of a watch costs: CPU time
 // of the transport that the operator uses, over TLS, and of the same call with bare Asio and OpenSSL. The
-// difference is the price of cpprestsdk. The stand-in API server is another process, so that its work does
-// not count.
+// difference is the price of our transport, cpprestsdk included. The stand-in API server is another process,
+// so that its work does not count.
 #include "kube/cpprest_transport.h"
 #include "kube/kubeconfig.h"
 #include "support/apiserver/server.h"
@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
@@ -170,11 +171,19 @@ class BareClient {
   asio::ssl::stream<boost::beast::tcp_stream> stream_{io_, context_};
 };
 
+// Throws events away, and says when the first one has come: what it took to connect is no event's cost.
 class Discard final : public poolwarden::kube::StreamHandler {
  public:
   void on_head(const HttpResponse&) override {}
-  void on_data(std::string_view) override {}
+  void on_data(std::string_view) override {
+    if (!std::exchange(begun_, true)) began_.set_value();
+  }
   void on_end(std::optional<TransportError>) override {}
+  void wait_for_the_first() { began_.get_future().get(); }
+
+ private:
+  bool begun_ = false;
+  std::promise<void> began_;
 };
 
 void run(const Options& options) {
@@ -194,8 +203,9 @@ void run(const Options& options) {
   {
     HttpRequest watch;
     watch.target = std::string(kConfigMaps) + "?watch=true";
-    const auto stream =
-        transport.stream(std::move(watch), std::chrono::minutes(5), std::make_shared<Discard>());
+    const auto events = std::make_shared<Discard>();
+    const auto stream = transport.stream(std::move(watch), std::chrono::minutes(5), events);
+    events->wait_for_the_first();
     watched = measure(options, put);
   }
   BareClient bare(*access);
