@@ -1,6 +1,7 @@
 // The whole operator from a seed: a cluster with real controllers' rules on a virtual clock, people who
 // scale, delete and relabel at random moments, operators that come and go, and a reader of the list. No
 // faults of the network here.
+#include "api/endpoint_set.h"
 #include "scenarios/scenario_cluster.h"
 #include "scenarios/seed_block.h"
 #include "support/sim/list_reader.h"
@@ -87,9 +88,9 @@ void act(SimWorld& world, ScenarioCluster& cluster, Dice& dice) {
   }
 }
 
-// And to who reads a large list, or to a ConfigMap of it other than the first.
+// And to who reads a large list, or to a ConfigMap of it.
 void act_on_list(ScenarioCluster& cluster, sim::ListReader& reader, Dice& dice) {
-  const std::string name = fmt::format("vllm-endpoints-{}", 2 + dice.below(2));
+  const std::string name = api::shard_name("vllm-endpoints", 1 + dice.below(3));
   const int what = dice.below(10);
   if (what < 3) return reader.cut();
   if (what == 3) return reader.start();
