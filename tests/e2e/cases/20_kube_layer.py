@@ -1,5 +1,5 @@
 """The kube layer by itself against the real API server: exec credentials, token rotation, paged lists, bookmarks,
-server-side apply conflicts, the scale subresource, preconditions, history that is gone, the Lease, Events. The tests
+the scale subresource, preconditions, history that is gone, the Lease, Events. The tests
 are a program, tests/integration/kubernetes; here it gets a cluster, and a way to make that forget its history."""
 import os
 import subprocess
