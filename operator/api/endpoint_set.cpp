@@ -336,13 +336,29 @@ std::optional<std::int32_t> shard_number(std::string_view list, std::string_view
   return is_shard && shard_name(list, number) == name ? std::optional{number} : std::nullopt;
 }
 
-void join(EndpointSet& whole, const EndpointSet& shard) {
-  whole.endpoints.insert(whole.endpoints.end(), shard.endpoints.begin(), shard.endpoints.end());
-  whole.revision = std::max(whole.revision, shard.revision);
+EndpointSet join(const std::vector<const EndpointSet*>& shards) {
+  EndpointSet out = *shards.front();
+  if (shards.size() == 1) return out;
+  for (const EndpointSet* shard : shards) {
+    if (shard == shards.front()) continue;
+    out.endpoints.insert(out.endpoints.end(), shard->endpoints.begin(), shard->endpoints.end());
+    out.revision = std::max(out.revision, shard->revision);
+  }
+  sort_canonically(out);
+  const auto doubles = std::unique(out.endpoints.begin(), out.endpoints.end(),
+                                   [](const Endpoint& a, const Endpoint& b) { return a.uid == b.uid; });
+  out.endpoints.erase(doubles, out.endpoints.end());
+  return out;
 }
 
 std::string_view to_string(EndpointState state) {
   return state == EndpointState::kReady ? "ready" : "draining";
+}
+
+std::int32_t count_ready(const EndpointSet& set) {
+  return static_cast<std::int32_t>(
+      std::count_if(set.endpoints.begin(), set.endpoints.end(),
+                    [](const Endpoint& endpoint) { return endpoint.state == EndpointState::kReady; }));
 }
 
 void sort_canonically(EndpointSet& set) {

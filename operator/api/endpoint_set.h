@@ -54,10 +54,12 @@ struct EndpointSet {
 std::string shard_name(std::string_view list, std::int32_t shard);
 // The shard whose ConfigMap has that name; nothing if none has.
 std::optional<std::int32_t> shard_number(std::string_view list, std::string_view name);
-// Takes another shard's endpoints into `whole`, whose revision is the newest of all; to be sorted afterwards.
-void join(EndpointSet& whole, const EndpointSet& shard);
+// The list that the shards make together, sorted, with the newest revision of all. An endpoint that moves
+// from one shard to another may be on both: it is taken once. There is at least one shard.
+EndpointSet join(const std::vector<const EndpointSet*>& shards);
 
 std::string_view to_string(EndpointState state);
+std::int32_t count_ready(const EndpointSet& set);
 void sort_canonically(EndpointSet& set);
 // The set must be sorted.
 std::string to_canonical_json(const EndpointSet& set);

@@ -123,10 +123,12 @@ Lookup<api::EndpointSet> ClusterReader::shard_of(const PoolView& pool, std::int3
 // A part of it would say of the others' pods that they are not listed.
 Lookup<api::EndpointSet> ClusterReader::list_of(const PoolView& pool) {
   auto list = shard_of(pool, 1);
-  for (std::int32_t shard = 2; list.value && shard <= list.value->shards; ++shard) {
+  if (!list.value) return list;
+  std::vector<api::EndpointSet> others;
+  for (std::int32_t shard = 2; shard <= list.value->shards; ++shard) {
     auto next = shard_of(pool, shard);
     if (next.value) {
-      api::join(*list.value, *next.value);
+      others.push_back(*std::move(next.value));
       continue;
     }
     if (next.problem.empty())
@@ -134,7 +136,9 @@ Lookup<api::EndpointSet> ClusterReader::list_of(const PoolView& pool) {
                                  api::shard_name(pool.config_map, shard), list.value->shards);
     return next;
   }
-  if (list.value) api::sort_canonically(*list.value);
+  std::vector<const api::EndpointSet*> shards{&*list.value};
+  for (const api::EndpointSet& other : others) shards.push_back(&other);
+  list.value = api::join(shards);
   return list;
 }
 

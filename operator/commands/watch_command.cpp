@@ -158,21 +158,16 @@ class Watch {
   // All of its ConfigMaps. While one of them is missing or cannot be read: the list as it was when none was.
   std::optional<api::EndpointSet> list_of(const PoolView& pool) {
     const kube::ObjectKey key{pool.ns, pool.name};
-    std::optional<api::EndpointSet> list;
-    for (std::int32_t shard = 1; shard == 1 || shard <= list->shards; ++shard) {
+    std::vector<const api::EndpointSet*> shards;
+    for (std::int32_t shard = 1; shard == 1 || shard <= shards.front()->shards; ++shard) {
       const auto part = lists_.informer().store().find({pool.ns, api::shard_name(pool.config_map, shard)});
       if (!part || !part->set || part->set->pool != pool.name || part->set->shard != shard) {
         const auto whole = whole_.find(key);
         return whole == whole_.end() ? std::nullopt : std::optional{whole->second};
       }
-      if (list) {
-        api::join(*list, *part->set);
-      } else {
-        list = *part->set;
-      }
+      shards.push_back(&*part->set);
     }
-    whole_.insert_or_assign(key, *list);
-    return list;
+    return whole_.insert_or_assign(key, api::join(shards)).first->second;
   }
 
   void report_changes() {

@@ -48,11 +48,12 @@ tl::expected<std::optional<api::EndpointSet>, std::string> PublishedList::saw(
   const bool whole = missing().empty();
   if (!whole && !whole_once_) return std::nullopt;
   whole_once_ = true;
-  auto read = read_.begin();  // the first: it has been read, and what counts is kept
-  api::EndpointSet list = read->second.set;
-  while (++read != read_.end() && read->first <= shards_) api::join(list, read->second.set);
-  api::sort_canonically(list);
-  return list;
+  std::vector<const api::EndpointSet*>
+      counted;  // the first is one: it has been read, and what counts is kept
+  for (const auto& [shard, read] : read_) {
+    if (shard <= shards_) counted.push_back(&read.set);
+  }
+  return api::join(counted);
 }
 
 void PublishedList::gone(std::string_view config_map) {

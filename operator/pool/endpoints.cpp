@@ -210,12 +210,6 @@ EventNote undone(const api::InferencePool& pool, std::int32_t shard, const std::
                              api::shard_name(pool.publish.config_map_name, shard), what)};
 }
 
-std::int32_t count_ready(const api::EndpointSet& set) {
-  return static_cast<std::int32_t>(std::count_if(
-      set.endpoints.begin(), set.endpoints.end(),
-      [](const api::Endpoint& endpoint) { return endpoint.state == api::EndpointState::kReady; }));
-}
-
 // A shard of the list as the cluster has it.
 class Shard {
  public:

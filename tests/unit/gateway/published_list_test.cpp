@@ -91,6 +91,12 @@ TEST_F(ShardedList, AChangeOfOneShard_IsAChangeOfTheList) {
   EXPECT_EQ(saw(shard(3, 7, {})), (Pods{"a", "b", "d"}));
 }
 
+TEST_F(ShardedList, WhoMovesIsOnTwo_AndIsThereOnce) {
+  see_all();
+  EXPECT_EQ(saw(shard(2, 4, {"a", "b"})), (Pods{"a", "b", "c"}));
+  EXPECT_EQ(saw(shard(1, 5, {})), (Pods{"a", "b", "c"}));
+}
+
 TEST_F(ShardedList, AMissingShard_StaysAsItWasRead) {
   see_all();
   reader.gone("vllm-endpoints-2");
