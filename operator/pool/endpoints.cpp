@@ -491,7 +491,7 @@ PublishedList plan_writes(const Observation& seen, const List& list, Placement p
 }
 
 // A shard that is not the pool's to write, if one is wanted.
-void tell_of_obstacle(const List& list, std::int32_t omitted, PublishedList& out) {
+void report_obstacle(const List& list, std::int32_t omitted, PublishedList& out) {
   if (list.taken && (omitted > 0 || list.said() > list.shards.size())) {
     out.state = list.taken->state;
     out.holder = list.taken->holder;
@@ -588,7 +588,7 @@ PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
   then.omitted = omitted;
   const bool writes = plan.publish || !plan.publish_shards.empty();
   then.state = writes ? Publication::kDue : Publication::kCurrent;
-  tell_of_obstacle(list, omitted, then);
+  report_obstacle(list, omitted, then);
   PublishedList out = after(seen, list.revision(), now, then, plan);
   out.holder = then.holder;
   out.shard = then.shard;

@@ -140,7 +140,8 @@ void keep_until_moved(const std::vector<ShardBefore>& before, std::size_t counte
   };
   std::set<std::size_t> kept;
   for (const Move& move : placed.moves) {
-    if (before[move.from].set != nullptr && !has_arrived(move)) kept.insert(move.from);
+    const bool is_settled = before[move.from].set == nullptr || kept.contains(move.from);
+    if (!is_settled && !has_arrived(move)) kept.insert(move.from);
   }
   if (kept.empty()) return;
   std::unordered_map<std::string, api::EndpointState> states;
