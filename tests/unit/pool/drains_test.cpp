@@ -286,14 +286,7 @@ TEST_F(Fleet, WhileALabelIsBeingWrittenNobodyElseIsChosen) {
 
 TEST_F(Fleet, AnotherPoolsDrainIsFollowedAndNotTouched) {
   make({1, 2});
-  world.led_by_others = {"old-a-uid"};
-  world.pod("old-a").serving = "draining";
-  world.pod("old-a").annotations =
-      std::make_shared<const api::DrainAnnotations>(api::DrainAnnotations{.started = "2023-11-14T22:13:20Z",
-                                                                          .reason = "ScaleDown",
-                                                                          .request = {},
-                                                                          .saved_cost = {},
-                                                                          .deletion_cost = {}});
+  another_pool_drains("old-a");
   settle(10);
   EXPECT_THAT(served(), ElementsAre("old-b"));
   EXPECT_THAT(draining(), ElementsAre("old-a"));
@@ -376,14 +369,7 @@ TEST_F(Fleet, DrainsOfAnotherPool_CountForTheReplicaSet) {
 
 TEST_F(Fleet, WhatALeaderDrainsIsNotDrainedTwice) {
   make({3, 1, 2});
-  world.led_by_others = {"old-a-uid"};
-  world.pod("old-a").serving = "draining";
-  world.pod("old-a").annotations =
-      std::make_shared<const api::DrainAnnotations>(api::DrainAnnotations{.started = "2023-11-14T22:13:20Z",
-                                                                          .reason = "ScaleDown",
-                                                                          .request = {},
-                                                                          .saved_cost = {},
-                                                                          .deletion_cost = {}});
+  another_pool_drains("old-a");
   scale_replica_set(2);
   settle(10);
   EXPECT_THAT(draining(), ElementsAre("old-a"));

@@ -56,6 +56,16 @@ class Fleet : public testing::Test {
     settle(10);
     ASSERT_EQ(world.target->replicas, 2);
   }
+  void another_pool_drains(const std::string& pod) {
+    world.led_by_others = {pod + "-uid"};
+    world.pod(pod).serving = "draining";
+    world.pod(pod).annotations =
+        std::make_shared<const api::DrainAnnotations>(api::DrainAnnotations{.started = "2023-11-14T22:13:20Z",
+                                                                            .reason = "ScaleDown",
+                                                                            .request = {},
+                                                                            .saved_cost = {},
+                                                                            .deletion_cost = {}});
+  }
   void on_node_two(const std::string& pod) {
     world.nodes["node-2"].name = "node-2";
     world.pod(pod).node = std::make_shared<const std::string>("node-2");
