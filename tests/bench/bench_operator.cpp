@@ -299,10 +299,11 @@ class Bench {
     const auto at = [this](double share) {
       return latencies_[static_cast<std::size_t>(share * static_cast<double>(latencies_.size() - 1))];
     };
-    fmt::print("| {} in {} | {} at {}/s | {:.1f} | {:.1f} | {:.2f} | {:.1f} | {:.1f} | {:.2f} |\n",
-               options_.pools * options_.pods_per_pool + options_.other_pods, options_.pools,
-               options_.deletes, options_.per_second, resident, peak, cold_start, at(0.5), at(0.99),
-               cpu_each);
+    const std::string others =
+        options_.other_pods == 0 ? "" : fmt::format(", and {} others", options_.other_pods);
+    fmt::print("| {} in {}{} | {} at {}/s | {:.1f} | {:.1f} | {:.2f} | {:.1f} | {:.1f} | {:.2f} |\n",
+               options_.pools * options_.pods_per_pool, options_.pools, others, options_.deletes,
+               options_.per_second, resident, peak, cold_start, at(0.5), at(0.99), cpu_each);
   }
 
   const Options options_;
