@@ -105,7 +105,7 @@ class DocumentWriter {
     text(value);
     out_ += quote_;
   }
-  // It must outlive the writer.
+  // The endpoint must outlive the writer, which compares it with the next one.
   void endpoint(const Endpoint& endpoint) {
     if (like_ == nullptr || like_->state != endpoint.state || like_->ports != endpoint.ports)
       start_of_uid_ = start_of_uid(endpoint);

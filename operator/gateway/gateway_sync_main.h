@@ -26,7 +26,8 @@ struct GatewaySyncFlags {
 };
 
 // Runs until SIGTERM or SIGINT, which must not have been blocked or handled before. Returns the exit code:
-// 0 after a signal; 1 if it cannot start; 2 if a flag's value is wrong. What is wrong is on stderr.
+// 0 after a signal, and as that signal ends a process after a second one; 1 if it cannot start; 2 if a flag's
+// value is wrong. What is wrong is on stderr.
 int run_gateway_sync(const GatewaySyncFlags& flags);
 
 // Adds the subcommand. `exit_code` is set when it was chosen and has run.
