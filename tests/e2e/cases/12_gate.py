@@ -268,7 +268,8 @@ class Gate(Case):
         Kube().run("delete", BINDING, GATE)
         self.wait_gate(closed=False)
         # By itself it tries again after a time that grows to 17 minutes; a touched pod makes it do so at once.
-        self.kube.run("annotate", "pods", "--all", "e2e/touched=yes")
+        # The first touch may be enough: then kubectl finds a later pod gone, and says so.
+        self.kube.run("annotate", "pods", "--all", "e2e/touched=yes", check=False)
         wait_for(lambda: len(self.alive()) == 1, "Kubernetes to finish", 60)
         self.assertIn(self.alive()[0], names)
         self.close_gate()
