@@ -121,8 +121,9 @@ func (b *bench) strip(ctx context.Context) error {
 	return b.cluster.stripPods(ctx, slices.Collect(maps.Keys(labelled)))
 }
 
+// Poolwarden labels 10,000 pods that it finds in seven minutes.
 func (b *bench) rest(ctx context.Context) error {
-	return b.cluster.rest(ctx, seconds(b.plan.QuietFor), 3*seconds(b.plan.Patience))
+	return b.cluster.rest(ctx, seconds(b.plan.QuietFor), 12*seconds(b.plan.Patience))
 }
 
 // until the condition holds.

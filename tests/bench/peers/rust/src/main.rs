@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use document::{Endpoint, EndpointSet, Port};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::PostParams;
@@ -78,20 +78,24 @@ fn pool_of(pod: Pod) -> Option<ObjectRef<Service>> {
     Some(ObjectRef::new(pool).within(pod.namespace().as_deref()?))
 }
 
+/// Whether the first list of that kind is in the store.
+fn is_read<K: Resource + Clone + 'static>(store: &Store<K>) -> bool
+where
+    K::DynamicType: Eq + std::hash::Hash + Clone,
+{
+    store.wait_until_ready().now_or_never().is_some_and(|known| known.is_ok())
+}
+
 fn retry(_: Arc<Service>, _: &kube::Error, _: Arc<Context>) -> Action {
     Action::requeue(Duration::from_millis(5))
 }
 
 /// Makes the list of one pool what its pods say, with at most one write.
 async fn reconcile(service: Arc<Service>, context: Arc<Context>) -> Result<Action, kube::Error> {
-    // The library waits for the Services only. A pool that is seen before its pods would be published empty.
-    let known = futures::join!(
-        context.pods.wait_until_ready(),
-        context.nodes.wait_until_ready(),
-        context.lists.wait_until_ready()
-    );
-    if known.0.is_err() || known.1.is_err() || known.2.is_err() {
-        return Ok(Action::await_change());
+    // The library waits for the Services only. A pool that is seen before its pods would be published empty. To wait for
+    // them here would keep a worker, and while all workers wait the library reads no pods.
+    if !is_read(&context.pods) || !is_read(&context.nodes) || !is_read(&context.lists) {
+        return Ok(Action::requeue(Duration::from_millis(5)));
     }
     let (namespace, pool) = (service.namespace().unwrap_or_default(), service.name_any());
     let pods = context
