@@ -86,7 +86,7 @@ class NodeDrain {
     const NodePlan plan = plan_node(pods, now().wall);
     report(plan);
     for (const std::string& each : plan.staying) {
-      if (told_staying_.insert(each).second) context_.console.warn("stays: " + each);
+      if (warned_staying_.insert(each).second) context_.console.warn("stays: " + each);
     }
     if (plan.lines.empty()) {
       context_.console.say(fmt::format(
@@ -99,9 +99,9 @@ class NodeDrain {
     for (const NodePod* each : plan.evict) {
       if (const auto code = evict_one(each->pod)) return code;
     }
-    if (plan.draining == 0 && plan.evict.empty() && !told_unheeded_ && !told_pods_moving(plan) &&
+    if (plan.draining == 0 && plan.evict.empty() && !warned_unheeded_ && !pods_moving(plan) &&
         now().mono - started_ >= kNodeHeed) {
-      told_unheeded_ = true;
+      warned_unheeded_ = true;
       context_.console.warn(
           operator_problem(reader_.lease(pods.front().pod.ns), now().wall)
               .value_or(
@@ -112,7 +112,7 @@ class NodeDrain {
     return std::nullopt;
   }
 
-  static bool told_pods_moving(const NodePlan& plan) {
+  static bool pods_moving(const NodePlan& plan) {
     for (const NodeLine& line : plan.lines) {
       if (line.news == "terminating") return true;
     }
@@ -131,8 +131,8 @@ class NodeDrain {
     if (error.cls == kube::ErrorClass::kShutdown) return stopped();
     if (error.cls != kube::ErrorClass::kRetry) return fail(context_, error);
     // Another budget, or a server under load: kubectl drain tries again as well.
-    if (told_refusals_[pod.uid] != error.message) {
-      told_refusals_[pod.uid] = error.message;
+    if (printed_refusals_[pod.uid] != error.message) {
+      printed_refusals_[pod.uid] = error.message;
       context_.console.warn(fmt::format("pod {}: {}; trying again", name, error.message));
     }
     return std::nullopt;
@@ -141,9 +141,9 @@ class NodeDrain {
   // Each pod's state: a line for each change, and on a terminal a sum that is drawn over.
   void report(const NodePlan& plan) {
     for (const NodeLine& line : plan.lines) {
-      std::string& told = told_states_[line.pod];
-      if (told == line.news) continue;
-      told = line.news;
+      std::string& printed = printed_states_[line.pod];
+      if (printed == line.news) continue;
+      printed = line.news;
       context_.console.say(fmt::format("pod {}: {}", line.pod, line.words));
     }
     if (!context_.console.is_terminal() || plan.lines.empty()) return;
@@ -171,10 +171,10 @@ class NodeDrain {
   ClusterReader reader_;
   const std::chrono::steady_clock::time_point started_;
   std::optional<std::size_t> left_;
-  std::map<std::string, std::string> told_states_;
-  std::map<std::string, std::string> told_refusals_;
-  std::set<std::string> told_staying_;
-  bool told_unheeded_ = false;
+  std::map<std::string, std::string> printed_states_;
+  std::map<std::string, std::string> printed_refusals_;
+  std::set<std::string> warned_staying_;
+  bool warned_unheeded_ = false;
 };
 
 }  // namespace

@@ -90,7 +90,7 @@ class Wait {
 
   std::optional<DrainReport> take(const DrainStep& step) {
     context_.console.progress(fmt::format("{}: {}", name_of(subject_.pod), step.words), step.news);
-    if (step.unheeded && !std::exchange(told_unheeded_, true)) warn_unheeded();
+    if (step.unheeded && !std::exchange(warned_unheeded_, true)) warn_unheeded();
     switch (step.end) {
       case DrainEnd::kNone:
         return std::nullopt;
@@ -150,7 +150,7 @@ class Wait {
   const std::chrono::steady_clock::time_point started_;
   DrainFollow follow_;
   bool unreadable_ = false;
-  bool told_unheeded_ = false;
+  bool warned_unheeded_ = false;
 };
 
 }  // namespace

@@ -95,7 +95,7 @@ bool FeedTable::settled() const {
 FeedTable::Problems FeedTable::problems() const {
   Problems out;
   WatchedKinds::for_each([&]<class Kind>() {
-    if (!Kind::told_in_conditions()) return;
+    if (!Kind::reported_in_conditions()) return;
     const auto error = caches_.get<Kind>().informer.last_error();
     if (!error) return;
     if (!synced<Kind>()) out.watch_errors.push_back(error->message);

@@ -40,8 +40,8 @@ struct KindCache {
   KindCache(const kube::ReflectorOptions& options, const kube::RandomSource& random)
       : informer(options, random) {}
   kube::Informer<typename Kind::Codec> informer;
-  std::string told;             // the problem as last logged, empty while all is well
-  std::string told_unreadable;  // the same of the newest object that could not be read
+  std::string logged;             // the problem as last logged, empty while all is well
+  std::string logged_unreadable;  // the same of the newest object that could not be read
 };
 
 template <class... Kinds>
@@ -214,8 +214,8 @@ void FeedTable::tell_unreadable(Effects& out) {
   const kube::UnreadableTally& all = cache.informer.unreadable();
   if (all.count == 0) return;
   metrics_.unreadable(Kind::name(), all.count);
-  if (all.problem == cache.told_unreadable) return;
-  cache.told_unreadable = all.problem;
+  if (all.problem == cache.logged_unreadable) return;
+  cache.logged_unreadable = all.problem;
   out.logs.push_back({telemetry::Level::kWarn,
                       "an object cannot be read: its last state stays in force",
                       {{"resource", std::string(Kind::name())}, {"problem", all.problem}}});
@@ -226,8 +226,8 @@ template <class Kind>
 void FeedTable::log_problem(Effects& out) {
   KindCache<Kind>& cache = caches_.get<Kind>();
   const auto error = cache.informer.last_error();
-  if ((error ? std::string_view(error->message) : std::string_view()) == cache.told) return;
-  cache.told = error ? error->message : std::string();
+  if ((error ? std::string_view(error->message) : std::string_view()) == cache.logged) return;
+  cache.logged = error ? error->message : std::string();
   const std::string resource(Kind::name());
   if (!error) {
     out.logs.push_back({telemetry::Level::kInfo, "reads " + resource + " again", {}});

@@ -32,9 +32,9 @@ enum class WatchedObjects : std::uint8_t {
 // Whether work goes on without it. A kind that is not needed may be out of reach (RBAC).
 enum class Need : std::uint8_t { kNeeded, kOptional };
 // Whether a pool's conditions say that objects of this kind cannot be read.
-enum class Told : std::uint8_t { kInConditions, kElsewhere };
+enum class Reported : std::uint8_t { kInConditions, kElsewhere };
 
-template <class CodecType, const kube::ResourceType& kType, WatchedObjects kObjects, Need kNeed, Told kTold>
+template <class CodecType, const kube::ResourceType& kType, WatchedObjects kObjects, Need kNeed, Reported kReported>
 struct WatchedKind {
   using Codec = CodecType;
   using Object = typename Codec::Object;
@@ -42,32 +42,32 @@ struct WatchedKind {
   static constexpr std::string_view name() { return kType.plural; }  // "pods", as the API names it
   static constexpr WatchedObjects objects() { return kObjects; }
   static constexpr bool optional() { return kNeed == Need::kOptional; }
-  static constexpr bool told_in_conditions() { return kTold == Told::kInConditions; }
+  static constexpr bool reported_in_conditions() { return kReported == Reported::kInConditions; }
 };
 
 using Pools = WatchedKind<api::PoolCodec, publish::kInferencePools, WatchedObjects::kAll, Need::kNeeded,
-                          Told::kElsewhere>;
+                          Reported::kElsewhere>;
 using ConfigMaps = WatchedKind<api::ConfigMapCodec, kube::kConfigMaps, WatchedObjects::kOurs, Need::kNeeded,
-                               Told::kInConditions>;
+                               Reported::kInConditions>;
 using Pods =
-    WatchedKind<api::PodCodec, kube::kPods, WatchedObjects::kAll, Need::kNeeded, Told::kInConditions>;
+    WatchedKind<api::PodCodec, kube::kPods, WatchedObjects::kAll, Need::kNeeded, Reported::kInConditions>;
 using Deployments = WatchedKind<api::DeploymentCodec, kube::kDeployments, WatchedObjects::kAll, Need::kNeeded,
-                                Told::kInConditions>;
+                                Reported::kInConditions>;
 using ReplicaSets = WatchedKind<api::ReplicaSetCodec, kube::kReplicaSets, WatchedObjects::kAll, Need::kNeeded,
-                                Told::kInConditions>;
+                                Reported::kInConditions>;
 using Services =
-    WatchedKind<api::ServiceCodec, kube::kServices, WatchedObjects::kAll, Need::kNeeded, Told::kInConditions>;
+    WatchedKind<api::ServiceCodec, kube::kServices, WatchedObjects::kAll, Need::kNeeded, Reported::kInConditions>;
 using Nodes =
-    WatchedKind<api::NodeCodec, kube::kNodes, WatchedObjects::kAll, Need::kOptional, Told::kInConditions>;
+    WatchedKind<api::NodeCodec, kube::kNodes, WatchedObjects::kAll, Need::kOptional, Reported::kInConditions>;
 using Autoscalers = WatchedKind<api::AutoscalerCodec, kube::kHorizontalPodAutoscalers, WatchedObjects::kAll,
-                                Need::kOptional, Told::kInConditions>;
+                                Need::kOptional, Reported::kInConditions>;
 using Budgets = WatchedKind<api::DisruptionBudgetCodec, kube::kPodDisruptionBudgets, WatchedObjects::kAll,
-                            Need::kOptional, Told::kInConditions>;
-// Their state is a condition of its own (DisruptionSafe), and so are not told as unreadable.
+                            Need::kOptional, Reported::kInConditions>;
+// Their state is a condition of its own (DisruptionSafe), and so are not reported as unreadable.
 using GatePolicies = WatchedKind<api::GatePolicyCodec, kube::kValidatingAdmissionPolicies,
-                                 WatchedObjects::kTheGate, Need::kOptional, Told::kElsewhere>;
+                                 WatchedObjects::kTheGate, Need::kOptional, Reported::kElsewhere>;
 using GateBindings = WatchedKind<api::GateBindingCodec, kube::kValidatingAdmissionPolicyBindings,
-                                 WatchedObjects::kTheGate, Need::kOptional, Told::kElsewhere>;
+                                 WatchedObjects::kTheGate, Need::kOptional, Reported::kElsewhere>;
 
 template <class... Kinds>
 struct KindList {

@@ -34,7 +34,7 @@ constexpr std::size_t kMaxPath = 2u << 10;    // none that is meant is longer
 constexpr int kPlainHttp = 11;                // HTTP/1.1, as Beast writes it
 
 // What a person is told of a connection that failed.
-std::string told(const error_code& error, std::size_t max_bytes) {
+std::string describe(const error_code& error, std::size_t max_bytes) {
   if (error == http::error::body_limit) {
     return fmt::format("answered with more than {} bytes", max_bytes);
   }
@@ -188,7 +188,7 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
         return;
       }
       if (error) {
-        return self->fail(told(error, self->owner_.options_.max_bytes));
+        return self->fail(describe(error, self->owner_.options_.max_bytes));
       }
       next(*self);
     };
@@ -258,7 +258,7 @@ void LoadReader::Impl::Fetch::on_piece(error_code error) {
     return;
   }
   if (error && error != http::error::need_buffer) {  // which only says that the piece is full
-    return fail(told(error, owner_.options_.max_bytes));
+    return fail(describe(error, owner_.options_.max_bytes));
   }
   text_.feed({piece_.data(), piece_.size() - parser_.get().body().size});
   if (!parser_.is_done()) {

@@ -263,8 +263,8 @@ void GatewaySync::note_api_server(kube::TimePoint now) {
     last_api_problem_ = problem;
   }
   note_missing();
-  if (first_.informer().synced() && first_.informer().store().empty() && !told_of_absence_) {
-    told_of_absence_ = true;
+  if (first_.informer().synced() && first_.informer().store().empty() && !logged_absence_) {
+    logged_absence_ = true;
     log_.warn("there is no such ConfigMap yet: is the pool's name right, and does the operator run?",
               {{"namespace", options_.ns}, {"config_map", options_.config_map}});
   }
@@ -273,12 +273,12 @@ void GatewaySync::note_api_server(kube::TimePoint now) {
 void GatewaySync::note_missing() {
   if (!others_ || !others_->informer().synced()) return;
   std::vector<std::string> missing = list_.missing();
-  if (missing == told_missing_) return;
-  told_missing_ = std::move(missing);
-  if (told_missing_.empty()) return;
+  if (missing == logged_missing_) return;
+  logged_missing_ = std::move(missing);
+  if (logged_missing_.empty()) return;
   log_.warn(
       "the list has ConfigMaps that are not there or cannot be read; HAProxy keeps what it has of them",
-      {{"namespace", options_.ns}, {"config_map", told_missing_.front()}, {"missing", told_missing_.size()}});
+      {{"namespace", options_.ns}, {"config_map", logged_missing_.front()}, {"missing", logged_missing_.size()}});
 }
 
 std::optional<std::string> GatewaySync::loop_problem() const {

@@ -99,8 +99,8 @@ class GatewaySync {
   std::string last_haproxy_problem_;
   std::string last_api_problem_;
   std::size_t last_unplaced_ = 0;
-  bool told_of_absence_ = false;
-  std::vector<std::string> told_missing_;
+  bool logged_absence_ = false;
+  std::vector<std::string> logged_missing_;
 
   std::atomic<Readiness> readiness_{Readiness::kNoList};
   std::atomic<kube::TimePoint::rep> last_turn_{0};

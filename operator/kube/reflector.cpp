@@ -254,17 +254,17 @@ void Reflector::on_watch_closed(const Watching& watching, TimePoint now, Reflect
 
 void Reflector::on_watch_failed(const Error& error, RestartReason reason, TimePoint now, ReflectorStep& out) {
   std::uint64_t attempt = 0;
-  bool told_nothing = false;
+  bool was_silent = false;
   if (const auto* connecting = std::get_if<Connecting>(&state_)) attempt = connecting->attempt;
   if (const auto* watching = std::get_if<Watching>(&state_)) {
     attempt = watching->attempt;
-    told_nothing = !watching->had_event && now - watching->opened >= options_.idle_timeout;
+    was_silent = !watching->had_event && now - watching->opened >= options_.idle_timeout;
   }
   out.actions.emplace_back(CancelStream{attempt});
   out.actions.emplace_back(Restarted{reason});
   last_error_ = error;
   const bool was_healthy = backoff_.attempt_ended(now);
-  const bool list = told_nothing || !passes(error);
+  const bool list = was_silent || !passes(error);
   const bool at_once = was_healthy && error.cls != ErrorClass::kForbidden && !error.retry_after;
   if (at_once && list) {
     start_list({}, now, out);
