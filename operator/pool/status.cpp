@@ -92,10 +92,31 @@ void add_if_reported(const Observation& seen, const PodVerdict& pod, api::Timest
   if (should_report(endpoint)) out.push_back(std::move(endpoint));
 }
 
+// What a person looks for comes first: who serves or drains, then who may serve yet, then what is left of others.
+int rank(const api::EndpointStatus& endpoint) {
+  if (endpoint.state != kWithdrawn) return 0;
+  const bool has_ended = endpoint.reason == to_string(Withdrawal::kFailed) ||
+                         endpoint.reason == to_string(Withdrawal::kSucceeded) ||
+                         endpoint.reason == to_string(Withdrawal::kEvicted);
+  return has_ended ? 2 : 1;
+}
+
+bool is_before(const api::EndpointStatus& a, const api::EndpointStatus& b) {
+  return a.pod < b.pod;
+}
+
+// Sorted by name, as they are given.
 void set_endpoints(std::vector<api::EndpointStatus> endpoints, api::PoolStatus& out) {
-  const std::size_t told = std::min(endpoints.size(), api::kMaxStatusEndpoints);
-  out.endpoints_omitted = static_cast<std::int32_t>(endpoints.size() - told);
-  endpoints.resize(told);
+  if (endpoints.size() > api::kMaxStatusEndpoints) {
+    std::stable_sort(
+        endpoints.begin(), endpoints.end(),
+        [](const api::EndpointStatus& a, const api::EndpointStatus& b) { return rank(a) < rank(b); });
+    const auto end = endpoints.begin() + static_cast<std::ptrdiff_t>(api::kMaxStatusEndpoints);
+    std::sort(endpoints.begin(), end, is_before);
+  }
+  const std::size_t shown = std::min(endpoints.size(), api::kMaxStatusEndpoints);
+  out.endpoints_omitted = static_cast<std::int32_t>(endpoints.size() - shown);
+  endpoints.resize(shown);
   out.endpoints = std::move(endpoints);
 }
 
@@ -110,8 +131,7 @@ void update_known(const Observation& seen, api::Timestamp now, api::PoolStatus& 
   for (const api::EndpointStatus& endpoint : out.endpoints) {
     if (seen.pod(endpoint.pod) == nullptr && endpoint.state != kReady) endpoints.push_back(endpoint);
   }
-  std::sort(endpoints.begin(), endpoints.end(),
-            [](const api::EndpointStatus& a, const api::EndpointStatus& b) { return a.pod < b.pod; });
+  std::sort(endpoints.begin(), endpoints.end(), is_before);
   set_endpoints(std::move(endpoints), out);
 }
 

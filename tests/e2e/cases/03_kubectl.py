@@ -24,6 +24,7 @@ def labels(**expression) -> dict:
 
 # What each rule is for: an object it refuses.
 REFUSED_BY_RULE = [
+    ("a pool's name has at most 63 characters", {**pool(scaleTargetRef=TARGET), "metadata": {"name": "x" * 64}}),
     ("scaleTargetRef or selector is required", pool()),
     ("this release scales only a Deployment", pool(scaleTargetRef={**TARGET, "kind": "StatefulSet"})),
     ("this release scales only a Deployment", pool(scaleTargetRef={**TARGET, "apiVersion": "apps/v1beta1"})),

@@ -99,5 +99,21 @@ TEST(Status, NamesAHundredPodsAndCountsTheRest) {
   EXPECT_EQ(world.pool.status.serving_replicas, 130);
 }
 
+TEST(Status, PodsThatHaveEnded_HideNobodyWhoLives) {
+  World world;
+  world.pods.clear();
+  for (int i = 0; i < 150; ++i) {
+    world.pods.push_back(ready_pod("a-" + std::to_string(1000 + i), fmt::format("10.0.0.{}", i)));
+    world.pods.back().phase = api::PodPhase::kFailed;
+  }
+  world.pods.push_back(ready_pod("z", "10.0.1.1"));
+  world.pods.back().ready = api::Tristate::kFalse;
+  world.settle();
+  const auto& endpoints = world.pool.status.endpoints;
+  ASSERT_EQ(endpoints.size(), api::kMaxStatusEndpoints);
+  EXPECT_EQ(endpoints.front().pod, "a-1000");
+  EXPECT_EQ(endpoints.back().pod, "z");
+}
+
 }  // namespace
 }  // namespace poolwarden::pool
