@@ -284,8 +284,9 @@ void add_holds(const WhyFacts& all, api::Timestamp now, WhyReport& out) {
   if (auto problem = operator_problem(all.lease, now)) {
     if (gate_stands)
       *problem +=
-          fmt::format("; without one, kubectl delete validatingadmissionpolicybinding {} takes the gate away",
-                      api::kGateName);
+          fmt::format("; without one, kubectl delete validatingadmissionpolicybinding {} takes the gate away, and "
+                      "kubectl delete pdb -A -l {}={} the budgets",
+                      api::kGateName, api::kManagedByLabel, api::kManagedByValue);
     out.let_go.push_back(std::move(*problem));
   }
 }

@@ -12,6 +12,7 @@ namespace poolwarden::commands {
 namespace {
 
 using nlohmann::json;
+using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -325,7 +326,8 @@ TEST(Why, NoOperatorToLetItGo) {
   lease.duration_seconds = 15;
   facts.lease.value = lease;
   EXPECT_THAT(why_of(facts).let_go,
-              Contains(HasSubstr("kubectl delete validatingadmissionpolicybinding poolwarden-drain-gate")));
+              Contains(AllOf(HasSubstr("kubectl delete validatingadmissionpolicybinding poolwarden-drain-gate"),
+                             HasSubstr("kubectl delete pdb -A -l app.kubernetes.io/managed-by=poolwarden"))));
   facts.pools[0].list.value = list_of("");
   EXPECT_THAT(why_text(why_of(facts), kNow, Paint::off()), HasSubstr("Operator    no operator seems to run"));
 }
