@@ -27,6 +27,7 @@ struct ConfigMapWrite {
 struct ServiceWrite {
   bool create = false;      // else change the existing one
   bool headless = false;    // created without an address of its own
+  bool adopt = false;       // the existing one has no owner: the pool becomes it
   bool only_count = false;  // nothing differs but how many endpoints are ready: that can wait
   std::string resource_version;
   LabelMap labels;                               // ours, which are laid over those that are there

@@ -102,7 +102,7 @@ void ListMemory::count(const api::EndpointSet& set) {
 
 bool ListMemory::may_withdraw(std::int32_t shard, const api::ConfigMap& config_map) const {
   const pool::PublishedDocument* known = document(shard, &config_map);
-  return known != nullptr && known->set && known->edited.empty() && !config_map.deleting;
+  return known != nullptr && known->set && known->edited.empty();
 }
 
 std::optional<pool::PublishEndpoints> ListMemory::withdraw(const api::InferencePool& pool, std::int32_t shard,

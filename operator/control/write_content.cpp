@@ -42,7 +42,7 @@ std::size_t content_hash(const api::EndpointSet& set) {
 
 std::size_t content_hash(const api::ServiceWrite& write) {
   ContentHash content;
-  content << write.labels << write.selector;
+  content << write.labels << write.selector << static_cast<std::size_t>(write.adopt);
   for (const api::ServicePort& port : write.ports)
     content << port.name << port.target << static_cast<std::size_t>(port.number);
   return content.value();

@@ -12,9 +12,11 @@ namespace {
 constexpr std::string_view kAlwaysAllow = "AlwaysAllow";
 
 // Where nodes may not be read, or not any more, nobody sees that one is cordoned: what is held would be held
-// for ever.
+// for ever. Where somebody else's budget selects the pods too, Kubernetes would evict none of them at all.
+// https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-budgets
 bool holds_evictions(const Observation& seen) {
-  return seen.pool().disruption.hold_evictions && seen.snapshot->sees_cordons;
+  return seen.pool().disruption.hold_evictions && seen.snapshot->sees_cordons &&
+         seen.snapshot->other_budgets.empty();
 }
 
 // A pod whose label changes leaves the budget by that. Without holdEvictions it stays, and selects nobody:
@@ -35,10 +37,14 @@ api::LabelSelector wanted_selector(const Observation& seen) {
   return out;
 }
 
-bool says(const api::DisruptionBudget& budget, const api::LabelSelector& selector) {
-  return budget.selector == selector && !budget.max_unavailable &&
-         budget.min_available == std::to_string(api::kBlockAllEvictions) &&
+// Nobody else writes such a number.
+bool blocks_all(const api::DisruptionBudget& budget) {
+  return !budget.max_unavailable && budget.min_available == std::to_string(api::kBlockAllEvictions) &&
          budget.unhealthy_pods == kAlwaysAllow;
+}
+
+bool says(const api::DisruptionBudget& budget, const api::LabelSelector& selector) {
+  return budget.selector == selector && blocks_all(budget) && !budget.owners.empty();
 }
 
 }  // namespace
@@ -48,6 +54,7 @@ std::string budget_name(const api::InferencePool& pool) {
 }
 
 bool is_ours(const api::InferencePool& pool, const api::DisruptionBudget& budget) {
+  if (budget.owners.empty()) return blocks_all(budget);
   return std::any_of(budget.owners.begin(), budget.owners.end(),
                      [&](const api::OwnerReference& owner) { return owner.uid == pool.uid; });
 }

@@ -232,8 +232,9 @@ Finding endpoints_published(const Observation& seen, const PublishedList& list,
     case Publication::kAwaitsCollection:
       return is_false(
           "WaitingForGarbageCollection",
-          fmt::format("ConfigMap {} is on its way out{}: the list is published anew once it is gone", name,
-                      list.holder.empty() ? "" : fmt::format(" with {}, a former namesake", list.holder)));
+          fmt::format("ConfigMap {} is on its way out with {}, a former namesake: the list is published anew "
+                      "once it is gone",
+                      name, list.holder));
     case Publication::kDue:
       if (!snapshot.config_map_error.empty()) {
         return is_false(
@@ -256,6 +257,11 @@ Finding endpoints_published(const Observation& seen, const PublishedList& list,
       list.shards == 1 ? std::string() : fmt::format(" to {}", api::shard_name(name, list.shards));
   std::string message = fmt::format("{} in ConfigMap {}{}, revision {}", plural(list.ready, "endpoint"), name,
                                     others, list.revision);
+  if (list.in_deletion > 0) {
+    message += fmt::format("; ConfigMap {} is being deleted and a finalizer holds it: it is kept up to date, "
+                           "and made again once it is gone",
+                           api::shard_name(seen.pool().publish.config_map_name, list.in_deletion));
+  }
   if (!service_note.empty()) message += "; " + service_note;
   return is_true("Published", std::move(message));
 }
@@ -325,9 +331,9 @@ std::optional<Finding> hold_problem(const Observation& seen) {
   if (!snapshot.other_budgets.empty())
     return is_false(
         "OtherDisruptionBudget",
-        fmt::format("PodDisruptionBudget {} selects pods of the pool too, and a pod in two of them "
-                    "cannot be evicted at all: delete it, or set spec.disruption.holdEvictions to "
-                    "false",
+        fmt::format("Evictions do not wait for a drain: PodDisruptionBudget {} selects pods of the pool too. "
+                    "A pod in two of them cannot be evicted at all, so the pool's own selects nobody. Delete "
+                    "it, or set spec.disruption.holdEvictions to false",
                     fmt::join(snapshot.other_budgets, ", ")));
   return std::nullopt;
 }

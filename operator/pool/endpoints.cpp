@@ -221,8 +221,9 @@ class Shard {
   }
 
   bool exists() const { return seen_->config_map != nullptr; }
-  // It cannot be written: it is another's, or is being deleted.
-  bool locked() const { return owner_ == Owner::kAnother || (exists() && map().deleting); }
+  // It cannot be written. One in deletion can: a finalizer holds it, and readers go on reading it.
+  // https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/
+  bool locked() const { return owner_ == Owner::kAnother; }
   const api::ConfigMap& map() const { return *seen_->config_map; }
   const std::string& pods_version() const { return seen_->pods_version; }
   // Null where there is none, or it cannot be read.
@@ -277,9 +278,10 @@ struct List {
   }
 };
 
-// A shard that has lost its owner is one that somebody edited: with it would go all that are after it.
+// It has our labels and nobody owns it: `kubectl delete --cascade=orphan`, or a backup that was restored
+// without its owner. As a foreign one it would stay as it is for ever.
 bool has_lost_its_owner(const api::InferencePool& pool, const api::ConfigMap& map) {
-  return map.owners.empty() && shard_of(pool, map) > 1 && has_our_labels(pool, map);
+  return map.owners.empty() && has_our_labels(pool, map);
 }
 
 List read_list(const Observation& seen) {
@@ -417,7 +419,7 @@ bool is_current(const Observation& seen, const List& list) {
   const bool all_counted = list.said() == list.shards.size();
   return all_counted &&
          std::all_of(list.shards.begin(), list.shards.end(),
-                     [](const Shard& shard) { return shard.intact() && !shard.locked(); }) &&
+                     [](const Shard& shard) { return shard.intact(); }) &&
          list_just_the_members(seen, list.sets());
 }
 
@@ -442,16 +444,9 @@ std::optional<PublishEndpoints> due(const Observation& seen, const List& list, s
   return rewrite_shard(seen, *before, std::move(wanted), stays);
 }
 
-// Whether the shard may count: no reader finds an old endpoint on it. One that is locked stays as it is;
-// where it is not known how many counted, it may have been one of them.
-bool may_count(const List& list, const Shard* shard, const std::optional<PublishEndpoints>& due,
-               const Uids& stays) {
-  if (shard == nullptr || !shard->intact()) return false;
-  if (!shard->locked()) return !due || !withdraws_anybody(*due);
-  const auto& endpoints = shard->set()->endpoints;
-  return !list.says() && std::all_of(endpoints.begin(), endpoints.end(), [&](const api::Endpoint& one) {
-    return one.state != api::EndpointState::kReady || stays.contains(one.uid);
-  });
+// Whether the shard may count: no reader finds an old endpoint on it.
+bool may_count(const Shard* shard, const std::optional<PublishEndpoints>& due) {
+  return shard != nullptr && shard->intact() && (!due || !withdraws_anybody(*due));
 }
 
 // Everybody is placed; from that, what is to be written, and how many shards count.
@@ -473,7 +468,7 @@ PublishedList plan_writes(const Observation& seen, const List& list, Placement p
   for (std::size_t i = 1; i < placed.shards.size(); ++i) {
     const Shard* there = list.find(i);
     auto publish = due(seen, list, counted, placed.shards[i], stays);
-    if (i == counted && may_count(list, there, publish, stays)) ++counted;
+    if (i == counted && may_count(there, publish)) ++counted;
     if (publish && there != nullptr && i >= counted) may_count_soon = true;
     if (publish) add(*std::move(publish), plan);
   }
@@ -492,17 +487,18 @@ PublishedList plan_writes(const Observation& seen, const List& list, Placement p
 
 // A shard that is not the pool's to write, if one is wanted.
 void report_obstacle(const List& list, std::int32_t omitted, PublishedList& out) {
-  if (list.taken && (omitted > 0 || list.said() > list.shards.size())) {
-    out.state = list.taken->state;
-    out.holder = list.taken->holder;
-    out.shard = static_cast<std::int32_t>(list.shards.size()) + 1;
-    return;
+  if (!list.taken || (omitted == 0 && list.said() <= list.shards.size())) return;
+  out.state = list.taken->state;
+  out.holder = list.taken->holder;
+  out.shard = static_cast<std::int32_t>(list.shards.size()) + 1;
+}
+
+// 0: none.
+std::int32_t first_in_deletion(const List& list) {
+  for (std::size_t i = 0; i < list.shards.size(); ++i) {
+    if (list.shards[i].exists() && list.shards[i].map().deleting) return static_cast<std::int32_t>(i) + 1;
   }
-  const auto going =
-      std::find_if(list.shards.begin(), list.shards.end(), [](const Shard& shard) { return shard.locked(); });
-  if (going == list.shards.end()) return;
-  out.state = Publication::kAwaitsCollection;
-  out.shard = static_cast<std::int32_t>(going - list.shards.begin()) + 1;
+  return 0;
 }
 
 // Readers follow the others also while the first cannot be written. No shard is added: none would count.
@@ -525,6 +521,7 @@ PublishedList as_it_is(const Observation& seen, const List& list) {
   if (list.first_taken || !list.shards.front().exists()) return now;
   now.revision = list.revision();
   now.shards = static_cast<std::int32_t>(list.counted());
+  now.in_deletion = first_in_deletion(list);
   for (std::size_t i = 0; i < list.counted(); ++i) {
     if (list.shards[i].set() != nullptr) now.ready += count_ready(*list.shards[i].set());
   }
@@ -569,8 +566,7 @@ PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
   PublishedList now = as_it_is(seen, list);
   if (first.locked()) {
     write_others(seen, list, now, plan);
-    const Publication why = list.first_taken ? list.first_taken->state : Publication::kAwaitsCollection;
-    now.state = held ? Publication::kHeld : why;
+    now.state = held ? Publication::kHeld : list.first_taken->state;
     return now;
   }
   if (held) return withdraw_only(seen, list, std::move(now), plan);
@@ -586,6 +582,7 @@ PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
   PublishedList then = plan_writes(seen, list, std::move(placed), plan);
   then.revision = now.revision;
   then.omitted = omitted;
+  then.in_deletion = now.in_deletion;
   const bool writes = plan.publish || !plan.publish_shards.empty();
   then.state = writes ? Publication::kDue : Publication::kCurrent;
   report_obstacle(list, omitted, then);

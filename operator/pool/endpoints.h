@@ -18,7 +18,7 @@ enum class Publication : std::uint8_t {
   kDue,               // the plan has the write
   kHeld,              // nobody joins it: seen.hold says why
   kNameTaken,         // a ConfigMap of such a name is not this pool's
-  kAwaitsCollection,  // it is a former namesake's, or is itself being deleted: gone soon
+  kAwaitsCollection,  // it is a former namesake's: gone soon
 };
 
 struct PublishedList {
@@ -29,6 +29,8 @@ struct PublishedList {
   std::string holder;         // kNameTaken: whose it is
   std::int32_t shard = 1;     // kNameTaken, kAwaitsCollection: which one
   std::int32_t shards = 1;    // how many count
+  // A shard that somebody deleted and that a finalizer holds; 0: none. It is written until it is gone.
+  std::int32_t in_deletion = 0;
 };
 
 // The revision of a list that readers take; 0 for one that somebody has edited to be none.

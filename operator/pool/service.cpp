@@ -11,11 +11,21 @@ namespace {
 
 enum class Ownership : std::uint8_t { kOurs, kNobodys, kAnotherPools };
 
+bool is_labelled_ours(const api::InferencePool& pool, const api::Service& service) {
+  const auto is = [&](std::string_view key, std::string_view value) {
+    const auto found = service.labels.find(key);
+    return found != service.labels.end() && found->second == value;
+  };
+  return is(api::kPoolLabel, pool.name) && is(api::kManagedByLabel, api::kManagedByValue);
+}
+
 Ownership ownership(const api::InferencePool& pool, const api::Service& service) {
   for (const api::OwnerReference& owner : service.owners) {
     if (owner.uid == pool.uid) return Ownership::kOurs;
     if (owner.kind == api::kPoolKind) return Ownership::kAnotherPools;
   }
+  // As of the list: it was orphaned, or restored without its owner.
+  if (service.owners.empty() && is_labelled_ours(pool, service)) return Ownership::kOurs;
   // Two pools that label one Service would undo each other's labels for ever: the first one keeps it.
   const auto label = service.labels.find(api::kPoolLabel);
   if (label != service.labels.end() && label->second != pool.name) return Ownership::kAnotherPools;
@@ -80,6 +90,7 @@ void label_only(const Observation& seen, const api::Service& service, Plan& plan
   const bool only_count = only_count_differs(service.labels, labels);
   plan.service = api::ServiceWrite{.create = false,
                                    .headless = false,
+                                   .adopt = false,
                                    .only_count = only_count,
                                    .resource_version = service.resource_version,
                                    .labels = std::move(labels),
@@ -102,6 +113,7 @@ void create_service(const Observation& seen, Plan& plan) {
 void keep_ours(const Observation& seen, const api::Service& service, Plan& plan) {
   api::ServiceWrite write;
   write.resource_version = service.resource_version;
+  write.adopt = service.owners.empty();
   write.labels = wanted_labels(seen);
   write.labels.emplace(api::kManagedByLabel, api::kManagedByValue);
   auto selector = wanted_selector(*seen.selector);
@@ -115,8 +127,9 @@ void keep_ours(const Observation& seen, const api::Service& service, Plan& plan)
   if (service.ports != ports) write.ports = std::move(ports);
 
   const bool points_elsewhere = !write.selector.empty() || !write.ports.empty();
-  if (!points_elsewhere && carries(service.labels, write.labels)) return;
-  write.only_count = !points_elsewhere && only_count_differs(service.labels, write.labels);
+  if (!points_elsewhere && !write.adopt && carries(service.labels, write.labels)) return;
+  write.only_count =
+      !points_elsewhere && !write.adopt && only_count_differs(service.labels, write.labels);
   // With the pool unchanged since the last pass, it was the Service that someone changed.
   if (points_elsewhere && seen.pool().generation == seen.pool().status.observed_generation) {
     plan.service_event =

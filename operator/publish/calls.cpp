@@ -127,11 +127,12 @@ kube::Call service(const api::InferencePool& pool, const api::ServiceWrite& want
   if (!wanted.selector.empty()) body["spec"]["selector"] = labels_json(wanted.selector);
   for (const std::string& key : wanted.stale_selector_keys) body["spec"]["selector"][key] = nullptr;
   if (!wanted.ports.empty()) body["spec"]["ports"] = ports_json(wanted.ports);
+  if (wanted.create || wanted.adopt)
+    body["metadata"]["ownerReferences"] = json::array({api::to_json(owner(pool))});
   if (wanted.create) {
     body["apiVersion"] = "v1";
     body["kind"] = "Service";
     body["metadata"]["name"] = name;
-    body["metadata"]["ownerReferences"] = json::array({api::to_json(owner(pool))});
     if (wanted.headless) body["spec"]["clusterIP"] = "None";
     return kube::create(kube::kServices, pool.ns, to_body(body));
   }

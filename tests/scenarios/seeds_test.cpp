@@ -97,6 +97,9 @@ void act_on_list(ScenarioCluster& cluster, sim::ListReader& reader, Dice& dice) 
   if (cluster.get("configmaps", name).is_null()) return;
   if (what < 6) return cluster.remove("configmaps", name);
   if (what == 6) cluster.merge("configmaps", name, R"({"data":{"endpoints.json":"{"}})");
+  // A finalizer of somebody's: a list that is deleted stays in deletion until the finalizer goes.
+  if (what == 7) cluster.merge("configmaps", name, R"({"metadata":{"finalizers":["example.com/backup"]}})");
+  if (what == 8) cluster.merge("configmaps", name, R"({"metadata":{"finalizers":null}})");
 }
 
 // What is wrong, if anything.

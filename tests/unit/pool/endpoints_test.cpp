@@ -218,6 +218,7 @@ TEST(Endpoints, AConfigMapThatIsNotOursIsNeverWritten) {
   for (const OwnerRow& row : rows) {
     World world = settled();
     world.config_map->owners = row.owners;
+    world.config_map->labels.erase(std::string{api::kManagedByLabel});
     const Plan plan = world.decide(5);
     EXPECT_FALSE(plan.publish) << row.situation;
     ASSERT_TRUE(plan.status) << row.situation;
@@ -232,11 +233,37 @@ TEST(Endpoints, AConfigMapThatIsNotOursIsNeverWritten) {
   }
 }
 
-TEST(Endpoints, WaitForAConfigMapThatIsBeingDeleted) {
+// A pool that was deleted with --cascade=orphan and made again, or a backup that was restored.
+TEST(Endpoints, AListOfOursWithoutAnOwner_IsTakenBack) {
+  World world = settled();
+  world.config_map->owners.clear();
+  const std::string left = world.pods.back().name;
+  world.pods.pop_back();
+  const Plan plan = world.decide();
+  ASSERT_TRUE(plan.publish);
+  EXPECT_FALSE(plan.publish->write.create);
+  ASSERT_EQ(plan.publish->changes.size(), 1U);
+  EXPECT_EQ(plan.publish->changes[0].pod, left);
+  EXPECT_THAT(plan.publish->event->message, HasSubstr("ownerReferences"));
+}
+
+// A finalizer holds it: for as long as it is there, readers read it.
+TEST(Endpoints, AreStillWrittenToAConfigMapThatIsBeingDeleted) {
   World world = settled();
   world.config_map->deleting = true;
-  world.pods.pop_back();
   EXPECT_FALSE(world.decide().publish);
+  world.pods.pop_back();
+  const Plan plan = world.decide();
+  ASSERT_TRUE(plan.publish);
+  EXPECT_FALSE(plan.publish->write.create);
+  EXPECT_EQ(plan.publish->changes.size(), 1U);
+  world.apply(plan);
+  world.config_map->deleting = true;
+  const Plan next = world.decide(5);
+  ASSERT_TRUE(next.status);
+  const auto& published = condition(*next.status, api::condition::kEndpointsPublished);
+  EXPECT_EQ(published.status, "True");
+  EXPECT_THAT(published.message, HasSubstr("is being deleted and a finalizer holds it"));
 }
 
 struct HoldRow {

@@ -317,6 +317,26 @@ TEST_F(Fleet, DrainTaintDrains_WithdrawTaintWithdraws) {
   EXPECT_THAT(served(), IsEmpty());
 }
 
+// A pod in two budgets cannot be evicted at all: kubectl drain would give up.
+TEST_F(Fleet, ABudgetOfSomebodyElse_OursSelectsNobody) {
+  make({0, 5});
+  const auto held = [this] { return world.budget->selector.match_expressions.back().values; };
+  world.other_budgets = {"theirs"};
+  settle(8);
+  EXPECT_THAT(held(), ElementsAre("nobody"));
+  world.other_budgets.clear();
+  settle(9);
+  EXPECT_THAT(held(), ElementsAre("draining", "true"));
+}
+
+TEST_F(Fleet, ABudgetOfOursWithoutAnOwner_IsTakenBack) {
+  make({0, 5});
+  world.budget->owners.clear();
+  settle(8);
+  ASSERT_FALSE(world.budget->owners.empty());
+  EXPECT_EQ(world.budget->owners[0].uid, world.pool.uid);
+}
+
 // Nobody would see that a node is cordoned, and so nobody would ever let its pods go.
 TEST_F(Fleet, EvictionsAreNotHeldWhereNodesCannotBeRead) {
   make({0, 5});

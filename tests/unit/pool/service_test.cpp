@@ -144,6 +144,20 @@ TEST(Service, OneThatIsNotOursIsOnlyLabelled) {
   EXPECT_EQ(world.service->selector, (api::LabelMap{{"app", "theirs"}}));
 }
 
+// `kubectl delete --cascade=orphan`, or a backup that was restored.
+TEST(Service, OursWithoutAnOwner_IsTakenBack) {
+  World world = settled();
+  world.service->owners.clear();
+  world.service->selector = {{"app", "old"}};
+  const Plan plan = world.decide(1);
+  ASSERT_TRUE(plan.service);
+  EXPECT_TRUE(plan.service->adopt);
+  EXPECT_FALSE(plan.service->only_count) << "it goes out at once";
+  EXPECT_EQ(plan.service->selector.at("app"), "vllm");
+  world.settle();
+  EXPECT_EQ(world.service->owners.at(0).uid, world.pool.uid);
+}
+
 TEST(Service, TwoPoolsDoNotFightOverOne) {
   World by_owner = settled();
   by_owner.service->owners[0].uid = "other-pool-uid";

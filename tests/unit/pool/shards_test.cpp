@@ -206,25 +206,21 @@ TEST_F(Shards, ABrokenOrMissingShard_KeepsItsEndpoints) {
   }
 }
 
-TEST_F(Shards, TheFirstIsTakenOrBeingDeleted_TheOthersAreStillWritten) {
+TEST_F(Shards, TheFirstIsTaken_TheOthersAreStillWritten) {
   World taken = world;
   taken.config_map->owners = {{"v1", "Secret", "s", "s-uid", true}};
-  World deleted = world;
-  deleted.config_map->deleting = true;
-  for (World* one : {&taken, &deleted}) {
-    World held = *one;
-    held.target.reset();
-    for (World* each : {one, &held}) {
-      each->pod("vllm-e").deletion_timestamp.emplace();
-      const Plan plan = each->decide(1);
-      EXPECT_FALSE(plan.publish);
-      const auto second = std::find_if(plan.publish_shards.begin(), plan.publish_shards.end(),
-                                       [](const auto& what) { return what.write.set.shard == 2; });
-      ASSERT_NE(second, plan.publish_shards.end());
-      ASSERT_FALSE(second->changes.empty());
-      EXPECT_EQ(second->changes[0].pod, "vllm-e");
-      EXPECT_GT(second->write.set.revision, each->last_revision);
-    }
+  World held = taken;
+  held.target.reset();
+  for (World* each : {&taken, &held}) {
+    each->pod("vllm-e").deletion_timestamp.emplace();
+    const Plan plan = each->decide(1);
+    EXPECT_FALSE(plan.publish);
+    const auto second = std::find_if(plan.publish_shards.begin(), plan.publish_shards.end(),
+                                     [](const auto& what) { return what.write.set.shard == 2; });
+    ASSERT_NE(second, plan.publish_shards.end());
+    ASSERT_FALSE(second->changes.empty());
+    EXPECT_EQ(second->changes[0].pod, "vllm-e");
+    EXPECT_GT(second->write.set.revision, each->last_revision);
   }
 }
 
@@ -253,16 +249,14 @@ TEST_F(Shards, TheFirstIsMissingAndForgotten_CountsAllWhenItIsBack) {
   EXPECT_GE(next.publish->write.set.shards, 2);
 }
 
-TEST_F(Shards, OneThatIsBeingDeleted_TakesNobodyIn) {
-  remove('e');
-  world.settle(1);
+TEST_F(Shards, OneThatIsBeingDeleted_IsWrittenAsTheOthersAre) {
   world.other_shards.at(2).deleting = true;
-  add("xy");
+  remove('e');
   const Plan plan = world.decide(2);
-  ASSERT_THAT(plan.publish_shards, SizeIs(2));
-  EXPECT_EQ(plan.publish_shards[0].write.set.shard, 3);
-  EXPECT_THAT(plan.publish_shards[0].write.set.endpoints, SizeIs(3));
-  EXPECT_EQ(plan.publish_shards[1].write.set.shard, 4);
+  ASSERT_THAT(plan.publish_shards, SizeIs(1));
+  EXPECT_EQ(plan.publish_shards[0].write.set.shard, 2);
+  EXPECT_FALSE(plan.publish_shards[0].write.create);
+  EXPECT_EQ(plan.publish_shards[0].changes[0].pod, "vllm-e");
 }
 
 // All ports get long names: not all of a full shard fit into its ConfigMap any more.

@@ -144,7 +144,6 @@ TEST(StandbyWithdrawal, NamesNobodyWhereTooLittleIsKnown) {
       {"a list that does not say from which pods",
        [](Standby& s) { s.world.config_map->pods_version.clear(); }},
       {"no list", [](Standby& s) { s.world.config_map.reset(); }},
-      {"a list that is being deleted", [](Standby& s) { s.world.config_map->deleting = true; }},
       {"a pool that is being deleted", [](Standby& s) { s.world.pool.deleting = true; }},
   };
   for (const auto& row : rows) {

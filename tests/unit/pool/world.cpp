@@ -184,14 +184,16 @@ void World::apply_service(const api::ServiceWrite& write) {
     ASSERT_FALSE(service) << "created over an existing one";
     service.emplace();
     service->name = pool.publish.service_name;
+  } else {
+    ASSERT_TRUE(service) << "patched while there is none";
+    ASSERT_EQ(write.resource_version, service->resource_version);
+  }
+  if (write.create || write.adopt) {
     service->owners = {{.api_version = std::string{api::kApiVersion},
                         .kind = std::string{api::kPoolKind},
                         .name = pool.name,
                         .uid = pool.uid,
                         .controller = true}};
-  } else {
-    ASSERT_TRUE(service) << "patched while there is none";
-    ASSERT_EQ(write.resource_version, service->resource_version);
   }
   service->resource_version = next_version();
   for (const auto& [key, value] : write.labels) service->labels[key] = value;
@@ -229,9 +231,9 @@ void World::apply_budget(const api::BudgetWrite& write) {
   if (!budget) {
     budget.emplace();
     budget->name = write.name;
-    budget->owners = {
-        {.api_version = {}, .kind = {}, .name = pool.name, .uid = pool.uid, .controller = true}};
   }
+  budget->owners = {
+        {.api_version = {}, .kind = {}, .name = pool.name, .uid = pool.uid, .controller = true}};
   budget->selector = write.selector;
   budget->max_unavailable.reset();
   budget->min_available = "1000000";

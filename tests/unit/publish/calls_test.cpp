@@ -174,6 +174,10 @@ TEST(ServiceCall, PatchesOnlyWhatIsNamed) {
   expect_call(labels, kube::Verb::kMergePatch, kube::kServices, "svc");
   EXPECT_EQ(json::parse(labels.body),
             json::parse(R"({"metadata":{"resourceVersion":"5","labels":{"poolwarden.io/health":"empty"}}})"));
+  wanted.adopt = true;
+  const json owners = json::parse(service(pool(), wanted).body).at("metadata").at("ownerReferences");
+  ASSERT_EQ(owners.size(), 1U);
+  EXPECT_EQ(owners[0].at("uid"), pool().uid);
 }
 
 TEST(ServiceCall, StaleSelectorKeysAreTakenAway) {
