@@ -1,4 +1,5 @@
 // The subcommands, nothing else.
+#include "base/text.h"
 #include "commands/command_line.h"
 #include "control/operator_command.h"
 #include "gateway/gateway_sync_main.h"
@@ -6,7 +7,9 @@
 
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <map>
+#include <sstream>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -88,6 +91,15 @@ void add_operator(CLI::App& app, OperatorOptions& options) {
       ->default_str("info");
 }
 
+// --help and --version arrive here too. Complaints quote what was given, line by line.
+int say(const CLI::App& app, const CLI::ParseError& problem) {
+  std::stringstream complaint;
+  const bool wrong = app.exit(problem, std::cout, complaint) != 0;
+  for (std::string line; std::getline(complaint, line);)
+    std::cerr << poolwarden::base::printable(line) << '\n';
+  return wrong ? 2 : 0;
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Poolwarden: on Kubernetes, no LLM request fails because a replica went away.",
                poolwarden::commands::program_name(argc > 0 ? argv[0] : ""));
@@ -102,7 +114,7 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {
-    return app.exit(problem) == 0 ? 0 : 2;  // --help and --version arrive here too
+    return say(app, problem);
   }
   if (app.got_subcommand("operator")) return poolwarden::control::run_operator(operator_options);
   return exit_code;
@@ -115,7 +127,7 @@ int main(int argc, char** argv) {
     return run(argc, argv);
   } catch (const std::exception& error) {
     // Nothing of ours throws; what a library throws past us ends here, and not in a core dump without words.
-    std::fputs((std::string("poolwarden: ") + error.what() + "\n").c_str(), stderr);
+    std::fputs(("poolwarden: " + poolwarden::base::printable(error.what()) + "\n").c_str(), stderr);
     return 1;
   }
 }

@@ -117,7 +117,7 @@ Lookup<api::EndpointSet> ClusterReader::shard_of(const PoolView& pool, std::int3
   if (problem.empty()) return {.value = std::move(set), .problem = {}};
   return {.value = {},
           .problem = fmt::format("ConfigMap {}/{} is no list of Poolwarden's: {}", pool.ns, name,
-                                 printable(problem))};
+                                 shortened(std::move(problem)))};
 }
 
 // A part of it would say of the others' pods that they are not listed.

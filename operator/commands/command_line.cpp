@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <CLI/App.hpp>
@@ -30,9 +31,9 @@ ColorMode color_of(const CommonFlags& flags) {
   return flags.color == "never" ? ColorMode::kNever : ColorMode::kAuto;
 }
 
-Format format_of(const CommonFlags& flags) {
-  if (flags.format == "json") return Format::kJson;
-  return flags.format == "yaml" ? Format::kYaml : Format::kText;
+std::optional<DocumentFormat> document_of(const CommonFlags& flags) {
+  if (flags.format == "json") return DocumentFormat::kJson;
+  return flags.format == "yaml" ? std::optional(DocumentFormat::kYaml) : std::nullopt;
 }
 
 // One command from start to end: a connection, the work, and everything written.
@@ -156,7 +157,7 @@ void add_status(CLI::App& app, const std::string& program, int& exit_code) {
     exit_code = run(program, flags->common, [&](Context& context) {
       if (!flags->pool.empty() && flags->common.all_namespaces)
         return usage(context, "status POOL is about one pool: leave --all-namespaces out");
-      return run_status(context, {flags->pool, flags->common.all_namespaces, format_of(flags->common)});
+      return run_status(context, {flags->pool, flags->common.all_namespaces, document_of(flags->common)});
     });
   });
 }
@@ -178,7 +179,7 @@ void add_why(CLI::App& app, const std::string& program, int& exit_code) {
   add_format(*command, flags->common);
   command->callback([flags, program, &exit_code] {
     exit_code = run(program, flags->common,
-                    [&](Context& context) { return run_why(context, flags->pod, format_of(flags->common)); });
+                    [&](Context& context) { return run_why(context, flags->pod, document_of(flags->common)); });
   });
 }
 

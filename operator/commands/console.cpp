@@ -1,6 +1,6 @@
 #include "commands/console.h"
 
-#include "commands/view.h"
+#include "base/text.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -33,7 +33,7 @@ bool wants_colors(ColorMode mode, bool terminal) {
 
 Console::Console(ColorMode mode)
     : terminal_(::isatty(STDOUT_FILENO) == 1),
-      paint_(wants_colors(mode, terminal_) ? Paint::on() : Paint::off()) {}
+      paint_(wants_colors(mode, terminal_) ? Paint::kOn : Paint::kOff) {}
 
 WindowSize Console::window() const {
   winsize size{};
@@ -41,21 +41,46 @@ WindowSize Console::window() const {
   return {size.ws_row, size.ws_col};
 }
 
-void Console::write(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
+void Console::put(std::string_view bytes) {
+  std::fwrite(bytes.data(), 1, bytes.size(), stdout);
+}
+
+void Console::write(const TerminalText& text) {
+  put(text.str());
+}
+
+void Console::write(const nlohmann::json& document, DocumentFormat format) {
+  put(format == DocumentFormat::kYaml ? to_yaml(document) : to_pretty_json(document));
 }
 
 void Console::say(std::string_view line) {
   end_progress();
-  write(line);
-  write("\n");
+  put(base::printable(line));
+  put("\n");
   flush();
 }
 
 void Console::warn(std::string_view line) {
   end_progress();
   flush();
-  fmt::print(stderr, "poolwarden: {}\n", one_line(std::string(line)));
+  fmt::print(stderr, "poolwarden: {}\n", one_line(line));
+}
+
+// From the top left corner, line over line, so that nothing flickers.
+void Console::draw(const TerminalText& picture) {
+  const std::size_t most = window().rows;
+  const std::string_view text = picture.str();
+  std::string frame = std::exchange(drawn_, true) ? "\x1b[H" : "\x1b[2J\x1b[H";
+  std::size_t rows = 0;
+  for (std::size_t start = 0; start < text.size();) {
+    const std::size_t end = text.find('\n', start);
+    const bool room = most == 0 || ++rows < most;
+    if (!room) break;
+    frame.append(text, start, end - start).append("\x1b[K\n");
+    start = end + 1;
+  }
+  put(frame + "\x1b[J");
+  flush();
 }
 
 bool Console::flush() {
@@ -65,25 +90,27 @@ bool Console::flush() {
 void Console::progress(std::string_view words, std::string_view news) {
   const bool changed = news != last_news_;
   last_news_ = news;
+  const std::string line = base::printable(words);
   if (terminal_) {
     const std::size_t columns = window().columns;
-    write("\r");
-    write(columns == 0 ? std::string(words) : cut_to(words, columns - 1));
-    write("\x1b[K");
+    put("\r");
+    put(columns == 0 ? line : cut_to(line, columns - 1));
+    put("\x1b[K");
     in_progress_ = true;
   } else if (changed) {
-    write(words);
-    write("\n");
+    put(line);
+    put("\n");
   }
   flush();
 }
 
 void Console::end_progress() {
-  if (std::exchange(in_progress_, false)) write("\n");
+  if (std::exchange(in_progress_, false)) put("\n");
 }
 
-std::string one_line(std::string text) {
-  return printable(std::move(text), 4096);
+std::string one_line(std::string_view text) {
+  constexpr std::size_t kLongest = 4096;
+  return base::abridged(base::printable(text), kLongest);
 }
 
 }  // namespace poolwarden::commands

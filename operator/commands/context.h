@@ -3,10 +3,10 @@
 
 #include "api/time.h"
 #include "commands/console.h"
+#include "commands/export.h"
 #include "commands/session.h"
 
 #include <chrono>
-#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -16,8 +16,6 @@ inline constexpr int kDone = 0;
 inline constexpr int kNotAsAsked = 1;
 inline constexpr int kUsage = 2;
 inline constexpr int kInterrupted = 130;  // 128 + SIGINT, as shells count
-
-enum class Format : std::uint8_t { kText, kJson, kYaml };
 
 struct Context {
   Session& session;
@@ -37,11 +35,11 @@ int usage(Context& context, const std::string& message);
 struct StatusOptions {
   std::string pool;  // empty: all
   bool all_namespaces = false;
-  Format format = Format::kText;
+  std::optional<DocumentFormat> document;  // nothing: text for people
 };
 int run_status(Context& context, const StatusOptions& options);
 
-int run_why(Context& context, const std::string& pod, Format format);
+int run_why(Context& context, const std::string& pod, std::optional<DocumentFormat> document);
 
 struct DrainOptions {
   std::string target;  // NAME, pod/NAME or node/NAME

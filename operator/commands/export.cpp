@@ -1,18 +1,43 @@
 #include "commands/export.h"
 
 #include "api/json_text.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstdint>
 #include <string_view>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace poolwarden::commands {
 namespace {
 
 using nlohmann::json;
+
+std::string escape_of(char32_t code, DocumentFormat format) {
+  const auto number = static_cast<std::uint32_t>(code);
+  if (number < 0x10000) return fmt::format("\\u{:04x}", number);
+  if (format == DocumentFormat::kYaml) return fmt::format("\\U{:08x}", number);
+  // JSON knows only UTF-16.
+  const std::uint32_t above = number - 0x10000;
+  return fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (above >> 10U), 0xDC00 + (above & 0x3FFU));
+}
+
+// Of a text in which C0 within strings is escaped already: the rest of what is not printable, which JSON lets
+// stand. Outside of strings there is none of it but newlines.
+std::string without_unprintables(std::string_view text, DocumentFormat format) {
+  std::string out;
+  out.reserve(text.size());
+  while (const auto next = base::first_character(text)) {
+    const bool stays = next->code == '\n' || base::is_printable(next->code);
+    out += stays ? std::string(text.substr(0, next->size)) : escape_of(next->code, format);
+    text.remove_prefix(next->size);
+  }
+  return out;
+}
 
 // A word of letters, or of a name: never a number, a date, a boolean or null.
 bool is_plain(std::string_view text) {
@@ -34,7 +59,7 @@ std::string scalar(const json& value) {
   if (is_plain(text)) return text;
   std::string out;
   api::append_json_string(out, text);  // a JSON string is a YAML string
-  return out;
+  return without_unprintables(out, DocumentFormat::kYaml);
 }
 
 bool is_block(const json& value) {
@@ -83,7 +108,8 @@ std::string to_yaml(const json& document) {
 }
 
 std::string to_pretty_json(const json& document) {
-  return document.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  const std::string text = document.dump(2, ' ', false, json::error_handler_t::replace);
+  return without_unprintables(text, DocumentFormat::kJson) + "\n";
 }
 
 }  // namespace poolwarden::commands

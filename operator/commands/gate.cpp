@@ -17,7 +17,7 @@ Lookup<GateView> gate_of(const Lookup<api::GatePart>& policy, const Lookup<api::
   if (!policy.value) return {.value = {}, .problem = policy.problem};
   if (!binding.value) return {.value = {}, .problem = binding.problem};
   const std::string& difference = api::gate_difference(*policy.value, *binding.value);
-  return {.value = GateView{.stands = true, .difference = printable(difference)}, .problem = {}};
+  return {.value = GateView{.stands = true, .difference = shortened(difference)}, .problem = {}};
 }
 
 }  // namespace poolwarden::commands

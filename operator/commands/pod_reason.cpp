@@ -89,7 +89,7 @@ PodReason not_ready(const PodView& pod, const Lookup<NodeView>& node, const std:
 }
 
 PodReason unmet_gate(const PodView& pod) {
-  const std::string gate = printable(pod.judged.unmet_gate.value_or(""));
+  const std::string gate = shortened(pod.judged.unmet_gate.value_or(""));
   const api::Condition* met = pod.condition(gate);
   return {"",
           with(fmt::format("its readiness gate {} is not met", gate),
@@ -100,7 +100,7 @@ PodReason unmet_gate(const PodView& pod) {
 // For a person, with more than the operator keeps of a pod.
 PodReason explain(const pool::PodVerdict& verdict, const PodView& pod, const Lookup<NodeView>& node,
                   const std::vector<EventView>& events, api::Timestamp now) {
-  const std::string detail = printable(verdict.detail);
+  const std::string detail = shortened(verdict.detail);
   switch (verdict.reason) {
     case pool::Withdrawal::kTerminating:
       return terminating(pod, now);

@@ -1,7 +1,6 @@
 // `status`: asks for the pools, and for the lists of those whose pods are shown.
 #include "commands/cluster_reader.h"
 #include "commands/context.h"
-#include "commands/export.h"
 #include "commands/status_report.h"
 
 #include <utility>
@@ -11,10 +10,6 @@
 
 namespace poolwarden::commands {
 namespace {
-
-void print(Context& context, Format format, const nlohmann::json& document) {
-  context.console.write(format == Format::kYaml ? to_yaml(document) : to_pretty_json(document));
-}
 
 void read_list(Context& context, ClusterReader& reader, PoolView& pool) {
   const Lookup<api::EndpointSet> list = reader.list_of(pool);
@@ -30,11 +25,11 @@ int one(Context& context, const StatusOptions& options) {
   if (!pool) return fail(context, pool.error());
   read_list(context, reader, *pool);
   const api::Timestamp time = now().wall;
-  if (options.format == Format::kText) {
+  if (options.document) {
+    context.console.write(status_json(*pool, time), *options.document);
+  } else {
     context.console.write(
         status_text(*pool, time, context.console.paint(), context.console.window().columns));
-  } else {
-    print(context, options.format, status_json(*pool, time));
   }
   return kDone;
 }
@@ -48,9 +43,9 @@ int run_status(Context& context, const StatusOptions& options) {
   auto pools = reader.pools(ns);
   if (!pools) return fail(context, pools.error());
   const api::Timestamp time = now().wall;
-  if (options.format != Format::kText) {
+  if (options.document) {
     for (PoolView& pool : *pools) read_list(context, reader, pool);
-    print(context, options.format, status_list_json(*pools, time));
+    context.console.write(status_list_json(*pools, time), *options.document);
   } else if (pools->empty()) {
     context.console.warn(options.all_namespaces ? "no inferencepools.poolwarden.io in any namespace"
                                                 : "no inferencepools.poolwarden.io in namespace " + ns);

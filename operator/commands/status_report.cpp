@@ -2,6 +2,7 @@
 
 #include "api/names.h"
 #include "commands/durations.h"
+#include "commands/text_table.h"
 
 #include <array>
 #include <utility>
@@ -72,13 +73,12 @@ json endpoint_json(const EndpointView& endpoint, api::Timestamp now) {
           {"text", state_sentence(endpoint, now)}};
 }
 
-std::string headline(const PoolView& pool, const Paint& paint) {
-  std::string out = paint(Style::kHeading, fmt::format("{}/{}", pool.ns, pool.name));
-  if (pool.deleting) out += " (being deleted)";
-  out += ": ";
+// After the pool's name.
+std::string headline(const PoolView& pool) {
+  std::string out = pool.deleting ? " (being deleted): " : ": ";
   out += pool.wanted ? plural(*pool.wanted, "replica") + " wanted" : std::string("follows its target");
   if (pool.target) out += fmt::format(" of {} {}", pool.target->kind, pool.target->name);
-  return out + fmt::format("; {}, {} ready, {} serving, {} draining\n", plural(pool.replicas, "pod"),
+  return out + fmt::format("; {}, {} ready, {} serving, {} draining", plural(pool.replicas, "pod"),
                            pool.ready, pool.serving, pool.draining);
 }
 
@@ -125,8 +125,8 @@ Style style_of_state(std::string_view state) {
   return Style::kBad;
 }
 
-std::string status_table(const std::vector<PoolView>& pools, Namespaces namespaces, api::Timestamp now,
-                         const Paint& paint, std::size_t width) {
+TerminalText status_table(const std::vector<PoolView>& pools, Namespaces namespaces, api::Timestamp now,
+                          Paint paint, std::size_t width) {
   std::vector<std::string> headings = {"POOL",     "REPLICAS", "READY", "SERVING",
                                        "DRAINING", "TARGET",   "AGE",   "PROBLEM"};
   const bool all = namespaces == Namespaces::kAll;
@@ -148,8 +148,8 @@ std::string status_table(const std::vector<PoolView>& pools, Namespaces namespac
   return table.render(paint, width);
 }
 
-std::string endpoint_table(const std::vector<PoolView>& pools, Namespaces namespaces, api::Timestamp now,
-                           const Paint& paint, std::size_t width) {
+TerminalText endpoint_table(const std::vector<PoolView>& pools, Namespaces namespaces, api::Timestamp now,
+                            Paint paint, std::size_t width) {
   const bool with_pool = pools.size() != 1 || namespaces == Namespaces::kAll;
   bool with_node = false;
   for (const PoolView& pool : pools) {
@@ -179,23 +179,27 @@ std::string endpoint_table(const std::vector<PoolView>& pools, Namespaces namesp
   return table.render(paint, width);
 }
 
-std::string status_text(const PoolView& pool, api::Timestamp now, const Paint& paint, std::size_t width) {
-  std::string out = headline(pool, paint);
-  out += fmt::format("list: ConfigMap {}, revision {}\n", pool.config_map, pool.revision);
+TerminalText status_text(const PoolView& pool, api::Timestamp now, Paint paint, std::size_t width) {
+  TerminalText out(paint);
+  out.add(fmt::format("{}/{}", pool.ns, pool.name), Style::kHeading).line(headline(pool));
+  out.line(fmt::format("list: ConfigMap {}, revision {}", pool.config_map, pool.revision));
   const api::Condition* progress = pool.condition(api::condition::kProgressing);
   if (progress != nullptr && progress->status == "True")
-    out += fmt::format("under way: {}: {}\n", progress->reason, progress->message);
+    out.line(fmt::format("under way: {}: {}", progress->reason, progress->message));
   for (const Problem& problem : problems(pool)) {
     const std::string what = problem.type.empty()
                                  ? problem.reason
                                  : fmt::format("{} is {} ({})", problem.type, problem.status, problem.reason);
-    out += fmt::format("{}: {}\n", paint(style_of(problem), what), problem.message);
+    out.add(what, style_of(problem)).line(": " + problem.message);
   }
-  out += "\n";
-  out += pool.endpoints.empty() ? std::string("No pods.\n")
-                                : endpoint_table({pool}, Namespaces::kOne, now, paint, width);
+  out.end_line();
+  if (pool.endpoints.empty()) {
+    out.line("No pods.");
+  } else {
+    out.append(endpoint_table({pool}, Namespaces::kOne, now, paint, width));
+  }
   if (pool.omitted > 0)
-    out += fmt::format("and {} not ready, for which status has no room\n", plural(pool.omitted, "pod"));
+    out.line(fmt::format("and {} not ready, for which status has no room", plural(pool.omitted, "pod")));
   return out;
 }
 

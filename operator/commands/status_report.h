@@ -1,7 +1,7 @@
 // What `status` and `watch` say of pools. Pure: from views and the time to text or JSON.
 #pragma once
 
-#include "commands/text_table.h"
+#include "commands/terminal_text.h"
 #include "commands/view.h"
 
 #include <string>
@@ -34,11 +34,11 @@ std::string state_sentence(const EndpointView& endpoint, api::Timestamp now);
 Style style_of_state(std::string_view state);
 
 // `width`: of the terminal, to cut lines to; 0 for none.
-std::string status_table(const std::vector<PoolView>& pools, Namespaces namespaces, api::Timestamp now,
-                         const Paint& paint, std::size_t width = 0);
-std::string endpoint_table(const std::vector<PoolView>& pools, Namespaces namespaces, api::Timestamp now,
-                           const Paint& paint, std::size_t width = 0);
-std::string status_text(const PoolView& pool, api::Timestamp now, const Paint& paint, std::size_t width = 0);
+TerminalText status_table(const std::vector<PoolView>& pools, Namespaces namespaces, api::Timestamp now,
+                          Paint paint, std::size_t width = 0);
+TerminalText endpoint_table(const std::vector<PoolView>& pools, Namespaces namespaces, api::Timestamp now,
+                            Paint paint, std::size_t width = 0);
+TerminalText status_text(const PoolView& pool, api::Timestamp now, Paint paint, std::size_t width = 0);
 nlohmann::json status_json(const PoolView& pool, api::Timestamp now);
 nlohmann::json status_list_json(const std::vector<PoolView>& pools, api::Timestamp now);
 

@@ -30,11 +30,11 @@ tl::expected<Target, std::string> parse_target(const std::string& text) {
       out.kind = TargetKind::kNode;
     } else {
       return tl::unexpected(fmt::format(
-          "'{}': only pods and nodes can be named here, as pod/NAME or node/NAME", printable(text)));
+          "'{}': only pods and nodes can be named here, as pod/NAME or node/NAME", shortened(text)));
     }
   }
   if (!is_name(out.name))
-    return tl::unexpected(fmt::format("'{}' is not a name that Kubernetes allows", printable(text)));
+    return tl::unexpected(fmt::format("'{}' is not a name that Kubernetes allows", shortened(text)));
   return out;
 }
 

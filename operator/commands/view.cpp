@@ -25,7 +25,7 @@ using api::member;
 using nlohmann::json;
 
 std::string text_at(const json& object, std::string_view key) {
-  return printable(api::string_at(object, key));
+  return shortened(api::string_at(object, key));
 }
 
 std::int32_t count_at(const json& object, std::string_view key) {
@@ -39,7 +39,7 @@ std::optional<api::Timestamp> time_at(const json& object, std::string_view key) 
 std::vector<std::string> texts_at(const json& object, std::string_view key) {
   std::vector<std::string> out;
   for (const json& each : array_at(object, key)) {
-    if (each.is_string()) out.push_back(printable(each.get<std::string>()));
+    if (each.is_string()) out.push_back(shortened(each.get<std::string>()));
   }
   return out;
 }
@@ -48,13 +48,8 @@ std::string to_text(const json& object) {
   return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-void make_printable(api::Identity& out) {
-  for (std::string* text : {&out.ns, &out.name, &out.uid}) *text = printable(*text);
-}
-
-api::Condition printable_of(const api::Condition& condition) {
-  api::Condition out = condition;
-  for (std::string* text : {&out.type, &out.status, &out.reason, &out.message}) *text = printable(*text);
+api::Condition shortened_condition(api::Condition out) {
+  for (std::string* text : {&out.type, &out.status, &out.reason, &out.message}) *text = shortened(*text);
   return out;
 }
 
@@ -73,11 +68,11 @@ std::vector<api::Condition> read_conditions(const json& status) {
 
 EndpointView view_of(const api::EndpointStatus& endpoint) {
   EndpointView out;
-  out.pod = printable(endpoint.pod);
-  out.ip = printable(endpoint.ip);
-  out.state = printable(endpoint.state);
-  out.reason = printable(endpoint.reason);
-  out.message = printable(endpoint.message);
+  out.pod = shortened(endpoint.pod);
+  out.ip = shortened(endpoint.ip);
+  out.state = shortened(endpoint.state);
+  out.reason = shortened(endpoint.reason);
+  out.message = shortened(endpoint.message);
   if (endpoint.since != api::Timestamp{}) out.since = endpoint.since;
   out.deadline = endpoint.deadline;
   if (endpoint.in_flight.value_or(-1) >= 0) out.in_flight = endpoint.in_flight;
@@ -104,8 +99,9 @@ void read_containers(const json& status, std::string_view key, bool init, PodVie
 
 }  // namespace
 
-std::string printable(std::string_view text, std::size_t longest) {
-  return base::abridged(base::printable(text), longest);
+std::string shortened(std::string text) {
+  constexpr std::size_t kLongest = 2048;
+  return base::abridged(std::move(text), kLongest);
 }
 
 const EndpointView* PoolView::endpoint(std::string_view pod) const {
@@ -121,15 +117,14 @@ const api::Condition* PoolView::condition(std::string_view type) const {
 PoolView view_of(const api::InferencePool& pool) {
   PoolView out;
   static_cast<api::Identity&>(out) = pool;
-  make_printable(out);
   out.generation = pool.generation;
   out.deleting = pool.deleting;
   out.wanted = pool.replicas;
   if (pool.scale_target)
-    out.target = api::ScaleTargetRef{.api_version = printable(pool.scale_target->api_version),
-                                     .kind = printable(pool.scale_target->kind),
-                                     .name = printable(pool.scale_target->name)};
-  out.config_map = printable(pool.publish.config_map_name);
+    out.target = api::ScaleTargetRef{.api_version = shortened(pool.scale_target->api_version),
+                                     .kind = shortened(pool.scale_target->kind),
+                                     .name = shortened(pool.scale_target->name)};
+  out.config_map = shortened(pool.publish.config_map_name);
   out.drain_timeout_seconds = static_cast<std::int32_t>(pool.drain.timeout.count());
   const api::PoolStatus& status = pool.status;
   out.observed_generation = status.observed_generation;
@@ -140,7 +135,7 @@ PoolView view_of(const api::InferencePool& pool) {
   out.revision = status.endpoints_revision;
   out.omitted = std::max(0, status.endpoints_omitted);
   for (const api::EndpointStatus& each : status.endpoints) out.endpoints.push_back(view_of(each));
-  for (const api::Condition& each : status.conditions) out.conditions.push_back(printable_of(each));
+  for (const api::Condition& each : status.conditions) out.conditions.push_back(shortened_condition(each));
   return out;
 }
 
@@ -148,14 +143,14 @@ void add_listed(PoolView& pool, const api::EndpointSet& list) {
   std::map<std::string, EndpointView> by_pod;
   for (EndpointView& each : pool.endpoints) by_pod.insert_or_assign(each.pod, std::move(each));
   for (const api::Endpoint& entry : list.endpoints) {
-    EndpointView& seen = by_pod[printable(entry.pod)];
+    EndpointView& seen = by_pod[shortened(entry.pod)];
     const std::string state(api::to_string(entry.state));
     const bool contradicts = seen.state != state && entry.state == api::EndpointState::kReady;
     if (seen.state.empty() || contradicts) seen = {};
-    seen.pod = printable(entry.pod);
+    seen.pod = shortened(entry.pod);
     seen.state = contradicts || seen.state.empty() ? state : seen.state;
-    seen.ip = printable(entry.ip);
-    seen.node = printable(entry.node);
+    seen.ip = shortened(entry.ip);
+    seen.node = shortened(entry.node);
   }
   pool.endpoints.clear();
   for (auto& [pod, each] : by_pod) pool.endpoints.push_back(std::move(each));
@@ -190,7 +185,7 @@ std::string PodView::serving() const {
 
 std::string PodView::annotation(std::string_view key) const {
   const auto found = annotations.find(key);
-  return found == annotations.end() ? std::string{} : printable(found->second);
+  return found == annotations.end() ? std::string{} : shortened(found->second);
 }
 
 const api::OwnerReference* PodView::controller() const {
@@ -204,12 +199,15 @@ PodView read_pod(const json& object) {
   // The operator's reader takes text. What it cannot read stays a pod of nothing, which is not fit.
   if (auto judged = kube::decode_object<api::PodCodec>(to_text(object))) out.judged = std::move(*judged);
   read_identity(object, out);
-  make_printable(out);
   out.ends = out.judged.deletion_timestamp;
   const json& metadata = member(object, "metadata");
   out.labels = api::read_string_map(metadata, "labels");
   out.annotations = api::read_string_map(metadata, "annotations");
   out.owners = api::read_owners(metadata);
+  for (api::OwnerReference& owner : out.owners) {
+    owner.kind = shortened(std::move(owner.kind));
+    owner.name = shortened(std::move(owner.name));
+  }
   out.finalizers = texts_at(metadata, "finalizers");
   out.node = text_at(member(object, "spec"), "nodeName");
   const json& status = member(object, "status");
@@ -225,8 +223,6 @@ PodView read_pod(const json& object) {
 NodeView read_node(const json& object) {
   NodeView out;
   static_cast<api::Node&>(out) = api::NodeCodec::from_json(object);
-  make_printable(out);
-  for (std::string& taint : out.taints) taint = printable(taint);
   const auto conditions = read_conditions(member(object, "status"));
   if (const api::Condition* ready = api::find_condition(conditions, "Ready"))
     out.ready_message = ready->message;
@@ -234,15 +230,12 @@ NodeView read_node(const json& object) {
 }
 
 api::ReplicaSet read_replica_set(const json& object) {
-  api::ReplicaSet out = api::ReplicaSetCodec::from_json(object);
-  make_printable(out);
-  return out;
+  return api::ReplicaSetCodec::from_json(object);
 }
 
 BudgetView read_budget(const json& object) {
   BudgetView out;
   static_cast<api::DisruptionBudget&>(out) = api::DisruptionBudgetCodec::from_json(object);
-  make_printable(out);
   out.disruptions_allowed = count_at(member(object, "status"), "disruptionsAllowed");
   return out;
 }
@@ -264,10 +257,9 @@ EventView read_event(const json& object) {
 LeaseView read_lease(const json& object) {
   LeaseView out;
   read_identity(object, out);
-  make_printable(out);
   const auto lease = kube::parse_lease(to_text(object));
   if (!lease) return out;
-  out.holder = printable(lease->term.holder);
+  out.holder = shortened(lease->term.holder);
   out.renewed = api::parse_rfc3339(lease->term.renew_time);
   out.duration_seconds =
       static_cast<std::int32_t>(lease->term.duration.value_or(std::chrono::seconds(0)).count());

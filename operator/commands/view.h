@@ -1,8 +1,9 @@
 // What the commands show of Kubernetes' objects. What the operator judges by is read by the operator's own
 // codecs (api/); beside it stands what only a person wants to see.
 //
-// Reading never fails: what is missing or of another type reads as empty. Texts have no control characters
-// left, so that nothing written into an object can move a terminal's cursor. Values only.
+// Reading never fails: what is missing or of another type reads as empty. Texts are as they were written, and
+// so may hold anything: what shows them makes them printable (terminal_text.h). They are at most shortened.
+// Values only.
 #pragma once
 
 #include "api/endpoint_set.h"
@@ -130,7 +131,7 @@ BudgetView read_budget(const nlohmann::json& object);
 EventView read_event(const nlohmann::json& object);
 LeaseView read_lease(const nlohmann::json& object);
 
-// Control characters become spaces; at most `longest` bytes are left, and never half a character.
-std::string printable(std::string_view text, std::size_t longest = 2048);
+// As much of a text as a report has room for.
+std::string shortened(std::string text);
 
 }  // namespace poolwarden::commands

@@ -205,35 +205,22 @@ class Watch {
     return out;
   }
 
-  std::string picture(std::size_t width) const {
+  TerminalText picture(std::size_t width) const {
     const api::Timestamp time = now().wall;
-    const Paint& paint = context_.console.paint();
+    const Paint paint = context_.console.paint();
     const auto seen = pools();
-    std::string out = fmt::format("{}\n", paint(Style::kFaint, api::to_rfc3339(time)));
-    if (!reported_error_.empty()) out += paint(Style::kBad, cut_to(reported_error_, width)) + "\n";
+    TerminalText out(paint);
+    out.line(api::to_rfc3339(time), Style::kFaint);
+    if (!reported_error_.empty()) out.line(cut_to(reported_error_, width), Style::kBad);
     if (!options_.pool.empty() && seen.size() == 1)
-      return out + status_text(seen.front(), time, paint, width);
+      return out.append(status_text(seen.front(), time, paint, width));
     const auto namespaces = options_.all_namespaces ? Namespaces::kAll : Namespaces::kOne;
-    out += status_table(seen, namespaces, time, paint, width) + "\n";
-    return out + endpoint_table(seen, namespaces, time, paint, width);
+    out.append(status_table(seen, namespaces, time, paint, width)).end_line();
+    return out.append(endpoint_table(seen, namespaces, time, paint, width));
   }
 
-  // From the top left corner, line over line, so that nothing flickers. What does not fit is left out.
   void draw() {
-    if (!context_.console.is_terminal()) return;
-    const WindowSize window = context_.console.window();
-    const std::string text = picture(window.columns);
-    std::string frame = std::exchange(drawn_, true) ? "\x1b[H" : "\x1b[2J\x1b[H";
-    std::size_t rows = 0;
-    for (std::size_t start = 0; start < text.size();) {
-      const std::size_t end = text.find('\n', start);
-      const bool room = window.rows == 0 || ++rows < window.rows;
-      if (!room) break;
-      frame.append(text, start, end - start).append("\x1b[K\n");
-      start = end + 1;
-    }
-    context_.console.write(frame + "\x1b[J");
-    context_.console.flush();
+    if (context_.console.is_terminal()) context_.console.draw(picture(context_.console.window().columns));
   }
 
   // An API server that is away is waited for: what was last seen stays.
@@ -262,7 +249,6 @@ class Watch {
   std::map<kube::ObjectKey, api::EndpointSet> whole_;  // lists, as they were last read whole
   std::string reported_error_;
   bool looked_ = false;
-  bool drawn_ = false;
 };
 
 }  // namespace

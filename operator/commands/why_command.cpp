@@ -1,7 +1,6 @@
 // `why`: gathers the facts, and prints what they come to.
 #include "commands/cluster_reader.h"
 #include "commands/context.h"
-#include "commands/export.h"
 #include "commands/target.h"
 #include "commands/why_report.h"
 
@@ -38,7 +37,7 @@ void add_pools(ClusterReader& reader, std::vector<SelectingPool> pools, WhyFacts
 
 }  // namespace
 
-int run_why(Context& context, const std::string& pod, Format format) {
+int run_why(Context& context, const std::string& pod, std::optional<DocumentFormat> document) {
   const auto target = parse_target(pod);
   if (!target) return usage(context, target.error());
   if (target->kind == TargetKind::kNode)
@@ -69,11 +68,10 @@ int run_why(Context& context, const std::string& pod, Format format) {
   if (context.session.interrupted()) return kInterrupted;
   const api::Timestamp time = now().wall;
   const WhyReport report = why(facts, time);
-  if (format == Format::kText) {
-    context.console.write(why_text(report, time, context.console.paint()));
+  if (document) {
+    context.console.write(why_json(report), *document);
   } else {
-    context.console.write(format == Format::kYaml ? to_yaml(why_json(report))
-                                                  : to_pretty_json(why_json(report)));
+    context.console.write(why_text(report, time, context.console.paint()));
   }
   return facts.pod ? kDone : kNotAsAsked;
 }

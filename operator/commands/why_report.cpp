@@ -202,7 +202,7 @@ void add_pod_facts(const WhyFacts& all, WhyReport& out) {
   std::string text = pod.phase.empty() ? "no phase yet" : pod.phase;
   text += pod.ready() ? ", ready" : ", not ready";
   text += pod.serving().empty() ? ", not labelled"
-                                : fmt::format(", {}={}", api::kServingLabel, printable(pod.serving()));
+                                : fmt::format(", {}={}", api::kServingLabel, pod.serving());
   if (is_requested(pod))
     text +=
         fmt::format(", {}={}", api::kDrainRequestAnnotation, pod.annotation(api::kDrainRequestAnnotation));
@@ -314,11 +314,10 @@ Style style_of(Verdict verdict) {
   return Style::kPlain;
 }
 
-void append_lines(std::string& out, const char* heading, const std::vector<std::string>& lines,
-                  const Paint& paint) {
+void add_lines(const char* heading, const std::vector<std::string>& lines, TerminalText& out) {
   if (lines.empty()) return;
-  out += "\n" + paint(Style::kHeading, heading) + "\n";
-  for (const std::string& line : lines) out += "  " + line + "\n";
+  out.end_line().line(heading, Style::kHeading);
+  for (const std::string& line : lines) out.line("  " + line);
 }
 
 }  // namespace
@@ -377,24 +376,24 @@ WhyReport why(const WhyFacts& facts, api::Timestamp now) {
   return out;
 }
 
-std::string why_text(const WhyReport& report, api::Timestamp now, const Paint& paint) {
-  std::string out;
+TerminalText why_text(const WhyReport& report, api::Timestamp now, Paint paint) {
+  TerminalText out(paint);
   for (const PoolVerdict& each : report.verdicts) {
     const std::string pool = each.pool.empty() ? "" : fmt::format(" of pool {}", each.pool);
-    out += fmt::format("Pod {}/{}{} {}.\n", report.ns, report.pod, pool,
-                       paint(style_of(each.verdict), each.words));
-    if (!each.fix.empty()) out += fmt::format("  -> {}\n", each.fix);
+    out.add(fmt::format("Pod {}/{}{} ", report.ns, report.pod, pool));
+    out.add(each.words, style_of(each.verdict)).line(".");
+    if (!each.fix.empty()) out.line("  -> " + each.fix);
   }
-  if (!report.facts.empty()) out += "\n";
-  for (const auto& [name, text] : report.facts) out += fmt::format("{:<12}{}\n", name, text);
-  append_lines(out, "What holds its deletion", report.holds, paint);
-  append_lines(out, "To let it go", report.let_go, paint);
-  if (!report.events.empty()) out += "\n" + paint(Style::kHeading, "Events") + "\n";
+  if (!report.facts.empty()) out.end_line();
+  for (const auto& [name, text] : report.facts) out.line(fmt::format("{:<12}{}", name, text));
+  add_lines("What holds its deletion", report.holds, out);
+  add_lines("To let it go", report.let_go, out);
+  if (!report.events.empty()) out.end_line().line("Events", Style::kHeading);
   for (const EventView& event : report.events) {
-    out += fmt::format("  {:>6}  {}  {}\n", age(event.when, now),
-                       paint(event.warning ? Style::kWarning : Style::kPlain, event.reason), event.note);
+    out.add(fmt::format("  {:>6}  ", age(event.when, now)));
+    out.add(event.reason, event.warning ? Style::kWarning : Style::kPlain).line("  " + event.note);
   }
-  append_lines(out, "Could not be read", report.unread, paint);
+  add_lines("Could not be read", report.unread, out);
   return out;
 }
 

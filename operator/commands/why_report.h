@@ -6,7 +6,7 @@
 #include "commands/gate.h"
 #include "commands/lookup.h"
 #include "commands/membership.h"
-#include "commands/text_table.h"
+#include "commands/terminal_text.h"
 #include "commands/view.h"
 
 #include <cstdint>
@@ -73,7 +73,7 @@ struct WhyReport {
 };
 
 WhyReport why(const WhyFacts& facts, api::Timestamp now);
-std::string why_text(const WhyReport& report, api::Timestamp now, const Paint& paint);
+TerminalText why_text(const WhyReport& report, api::Timestamp now, Paint paint);
 nlohmann::json why_json(const WhyReport& report);
 
 }  // namespace poolwarden::commands

@@ -1,5 +1,7 @@
 #include "control/feed_table.h"
 
+#include "base/text.h"
+
 #include <algorithm>
 
 namespace poolwarden::control {
@@ -110,7 +112,7 @@ std::array<FeedHealth, WatchedKinds::kSize> FeedTable::health() const {
     const auto& informer = caches_.get<Kind>().informer;
     const auto error = informer.last_error();
     out[WatchedKinds::index<Kind>()] = {informer.synced(), informer.last_byte(),
-                                        error ? error->message : std::string()};
+                                        error ? base::printable(error->message) : std::string()};
   });
   return out;
 }

@@ -1,5 +1,6 @@
 #include "gateway/gateway_sync_main.h"
 
+#include "base/text.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/gateway_sync.h"
 #include "kube/cpprest_transport.h"
@@ -26,7 +27,7 @@ constexpr int kCannotStart = 1;
 constexpr int kWrongFlag = 2;
 
 int fail(int code, std::string_view message) {
-  fmt::print(stderr, "poolwarden gateway-sync: {}\n", message);
+  fmt::print(stderr, "poolwarden gateway-sync: {}\n", base::printable(message));
   return code;
 }
 

@@ -29,7 +29,7 @@ std::string object_key(const EventTarget& target) {
   return fmt::format("{}\n{}\n{}\n{}", target.kind, target.ns, target.name, target.uid);
 }
 
-// Notes may quote what a network peer said: what is no UTF-8 is replaced.
+// What is no UTF-8 is replaced.
 std::string to_text(const json& object) {
   return object.dump(-1, ' ', /*ensure_ascii=*/false, json::error_handler_t::replace);
 }
@@ -50,7 +50,7 @@ EventRecorder::EventRecorder(std::string reporting_instance, EventLimits limits)
 void EventRecorder::record(const EventTarget& target, EventType type, std::string_view reason,
                            std::string_view action, std::string_view note, TimePoint now, WallTime wall) {
   sweep(now);
-  const std::string clipped_note(base::cut(note, kNoteLimit));
+  const std::string clipped_note(base::cut(base::printable(note), kNoteLimit));
   const std::string key =
       fmt::format("{}\n{}\n{}\n{}\n{}", object_key(target), to_string(type), reason, action, clipped_note);
   if (Series* known = series_.use(key)) {

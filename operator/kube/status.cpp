@@ -219,13 +219,13 @@ std::string_view reason_of(int http_status) {
   }
 }
 
-// The first line's worth of a text that is not from Kubernetes, safe to print.
+// The beginning of a text that is not from Kubernetes: a page of a proxy, say, on one line.
 std::string excerpt(std::string_view text) {
-  std::string out = base::printable(base::cut(text, kMaxQuoted));
-  while (!out.empty() && out.back() == ' ') {
-    out.pop_back();
-  }
-  return out;
+  std::string out(base::cut(text, kMaxQuoted));
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
+  out.erase(out.find_last_not_of(' ') + 1);
+  return std::string(base::cut(base::printable(out), kMaxQuoted));
 }
 
 std::string foreign_message(const HttpResponse& answer) {

@@ -400,7 +400,8 @@ Finding disruption_safe(const Observation& seen) {
                              (seen.pool().disruption.hold_evictions ? "" : "; evictions are not held"));
 }
 
-// Messages carry what others wrote (pool names, API errors): status must stay small whatever they say.
+// Messages carry what others wrote (selectors, API errors). Whatever they say, status must stay small, and what
+// shows it must be safe.
 constexpr std::size_t kMaxMessage = 2048;
 
 api::Condition to_condition(std::string_view type, Finding finding, const api::InferencePool& pool,
@@ -408,7 +409,7 @@ api::Condition to_condition(std::string_view type, Finding finding, const api::I
   api::Condition out{.type = std::string{type},
                      .status = std::move(finding.status),
                      .reason = std::move(finding.reason),
-                     .message = base::abridged(std::move(finding.message), kMaxMessage),
+                     .message = base::abridged(base::printable(finding.message), kMaxMessage),
                      .observed_generation = pool.generation,
                      .last_transition = now};
   const auto& before = pool.status.conditions;

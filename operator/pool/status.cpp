@@ -1,6 +1,7 @@
 #include "pool/status.h"
 
 #include "api/names.h"
+#include "base/text.h"
 #include "pool/conditions.h"
 #include "pool/membership.h"
 #include "pool/replica_sync.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::string_view kReady = "ready";
 constexpr std::string_view kWithdrawn = "withdrawn";
+constexpr std::size_t kMaxMessage = 1024;  // of an endpoint, in the definition
 
 api::EndpointStatus plain_status(const PodVerdict& member, api::Timestamp now) {
   const api::Pod& pod = *member.pod;
@@ -89,6 +91,7 @@ bool should_report(const api::EndpointStatus& endpoint) {
 void add_if_reported(const Observation& seen, const PodVerdict& pod, api::Timestamp now,
                      std::vector<api::EndpointStatus>& out) {
   api::EndpointStatus endpoint = endpoint_status(seen, pod, now);
+  endpoint.message = base::cut(base::printable(endpoint.message), kMaxMessage);
   if (should_report(endpoint)) out.push_back(std::move(endpoint));
 }
 

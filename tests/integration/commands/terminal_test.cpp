@@ -146,6 +146,17 @@ TEST(Terminal, WatchDrawsOverItself) {
   EXPECT_EQ(terminal.wait(), 0) << terminal.text();
 }
 
+TEST(Terminal, WatchedTextCannotDraw) {
+  CommandBench bench;
+  bench.store_pool(1, {{"endpoints", {{{"pod", "\x1b]0;x\x07\n\u202e"}, {"state", "withdrawn"}}}}});
+  OnTerminal terminal({POOLWARDEN, "watch", "--kubeconfig", bench.kubeconfig()}, {"TERM=xterm", "HOME=/"});
+  ASSERT_TRUE(terminal.shows(R"(\x1b]0;x\x07\n\u202e)")) << terminal.text();
+  EXPECT_THAT(terminal.text(),
+              AllOf(Not(HasSubstr("\x1b]")), Not(HasSubstr("\x07")), Not(HasSubstr("\u202e"))));
+  terminal.type('\x03');
+  EXPECT_EQ(terminal.wait(), 0) << terminal.text();
+}
+
 TEST(Terminal, ColoursUnlessTheyAreNotWanted) {
   CommandBench bench;
   bench.store_pool(1, json::object());

@@ -112,11 +112,11 @@ TEST(StatusTable, OneLineForEachPool) {
   broken.target.reset();
   broken.serving = 0;
   broken.observed_generation = 0;
-  EXPECT_EQ(status_table({healthy_pool(), broken}, Namespaces::kOne, kNow, Paint::off()),
+  EXPECT_EQ(status_table({healthy_pool(), broken}, Namespaces::kOne, kNow, Paint::kOff).str(),
             "POOL     REPLICAS   READY   SERVING   DRAINING   TARGET   AGE   PROBLEM\n"
             "vllm     2          2       2         0          vllm     3h\n"
             "sglang   -          2       0         0          -        3h    Available=False NoPods (+1)\n");
-  EXPECT_THAT(status_table({healthy_pool()}, Namespaces::kAll, kNow, Paint::off()),
+  EXPECT_THAT(status_table({healthy_pool()}, Namespaces::kAll, kNow, Paint::kOff).str(),
               HasSubstr("default     vllm"));
 }
 
@@ -129,7 +129,7 @@ TEST(StatusText, APoolWithADrain) {
   pool.endpoints[1].message = "metrics: 404";
   pool.omitted = 3;
   EXPECT_EQ(
-      status_text(pool, kNow, Paint::off()),
+      status_text(pool, kNow, Paint::kOff).str(),
       "default/vllm: 2 replicas wanted of Deployment vllm; 2 pods, 2 ready, 1 serving, 1 draining\n"
       "list: ConfigMap vllm-endpoints, revision 7\n"
       "DisruptionSafe is False (NoDrainGate): install the gate\n"
@@ -146,7 +146,7 @@ TEST(StatusText, WithoutPodsAndUnderWay) {
   pool.endpoints.clear();
   pool.wanted.reset();
   pool.deleting = true;
-  const std::string text = status_text(pool, kNow, Paint::off());
+  const std::string text = status_text(pool, kNow, Paint::kOff).str();
   EXPECT_THAT(text, HasSubstr("default/vllm (being deleted): follows its target of Deployment vllm"));
   EXPECT_THAT(text, HasSubstr("under way: Scaling: 0 of 2 pods are ready\n"));
   EXPECT_THAT(text, HasSubstr("\nNo pods.\n"));

@@ -37,11 +37,31 @@ TEST(Since, IsNeverNegative) {
   EXPECT_EQ(age(std::nullopt, kNow), "-");
 }
 
+TEST(TerminalText, HasNoControlCharactersButItsOwn) {
+  TerminalText text(Paint::kOn);
+  text.add("a\n\x1b[2J", Style::kBad).add("").add("\u202e").end_line().line("", Style::kGood);
+  EXPECT_EQ(text.str(), "\x1b[31ma\\n\\x1b[2J\x1b[0m\\u202e\n\n");
+  TerminalText plain(Paint::kOff);
+  plain.line("b", Style::kBad).append(text);
+  EXPECT_EQ(plain.str(), "b\n" + text.str());
+}
+
+TEST(TextTable, CellsAreMadePrintableBeforeTheyLineUp) {
+  TextTable table({"A", "B"});
+  table.add({"\x1b\n", "1"});
+  table.add({"x", "2"});
+  EXPECT_EQ(table.render(Paint::kOff).str(),
+            "A        B\n"
+            "\\x1b\\n   1\n"
+            "x        2\n");
+  EXPECT_EQ(table.render(Paint::kOff, 4).str(), "A\n\\x1b\nx\n");
+}
+
 TEST(TextTable, LinesUpByCharactersAndEndsNoLineInBlanks) {
   TextTable table({"A", "B", "C"});
   table.add({"über", "1", ""});
   table.add({"x", "", "z"});
-  EXPECT_EQ(table.render(Paint::off()),
+  EXPECT_EQ(table.render(Paint::kOff).str(),
             "A      B   C\n"
             "über   1\n"
             "x          z\n");
@@ -50,14 +70,14 @@ TEST(TextTable, LinesUpByCharactersAndEndsNoLineInBlanks) {
 TEST(TextTable, ColoursDoNotMoveColumns) {
   TextTable table({"A", "B"});
   table.add({Cell("up", Style::kGood), "1"});
-  EXPECT_EQ(table.render(Paint::on()), "\x1b[1mA\x1b[0m    \x1b[1mB\x1b[0m\n\x1b[32mup\x1b[0m   1\n");
+  EXPECT_EQ(table.render(Paint::kOn).str(), "\x1b[1mA\x1b[0m    \x1b[1mB\x1b[0m\n\x1b[32mup\x1b[0m   1\n");
 }
 
 TEST(TextTable, CutsLinesToTheTerminal) {
   TextTable table({"A", "B"});
   table.add({"abcdef", Cell("ghijkl", Style::kBad)});
-  EXPECT_EQ(table.render(Paint::off(), 11), "A        B\nabcdef   gh\n");
-  EXPECT_EQ(table.render(Paint::off(), 4), "A\nabcd\n");
+  EXPECT_EQ(table.render(Paint::kOff, 11).str(), "A        B\nabcdef   gh\n");
+  EXPECT_EQ(table.render(Paint::kOff, 4).str(), "A\nabcd\n");
   EXPECT_EQ(cut_to("für", 2), "fü");
 }
 
@@ -90,6 +110,17 @@ TEST(Export, YamlReadsBackAsTheSameValues) {
   EXPECT_TRUE(read["no_items"].IsSequence());
   EXPECT_EQ(read["no_items"].size(), 0U);
   EXPECT_TRUE(read["no_keys"].IsMap());
+}
+
+TEST(Export, WhatIsNotPrintableIsEscaped) {
+  const std::string value = "\x1b\x7f\u009b\u202e\u2028\U000e0041 \u00fc\n";
+  EXPECT_EQ(to_pretty_json({{"a", value}}),
+            "{\n  \"a\": \"\\u001b\\u007f\\u009b\\u202e\\u2028\\udb40\\udc41 \u00fc\\n\"\n}\n");
+  EXPECT_EQ(json::parse(to_pretty_json({{"a", value}}))["a"], value);
+  EXPECT_EQ(to_yaml({{"a", value}}),
+            "a: \"\\u001b\\u007f\\u009b\\u202e\\u2028\\U000e0041 \u00fc\\n\"\n");
+  EXPECT_EQ(YAML::Load(to_yaml({{"a", value}}))["a"].as<std::string>(), value);
+  EXPECT_EQ(to_yaml({{"a", "\x7f"}}), "a: \"\\u007f\"\n") << "of ASCII alone";
 }
 
 TEST(Export, JsonSurvivesBytesThatAreNoText) {

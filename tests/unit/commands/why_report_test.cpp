@@ -254,7 +254,7 @@ TEST(Why, TwoPoolsAreTwoVerdicts) {
   ASSERT_EQ(report.verdicts.size(), 2U);
   EXPECT_EQ(report.verdicts[1].pool, "other");
   EXPECT_EQ(report.verdicts[1].verdict, Verdict::kNotYet);
-  EXPECT_THAT(why_text(report, kNow, Paint::off()), HasSubstr("Overlap"));
+  EXPECT_THAT(why_text(report, kNow, Paint::kOff).str(), HasSubstr("Overlap"));
 }
 
 BudgetView budget(const char* name, int allowed, api::LabelMap labels) {
@@ -329,7 +329,7 @@ TEST(Why, NoOperatorToLetItGo) {
               Contains(AllOf(HasSubstr("kubectl delete validatingadmissionpolicybinding poolwarden-drain-gate"),
                              HasSubstr("kubectl delete pdb -A -l app.kubernetes.io/managed-by=poolwarden"))));
   facts.pools[0].list.value = list_of("");
-  EXPECT_THAT(why_text(why_of(facts), kNow, Paint::off()), HasSubstr("Operator    no operator seems to run"));
+  EXPECT_THAT(why_text(why_of(facts), kNow, Paint::kOff).str(), HasSubstr("Operator    no operator seems to run"));
 }
 
 TEST(Why, NoOperatorAndNoGateToTakeAway) {
@@ -363,7 +363,7 @@ TEST(Why, WhatCannotBeReadIsSaid) {
   EXPECT_EQ(report.verdicts[0].verdict, Verdict::kListed);
   EXPECT_EQ(report.unread.size(), 5U);
   EXPECT_THAT(report.holds, IsEmpty());
-  EXPECT_THAT(why_text(report, kNow, Paint::off()),
+  EXPECT_THAT(why_text(report, kNow, Paint::kOff).str(),
               HasSubstr("Could not be read\n  needs verb get on replicasets\n"));
 }
 
@@ -379,7 +379,7 @@ TEST(WhyText, AsDocumented) {
   event.when = ago(12);
   facts.events.value = std::vector<EventView>{event};
   EXPECT_EQ(
-      why_text(why_of(facts), kNow, Paint::off()),
+      why_text(why_of(facts), kNow, Paint::kOff).str(),
       "Pod default/vllm-a of pool vllm gets no new requests: it is draining for 12 s, 3 in flight, at "
       "most 288 "
       "s more (ScaleDown).\n"
@@ -402,7 +402,7 @@ TEST(WhyText, AsDocumented) {
       "\n"
       "Events\n"
       "     12s  DrainStarted  3 in flight\n");
-  EXPECT_THAT(why_text(why_of(facts), kNow, Paint::on()), HasSubstr("\x1b[33m"));
+  EXPECT_THAT(why_text(why_of(facts), kNow, Paint::kOn).str(), HasSubstr("\x1b[33m"));
 }
 
 TEST(WhyJson, HasTheDocumentedFields) {

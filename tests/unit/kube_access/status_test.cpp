@@ -211,7 +211,7 @@ TEST(ForeignText, IsShortenedAndMadePrintable) {
   answer.body = "a\nb\x1b[31m" + std::string(5000, 'x');
   const std::string message = to_error(kGet, answer).message;
   EXPECT_LT(message.size(), 600U);
-  EXPECT_THAT(message, HasSubstr("a b [31mxx"));
+  EXPECT_THAT(message, HasSubstr("a b\\x1b[31mxx"));
 }
 
 TEST(RbacHint, IsNotGivenForOtherRefusals) {

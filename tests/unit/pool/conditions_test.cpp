@@ -234,6 +234,15 @@ TEST(Conditions, StaySmallWhateverOthersSay) {
   EXPECT_LT(condition(*world.decide().status, api::condition::kDegraded).message.size(), 3000U);
 }
 
+TEST(Conditions, ArePrintableWhateverOthersSay) {
+  World world = settled();
+  world.scale_error = "\x1b[2J\n\u202e\xff";
+  world.settle(1);
+  const auto& message = condition(world.pool.status, api::condition::kDegraded).message;
+  EXPECT_THAT(message, HasSubstr(R"(\x1b[2J\n\u202e\xff)"));
+  EXPECT_EQ(world.settle(1), 0) << "it is written once";
+}
+
 TEST(Conditions, AreCutBetweenCharacters) {
   for (std::size_t shift = 0; shift < 3; ++shift) {
     World world = settled();

@@ -71,6 +71,23 @@ TEST(Status, OfAPoolOnHoldSaysOfADrainWhatTheListSays) {
   EXPECT_EQ(world.pool.status.endpoints[0].reason, "Terminating") << "it drains no more";
 }
 
+TEST(Status, SaysOfALoadThatIsNotKnownOnlyWhatIsPrintable) {
+  World world = settled();
+  world.target.reset();
+  api::Pod& going = world.pods.front();
+  going.serving = api::serving::kDraining;
+  auto annotations = going.drain_annotations();
+  annotations.started = api::to_rfc3339(at_second(0).wall);
+  going.annotations = std::make_shared<const api::DrainAnnotations>(annotations);
+  world.loads.request(going.uid, true, std::chrono::seconds(1), at_second(0).mono);
+  world.loads.began(going.uid, at_second(0).mono);
+  world.loads.took(going.uid, std::nullopt, "\x1b[2J\n" + std::string(400, '\x01'), at_second(0).mono);
+  world.settle();
+  const std::string& message = world.pool.status.endpoints.at(0).message;
+  EXPECT_TRUE(message.starts_with(R"(\x1b[2J\n\x01\x01)")) << message;
+  EXPECT_EQ(message.size(), 1024U) << "as the definition allows";
+}
+
 TEST(Status, IsWrittenOnlyWhenItDiffers) {
   World world = settled();
   for (const std::int64_t second : {1, 60, 86'400}) EXPECT_FALSE(world.decide(second).status) << second;
