@@ -77,6 +77,8 @@ void add_operator(CLI::App& app, OperatorOptions& options) {
       ->add_option("--uninstall-hold-bind-address", options.uninstall_hold_bind_address,
                    "Where the install's webhook leads that gives time to clean up on uninstall; 0: nowhere")
       ->capture_default_str();
+  command->add_flag("--allow-loopback-engines", options.allow_loopback_engines,
+                    "Ask engines with loopback addresses for their load too: for stand-ins on one machine");
   command->add_option("--log-format", options.log_format, "text or json")
       ->transform(CLI::CheckedTransformer(std::map<std::string, LogFormat>{{"text", LogFormat::kText},
                                                                            {"json", LogFormat::kJson}})

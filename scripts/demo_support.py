@@ -188,9 +188,11 @@ def start_cluster(folder, processes, *manifests):
 
 
 def start_operator(cluster, processes):
+    # The stand-ins for engines have addresses of this machine, which no pod of a cluster has.
     metrics, probes = free_ports(2)
     return processes.start(
         "operator", f"{BIN}/poolwarden", "operator", "--kubeconfig", cluster.kubeconfig, "--log-format=json",
+        "--allow-loopback-engines",
         f"--metrics-bind-address=127.0.0.1:{metrics}", f"--health-probe-bind-address=127.0.0.1:{probes}")
 
 

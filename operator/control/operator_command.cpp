@@ -164,7 +164,9 @@ int run(const OperatorOptions& options, const kube::ClusterAccess& access, telem
   signals.on_stop([&loop] { loop.request_stop(); });
   Exit exit;
   {
-    engine::LoadReader loads;
+    engine::LoadReaderOptions load_options;
+    load_options.allow_loopback = options.allow_loopback_engines;
+    engine::LoadReader loads(load_options);
     Shell shell(
         **transport, options.ns, [] { return std::chrono::steady_clock::now(); },
         [&loop](Input input) { loop.post(std::move(input)); },

@@ -48,6 +48,12 @@ bool possible(double value) {
   return std::isfinite(value) && value >= 0;
 }
 
+// What kind of value an impossible one is. The value itself is the pod's, and is not quoted.
+std::string_view kind_of_impossible(double impossible) {
+  if (std::isnan(impossible)) return "NaN";
+  return std::isinf(impossible) ? "infinite" : "negative";
+}
+
 }  // namespace
 
 EngineMetrics metrics_of(const api::EngineSpec& engine) {
@@ -114,7 +120,7 @@ tl::expected<Load, std::string> LoadText::finish() {
       }
       if (sum.impossible) {
         return tl::unexpected(
-            fmt::format("{} is {}, which is no number of requests", sum.name, *sum.impossible));
+            fmt::format("{} is {}, which is no number of requests", sum.name, kind_of_impossible(*sum.impossible)));
       }
       load.in_flight += sum.sum;
     }

@@ -1,5 +1,6 @@
 #include "engine/load_reader.h"
 
+#include "base/address.h"
 #include "kube/user_agent.h"
 
 #include <algorithm>
@@ -80,12 +81,32 @@ struct Reading {
   }
 };
 
+// Of a kind that no pod's address is; empty if a pod may have it.
+std::string_view refused_kind(base::AddressKind kind, bool allow_loopback) {
+  switch (kind) {
+    case base::AddressKind::kUnicast:
+      return {};
+    case base::AddressKind::kLoopback:
+      return allow_loopback ? "" : "a loopback address";
+    case base::AddressKind::kLinkLocal:
+      return "a link-local address";
+    case base::AddressKind::kMulticast:
+      return "a multicast or broadcast address";
+    case base::AddressKind::kUnspecified:
+      return "an unspecified address";
+  }
+  return {};
+}
+
 // What is wrong with a request, before anyone is asked.
-std::optional<std::string> problem(const LoadRequest& request) {
-  error_code error;
-  asio::ip::make_address(request.ip, error);
-  if (error) {
+std::optional<std::string> problem(const LoadRequest& request, bool allow_loopback) {
+  const auto kind = base::kind_of(request.ip);
+  if (!kind) {
     return fmt::format("\"{}\" is no IP address", request.ip);
+  }
+  if (const auto refused = refused_kind(*kind, allow_loopback); !refused.empty()) {
+    return fmt::format("the pod says that its address is {}: that is {}, which is not asked for metrics",
+                       request.ip, refused);
   }
   if (request.sources.empty()) {
     return "there is no port to ask for metrics: set spec.engine.metricsPort or spec.targetPorts";
@@ -289,7 +310,7 @@ void LoadReader::Impl::begin(const std::shared_ptr<Reading>& reading) {
   if (stopping_) {
     return refuse("was not read: the reader is being stopped");
   }
-  if (auto wrong = problem(reading->request)) {
+  if (auto wrong = problem(reading->request, options_.allow_loopback)) {
     return refuse(std::move(*wrong));
   }
   const std::size_t ports = reading->request.sources.size();

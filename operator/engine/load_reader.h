@@ -4,7 +4,10 @@
 // one of them cannot be read the load is unknown, with the address and the reason for a person. A pod may
 // refuse, redirect, never answer, dribble, send gigabytes or send nonsense. A read still ends by its
 // deadline, and holds no more than some 100 KiB for each port. Answers are read as they arrive (load.h), and
-// an answer that is not complete is not believed.
+// an answer that is not complete is not believed. A redirect is not followed, and no answer is quoted.
+//
+// Who can write a pod's status chooses the address. Addresses that only this machine or its link has are
+// refused: loopback, link-local (with the metadata services of clouds), multicast, unspecified.
 //
 // Each read makes connections of its own and closes them. A pod is asked about once a second and only while
 // it drains. An engine that is told to stop should not have to wait for our idle connections. This uses
@@ -48,6 +51,7 @@ struct LoadReaderOptions {
   std::size_t max_connections = 256;  // at once; further ports wait their turn
   std::size_t max_waiting = 8'192;    // ports that wait; a read that would need more fails at once
   std::size_t max_bytes = 4u << 20;   // of one answer
+  bool allow_loopback = false;        // stand-ins on this machine may be asked
 };
 
 class LoadReader {

@@ -1,7 +1,5 @@
 #include "engine/metrics_text.h"
 
-#include "base/text.h"
-
 #include <algorithm>
 #include <charconv>
 #include <optional>
@@ -12,8 +10,6 @@
 
 namespace poolwarden::engine {
 namespace {
-
-constexpr std::size_t kQuotedLength = 60;  // of a line, in a message
 
 bool is_blank(char c) {
   return c == ' ' || c == '\t';
@@ -177,19 +173,13 @@ std::optional<Sample> parse_sample(Cursor cursor) {
   return cursor.at_end() ? std::optional(sample) : std::nullopt;
 }
 
-// The beginning of a line of which anything may be true, fit for a log and a status.
-std::string quoted(std::string_view line) {
-  return fmt::format("\"{}{}\"", base::ascii(line.substr(0, kQuotedLength)),
-                     line.size() > kQuotedLength ? "..." : "");
-}
-
 // What a document is whose first line this is, if it is something else than metrics.
 std::string foreign(std::string_view line) {
   const auto first = std::find_if_not(line.begin(), line.end(), is_blank);
   if (first == line.end() || (*first != '<' && *first != '[' && *first != '{')) {
     return {};
   }
-  return fmt::format("the answer is {} and not metrics: {}", *first == '<' ? "HTML" : "JSON", quoted(line));
+  return fmt::format("the answer is {} and not metrics", *first == '<' ? "HTML" : "JSON");
 }
 
 }  // namespace
@@ -220,7 +210,7 @@ void MetricsText::take(std::string_view line) {
   }
   wrong_ = lines_read_ == 1 ? foreign(line) : std::string();
   if (wrong_.empty()) {
-    wrong_ = fmt::format("line {} is no metric: {}", lines_read_, quoted(line));
+    wrong_ = fmt::format("line {} is no metric", lines_read_);
   }
 }
 

@@ -164,6 +164,25 @@ TEST(DrainCommand, Refused) {
   refuse({"delete", "vllm-0"}, "kubectl delete pod vllm-0 -n default deletes it at once");
 }
 
+// On these addresses nobody listens, and so who is asked refuses the connection.
+TEST(LoopbackEngines, AreAskedOnlyIfAllowed) {
+  struct Row {
+    std::vector<std::string> flags;
+    const char* told;
+  };
+  for (const Row& row : {Row{{}, "its address is 127.77.0.1: that is a loopback address, which is not asked"},
+                         Row{{"--allow-loopback-engines"}, "http://127.77.0.1:8000/metrics refused the connection"}}) {
+    CommandBench bench;
+    ASSERT_NO_FATAL_FAILURE(bench.start_pool(1, 600, row.flags));
+    ASSERT_EQ(bench.run({"drain", "vllm-0", "--no-wait"}).code, 0);
+    std::string told;
+    EXPECT_TRUE(eventually([&] {
+      told = bench.pool("vllm").value("/status/endpoints/0/message"_json_pointer, "");
+      return told.find(row.told) != std::string::npos;
+    })) << told;
+  }
+}
+
 TEST(DrainCommand, WhatAPoolSelectsMayNotBeRead) {
   CommandBench bench;
   bench.install_crd();

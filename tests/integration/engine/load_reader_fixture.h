@@ -16,6 +16,13 @@ using Answer = tl::expected<Load, std::string>;
 
 constexpr std::chrono::seconds kLong{20};  // that no test waits for unless it fails
 
+// The servers of these tests are on this machine.
+inline LoadReaderOptions on_loopback() {
+  LoadReaderOptions options;
+  options.allow_loopback = true;
+  return options;
+}
+
 inline std::future<Answer> begin_read(LoadReader& reader, LoadRequest request) {
   auto promise = std::make_shared<std::promise<Answer>>();  // a second callback would throw, and end the test
   reader.read(std::move(request), [promise](Answer answer) { promise->set_value(std::move(answer)); });

@@ -78,7 +78,7 @@ TEST_P(OneServer, IsReadOrUnknown) {
     connection.close();
     behaviour.answer(connection);
   });
-  LoadReader reader;
+  LoadReader reader(on_loopback());
   const Answer answer = read_now(reader, request_to({server.port()}, behaviour.deadline));
   if (behaviour.told.empty()) {
     ASSERT_TRUE(answer) << answer.error();
@@ -205,7 +205,7 @@ TEST(LoadReader, AsksAsAScraperDoes) {
     seen = request;
     connection.send(with_length(kMetrics, kMetrics.size()));
   });
-  LoadReader reader;
+  LoadReader reader(on_loopback());
   LoadRequest request = request_to({server.port()});
   request.sources[0].path = "/prometheus/metrics?a=b";
   ASSERT_TRUE(read_now(reader, request));
@@ -226,7 +226,7 @@ TEST(LoadReader, AddsUpAllPorts) {
         "vllm:num_requests_running 4\nvllm:num_requests_waiting 0\nvllm:kv_cache_usage_perc 1\n";
     connection.send(with_length(body, body.size()));
   });
-  LoadReader reader;
+  LoadReader reader(on_loopback());
   const Answer answer = read_now(reader, request_to({first.port(), second.port()}));
   ASSERT_TRUE(answer) << answer.error();
   EXPECT_EQ(*answer, (Load{7, 0.75}));
@@ -238,7 +238,7 @@ TEST(LoadReader, AsksEachSourceInItsOwnWords) {
         request.target == "/mine" ? "busy 4\n" : "vllm:num_requests_running 1\nvllm:num_requests_waiting 0\n";
     connection.send(with_length(body, body.size()));
   });
-  LoadReader reader;
+  LoadReader reader(on_loopback());
   LoadRequest request = request_to({server.port()});
   request.sources.push_back({server.port(), "/mine", {{"busy"}, {}, {}, ""}});
   const Answer answer = read_now(reader, request);
@@ -250,7 +250,7 @@ TEST(LoadReader, KnowsNothingWhenOnePortOfSeveralCannotBeRead) {
   HttpsServer server(plain(), [](ServerConnection& connection, const ServerRequest&) {
     connection.send(with_length(kMetrics, kMetrics.size()));
   });
-  LoadReader reader;
+  LoadReader reader(on_loopback());
   const std::int32_t closed = closed_port();
   const Answer answer = read_now(reader, request_to({server.port(), closed, server.port()}));
   ASSERT_FALSE(answer);
@@ -268,7 +268,7 @@ TEST(LoadReader, SpeaksIpv6) {
     host = request.headers.at("host");
     connection.send(with_length(kMetrics, kMetrics.size()));
   });
-  LoadReader reader;
+  LoadReader reader(on_loopback());
   LoadRequest request = request_to({server.port()});
   request.ip = "::ffff:127.0.0.1";
   const Answer answer = read_now(reader, request);
@@ -276,8 +276,62 @@ TEST(LoadReader, SpeaksIpv6) {
   EXPECT_EQ(host, fmt::format("[::ffff:127.0.0.1]:{}", server.port()));
 }
 
+TEST(LoadReader, FollowsNoRedirect) {
+  std::atomic<bool> asked = false;
+  HttpsServer other(plain(), [&](ServerConnection& connection, const ServerRequest&) {
+    asked = true;
+    connection.send(with_length(kMetrics, kMetrics.size()));
+  });
+  HttpsServer server(plain(), [&](ServerConnection& connection, const ServerRequest&) {
+    connection.reply(307, "", fmt::format("Location: http://127.0.0.1:{}/metrics\r\n", other.port()));
+  });
+  LoadReader reader(on_loopback());
+  const Answer answer = read_now(reader, request_to({server.port()}));
+  ASSERT_FALSE(answer);
+  EXPECT_THAT(answer.error(), HasSubstr("answered 307, a redirect, which is not followed"));
+  EXPECT_FALSE(asked);
+}
+
+struct AddressRow {
+  const char* ip;
+  const char* told;
+};
+
+TEST(LoadReader, AddressesThatNoPodHas_AreNotAsked) {
+  std::atomic<int> asked = 0;
+  HttpsServer server(plain(), [&](ServerConnection& connection, const ServerRequest&) {
+    ++asked;
+    connection.send(with_length(kMetrics, kMetrics.size()));
+  });
+  LoadReader strict;
+  LoadReader lenient(on_loopback());
+  for (const AddressRow& row : {AddressRow{"127.0.0.1", "a loopback address"},
+                                {"127.9.9.9", "a loopback address"},
+                                {"::1", "a loopback address"},
+                                {"::ffff:127.0.0.1", "a loopback address"},
+                                {"169.254.169.254", "a link-local address"},
+                                {"::ffff:169.254.169.254", "a link-local address"},
+                                {"fe80::1", "a link-local address"},
+                                {"224.0.0.1", "a multicast or broadcast address"},
+                                {"255.255.255.255", "a multicast or broadcast address"},
+                                {"ff02::1", "a multicast or broadcast address"},
+                                {"0.0.0.0", "an unspecified address"},
+                                {"::ffff:0.0.0.0", "an unspecified address"},
+                                {"::", "an unspecified address"}}) {
+    LoadRequest request = request_to({server.port()});
+    request.ip = row.ip;
+    const std::string told = fmt::format("the pod says that its address is {}: that is {}", row.ip, row.told);
+    const Answer answer = read_now(strict, request);
+    ASSERT_FALSE(answer) << row.ip;
+    EXPECT_THAT(answer.error(), HasSubstr(told));
+    if (std::string_view(row.told) == "a loopback address") continue;
+    EXPECT_THAT(read_now(lenient, request).error(), HasSubstr(told)) << "it is for loopback alone";
+  }
+  EXPECT_EQ(asked, 0);
+}
+
 TEST(LoadReader, RefusesRequestsThatMakeNoSense) {
-  LoadReader reader;
+  LoadReader reader(on_loopback());
   const auto told = [&](auto spoil) {
     LoadRequest request = request_to({8000});
     spoil(request);
@@ -286,6 +340,7 @@ TEST(LoadReader, RefusesRequestsThatMakeNoSense) {
   };
   EXPECT_THAT(told([](auto& r) { r.ip = ""; }), HasSubstr("\"\" is no IP address"));
   EXPECT_THAT(told([](auto& r) { r.ip = "vllm.default.svc"; }), HasSubstr("is no IP address"));
+  EXPECT_THAT(told([](auto& r) { r.ip = "fe80::1%eth0"; }), HasSubstr("is no IP address"));
   EXPECT_THAT(told([](auto& r) { r.sources.clear(); }), HasSubstr("no port to ask"));
   EXPECT_THAT(told([](auto& r) {
                 r.sources.push_back({0, "/metrics", metrics_of({})});
@@ -306,7 +361,7 @@ TEST(LoadReader, LetsFurtherPortsWaitTheirTurn) {
     ++answered;
     connection.send(with_length(kMetrics, kMetrics.size()));
   });
-  LoadReaderOptions options;
+  LoadReaderOptions options = on_loopback();
   options.max_connections = 2;
   LoadReader reader(options);
   std::vector<std::future<Answer>> reads;
@@ -324,7 +379,7 @@ TEST(LoadReader, LetsFurtherPortsWaitTheirTurn) {
 TEST(LoadReader, CountsTheWaitForAConnectionAmongTheDeadline) {
   HttpsServer server(
       plain(), [](ServerConnection& connection, const ServerRequest&) { connection.client_gone(kLong); });
-  LoadReaderOptions options;
+  LoadReaderOptions options = on_loopback();
   options.max_connections = 1;
   LoadReader reader(options);
   auto first = begin_read(reader, request_to({server.port()}));
@@ -336,7 +391,7 @@ TEST(LoadReader, CountsTheWaitForAConnectionAmongTheDeadline) {
 TEST(LoadReader, RefusesMoreThanItMayHold) {
   HttpsServer server(
       plain(), [](ServerConnection& connection, const ServerRequest&) { connection.client_gone(kLong); });
-  LoadReaderOptions options;
+  LoadReaderOptions options = on_loopback();
   options.max_connections = 1;
   options.max_waiting = 1;
   LoadReader reader(options);
@@ -351,7 +406,7 @@ TEST(LoadReader, RefusesMoreThanItMayHold) {
 TEST(LoadReader, CallsBackForEveryReadWhenItIsDestroyed) {
   HttpsServer server(
       plain(), [](ServerConnection& connection, const ServerRequest&) { connection.client_gone(kLong); });
-  LoadReaderOptions options;
+  LoadReaderOptions options = on_loopback();
   options.max_connections = 3;
   std::vector<std::future<Answer>> reads;
   {
@@ -374,7 +429,7 @@ TEST(LoadReader, TakesReadsFromManyThreadsAndCallsBackOnOne) {
   constexpr int kReads = 25;
   int called = 0;  // no lock: only one thread counts
   {
-    LoadReader reader;
+    LoadReader reader(on_loopback());
     std::vector<std::thread> threads;
     std::atomic<int> left{kThreads * kReads};
     std::promise<void> all;
@@ -398,7 +453,7 @@ TEST(LoadReader, MayBeAskedAgainFromACallback) {
   HttpsServer server(plain(), [](ServerConnection& connection, const ServerRequest&) {
     connection.send(with_length(kMetrics, kMetrics.size()));
   });
-  LoadReader reader;
+  LoadReader reader(on_loopback());
   std::promise<Answer> second;
   reader.read(request_to({server.port()}), [&](const Answer&) {
     reader.read(request_to({server.port()}), [&](Answer answer) { second.set_value(std::move(answer)); });

@@ -21,7 +21,7 @@ TEST(VllmSimLoad, FollowsARequest) {
   ASSERT_TRUE(line) << (*started)->output();
   const int port = std::stoi(line->substr(line->find("127.0.0.1:") + 10));
 
-  LoadReader reader;
+  LoadReader reader(on_loopback());
   const auto load_becomes = [&](Load wanted) {
     const auto until = std::chrono::steady_clock::now() + kLong;
     Answer answer;

@@ -19,6 +19,46 @@ TEST(CanonicalIp, IsOneSpellingOfAnAddress) {
   EXPECT_EQ(canonical_ip(std::string(1000, '1')), std::nullopt);
 }
 
+struct KindRow {
+  const char* ip;
+  std::optional<AddressKind> kind;
+};
+
+TEST(KindOf, TellsWhatAnAddressLeadsTo) {
+  using enum AddressKind;
+  const KindRow rows[] = {
+      {"10.0.0.1", kUnicast},
+      {"128.0.0.1", kUnicast},
+      {"169.253.0.1", kUnicast},
+      {"240.0.0.1", kUnicast},
+      {"fd00::1", kUnicast},
+      {"fec0::1", kUnicast},
+      {"::ffff:10.0.0.1", kUnicast},
+      {"0.0.0.0", kUnspecified},
+      {"0.1.2.3", kUnspecified},
+      {"::", kUnspecified},
+      {"::ffff:0.0.0.0", kUnspecified},
+      {"127.0.0.1", kLoopback},
+      {"127.255.255.254", kLoopback},
+      {"::1", kLoopback},
+      {"::ffff:127.0.0.1", kLoopback},
+      {"::ffff:7f00:1", kLoopback},
+      {"169.254.169.254", kLinkLocal},
+      {"::ffff:169.254.169.254", kLinkLocal},
+      {"fe80::1", kLinkLocal},
+      {"febf::1", kLinkLocal},
+      {"224.0.0.1", kMulticast},
+      {"239.255.255.255", kMulticast},
+      {"255.255.255.255", kMulticast},
+      {"ff02::1", kMulticast},
+      {"", std::nullopt},
+      {"localhost", std::nullopt},
+      {"127.1", std::nullopt},
+      {"fe80::1%eth0", std::nullopt},
+  };
+  for (const KindRow& row : rows) EXPECT_EQ(kind_of(row.ip), row.kind) << row.ip;
+}
+
 TEST(ParsePort, TakesDigitsUpTo65535) {
   EXPECT_EQ(parse_port("0"), 0);
   EXPECT_EQ(parse_port("65535"), 65535);

@@ -184,18 +184,18 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Impossible, UnknownLoad,
     testing::Values(
-        UnknownRow{"negative", custom({"busy"}), "busy -1\n", "busy is -1, which is no number of requests"},
+        UnknownRow{"negative", custom({"busy"}), "busy -1\n", "busy is negative, which is no number of requests"},
         UnknownRow{"negative in one rank, which would hide another's", custom({"busy"}), "busy 1\nbusy -1\n",
-                   "busy is -1"},
-        UnknownRow{"NaN", custom({"busy"}), "busy NaN\n", "busy is nan"},
-        UnknownRow{"NaN in one of two ranks", custom({"busy"}), "busy 0\nbusy NaN\n", "busy is nan"},
-        UnknownRow{"infinite", custom({"busy"}), "busy +Inf\n", "busy is inf"},
-        UnknownRow{"infinite and its opposite", custom({"busy"}), "busy +Inf\nbusy -Inf\n", "busy is inf"},
+                   "busy is negative"},
+        UnknownRow{"NaN", custom({"busy"}), "busy NaN\n", "busy is NaN"},
+        UnknownRow{"NaN in one of two ranks", custom({"busy"}), "busy 0\nbusy NaN\n", "busy is NaN"},
+        UnknownRow{"infinite", custom({"busy"}), "busy +Inf\n", "busy is infinite"},
+        UnknownRow{"infinite and its opposite", custom({"busy"}), "busy +Inf\nbusy -Inf\n", "busy is infinite"},
         UnknownRow{"more in sum than a double holds", custom({"busy"}), "busy 1e308\nbusy 1e308\n",
                    "no number"},
         UnknownRow{"negative where it need not be there", of_type(EngineType::kVllm),
                    "vllm:num_requests_running 0\nvllm:num_requests_waiting 0\nvllm:num_requests_swapped -1\n",
-                   "vllm:num_requests_swapped is -1"}));
+                   "vllm:num_requests_swapped is negative"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Broken, UnknownLoad,
