@@ -24,6 +24,7 @@ setup: setup-test ## Install what build, demo and test need, with apt-get as roo
 
 build: setup-build ## Build the programs as they ship: build/bin/poolwarden
 	@scripts/build.sh release programs
+	@scripts/check_hardening.sh build/bin/poolwarden
 
 # From build-debug, which is quick to build and which `make test` goes on with.
 demo: setup-test ## Show the main job on this machine, without a cluster (DEMO_FAST=1: shorter)

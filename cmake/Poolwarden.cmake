@@ -1,4 +1,4 @@
-# What every target of the project shares: warnings, sanitizers, LTO and ccache, and three helpers
+# What every target of the project shares: warnings, hardening, sanitizers, LTO and ccache, and three helpers
 # (poolwarden_library, poolwarden_binary, poolwarden_test) that keep the directories' own lists short.
 
 find_program(CCACHE ccache)
@@ -26,6 +26,22 @@ if(CMAKE_UNITY_BUILD)
     "$<$<CXX_COMPILER_ID:GNU>:-Wno-shadow;-Wshadow=local;-Wno-subobject-linkage>")
 endif()
 target_include_directories(poolwarden_flags INTERFACE ${PROJECT_SOURCE_DIR}/operator)
+# What ships is hardened, and scripts/check_hardening.sh looks at it. _FORTIFY_SOURCE needs an optimiser, and sanitizers
+# have checks of their own. https://best.openssf.org/Compiler-Hardening-Guides/
+if(NOT POOLWARDEN_SANITIZE)
+  # Level 3 knows the sizes of more objects; g++ has it from version 12 on.
+  set(fortify 3)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 12)
+    set(fortify 2)
+  endif()
+  set(harden -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=${fortify} -D_GLIBCXX_ASSERTIONS
+    -fstack-protector-strong -fstack-clash-protection -fPIE)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|i[3-6]86)$")
+    list(APPEND harden -fcf-protection)
+  endif()
+  target_compile_options(poolwarden_flags INTERFACE "$<$<CONFIG:Release>:${harden}>")
+  target_link_options(poolwarden_flags INTERFACE "$<$<CONFIG:Release>:-pie;LINKER:-z,relro,-z,now,-z,noexecstack>")
+endif()
 if(POOLWARDEN_SANITIZE)
   target_compile_options(poolwarden_flags INTERFACE
     -fsanitize=${POOLWARDEN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
