@@ -33,6 +33,9 @@ constexpr kube::Duration kStuck = seconds(60);
 // that this very mechanism has failed, and only a restart helps.
 constexpr kube::Duration kSilent = seconds(180);
 constexpr kube::Duration kStaleWatch = seconds(400);
+// Of 16 connections: one for the Lease, four for lists, three for what drains wait for and pages of lists.
+// The rest has eight.
+constexpr kube::ReservedConnections kReserved{1, 4, 3, 0};
 
 std::string host_name() {
   char name[256] = {};
@@ -148,6 +151,7 @@ int run(const OperatorOptions& options, const kube::ClusterAccess& access, telem
     return 1;
   }
   kube::TransportOptions transport_options;
+  transport_options.reserved = kReserved;
   transport_options.keep_warm = seconds(20);
   auto transport = kube::make_cpprest_transport(access, transport_options);
   if (!transport) {

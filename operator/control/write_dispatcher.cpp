@@ -11,6 +11,12 @@ bool is_of_list(const PendingCall& call) {
          std::holds_alternative<ConfigMapLookup>(call.purpose);
 }
 
+// Down to the connection, a call waits for none that is less urgent. The Lease's calls say so themselves.
+kube::CallLane connection_lane(const PendingCall& call, std::optional<WriteLane> lane) {
+  if (is_of_list(call)) return kube::CallLane::kUrgent;
+  return lane == WriteLane::kDrain ? kube::CallLane::kAwaited : kube::CallLane::kRest;
+}
+
 }  // namespace
 
 kube::ObjectKey WriteDispatcher::Waiters::pop() {
@@ -72,8 +78,10 @@ void WriteDispatcher::send_unthrottled(Purpose purpose, WrittenObject object, Po
 std::uint64_t WriteDispatcher::launch(PendingCall call, std::optional<WriteLane> lane, kube::Call request,
                                       Expect expect, Effects& out) {
   // The Lease has deadlines of its own.
-  if (!std::holds_alternative<LeaseCall>(call.purpose))
+  if (!std::holds_alternative<LeaseCall>(call.purpose)) {
     request.deadline = std::chrono::duration_cast<std::chrono::milliseconds>(limits_.timeout);
+    request.lane = connection_lane(call, lane);
+  }
   if (is_of_list(call)) lists_in_flight_.insert(call.pool.key);
   const std::uint64_t id = ++last_id_;
   pending_.emplace(id, Pending{std::move(call), lane});

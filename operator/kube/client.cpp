@@ -233,6 +233,7 @@ HttpRequest to_http(Call call, Encoding preferred) {
   request.method = method_of(call.verb);
   request.target = resource_path(call.type, call.ns, call.name, call.subresource);
   request.deadline = call.deadline;
+  request.lane = call.lane;
   request.safe_to_repeat = is_read(call.verb) || call.guarded;
   Query query(request.target);
   if (call.verb == Verb::kList || call.verb == Verb::kWatch) {

@@ -49,6 +49,7 @@ struct Call : RequestInfo {
   std::chrono::seconds watch_timeout{0};  // watch: asks the server to end it after this long
 
   std::chrono::milliseconds deadline{10'000};
+  CallLane lane = CallLane::kRest;
 };
 
 // Named constructors, so that a call site reads as what it does. Preconditions of updates and patches travel

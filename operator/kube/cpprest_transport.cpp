@@ -12,14 +12,12 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstring>
-#include <deque>
 #include <mutex>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pplx/threadpool.h>
 #include <sys/socket.h>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 #include <boost/asio.hpp>
@@ -205,10 +203,9 @@ class Core final : public ExchangeHost, public std::enable_shared_from_this<Core
   std::string plugin_certificate_;            // the one in tls_
   std::shared_ptr<HttpClient> unary_;
   std::unordered_map<Exchange*, std::shared_ptr<Exchange>> live_;
-  std::unordered_set<Exchange*> running_;  // unary calls that hold one of max_connections
+  ConnectionLanes<Exchange> lanes_;  // unary calls only
   std::uint64_t unary_begun_ = 0;
   std::uint64_t unary_begun_before_ = 0;  // at the last look of keep_warm()
-  std::deque<std::shared_ptr<Exchange>> waiting_;
   std::size_t attempts_ = 0;
   bool closing_ = false;
 };
@@ -294,7 +291,8 @@ Core::Core(ClusterAccess access, TransportOptions options, std::shared_ptr<const
       options_(options),
       warm_timer_(service()),
       credentials_(std::make_unique<Credentials>(access_.credential)),
-      tls_(std::move(tls)) {}
+      tls_(std::move(tls)),
+      lanes_(options_.max_connections, options_.reserved) {}
 
 std::shared_ptr<Exchange> Core::begin(HttpRequest request, Exchange::Consumer consumer) {
   const auto exchange =
@@ -308,11 +306,9 @@ std::shared_ptr<Exchange> Core::begin(HttpRequest request, Exchange::Consumer co
       refuse = true;
     } else if (!exchange->is_unary()) {
       start = true;
-    } else if (++unary_begun_; running_.size() < options_.max_connections) {
-      running_.insert(exchange.get());
-      start = true;
     } else {
-      waiting_.push_back(exchange);
+      ++unary_begun_;
+      start = lanes_.begin(exchange, exchange->lane());
     }
   }
   if (refuse) {
@@ -330,18 +326,11 @@ void Core::network_done(Exchange* exchange) {
   std::shared_ptr<Exchange> next;
   {
     const std::lock_guard lock(mutex_);
-    if (running_.erase(exchange) == 0) {
-      std::erase_if(waiting_, [&](const auto& waiting) { return waiting.get() == exchange; });
-      return;
-    }
-    if (waiting_.empty()) {
-      return;
-    }
-    next = std::move(waiting_.front());
-    waiting_.pop_front();
-    running_.insert(next.get());
+    next = lanes_.end(exchange);
   }
-  next->start();
+  if (next) {
+    next->start();
+  }
 }
 
 void Core::all_done(Exchange* exchange) {

@@ -2,9 +2,11 @@
 // knows of.
 //
 // Promises, beyond Transport's: a deadline is the whole call's. Unary calls share a few kept-alive
-// connections. Each stream has a connection of its own, so that a watch never stands in the way of a write. A
-// call that may be repeated survives a kept-alive connection gone stale. A 401 is answered once with a
-// renewed credential. The server's certificate is checked against our authority and server name only.
+// connections, some of which may be reserved for the more urgent ones. A call whose deadline passes before it
+// has a connection is never sent. Each stream has a connection of its own, so that a watch never stands in
+// the way of a write. A call that may be repeated survives a kept-alive connection gone stale. A 401 is
+// answered once with a renewed credential. The server's certificate is checked against our authority and
+// server name only.
 //
 // What cpprestsdk cannot do, and so we cannot: IPv6 addresses in URLs (an error says so), proxies, HTTP/2. It
 // hands on an answer chunk by chunk, each as a whole. The API server, once it has proved who it is, is
@@ -17,6 +19,7 @@
 #pragma once
 
 #include "kube/cluster_access.h"
+#include "kube/connection_lanes.h"
 #include "kube/result.h"
 #include "kube/transport.h"
 
@@ -32,6 +35,7 @@ struct TransportOptions {
   // task of cpprestsdk that waits for another would wait for ever.
   std::size_t threads = 2;
   std::size_t max_connections = 16;  // for unary calls; more calls wait their turn, their deadlines running
+  ReservedConnections reserved{};    // of them
   // Without unary calls for this long, ask for /version, so that the next write finds a warm connection
   // (cpprestsdk drops idle ones after 30 to 60 seconds). Zero: never.
   std::chrono::seconds keep_warm{20};

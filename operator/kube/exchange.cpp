@@ -79,10 +79,11 @@ void Exchange::on_timer(milliseconds after) {
   if (phase_ == Phase::kHead && attempt_) {
     attempt_->discard_idle_connections();  // a peer that vanished would swallow the next calls too
   }
-  const char* what = phase_ == Phase::kWaiting      ? "no connection was free"
+  const bool waiting = phase_ == Phase::kWaiting;
+  const char* what = waiting                        ? "not sent: no connection was free"
                      : phase_ == Phase::kCredential ? "the credential plugin did not answer"
                                                     : "no complete answer";
-  finish(TransportError{TransportFailure::kTimeout,
+  finish(TransportError{waiting ? TransportFailure::kNotSent : TransportFailure::kTimeout,
                         fmt::format("{} within {} ms ({})", what, after.count(), host_->server())});
 }
 

@@ -65,6 +65,7 @@ class Exchange final : public std::enable_shared_from_this<Exchange> {
            Consumer consumer);
 
   bool is_unary() const { return std::holds_alternative<Whole>(consumer_); }
+  CallLane lane() const { return request_.lane; }
   void arm();    // the deadline runs from here, also while a connection is waited for
   void start();  // a connection may be used
   void cancel();

@@ -138,6 +138,7 @@ void InformerRunner<Codec>::start(const StartList& action) {
   call.continue_token = action.continue_token;
   call.limit = action.limit;
   call.deadline = action.deadline;
+  call.lane = CallLane::kAwaited;
   client_.send(call, kPreferred,
                [sink = sink_, attempt = action.attempt, what = describe(call)](Result<Body> body) {
                  if (!body) {

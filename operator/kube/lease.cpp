@@ -361,6 +361,7 @@ void LeaseElector::send(Kind kind, Call call, std::string renew_time, TimePoint 
     written_.push_back(Written{renew_time, now});
   }
   call.deadline = call_deadline();
+  call.lane = CallLane::kLease;
   in_flight_ = Attempt{++last_attempt_, kind, now, std::move(renew_time)};
   out.emplace_back(SendLeaseCall{last_attempt_, std::move(call)});
 }

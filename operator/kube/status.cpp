@@ -253,6 +253,8 @@ Error to_error(const RequestInfo& call, const TransportError& failure) {
   switch (failure.kind) {
     case TransportFailure::kConnect:
       return make(ErrorClass::kRetry, "ConnectFailed");
+    case TransportFailure::kNotSent:
+      return make(ErrorClass::kRetry, "NotSent");
     case TransportFailure::kTimeout:
       return make(ErrorClass::kRetry, "DeadlineExceeded");
     case TransportFailure::kCut:

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -22,6 +23,16 @@ namespace poolwarden::kube {
 
 enum class HttpMethod { kGet, kPost, kPut, kPatch, kDelete };
 
+// What a unary call waits for when connections are short, the most urgent first. A call never waits for one
+// of a lane below its own, if connections are reserved for its lane (cpprest_transport.h).
+enum class CallLane : std::uint8_t {
+  kLease,    // leader election
+  kUrgent,   // writes that must not wait
+  kAwaited,  // what other work waits for, such as pages of lists
+  kRest,
+};
+inline constexpr std::size_t kCallLanes = 4;
+
 struct HttpRequest {
   HttpMethod method = HttpMethod::kGet;
   std::string target;  // path and query, already percent-encoded
@@ -31,6 +42,7 @@ struct HttpRequest {
   // The request may be sent a second time when its connection broke before any byte of the answer. True for
   // reads and for writes with preconditions. Other writes are never repeated, as the first may have arrived.
   bool safe_to_repeat = false;
+  CallLane lane = CallLane::kRest;             // of a unary call
   std::chrono::milliseconds deadline{10'000};  // whole call, connection included; streams: until the head
   std::size_t max_response_bytes = 64u << 20;  // a longer unary answer is an error, not memory
 };
@@ -44,6 +56,7 @@ struct HttpResponse {
 
 enum class TransportFailure {
   kConnect,      // refused, unreachable, name not resolved: no byte of the request was sent
+  kNotSent,      // the deadline passed while the call waited for its turn: no byte was sent
   kTls,          // the peer's certificate is not trusted, or the handshake failed
   kTimeout,      // the deadline of a call, or the idle limit of a stream
   kCut,          // the connection ended in the middle

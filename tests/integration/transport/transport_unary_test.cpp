@@ -284,7 +284,7 @@ TEST(TransportUnary, ACallThatWaitsForAConnectionHasItsDeadlineToo) {
   second.deadline = 100ms;
   const Answer answer = ask(*transport, second);
   ASSERT_FALSE(answer);
-  EXPECT_EQ(answer.error().kind, TransportFailure::kTimeout);
+  EXPECT_EQ(answer.error().kind, TransportFailure::kNotSent);
   EXPECT_THAT(answer.error().message, HasSubstr("no connection was free"));
   EXPECT_TRUE(first.get());
 }

@@ -135,6 +135,28 @@ TEST_F(Dispatcher, UnknownAnswer_IsIgnored) {
   EXPECT_FALSE(answer(0)) << "answered already";
 }
 
+TEST_F(Dispatcher, Lanes_ReachTheTransport) {
+  EXPECT_TRUE(send("status", "a", WriteLane::kRest));
+  EXPECT_TRUE(send("label", "a", WriteLane::kDrain));
+  WriteRequest list = write_of("list", "a", WriteLane::kList, Written::kConfigMap);
+  list.purpose = PublishWrite{};
+  EXPECT_TRUE(writes_.send(std::move(list), now_, out_).sent());
+  const auto unthrottled = [this](Purpose purpose, kube::Call call) {
+    writes_.send_unthrottled(std::move(purpose), {}, {{"default", "a"}, "a-uid"}, std::move(call),
+                             Expect::kText, now_, out_);
+  };
+  unthrottled(ConfigMapLookup{}, kube::get(kube::kConfigMaps, "default", "taken"));
+  unthrottled(EventWrite{1}, kube::create(kube::kEvents, "default", "{}"));
+  kube::Call renewal = kube::get(kube::kLeases, "default", "lease");
+  renewal.lane = kube::CallLane::kLease;
+  unthrottled(LeaseCall{1}, std::move(renewal));
+  std::vector<kube::CallLane> lanes;
+  for (const Send& sent : out_.sends) lanes.push_back(sent.call.lane);
+  using kube::CallLane;
+  EXPECT_THAT(lanes, ElementsAre(CallLane::kRest, CallLane::kAwaited, CallLane::kUrgent, CallLane::kUrgent,
+                                 CallLane::kRest, CallLane::kLease));
+}
+
 TEST_F(Dispatcher, Calls_HaveTheTimeOfWrites) {
   EXPECT_TRUE(send("x"));
   EXPECT_EQ(out_.sends.at(0).call.deadline, 10s);

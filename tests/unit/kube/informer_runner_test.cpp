@@ -91,6 +91,7 @@ TEST_F(Runner, AListAsksForTheScopeAndThePage) {
                     HasSubstr("continue=tok"), HasSubstr("labelSelector=app"),
                     HasSubstr("fieldSelector=spec.nodeName"), Not(HasSubstr("resourceVersion"))));
   EXPECT_EQ(transport.sent.at(0).first.deadline, seconds(30));
+  EXPECT_EQ(transport.sent.at(0).first.lane, CallLane::kAwaited) << "decisions wait for it, writes need not";
 }
 
 TEST_F(Runner, APageIsPostedDecoded) {

@@ -52,6 +52,7 @@ TEST(Lease, CreatesTheLeaseWhereThereIsNone) {
   EXPECT_EQ(bench.call->name, "poolwarden");
   EXPECT_EQ(bench.call->ns, "poolwarden-system");
   EXPECT_EQ(bench.call->deadline, 5s) << "half the renew deadline, so that there is time for a second try";
+  EXPECT_EQ(bench.call->lane, CallLane::kLease);
   EXPECT_EQ(bench.fail(kNotFound), "Acquiring: create");
   const std::string time = "2024-10-04T00:00:00.000000Z";
   EXPECT_EQ(bench.sent(), json::parse(R"({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",

@@ -149,6 +149,13 @@ TEST(AnswerLimit, IsThatOfOneObjectButForLists) {
   EXPECT_EQ(to_http(list(kPods, "ns")).max_response_bytes, 64U << 20);
 }
 
+TEST(CallLane, IsCarriedToTheTransport) {
+  EXPECT_EQ(to_http(get(kPods, "ns", "p")).lane, CallLane::kRest);
+  Call lease = get(kLeases, "ns", "l");
+  lease.lane = CallLane::kLease;
+  EXPECT_EQ(to_http(lease).lane, CallLane::kLease);
+}
+
 // A transport that answers at once with what it was given.
 class CannedTransport final : public Transport {
  public:

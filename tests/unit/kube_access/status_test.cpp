@@ -233,6 +233,7 @@ TEST(WatchErrorEvent, IsClassedAsAnAnswerIs) {
 TEST(TransportFailures, AreClassed) {
   const std::vector<std::pair<TransportFailure, ErrorClass>> rows = {
       {TransportFailure::kConnect, ErrorClass::kRetry},
+      {TransportFailure::kNotSent, ErrorClass::kRetry},
       {TransportFailure::kTls, ErrorClass::kForbidden},
       {TransportFailure::kTimeout, ErrorClass::kRetry},
       {TransportFailure::kCut, ErrorClass::kRetry},
