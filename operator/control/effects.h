@@ -9,6 +9,7 @@
 #include "kube/client.h"
 #include "kube/object_key.h"
 #include "kube/reflector.h"
+#include "kube/time.h"
 #include "pool/engine_load_tracker.h"
 #include "telemetry/log.h"
 
@@ -55,6 +56,8 @@ struct Send {
   std::uint64_t id = 0;
   kube::Call call;
   Expect expect = Expect::kText;
+  // The Lease was looked at for this long: by then the call is answered or given up. Not for the Lease's own.
+  std::optional<kube::TimePoint> expires = {};
 };
 
 // Asks a pod's engine for its load; answered by one LoadArrived.

@@ -4,6 +4,8 @@
 #include "kube/watch_decoder.h"
 #include "publish/calls.h"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
@@ -42,13 +44,21 @@ kube::Encoding preferred(Expect expect) {
                                                             : kube::Encoding::kProtobuf;
 }
 
+// Zero: it is not sent at all. In whole seconds, so that the errors of two calls read alike, whatever their
+// steps took.
+std::chrono::milliseconds time_left(kube::TimePoint until, kube::TimePoint now) {
+  const auto left = std::chrono::floor<std::chrono::seconds>(until - now);
+  return std::max(left, std::chrono::seconds::zero());
+}
+
 }  // namespace
 
 Shell::Shell(kube::Transport& transport, const std::string& ns, Clock now, Post post, ReadLoad read_load)
     : client_(transport),
+      now_(std::move(now)),
       post_(std::move(post)),
       read_load_(std::move(read_load)),
-      runners_(client_, ns, now, post_) {}
+      runners_(client_, ns, now_, post_) {}
 
 void Shell::perform(Effects& effects) {
   for (Send& send : effects.sends) perform(std::move(send));
@@ -71,6 +81,7 @@ void Shell::perform(const LoadRead& read) {
 }
 
 void Shell::perform(Send send) {
+  if (send.expires) send.call.deadline = std::min(send.call.deadline, time_left(*send.expires, now_()));
   client_.send(std::move(send.call), preferred(send.expect),
                [post = post_, id = send.id, expect = send.expect](kube::Result<kube::Body> body) {
                  CallAnswered answered{id, Answer()};

@@ -52,7 +52,8 @@ class Shell {
   // `ns`: the one namespace to look after, or empty for all. The transport must outlive the shell.
   Shell(kube::Transport& transport, const std::string& ns, Clock now, Post post, ReadLoad read_load);
 
-  // Takes the calls out of `effects`: their bodies may be large. The rest stays as it is.
+  // Takes the calls out of `effects`: their bodies may be large. The rest stays as it is. A call has the time
+  // that is left until it expires.
   void perform(Effects& effects);
 
  private:
@@ -61,6 +62,7 @@ class Shell {
   void perform(const LoadRead& read);
 
   kube::Client client_;
+  Clock now_;
   Post post_;
   ReadLoad read_load_;
   WatchedKinds::Apply<RunnerTable, Itself> runners_;

@@ -84,8 +84,10 @@ std::uint64_t WriteDispatcher::launch(PendingCall call, std::optional<WriteLane>
   }
   if (is_of_list(call)) lists_in_flight_.insert(call.pool.key);
   const std::uint64_t id = ++last_id_;
+  Send send{id, std::move(request), expect};
+  if (!std::holds_alternative<LeaseCall>(call.purpose)) send.expires = call.sent_at + limits_.timeout;
   pending_.emplace(id, Pending{std::move(call), lane});
-  out.sends.push_back(Send{id, std::move(request), expect});
+  out.sends.push_back(std::move(send));
   return id;
 }
 

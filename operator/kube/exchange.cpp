@@ -31,9 +31,14 @@ void Exchange::post(Function function) {
 
 void Exchange::arm() {
   post([this] {
-    if (phase_ != Phase::kDone) {
-      set_timer(request_.deadline);
+    if (phase_ == Phase::kDone) {
+      return;
     }
+    if (request_.deadline <= milliseconds::zero()) {
+      return finish(TransportError{TransportFailure::kNotSent,
+                                   fmt::format("not sent: its time was up ({})", host_->server())});
+    }
+    set_timer(request_.deadline);
   });
 }
 

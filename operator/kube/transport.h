@@ -42,8 +42,9 @@ struct HttpRequest {
   // The request may be sent a second time when its connection broke before any byte of the answer. True for
   // reads and for writes with preconditions. Other writes are never repeated, as the first may have arrived.
   bool safe_to_repeat = false;
-  CallLane lane = CallLane::kRest;             // of a unary call
-  std::chrono::milliseconds deadline{10'000};  // whole call, connection included; streams: until the head
+  CallLane lane = CallLane::kRest;  // of a unary call
+  // Whole call, connection included; of a stream, until the head. Of zero nothing is sent.
+  std::chrono::milliseconds deadline{10'000};
   std::size_t max_response_bytes = 64u << 20;  // a longer unary answer is an error, not memory
 };
 

@@ -6,8 +6,10 @@ namespace poolwarden::test {
 namespace {
 
 using kube::CallLane;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // Answers at once, but for what is asked for under /held: until let_go().
 class HoldingServer {
@@ -134,6 +136,20 @@ TEST(TransportLanes, DeadlineWhileWaiting_NothingWasSent) {
   EXPECT_TRUE(first.get());
   EXPECT_TRUE(ask(*transport, write_to("/after", CallLane::kRest)));
   EXPECT_THAT(server.seen(), ElementsAre("/held", "/after"));
+}
+
+TEST(TransportLanes, NoTimeLeft_NothingIsSent) {
+  HoldingServer server;
+  const auto transport = transport_to(access_to(server.port()));
+  for (int i = 0; i < 20; ++i) {
+    HttpRequest request = write_to("/late", CallLane::kUrgent);
+    request.deadline = 0ms;
+    const Answer answer = ask(*transport, std::move(request));
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().kind, TransportFailure::kNotSent);
+    EXPECT_TRUE(ask(*transport, write_to("/now", CallLane::kUrgent))) << "it kept no connection";
+  }
+  EXPECT_THAT(server.seen(), Not(Contains("/late")));
 }
 
 }  // namespace

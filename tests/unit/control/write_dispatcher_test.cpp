@@ -160,6 +160,10 @@ TEST_F(Dispatcher, Lanes_ReachTheTransport) {
 TEST_F(Dispatcher, Calls_HaveTheTimeOfWrites) {
   EXPECT_TRUE(send("x"));
   EXPECT_EQ(out_.sends.at(0).call.deadline, 10s);
+  EXPECT_EQ(out_.sends.at(0).expires, now_ + 10s) << "for so long the Lease was looked at";
+  writes_.send_unthrottled(LeaseCall{1}, {}, {}, kube::get(kube::kLeases, "default", "lease"), Expect::kText,
+                           now_, out_);
+  EXPECT_FALSE(out_.sends.at(1).expires) << "its own calls have deadlines of their own";
 }
 
 }  // namespace
