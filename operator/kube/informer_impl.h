@@ -14,7 +14,9 @@ ReflectorInput Informer<Codec>::summary(const Input& input) {
   ReflectorInput out;
   out.attempt = input.attempt;
   if (const auto* list = std::get_if<typename Input::ListArrived>(&input.what)) {
-    out.what = ReflectorInput::PageListed{list->page.resource_version, list->page.continue_token};
+    const auto& page = list->page;
+    out.what = ReflectorInput::PageListed{page.resource_version, page.continue_token,
+                                          page.items.size() + page.unreadable.count, page.bytes};
   } else if (const auto* failed = std::get_if<typename Input::ListFailed>(&input.what)) {
     out.what = ReflectorInput::ListFailed{failed->error};
   } else if (std::holds_alternative<typename Input::WatchOpened>(input.what)) {

@@ -146,6 +146,7 @@ void InformerRunner<Codec>::start(const StartList& action) {
                    return;
                  }
                  auto page = decode_list<Codec>(body->text, body->encoding);
+                 if (page) page->bytes = body->text.size();
                  std::string().swap(
                      body->text);  // the objects are decoded: do not hold their text until the loop is done
                  if (page) {

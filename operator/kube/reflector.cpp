@@ -31,6 +31,19 @@ bool passes(const Error& error) {
          error.cls == ErrorClass::kShutdown;
 }
 
+// Of a list that should go on: a server at fault could go on for ever.
+std::optional<Error> endless(const Reflector::ListProgress& before, const Reflector::ListProgress& after,
+                             std::size_t max_objects) {
+  const auto error = [](std::string what) {
+    return Error{ErrorClass::kRelist, 0, "EndlessList", std::move(what), std::nullopt};
+  };
+  if (after.continue_token == before.continue_token)
+    return error("the list does not go on: a page names itself as the next one");
+  if (after.objects >= max_objects)
+    return error(fmt::format("the list has more than {} objects", max_objects));
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::string_view to_string(RestartReason reason) {
@@ -54,7 +67,10 @@ std::string_view to_string(RestartReason reason) {
 }
 
 Reflector::Reflector(ReflectorOptions options, RandomSource random)
-    : options_(options), random_(std::move(random)), backoff_(options.backoff) {}
+    : options_(options),
+      random_(std::move(random)),
+      backoff_(options.backoff),
+      page_limit_(options.page_limit) {}
 
 bool Reflector::awaits(std::uint64_t attempt) const {
   if (const auto* listing = std::get_if<Listing>(&state_)) return listing->attempt == attempt;
@@ -111,7 +127,7 @@ ReflectorStep Reflector::step(const ReflectorInput& input, TimePoint now) {
 // Starting.
 
 void Reflector::start_list(ListProgress progress, TimePoint now, ReflectorStep& out) {
-  StartList action{++last_attempt_, progress.continue_token, options_.page_limit, options_.list_deadline};
+  StartList action{++last_attempt_, progress.continue_token, page_limit_, options_.list_deadline};
   backoff_.attempt_started(now);
   state_ = Listing{last_attempt_, std::move(progress), now + options_.list_deadline + options_.grace};
   out.actions.emplace_back(std::move(action));
@@ -168,14 +184,13 @@ void Reflector::on_page(const Listing& listing, const ReflectorInput::PageListed
     progress.resource_version = page.resource_version;
   }
   ++progress.pages;
+  progress.objects += std::max<std::size_t>(page.objects, 1);
   progress.continue_token = page.continue_token;
+  if (page.bytes <= options_.short_page) page_limit_ = std::min(options_.page_limit, page_limit_ * 2);
   last_error_.reset();
   if (!page.continue_token.empty()) {
-    if (progress.pages >= kMaxPages) {
-      on_list_failed(listing,
-                     Error{ErrorClass::kRelist, 0, "EndlessList",
-                           fmt::format("the list has more than {} pages", kMaxPages), std::nullopt},
-                     RestartReason::kFailed, now, out);
+    if (const auto error = endless(listing.progress, progress, options_.max_objects)) {
+      on_list_failed(listing, *error, RestartReason::kFailed, now, out);
       return;
     }
     out.cache = CacheEffect::kStage;
@@ -192,9 +207,12 @@ void Reflector::on_page(const Listing& listing, const ReflectorInput::PageListed
 void Reflector::on_list_failed(const Listing& listing, const Error& error, RestartReason reason,
                                TimePoint now, ReflectorStep& out) {
   out.actions.emplace_back(Restarted{reason});
+  if (error.reason == kAnswerTooLarge && page_limit_ > 1) {
+    page_limit_ /= 2;
+    start_list(listing.progress, now, out);
+    return;
+  }
   last_error_ = error;
-  // Longer than the transport takes: of fewer objects it will be shorter.
-  if (error.reason == kAnswerTooLarge) options_.page_limit = std::max(1, options_.page_limit / 2);
   if (passes(error)) {
     wait(delay_after(error), listing.progress, now);  // the page is asked for again, what is staged stays
     return;

@@ -6,14 +6,20 @@
 //
 // Promises: there is always a next deadline once started. One request or watch is under way at a time. An
 // answer to a request that was given up changes nothing. Nothing is retried without a delay except after a
-// spell in which data flowed. And it never gives up.
+// spell in which data flowed, and a page that was too long. And it never gives up.
 //
-// Lists are consistent reads: resourceVersion unset, limit 500 (half of it each time that a page is longer
-// than the transport takes). They cannot come from a server that lags behind what was seen already. So a
-// relist cannot go back in time, and there is no "too large resource version" to fall back from. With
-// resourceVersion=0 servers ignore `limit` and answer everything at once. "NotOlderThan" is paged differently
-// from version to version. One operator's relists are few, and since Kubernetes 1.31 they are answered from
-// the server's cache. https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
+// Lists are consistent reads: resourceVersion unset, limit 500. They cannot come from a server that lags
+// behind what was seen already. So a relist cannot go back in time, and there is no "too large resource
+// version" to fall back from. With resourceVersion=0 servers ignore `limit` and answer everything at once.
+// "NotOlderThan" is paged differently from version to version. One operator's relists are few, and since
+// Kubernetes 1.31 they are answered from the server's cache.
+// https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions
+//
+// A page that is longer than the transport takes is asked for again at once, with half the limit, and so on
+// down to one object. What was listed before it stays. A short page doubles the limit of the next, up to
+// where it began. So long objects cost time on their own pages only, and any list comes to its end. A
+// continue token goes with any limit:
+// https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/365-paginated-lists
 //
 // An expired version is no sign of trouble: after an API server has restarted, every watch's is. The first
 // list after it is made after the shortest delay; if that is followed by another, by the sequence of delays.
@@ -38,6 +44,7 @@
 #include "kube/time.h"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -49,6 +56,11 @@ namespace poolwarden::kube {
 
 struct ReflectorOptions {
   int page_limit = 500;
+  // Of an answer's bytes: a page that is no longer lets the next be twice as long. A quarter of what the
+  // transport takes.
+  std::size_t short_page = 16u << 20;
+  // Of a list that has no end: several times what a large cluster has. A page without objects counts as one.
+  std::size_t max_objects = 1'000'000;
   std::chrono::seconds list_deadline{30};  // one page; "too large resource version" takes servers 3 s to say
   // The server ends the watch after a random time between these, so that watches do not end together.
   std::chrono::seconds watch_timeout_min{300};
@@ -125,6 +137,8 @@ struct ReflectorInput {
   struct PageListed {
     std::string resource_version;
     std::string continue_token;
+    std::size_t objects = 0;
+    std::size_t bytes = 0;  // of the answer
   };
   struct ListFailed {
     Error error;
@@ -146,7 +160,6 @@ class Reflector {
  public:
   static constexpr int kStaleListLimit = 8;
   static constexpr int kEmptyWatchLimit = 3;
-  static constexpr int kMaxPages = 2000;
   static constexpr Duration kShortWatch = std::chrono::seconds(1);
 
   // How far a list has come.
@@ -154,6 +167,7 @@ class Reflector {
     std::string continue_token;    // empty: from the beginning
     std::string resource_version;  // of its first page
     int pages = 0;
+    std::size_t objects = 0;
     bool rewound = false;
   };
 
@@ -230,6 +244,7 @@ class Reflector {
   std::uint64_t last_attempt_ = 0;
   std::string resource_version_;
   std::optional<Error> last_error_;
+  int page_limit_ = 0;     // of the next page
   int stale_lists_ = 0;    // in a row
   int empty_watches_ = 0;  // in a row
   int expired_ = 0;        // watches in a row whose version was gone

@@ -37,6 +37,7 @@ struct ListPage {
   std::string resource_version;  // of the whole list: every page has the same; never empty
   std::string continue_token;    // empty on the last page
   Unreadable unreadable{};       // items that are not among `items`
+  std::size_t bytes = 0;         // of the answer; set by whoever received it
 };
 
 enum class WatchEventType : std::uint8_t { kAdded, kModified, kDeleted, kBookmark };

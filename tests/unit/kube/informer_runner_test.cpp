@@ -102,6 +102,7 @@ TEST_F(Runner, APageIsPostedDecoded) {
   EXPECT_EQ(posted[0].attempt, 1U);
   EXPECT_EQ(posted[0].decoded_at, now);
   EXPECT_THAT(posted_as<Input::ListArrived>(0).page.items, testing::ElementsAre(kA, kB));
+  EXPECT_GT(posted_as<Input::ListArrived>(0).page.bytes, wire(kA).size() + wire(kB).size());
 }
 
 TEST_F(Runner, AFailedListIsPostedWithItsError) {
@@ -350,6 +351,22 @@ TEST_F(Runner, AnswersAfterTheRunnerIsGoneAreStillSafe) {
   answer(200, R"({"metadata":{"resourceVersion":"5"},"items":[]})");
   stream.on_end(TransportError{TransportFailure::kCancelled, "cancelled"});
   EXPECT_EQ(posted.size(), 2U);
+}
+
+TEST_F(Runner, AnswerTooLong_HalfAPageIsAskedForAndThenAWholeOne) {
+  Informer<SaxThingCodec> informer{ReflectorOptions{}, [] { return 0.0; }};
+  std::vector<Delta<Thing>> deltas;
+  const auto deliver = [&] {
+    for (auto& input : std::exchange(posted, {})) runner->run(informer.step(std::move(input), now, deltas));
+  };
+  runner->run(informer.start(now));
+  transport.sent.back().second(tl::unexpected(TransportError{TransportFailure::kTooLarge, "too long"}));
+  deliver();
+  EXPECT_THAT(transport.sent.back().first.target, HasSubstr("limit=250"));
+  answer(200,
+         fmt::format(R"({{"metadata":{{"resourceVersion":"101","continue":"t"}},"items":[{}]}})", wire(kA)));
+  deliver();
+  EXPECT_THAT(transport.sent.back().first.target, AllOf(HasSubstr("limit=500"), HasSubstr("continue=t")));
 }
 
 TEST_F(Runner, AnInformerRunsOverIt) {

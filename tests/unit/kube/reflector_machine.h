@@ -26,8 +26,9 @@ inline double in_seconds(Duration duration) {
 
 class Machine {
  public:
-  explicit Machine(RandomSource random = [] { return 0.0; })
-      : reflector(ReflectorOptions{}, std::move(random)) {}
+  explicit Machine(
+      RandomSource random = [] { return 0.0; }, const ReflectorOptions& options = {})
+      : reflector(options, std::move(random)) {}
 
   // Steps with an answer to the latest attempt unless told otherwise.
   std::string step(decltype(ReflectorInput::what) what, std::optional<std::uint64_t> attempt = std::nullopt) {
@@ -39,6 +40,11 @@ class Machine {
   std::string start() { return step(ReflectorInput::Start{}); }
   std::string page(std::string version, std::string more = "") {
     return step(ReflectorInput::PageListed{std::move(version), std::move(more)});
+  }
+  std::string page_too_long() {
+    Error error = error_of(ErrorClass::kTerminal);
+    error.reason = kAnswerTooLarge;
+    return list_failed(std::move(error));
   }
   std::string list_failed(Error error) { return step(ReflectorInput::ListFailed{std::move(error)}); }
   std::string opened() { return step(ReflectorInput::WatchOpened{}); }
@@ -73,11 +79,13 @@ class Machine {
   Reflector reflector;
   TimePoint now = at(std::chrono::seconds(0));
   std::uint64_t latest = 0;
+  int limit = 0;  // of the latest list
 
  private:
   std::string describe(const ReflectorAction& action) {
     if (const auto* list = std::get_if<StartList>(&action)) {
       latest = list->attempt;
+      limit = list->limit;
       return list->continue_token.empty() ? "list" : fmt::format("list({})", list->continue_token);
     }
     if (const auto* watch = std::get_if<StartWatch>(&action)) {

@@ -3,6 +3,8 @@
 #include "reflector_machine.h"
 #include "thing.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -291,30 +293,81 @@ TEST(Reflector, APageOfAnotherVersionMakesTheListAnew) {
   }
 }
 
-TEST(Reflector, APageThatIsTooLongIsAskedForInHalves) {
-  Machine m;
-  m.start();
-  std::vector<int> limits;
-  for (int i = 0; i < 10; ++i) {
-    Error error = error_of(ErrorClass::kTerminal);
-    error.reason = kAnswerTooLarge;
-    m.list_failed(error);
-    m.now = *m.reflector.next_deadline();
-    const ReflectorStep step = m.reflector.step({0, ReflectorInput::Tick{}}, m.now);
-    const auto& list = std::get<StartList>(step.actions.at(0));
-    limits.push_back(list.limit);
-    m.latest = list.attempt;
+constexpr std::size_t kMebibyte = 1u << 20;
+
+TEST(Reflector, PageTooLong_IsAskedForInHalvesAtOnce) {
+  Machine m = in_state("listing page 2");
+  std::vector<int> limits{m.limit};
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(m.page_too_long(), "restarted(failed) list(tok) .") << "what was listed before it stays";
+    limits.push_back(m.limit);
   }
-  EXPECT_THAT(limits, ElementsAre(250, 125, 62, 31, 15, 7, 3, 1, 1, 1));
+  EXPECT_THAT(limits, ElementsAre(500, 250, 125, 62, 31, 15, 7, 3, 1));
+  EXPECT_FALSE(m.reflector.last_error()) << "the list goes on";
+  EXPECT_EQ(m.page("110"), "watch(110) +swap in");
 }
 
-TEST(Reflector, AListWithoutEndIsGivenUp) {
-  Machine m;
-  m.start();
-  for (int i = 1; i < Reflector::kMaxPages; ++i) ASSERT_EQ(m.page("5", "again"), "list(again) +stage");
-  EXPECT_EQ(m.page("5", "again"), "restarted(failed) +drop stage");
-  EXPECT_THAT(m.reflector.last_error()->message, HasSubstr("2000 pages"));
+TEST(Reflector, ObjectTooLong_IsAnErrorWithADelay) {
+  Machine m = in_state("listing page 2");
+  while (m.limit > 1) m.page_too_long();
+  EXPECT_EQ(m.page_too_long(), "restarted(failed) +drop stage");
+  EXPECT_EQ(m.reflector.last_error()->reason, kAnswerTooLarge);
+  EXPECT_EQ(m.state(), "waiting 0.25s to list page 1");
+}
+
+TEST(Reflector, PagesAreShortAgain_LimitGrowsBack) {
+  Machine m = in_state("listing");
+  for (int i = 0; i < 4; ++i) m.page_too_long();
+  std::vector<int> limits;
+  for (int i = 0; i < 7; ++i) {
+    // Long objects first, of which a longer page would be too long again.
+    m.step(ReflectorInput::PageListed{"5", fmt::format("t{}", i), 31, (i < 2 ? 40U : 1U) * kMebibyte});
+    limits.push_back(m.limit);
+  }
+  EXPECT_THAT(limits, ElementsAre(31, 31, 62, 124, 248, 496, 500));
+}
+
+TEST(Reflector, ManyShortLists_LimitStaysWhereItBegan) {
+  Machine m = in_state("connecting");
+  for (int i = 0; i < 3; ++i) {
+    m.ended(error_of(ErrorClass::kRelist, 410));
+    m.due();
+    EXPECT_EQ(m.limit, 500);
+    m.page(std::to_string(110 + i));
+  }
+}
+
+TEST(Reflector, ManyPages_AreNoReasonToGiveUp) {
+  Machine m = in_state("listing");
+  for (int i = 0; i < 10'000; ++i) {
+    const std::string token = fmt::format("t{}", i);
+    ASSERT_EQ(m.step(ReflectorInput::PageListed{"5", token, 31, 40 * kMebibyte}),
+              fmt::format("list({}) +stage", token));
+  }
+  EXPECT_EQ(m.page("5"), "watch(5) +swap in");
+}
+
+TEST(Reflector, PageNamesItselfAsTheNext_ListIsMadeAnew) {
+  Machine m = in_state("listing");
+  EXPECT_EQ(m.page("5", "t"), "list(t) +stage");
+  EXPECT_EQ(m.page("5", "t"), "restarted(failed) +drop stage");
+  EXPECT_THAT(m.reflector.last_error()->message, HasSubstr("does not go on"));
   EXPECT_EQ(m.due(), "list .");
+}
+
+TEST(Reflector, ListWithoutEnd_IsGivenUp) {
+  ReflectorOptions options;
+  options.max_objects = 2000;
+  for (const std::size_t per_page : {500U, 1U, 0U}) {
+    Machine m([] { return 0.0; }, options);
+    m.start();
+    std::size_t pages = 0;
+    while (m.step(ReflectorInput::PageListed{"5", std::to_string(++pages), per_page}).ends_with("+stage")) {
+    }
+    EXPECT_EQ(pages, 2000 / std::max<std::size_t>(per_page, 1)) << "a page without objects counts as one";
+    EXPECT_THAT(m.reflector.last_error()->message, HasSubstr("more than 2000 objects"));
+    EXPECT_EQ(m.due(), "list .");
+  }
 }
 
 TEST(Reflector, ATickThatComesLateDoesNotAddUp) {
