@@ -49,6 +49,7 @@ class ControllerMetrics : public kube::WorkQueueMetrics {
   virtual void watch_restarted(std::string_view /*resource*/, std::string_view /*reason*/) {}
   // Objects that came and could not be read, all since the start.
   virtual void unreadable(std::string_view /*resource*/, std::uint64_t /*count*/) {}
+  // When the kind was last brought up to date; of one that the operator does without, last refused.
   virtual void last_byte(std::string_view /*resource*/, kube::TimePoint) {}
   // Kind as in to_string(Written) or "Event"; result "success" or the error's class.
   virtual void wrote(std::string_view /*kind*/, std::string_view /*result*/) {}

@@ -108,12 +108,7 @@ FeedTable::Problems FeedTable::problems() const {
 
 std::array<FeedHealth, WatchedKinds::kSize> FeedTable::health() const {
   std::array<FeedHealth, WatchedKinds::kSize> out;
-  WatchedKinds::for_each([&]<class Kind>() {
-    const auto& informer = caches_.get<Kind>().informer;
-    const auto error = informer.last_error();
-    out[WatchedKinds::index<Kind>()] = {informer.synced(), informer.last_byte(),
-                                        error ? base::printable(error->message) : std::string()};
-  });
+  WatchedKinds::for_each([&]<class Kind>() { out[WatchedKinds::index<Kind>()] = health<Kind>(); });
   return out;
 }
 

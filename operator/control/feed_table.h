@@ -7,8 +7,10 @@
 #pragma once
 
 #include "api/interner.h"
+#include "base/text.h"
 #include "control/controller_metrics.h"
 #include "control/effects.h"
+#include "control/feed_health.h"
 #include "kube/informer.h"
 #include "kube/random.h"
 
@@ -27,13 +29,6 @@ using PodPtr = std::shared_ptr<const api::Pod>;
 
 // Where pods are found that carry our label although no pool selects them.
 inline constexpr std::string_view kOrphanIndex = "!";
-
-// What a probe may know of a kind's watch.
-struct FeedHealth {
-  bool synced = false;
-  kube::TimePoint last_byte{};
-  std::string problem;  // empty while it lists or watches
-};
 
 template <class Kind>
 struct KindCache {
@@ -123,6 +118,8 @@ class FeedTable {
     std::vector<std::string> stale;
   };
   Problems problems() const;
+  template <class Kind>
+  FeedHealth health() const;
   std::array<FeedHealth, WatchedKinds::kSize> health() const;
 
   // Sorted by name, as all that follow.
@@ -154,6 +151,8 @@ class FeedTable {
   void log_problem(Effects& out);
   template <class Kind>
   void tell_unreadable(Effects& out);
+  template <class Kind>
+  void tell_age();
   void intern(api::Pod& pod);
   void classify(api::Node& node) const;
   void add_indices(PoolsOf pools_of);
@@ -192,7 +191,7 @@ bool FeedTable::take(KindInput<Kind> in, kube::TimePoint now, Effects& out, Chan
   const bool was_out_of_reach = out_of_reach<Kind>();
   emit<Kind>(informer.step(std::move(in.input), now, deltas), out);
   for (const auto& delta : deltas) changed(delta);
-  metrics_.last_byte(Kind::name(), informer.last_byte());
+  tell_age<Kind>();
   log_problem<Kind>(out);
   tell_unreadable<Kind>(out);
   const bool synced_now = informer.synced() && !was_synced;
@@ -205,6 +204,21 @@ void FeedTable::observe(typename Kind::Object object, kube::TimePoint now, Chang
   std::vector<kube::Delta<typename Kind::Object>> deltas;
   caches_.get<Kind>().informer.observe(std::move(object), now, deltas);
   for (const auto& delta : deltas) changed(delta);
+}
+
+template <class Kind>
+FeedHealth FeedTable::health() const {
+  const auto& informer = caches_.get<Kind>().informer;
+  const auto error = informer.last_error();
+  return {informer.synced(), out_of_reach<Kind>(), informer.last_byte(), informer.fresh_at(),
+          error ? base::printable(error->message) : std::string()};
+}
+
+// An alert compares it. What the operator does without would be told for ever.
+template <class Kind>
+void FeedTable::tell_age() {
+  const FeedHealth feed = health<Kind>();
+  metrics_.last_byte(Kind::name(), feed.does_without(Kind::optional()) ? feed.last_byte : feed.fresh_at);
 }
 
 // Each is counted; one that comes again and again is one line.

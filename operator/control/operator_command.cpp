@@ -29,10 +29,6 @@ namespace {
 using std::chrono::seconds;
 
 constexpr kube::Duration kStuck = seconds(60);
-// The reflector gives up a silent watch at 150 s; much longer silence without a problem of its own means
-// that this very mechanism has failed, and only a restart helps.
-constexpr kube::Duration kSilent = seconds(180);
-constexpr kube::Duration kStaleWatch = seconds(400);
 // Of 16 connections: one for the Lease, four for lists, three for what drains wait for and pages of lists.
 // The rest has eight.
 constexpr kube::ReservedConnections kReserved{1, 4, 3, 0};
@@ -58,10 +54,7 @@ std::optional<std::string> stale_watches(const Loop& loop) {
   if (!health) return std::nullopt;
   const auto now = std::chrono::steady_clock::now();
   for (std::size_t i = 0; i < WatchedKinds::kSize; ++i) {
-    const FeedHealth& feed = health->core.feeds[i];
-    if (!feed.problem.empty() || now - feed.last_byte < kStaleWatch) continue;
-    return fmt::format("the watch of {} has been silent for {:.0f} s", WatchedKinds::kNames[i],
-                       age_seconds(feed.last_byte, now));
+    if (auto problem = stuck(WatchedKinds::kNames[i], health->core.feeds[i], now)) return problem;
   }
   return std::nullopt;
 }
@@ -69,15 +62,8 @@ std::optional<std::string> stale_watches(const Loop& loop) {
 std::optional<std::string> feed_problem(const Loop& loop, std::size_t kind) {
   const auto health = loop.health();
   if (!health) return "not started yet";
-  const FeedHealth& feed = health->core.feeds[kind];
-  // Nodes only add zones and what becomes of them, autoscalers a warning, the gate whether deletes are held;
-  // an operator for one namespace may not be allowed to read them.
-  if (WatchedKinds::kOptional[kind] && !feed.synced && !feed.problem.empty()) return std::nullopt;
-  if (!feed.synced) return feed.problem.empty() ? "the first list is not complete" : feed.problem;
-  const auto now = std::chrono::steady_clock::now();
-  if (now - feed.last_byte < kSilent) return std::nullopt;
-  return fmt::format("nothing came from the API server for {:.0f} s{}{}", age_seconds(feed.last_byte, now),
-                     feed.problem.empty() ? "" : ": ", feed.problem);
+  return not_up_to_date(health->core.feeds[kind], WatchedKinds::kOptional[kind],
+                        std::chrono::steady_clock::now());
 }
 
 telemetry::HealthOptions health_options(const OperatorOptions& options, const Loop& loop) {

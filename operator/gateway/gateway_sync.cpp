@@ -248,9 +248,9 @@ void GatewaySync::note_watch(const std::vector<kube::ReflectorAction>& actions) 
 }
 
 void GatewaySync::note_api_server(kube::TimePoint now) {
-  const kube::TimePoint others_byte = others_ ? others_->informer().last_byte() : now;
+  const kube::TimePoint others_fresh = others_ ? others_->informer().fresh_at() : now;
   metrics_.set_watch_silence(
-      std::max(kube::Duration::zero(), now - std::min(first_.informer().last_byte(), others_byte)));
+      std::max(kube::Duration::zero(), now - std::min(first_.informer().fresh_at(), others_fresh)));
   auto error = first_.informer().last_error();
   if (!error && others_) error = others_->informer().last_error();
   const std::string problem = error ? error->message : std::string{};

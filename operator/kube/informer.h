@@ -82,6 +82,7 @@ class Informer {
   // Each returns what the shell should do now; differences are appended to `deltas`.
   std::vector<ReflectorAction> start(TimePoint now) {
     last_byte_ = now;
+    fresh_at_ = now;
     return reflector_.step({0, ReflectorInput::Start{}}, now).actions;
   }
   std::vector<ReflectorAction> step(Input input, TimePoint now, Deltas& deltas);
@@ -117,8 +118,11 @@ class Informer {
   std::optional<Error> last_error() const { return reflector_.last_error(); }
   // A watch is open: what it tells is told now, not when it has been made again.
   bool watching() const { return std::holds_alternative<Reflector::Watching>(reflector_.state()); }
-  // When anything last came from the server; start() before that.
+  // When anything last came from the server, be it a refusal; start() before that.
   TimePoint last_byte() const { return last_byte_; }
+  // When the cache was last brought up to date: by a whole list, or by an event or bookmark of a watch.
+  // Neither refusals nor a watch that merely opens do so. start() before that.
+  TimePoint fresh_at() const { return fresh_at_; }
   const UnreadableTally& unreadable() const { return unreadable_; }
 
  private:
@@ -128,6 +132,7 @@ class Informer {
   void stage(ListPage<Object> page);
   void note(const Unreadable& unreadable);
   void swap_in(bool rewound, TimePoint decoded_at, Deltas& deltas);
+  void apply(typename Input::WatchArrived arrived, TimePoint decoded_at, Deltas& deltas);
   void apply(WatchEvent<Object> event, TimePoint decoded_at, Deltas& deltas);
   void put(Ptr object, VersionCheck check, TimePoint at, Deltas& deltas);
   void remove(const Ptr& object, TimePoint at, Deltas& deltas);
@@ -152,6 +157,7 @@ class Informer {
   Tombstones tombstones_;
   std::function<void(Object&)> transform_;
   TimePoint last_byte_{};
+  TimePoint fresh_at_{};
   bool synced_ = false;
 };
 

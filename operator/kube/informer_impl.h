@@ -57,15 +57,21 @@ std::vector<ReflectorAction> Informer<Codec>::step(Input input, TimePoint now, D
     case CacheEffect::kSwapInRewound:
       stage(std::move(std::get<typename Input::ListArrived>(input.what).page));
       swap_in(step.cache == CacheEffect::kSwapInRewound, input.decoded_at, deltas);
+      fresh_at_ = std::max(fresh_at_, input.decoded_at);
       break;
     case CacheEffect::kApply:
-      note(std::get<typename Input::WatchArrived>(input.what).unreadable);
-      for (auto& event : std::get<typename Input::WatchArrived>(input.what).events) {
-        apply(std::move(event), input.decoded_at, deltas);
-      }
+      apply(std::get<typename Input::WatchArrived>(std::move(input.what)), input.decoded_at, deltas);
       break;
   }
   return std::move(step.actions);
+}
+
+template <ObjectCodec Codec>
+void Informer<Codec>::apply(typename Input::WatchArrived arrived, TimePoint decoded_at, Deltas& deltas) {
+  note(arrived.unreadable);
+  // Of an ERROR event, and of a part of a longer one, nothing arrives.
+  if (!arrived.events.empty() || !arrived.unreadable.empty()) fresh_at_ = std::max(fresh_at_, decoded_at);
+  for (auto& event : arrived.events) apply(std::move(event), decoded_at, deltas);
 }
 
 template <ObjectCodec Codec>

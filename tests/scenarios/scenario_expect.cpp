@@ -162,6 +162,18 @@ void ScenarioRun::add_traffic_expectations() {
                                                             [](const auto& feed) { return feed.synced; });
                                expect_equal("all caches synced", w[0], all ? "yes" : "no");
                              }};
+  // What /readyz says of the kind.
+  expectations_["reads"] = {2, 3, [this](const Words& w) {
+                              const auto& kinds = control::WatchedKinds::kNames;
+                              const auto kind = std::find(kinds.begin(), kinds.end(), w[0]);
+                              if (kind == kinds.end()) throw unmet("no such kind is watched: " + w[0]);
+                              const auto index = static_cast<std::size_t>(kind - kinds.begin());
+                              const auto feed = op(w.size() > 2 ? w[2] : "a").health().feeds[index];
+                              const auto problem = control::not_up_to_date(
+                                  feed, control::WatchedKinds::kOptional[index], world_.time().now().mono);
+                              expect_equal(fmt::format("reads {} ({})", w[0], problem.value_or("ok")), w[1],
+                                           problem ? "no" : "yes");
+                            }};
   expectations_["leader"] = {1, 1, [this](const Words& w) {
                                std::string leaders;
                                for (const auto& [name, index] : operators_) {

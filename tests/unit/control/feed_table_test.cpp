@@ -22,7 +22,11 @@ struct CountingMetrics final : ControllerMetrics {
   void unreadable(std::string_view resource, std::uint64_t count) override {
     unreadable_objects[std::string(resource)] = count;
   }
+  void last_byte(std::string_view resource, kube::TimePoint when) override {
+    read_at.insert_or_assign(std::string(resource), when);
+  }
   std::map<std::string, std::uint64_t> unreadable_objects;
+  std::map<std::string, kube::TimePoint> read_at;
 };
 
 api::Pod pod_on(const std::string& name, const std::string& node) {
@@ -62,6 +66,19 @@ class Feeds : public ::testing::Test {
     KindInput<Kind> in{{attempt<Kind>(), kFeedStart,
                         typename kube::InformerInput<typename Kind::Object>::ListArrived{std::move(page)}}};
     return feeds_.take(std::move(in), kFeedStart, out_, [](const auto&) {});
+  }
+  // The list of the kind is answered with that status, so much later.
+  template <class Kind>
+  void refuse(int status, kube::Duration later) {
+    using Failed = typename kube::InformerInput<typename Kind::Object>::ListFailed;
+    const auto cls = status == 403 ? kube::ErrorClass::kForbidden : kube::ErrorClass::kRetry;
+    Failed failed{{cls, status, "Reason", "refused", std::nullopt}};
+    const kube::TimePoint now = kFeedStart + later;
+    feeds_.take(KindInput<Kind>{{attempt<Kind>(), now, std::move(failed)}}, now, out_, [](const auto&) {});
+  }
+  template <class Kind>
+  FeedHealth health() const {
+    return feeds_.health()[WatchedKinds::index<Kind>()];
   }
   std::vector<std::string> logged() const {
     std::vector<std::string> lines;
@@ -118,6 +135,26 @@ TEST_F(Feeds, UnreadableObject_IsCountedAndTold) {
   EXPECT_THAT(logged(), ElementsAre("an object cannot be read: its last state stays in force"));
   EXPECT_EQ(out_.logs.front().fields.at(1).second, "default/b: it is no object");
   EXPECT_EQ(feeds_.store<Pods>().size(), 1U) << "the others are there";
+}
+
+TEST_F(Feeds, ListRefused_KindIsAsOldAsItWas) {
+  for (const int status : {500, 403}) {
+    refuse<Pods>(status, 60s);
+    EXPECT_EQ(metrics_.read_at["pods"], kFeedStart) << status;
+    EXPECT_EQ(health<Pods>().fresh_at, kFeedStart);
+    EXPECT_EQ(health<Pods>().last_byte, kFeedStart + 60s);
+    EXPECT_EQ(health<Pods>().problem, "refused");
+    EXPECT_EQ(health<Pods>().out_of_reach, status == 403);
+    feeds_.tick(kFeedStart + 10min, out_);  // asks again
+  }
+}
+
+TEST_F(Feeds, NodesNeverGranted_TellNoAgeToAnAlert) {
+  refuse<Nodes>(403, 60s);
+  EXPECT_EQ(metrics_.read_at["nodes"], kFeedStart + 60s) << "it would fire for ever";
+  feeds_.tick(kFeedStart + 10min, out_);
+  refuse<Nodes>(500, 11min);
+  EXPECT_EQ(metrics_.read_at["nodes"], kFeedStart) << "this refusal is the server's trouble";
 }
 
 TEST_F(Feeds, UnreadablePool_IsOfItsKind) {

@@ -364,6 +364,12 @@ TEST_F(Story, AnIndexFollowsTheCache) {
   EXPECT_EQ(informer.store().by_index(index, "blue").size(), 1U);
 }
 
+Unreadable unreadable(std::vector<ObjectKey> keys) {
+  Unreadable out;
+  for (ObjectKey& key : keys) out.add(std::move(key), "broken");
+  return out;
+}
+
 TEST_F(Story, AnythingFromTheServerIsASignOfLife) {
   const TimePoint started = now;
   EXPECT_EQ(informer.last_byte(), started);
@@ -386,6 +392,40 @@ TEST_F(Story, AnythingFromTheServerIsASignOfLife) {
   EXPECT_EQ(informer.last_byte(), last);
 }
 
+TEST_F(Story, AnswersThatBringNothing_LeaveTheCacheAsOldAsItWas) {
+  const TimePoint started = now;
+  const auto refused = [](int status) { return Error{ErrorClass::kRetry, status, "R", "m", std::nullopt}; };
+  step(Input::ListFailed{refused(500)});
+  EXPECT_EQ(informer.fresh_at(), started) << "a refusal is an answer, and no news";
+  due();
+  page({}, "100", "more");
+  EXPECT_EQ(informer.fresh_at(), started) << "half a list is none";
+  page({}, "100");
+  TimePoint fresh = now;
+  EXPECT_EQ(informer.fresh_at(), fresh);
+  const auto stays = [&](const char* what) { EXPECT_EQ(informer.fresh_at(), fresh) << what; };
+
+  now += std::chrono::minutes(1);
+  step(Input::WatchEnded{refused(503)});
+  stays("a watch that is refused");
+  due();
+  step(Input::WatchOpened{});
+  stays("a watch that only opens");
+  step(Input::WatchArrived{});
+  stays("a part of a line, or an error inside the stream");
+  step(Input::WatchEnded{refused(500)});
+  stays("the end of that");
+  EXPECT_GT(informer.last_byte(), fresh) << "though the server talks all the time";
+
+  due();
+  bookmark("101");
+  fresh = now;
+  stays("a bookmark says that nothing is missing");
+  step(Input::WatchArrived{{}, unreadable({{"ns", "a"}})});
+  fresh = now;
+  stays("what cannot be read has come all the same");
+}
+
 TEST_F(Story, TheErrorIsShownUntilItIsOver) {
   step(Input::ListFailed{Error{ErrorClass::kForbidden, 403, "Forbidden", "pods is forbidden", std::nullopt}});
   ASSERT_TRUE(informer.last_error());
@@ -396,12 +436,6 @@ TEST_F(Story, TheErrorIsShownUntilItIsOver) {
 }
 
 // What cannot be read.
-
-Unreadable unreadable(std::vector<ObjectKey> keys) {
-  Unreadable out;
-  for (ObjectKey& key : keys) out.add(std::move(key), "broken");
-  return out;
-}
 
 TEST_F(Story, WhatCannotBeReadKeepsItsLastState) {
   watching({thing("a", "u1", "90"), thing("b", "u2", "91"), thing("c", "u3", "92")});
