@@ -2,6 +2,8 @@
 
 #include "base/json_read.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,7 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kPage = 500;
-constexpr int kMaxPages = 1000;
+constexpr std::size_t kMaxObjects = 500'000;  // a page without any counts as one
 
 enum class Step { kMore, kDone };
 
@@ -36,10 +38,17 @@ kube::Error expired(const kube::Call& scope) {
           std::nullopt};
 }
 
+kube::Error stands_still(const kube::Call& scope) {
+  return {
+      kube::ErrorClass::kTerminal, 0, "EndlessList",
+      fmt::format("{}: the list does not go on: a page names itself as the next one", kube::describe(scope)),
+      std::nullopt};
+}
+
 kube::Error too_long(const kube::Call& scope) {
-  return {kube::ErrorClass::kTerminal, 0, "TooManyPages",
-          fmt::format("{}: the list has more than {} pages of {}: ask for one namespace with -n",
-                      kube::describe(scope), kMaxPages, kPage),
+  return {kube::ErrorClass::kTerminal, 0, "TooManyObjects",
+          fmt::format("{}: the list has more than {} objects: ask for one namespace with -n",
+                      kube::describe(scope), kMaxObjects),
           std::nullopt};
 }
 
@@ -51,10 +60,20 @@ kube::Result<std::vector<json>> list_pages(kube::Call scope, const AskPage& ask)
   scope.continue_token.clear();
   std::vector<json> out;
   bool restarted = false;
-  for (int page = 0; page < kMaxPages; ++page) {
+  std::size_t empty_pages = 0;
+  while (out.size() + empty_pages < kMaxObjects) {
     auto answer = ask(scope);
     if (answer) {
+      const std::size_t before = out.size();
+      const std::string asked = scope.continue_token;
       if (take(std::move(*answer), scope, out) == Step::kDone) return out;
+      if (scope.continue_token == asked) return tl::unexpected(stands_still(scope));
+      empty_pages += out.size() == before ? 1U : 0U;
+      scope.limit = std::min(kPage, scope.limit * 2);
+      continue;
+    }
+    if (answer.error().reason == kube::kAnswerTooLarge && scope.limit > 1) {
+      scope.limit /= 2;
       continue;
     }
     if (answer.error().cls != kube::ErrorClass::kRelist || scope.continue_token.empty())
@@ -62,7 +81,7 @@ kube::Result<std::vector<json>> list_pages(kube::Call scope, const AskPage& ask)
     if (std::exchange(restarted, true)) return tl::unexpected(expired(scope));
     scope.continue_token.clear();
     out.clear();
-    page = -1;
+    empty_pages = 0;
   }
   return tl::unexpected(too_long(scope));
 }

@@ -1,7 +1,9 @@
 // All pages of a list, asked for one by one.
 //
 // Pure but for `ask`, which makes one call. A continue token expires after some minutes (410, "Expired"): the
-// list then starts over, once. What cannot be read to its end is an error and never a shorter list.
+// list then starts over, once. A page that is too long an answer is asked for again with half as many
+// objects, and the next with twice as many. What cannot be read to its end is an error and never a shorter
+// list.
 #pragma once
 
 #include "kube/client.h"

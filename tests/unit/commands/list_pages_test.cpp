@@ -1,9 +1,11 @@
 // A list in pages, answered by a made-up API server.
 #include "commands/list_pages.h"
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,6 +23,11 @@ class Server {
  public:
   kube::Result<json> operator()(const kube::Call& call) {
     asked.push_back(call.continue_token);
+    limits.push_back(call.limit);
+    if (call.continue_token == heavy_page && call.limit > 100) {
+      return tl::unexpected(kube::Error{kube::ErrorClass::kTerminal, 0, std::string(kube::kAnswerTooLarge),
+                                        "the answer is too long", std::nullopt});
+    }
     if (expirations > 0 && !call.continue_token.empty()) {
       --expirations;
       return tl::unexpected(
@@ -29,12 +36,15 @@ class Server {
     const int page = call.continue_token.empty() ? 0 : std::stoi(call.continue_token);
     json metadata = json::object();
     if (page + 1 < pages) metadata["continue"] = std::to_string(page + 1);
-    return json{{"metadata", std::move(metadata)}, {"items", json::array({page})}};
+    return json{{"metadata", std::move(metadata)}, {"items", json(per_page, page)}};
   }
 
   int pages = 1;
+  std::size_t per_page = 1;
   int expirations = 0;
+  std::string heavy_page = "none";
   std::vector<std::string> asked;
+  std::vector<int> limits;
 };
 
 kube::Result<std::vector<json>> list(Server& server) {
@@ -71,13 +81,31 @@ TEST(ListPages, ExpiredTwice_IsAnError) {
   EXPECT_THAT(server.asked, ElementsAre("", "1", "", "1"));
 }
 
-TEST(ListPages, TooManyPages_IsAnErrorAndNoShorterList) {
+TEST(ListPages, PageTooLong_IsAskedForInHalves) {
+  Server server;
+  server.pages = 5;
+  server.heavy_page = "1";
+  EXPECT_THAT(list(server).value(), ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_THAT(server.asked, ElementsAre("", "1", "1", "1", "1", "2", "3", "4"));
+  EXPECT_THAT(server.limits, ElementsAre(500, 500, 250, 125, 62, 124, 248, 496));
+}
+
+TEST(ListPages, PageNamesItselfAsTheNext_IsAnError) {
+  const auto got = list_pages({}, [](const kube::Call&) -> kube::Result<json> {
+    return json{{"metadata", {{"continue", "again"}}}};
+  });
+  ASSERT_FALSE(got);
+  EXPECT_THAT(got.error().message, HasSubstr("does not go on"));
+}
+
+TEST(ListPages, TooManyObjects_IsAnErrorAndNoShorterList) {
   Server server;
   server.pages = 1'000'000;
+  server.per_page = 500;
   const auto got = list(server);
   ASSERT_FALSE(got);
   EXPECT_EQ(got.error().cls, kube::ErrorClass::kTerminal);
-  EXPECT_THAT(got.error().message, HasSubstr("more than 1000 pages"));
+  EXPECT_THAT(got.error().message, HasSubstr("more than 500000 objects"));
   EXPECT_EQ(server.asked.size(), 1000U);
 }
 
