@@ -1,6 +1,6 @@
 #include "control/uninstall_delay_webhook.h"
 
-#include "telemetry/health_server.h"
+#include "telemetry/bind_address.h"
 
 #include <cerrno>
 #include <cstring>

@@ -1,14 +1,16 @@
 // /healthz, /readyz and /metrics over HTTP, for the kubelet and Prometheus.
 //
 // Probes answer as Kubernetes' own components do: 200 "ok", or 500 with one line a check; ?verbose shows the
-// lines always. Both addresses may be the same one, then all three paths are there.
+// lines always. Both addresses may be the same one, then all three paths are there. What clients may cost is
+// bounded (http_server.h), and silent or slow ones do not keep the kubelet out.
 //
-// Owned by main. Runs on threads of its own: checks and the metrics are read from those, so they must not
-// wait for the loop. Slow or silent clients are cut after kRequestTimeout and cannot starve the probes for
-// long.
+// Owned by main. Each address has one thread, on which the checks and the metrics are read: so they must not
+// wait for the loop. With two addresses no scrape delays a probe, however slow it is. With one address a
+// probe waits while the metrics are being read, but never for a client that takes them slowly.
 #pragma once
 
-#include <chrono>
+#include "telemetry/bind_address.h"
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -24,7 +26,9 @@ class Collectable;
 
 namespace poolwarden::telemetry {
 
-// Nothing when well, else what is wrong, for a person. Called on the server's threads, often several at once.
+class HttpServer;
+
+// Nothing when well, else what is wrong, for a person. Called on the thread of the probes' address.
 using Check = std::function<std::optional<std::string>()>;
 
 struct NamedCheck {
@@ -40,18 +44,8 @@ struct HealthOptions {
   std::vector<NamedCheck> readyz;   // failing means: alive, but not doing the job (yet)
 };
 
-struct BindAddress {
-  std::string host;  // empty: all addresses; without brackets
-  std::uint16_t port = 0;
-};
-
-// The address as above, already known not to be "0" or ""; an error is a sentence without the flag's name.
-tl::expected<BindAddress, std::string> parse_bind_address(const std::string& text);
-
 class HealthServer {
  public:
-  static constexpr std::chrono::seconds kRequestTimeout{2};
-
   // An error names the flag, what is wrong with its value and how to mend it.
   static tl::expected<std::unique_ptr<HealthServer>, std::string> start(
       HealthOptions options, std::shared_ptr<prometheus::Collectable> metrics);
@@ -64,9 +58,11 @@ class HealthServer {
   std::uint16_t probe_port() const;
 
  private:
-  struct Impl;
-  explicit HealthServer(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  HealthServer();
+
+  std::unique_ptr<HttpServer> probes_;
+  std::unique_ptr<HttpServer> metrics_;  // null also when the probes' server serves both
+  bool shared_ = false;
 };
 
 }  // namespace poolwarden::telemetry

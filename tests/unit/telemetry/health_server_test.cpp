@@ -1,17 +1,19 @@
 #include "telemetry/health_server.h"
 
 #include "telemetry/metrics.h"
+#include "unit/telemetry/raw_client.h"
 
-#include <arpa/inet.h>
 #include <atomic>
-#include <netinet/in.h>
+#include <list>
+#include <stdexcept>
 #include <string>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <thread>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <prometheus/collectable.h>
+#include <prometheus/metric_family.h>
 
 namespace poolwarden::telemetry {
 namespace {
@@ -19,30 +21,6 @@ namespace {
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-int connect_to(std::uint16_t port) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-  return fd;
-}
-
-// The whole answer, head and body, to "METHOD path".
-std::string ask(std::uint16_t port, const std::string& what) {
-  const int fd = connect_to(port);
-  const std::string request = what + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-  EXPECT_EQ(::send(fd, request.data(), request.size(), MSG_NOSIGNAL), static_cast<ssize_t>(request.size()));
-  std::string answer;
-  char buffer[4096];
-  for (ssize_t n = 0; (n = ::recv(fd, buffer, sizeof(buffer), 0)) > 0;) {
-    answer.append(buffer, static_cast<std::size_t>(n));
-  }
-  ::close(fd);
-  return answer;
-}
 
 class HealthServerTest : public testing::Test {
  protected:
@@ -152,13 +130,63 @@ TEST_F(HealthServerTest, AMalformedAddressIsNamedWithItsFlag) {
       StartsWith("--health-probe-bind-address=8081: the port is missing; give it as \":8080\""));
 }
 
+TEST_F(HealthServerTest, OneAddressForBothRefusesWhatItRefusesForEach) {
+  const auto server =
+      start({.metrics_bind_address = ":0", .probe_bind_address = ":0", .healthz = {}, .readyz = {}});
+  ASSERT_NE(server, nullptr);
+  EXPECT_THAT(ask(server->probe_port(), "POST /healthz"), StartsWith("HTTP/1.1 405 "));
+  EXPECT_THAT(ask(server->probe_port(), "GET /"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(ask(server->probe_port(), "GET /healthz"), HasSubstr("\r\nCache-Control: no-store\r\n"));
+}
+
+TEST_F(HealthServerTest, MetricsThatCannotBeReadAreAFailedAnswer) {
+  class Broken : public prometheus::Collectable {
+   public:
+    std::vector<prometheus::MetricFamily> Collect() const override { throw std::runtime_error("no"); }
+  };
+  const auto server = HealthServer::start(
+      {.metrics_bind_address = "127.0.0.1:0", .probe_bind_address = "0", .healthz = {}, .readyz = {}},
+      std::make_shared<Broken>());
+  ASSERT_TRUE(server) << server.error();
+  EXPECT_THAT(ask((*server)->metrics_port(), "GET /metrics"), StartsWith("HTTP/1.1 500 "));
+  EXPECT_THAT(ask((*server)->metrics_port(), "GET /"), StartsWith("HTTP/1.1 404 "));
+}
+
+TEST_F(HealthServerTest, ASlowScrapeHoldsNoProbeOfAnotherAddress) {
+  class Slow : public prometheus::Collectable {
+   public:
+    std::vector<prometheus::MetricFamily> Collect() const override {
+      begun = true;
+      while (!may_end) std::this_thread::yield();
+      return {};
+    }
+    mutable std::atomic<bool> begun = false;
+    std::atomic<bool> may_end = false;
+  };
+  const auto slow = std::make_shared<Slow>();
+  const auto server = HealthServer::start(
+      {.metrics_bind_address = "127.0.0.1:0", .probe_bind_address = ":0", .healthz = {}, .readyz = {}}, slow);
+  ASSERT_TRUE(server) << server.error();
+  const RawClient scraper((*server)->metrics_port());
+  scraper.say("GET /metrics HTTP/1.1\r\n\r\n");
+  while (!slow->begun) std::this_thread::yield();
+  EXPECT_THAT(ask((*server)->probe_port(), "GET /healthz"), StartsWith("HTTP/1.1 200 OK"));
+  slow->may_end = true;
+  EXPECT_THAT(scraper.rest(), StartsWith("HTTP/1.1 200 OK"));
+}
+
 TEST_F(HealthServerTest, SilentClients_ProbesStillAnswered) {
   const auto server =
       start({.metrics_bind_address = "0", .probe_bind_address = "127.0.0.1:0", .healthz = {}, .readyz = {}});
   ASSERT_NE(server, nullptr);
-  const int silent = connect_to(server->probe_port());
+  std::list<RawClient> silent;
+  for (int clients = 0; clients < 500; ++clients) {
+    silent.emplace_back(server->probe_port());
+    if (clients % 100 == 0) {
+      EXPECT_THAT(ask(server->probe_port(), "GET /healthz"), StartsWith("HTTP/1.1 200 OK"));
+    }
+  }
   EXPECT_THAT(ask(server->probe_port(), "GET /healthz"), StartsWith("HTTP/1.1 200 OK"));
-  ::close(silent);
 }
 
 TEST(ParseBindAddress, Table) {
