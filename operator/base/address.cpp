@@ -34,7 +34,8 @@ AddressKind kind_of_v4(std::span<const unsigned char, 4> bytes) {
   if (bytes[0] == 127) return AddressKind::kLoopback;
   if (bytes[0] == 169 && bytes[1] == 254) return AddressKind::kLinkLocal;
   const bool multicast = (bytes[0] & 0xF0U) == 0xE0U;
-  const bool broadcast = std::all_of(bytes.begin(), bytes.end(), [](unsigned char each) { return each == 0xFF; });
+  const bool broadcast =
+      std::all_of(bytes.begin(), bytes.end(), [](unsigned char each) { return each == 0xFF; });
   return multicast || broadcast ? AddressKind::kMulticast : AddressKind::kUnicast;
 }
 
@@ -45,7 +46,8 @@ AddressKind kind_of_v6(const V6Bytes& bytes) {
   constexpr std::array<unsigned char, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
   if (bytes == kUnspecified) return AddressKind::kUnspecified;
   if (bytes == kLoopback) return AddressKind::kLoopback;
-  if (std::equal(kMapped.begin(), kMapped.end(), bytes.begin())) return kind_of_v4(std::span(bytes).last<4>());
+  if (std::equal(kMapped.begin(), kMapped.end(), bytes.begin()))
+    return kind_of_v4(std::span(bytes).last<4>());
   if (bytes[0] == 0xFE && (bytes[1] & 0xC0U) == 0x80U) return AddressKind::kLinkLocal;
   return bytes[0] == 0xFF ? AddressKind::kMulticast : AddressKind::kUnicast;
 }

@@ -18,7 +18,8 @@ inline bool is_ip(std::string_view text) {
 // What an address leads to. Unicast is all that may name one machine or pod.
 enum class AddressKind : std::uint8_t { kUnicast, kUnspecified, kLoopback, kLinkLocal, kMulticast };
 // Of an address as canonical_ip() takes it; nothing for anything else. IPv4 that is written as IPv6,
-// "::ffff:127.0.0.1", is what the IPv4 address is. 0.0.0.0/8 counts as unspecified, the broadcast as multicast.
+// "::ffff:127.0.0.1", is what the IPv4 address is. 0.0.0.0/8 counts as unspecified, the broadcast as
+// multicast.
 std::optional<AddressKind> kind_of(std::string_view ip);
 
 // 0 to 65535, in decimal digits alone.

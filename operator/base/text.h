@@ -21,8 +21,8 @@ struct Character {
 // The first character of a text. Nothing if the text is empty, or does not begin with well-formed UTF-8.
 std::optional<Character> first_character(std::string_view utf8);
 
-// False for what a terminal obeys or does not show: control characters (C0, DEL and C1), characters of no width,
-// those that turn the direction of writing, and separators of lines and paragraphs.
+// False for what a terminal obeys or does not show: control characters (C0, DEL and C1), characters of no
+// width, those that turn the direction of writing, and separators of lines and paragraphs.
 bool is_printable(char32_t code);
 // What is not printable is spelled out: "\n", "\x1b", "\u202e". So is a byte that is not UTF-8: "\xff".
 std::string printable(std::string_view text);

@@ -178,8 +178,9 @@ void add_why(CLI::App& app, const std::string& program, int& exit_code) {
   add_common_flags(*command, flags->common);
   add_format(*command, flags->common);
   command->callback([flags, program, &exit_code] {
-    exit_code = run(program, flags->common,
-                    [&](Context& context) { return run_why(context, flags->pod, document_of(flags->common)); });
+    exit_code = run(program, flags->common, [&](Context& context) {
+      return run_why(context, flags->pod, document_of(flags->common));
+    });
   });
 }
 

@@ -1,8 +1,8 @@
 // The two streams a person reads, and what kind of terminal stands behind them.
 //
 // Nothing that others wrote into objects can move the cursor, colour the terminal or begin a line. Text is
-// either a TerminalText, a document in which all such characters are escaped (export.h), or one line, which is
-// made printable here.
+// either a TerminalText, a document in which all such characters are escaped (export.h), or one line, which
+// is made printable here.
 //
 // Used by one thread.
 #pragma once

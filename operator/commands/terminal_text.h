@@ -1,8 +1,8 @@
 // Text that a terminal may be given as it is.
 //
-// What others wrote into objects may hold escape sequences, ends of lines, and characters that turn the direction
-// of writing. Each part of a line is made printable as it is added (base/text.h). So the only control characters
-// in a TerminalText are our own: the newlines of end_line(), and the colours of a Style.
+// What others wrote into objects may hold escape sequences, ends of lines, and characters that turn the
+// direction of writing. Each part of a line is made printable as it is added (base/text.h). So the only
+// control characters in a TerminalText are our own: the newlines of end_line(), and the colours of a Style.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,9 @@ class TerminalText {
 
   TerminalText& add(std::string_view part, Style style = Style::kPlain);
   TerminalText& end_line();
-  TerminalText& line(std::string_view part, Style style = Style::kPlain) { return add(part, style).end_line(); }
+  TerminalText& line(std::string_view part, Style style = Style::kPlain) {
+    return add(part, style).end_line();
+  }
   TerminalText& append(const TerminalText& other);
 
   const std::string& str() const { return text_; }

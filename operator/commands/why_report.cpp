@@ -201,8 +201,8 @@ void add_pod_facts(const WhyFacts& all, WhyReport& out) {
   const PodView& pod = *all.pod;
   std::string text = pod.phase.empty() ? "no phase yet" : pod.phase;
   text += pod.ready() ? ", ready" : ", not ready";
-  text += pod.serving().empty() ? ", not labelled"
-                                : fmt::format(", {}={}", api::kServingLabel, pod.serving());
+  text +=
+      pod.serving().empty() ? ", not labelled" : fmt::format(", {}={}", api::kServingLabel, pod.serving());
   if (is_requested(pod))
     text +=
         fmt::format(", {}={}", api::kDrainRequestAnnotation, pod.annotation(api::kDrainRequestAnnotation));
@@ -283,10 +283,10 @@ void add_holds(const WhyFacts& all, api::Timestamp now, WhyReport& out) {
                   pod.ns, pod.name));
   if (auto problem = operator_problem(all.lease, now)) {
     if (gate_stands)
-      *problem +=
-          fmt::format("; without one, kubectl delete validatingadmissionpolicybinding {} takes the gate away, and "
-                      "kubectl delete pdb -A -l {}={} the budgets",
-                      api::kGateName, api::kManagedByLabel, api::kManagedByValue);
+      *problem += fmt::format(
+          "; without one, kubectl delete validatingadmissionpolicybinding {} takes the gate away, and "
+          "kubectl delete pdb -A -l {}={} the budgets",
+          api::kGateName, api::kManagedByLabel, api::kManagedByValue);
     out.let_go.push_back(std::move(*problem));
   }
 }

@@ -24,7 +24,7 @@ struct OperatorOptions {
   std::vector<std::string> drain_taints{api::taint::kDrain.begin(), api::taint::kDrain.end()};  // keys
   std::vector<std::string> withdraw_taints{api::taint::kWithdraw.begin(), api::taint::kWithdraw.end()};
   std::string uninstall_hold_bind_address = "0";  // control/uninstall_delay_webhook.h
-  bool allow_loopback_engines = false;                    // engine::LoadReaderOptions
+  bool allow_loopback_engines = false;            // engine::LoadReaderOptions
   telemetry::LogFormat log_format = telemetry::LogFormat::kText;
   telemetry::Level log_level = telemetry::Level::kInfo;
 };

@@ -34,7 +34,8 @@ enum class Need : std::uint8_t { kNeeded, kOptional };
 // Whether a pool's conditions say that objects of this kind cannot be read.
 enum class Reported : std::uint8_t { kInConditions, kElsewhere };
 
-template <class CodecType, const kube::ResourceType& kType, WatchedObjects kObjects, Need kNeed, Reported kReported>
+template <class CodecType, const kube::ResourceType& kType, WatchedObjects kObjects, Need kNeed,
+          Reported kReported>
 struct WatchedKind {
   using Codec = CodecType;
   using Object = typename Codec::Object;
@@ -55,8 +56,8 @@ using Deployments = WatchedKind<api::DeploymentCodec, kube::kDeployments, Watche
                                 Reported::kInConditions>;
 using ReplicaSets = WatchedKind<api::ReplicaSetCodec, kube::kReplicaSets, WatchedObjects::kAll, Need::kNeeded,
                                 Reported::kInConditions>;
-using Services =
-    WatchedKind<api::ServiceCodec, kube::kServices, WatchedObjects::kAll, Need::kNeeded, Reported::kInConditions>;
+using Services = WatchedKind<api::ServiceCodec, kube::kServices, WatchedObjects::kAll, Need::kNeeded,
+                             Reported::kInConditions>;
 using Nodes =
     WatchedKind<api::NodeCodec, kube::kNodes, WatchedObjects::kAll, Need::kOptional, Reported::kInConditions>;
 using Autoscalers = WatchedKind<api::AutoscalerCodec, kube::kHorizontalPodAutoscalers, WatchedObjects::kAll,

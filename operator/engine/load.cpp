@@ -119,8 +119,8 @@ tl::expected<Load, std::string> LoadText::finish() {
         return tl::unexpected(fmt::format("{} is not among the metrics ({})", sum.name, hint_));
       }
       if (sum.impossible) {
-        return tl::unexpected(
-            fmt::format("{} is {}, which is no number of requests", sum.name, kind_of_impossible(*sum.impossible)));
+        return tl::unexpected(fmt::format("{} is {}, which is no number of requests", sum.name,
+                                          kind_of_impossible(*sum.impossible)));
       }
       load.in_flight += sum.sum;
     }

@@ -7,10 +7,9 @@
 // too. Comments, and with them types and help, are skipped unread; labels are skipped, but must be well
 // formed.
 //
-// The text is an untrusted pod's: whatever comes, nothing is thrown, and no more is held than one line. What is
-// wrong with a text is told by its kind, and never quoted. Who reads a status may not be allowed to read what
-// answered there.
-// Owned and used by one thread.
+// The text is an untrusted pod's: whatever comes, nothing is thrown, and no more is held than one line. What
+// is wrong with a text is told by its kind, and never quoted. Who reads a status may not be allowed to read
+// what answered there. Owned and used by one thread.
 #pragma once
 
 #include "kube/line_splitter.h"

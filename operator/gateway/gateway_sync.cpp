@@ -276,9 +276,10 @@ void GatewaySync::note_missing() {
   if (missing == logged_missing_) return;
   logged_missing_ = std::move(missing);
   if (logged_missing_.empty()) return;
-  log_.warn(
-      "the list has ConfigMaps that are not there or cannot be read; HAProxy keeps what it has of them",
-      {{"namespace", options_.ns}, {"config_map", logged_missing_.front()}, {"missing", logged_missing_.size()}});
+  log_.warn("the list has ConfigMaps that are not there or cannot be read; HAProxy keeps what it has of them",
+            {{"namespace", options_.ns},
+             {"config_map", logged_missing_.front()},
+             {"missing", logged_missing_.size()}});
 }
 
 std::optional<std::string> GatewaySync::loop_problem() const {

@@ -258,9 +258,10 @@ Finding endpoints_published(const Observation& seen, const PublishedList& list,
   std::string message = fmt::format("{} in ConfigMap {}{}, revision {}", plural(list.ready, "endpoint"), name,
                                     others, list.revision);
   if (list.in_deletion > 0) {
-    message += fmt::format("; ConfigMap {} is being deleted and a finalizer holds it: it is kept up to date, "
-                           "and made again once it is gone",
-                           api::shard_name(seen.pool().publish.config_map_name, list.in_deletion));
+    message += fmt::format(
+        "; ConfigMap {} is being deleted and a finalizer holds it: it is kept up to date, "
+        "and made again once it is gone",
+        api::shard_name(seen.pool().publish.config_map_name, list.in_deletion));
   }
   if (!service_note.empty()) message += "; " + service_note;
   return is_true("Published", std::move(message));
@@ -400,8 +401,8 @@ Finding disruption_safe(const Observation& seen) {
                              (seen.pool().disruption.hold_evictions ? "" : "; evictions are not held"));
 }
 
-// Messages carry what others wrote (selectors, API errors). Whatever they say, status must stay small, and what
-// shows it must be safe.
+// Messages carry what others wrote (selectors, API errors). Whatever they say, status must stay small, and
+// what shows it must be safe.
 constexpr std::size_t kMaxMessage = 2048;
 
 api::Condition to_condition(std::string_view type, Finding finding, const api::InferencePool& pool,

@@ -128,8 +128,7 @@ void keep_ours(const Observation& seen, const api::Service& service, Plan& plan)
 
   const bool points_elsewhere = !write.selector.empty() || !write.ports.empty();
   if (!points_elsewhere && !write.adopt && carries(service.labels, write.labels)) return;
-  write.only_count =
-      !points_elsewhere && !write.adopt && only_count_differs(service.labels, write.labels);
+  write.only_count = !points_elsewhere && !write.adopt && only_count_differs(service.labels, write.labels);
   // With the pool unchanged since the last pass, it was the Service that someone changed.
   if (points_elsewhere && seen.pool().generation == seen.pool().status.observed_generation) {
     plan.service_event =

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::string_view kReady = "ready";
 constexpr std::string_view kWithdrawn = "withdrawn";
-constexpr std::size_t kMaxMessage = 1024;  // of an endpoint, in the definition
+constexpr std::size_t kMaxEndpointMessage = 1024;  // of an endpoint, in the definition
 
 api::EndpointStatus plain_status(const PodVerdict& member, api::Timestamp now) {
   const api::Pod& pod = *member.pod;
@@ -91,11 +91,12 @@ bool should_report(const api::EndpointStatus& endpoint) {
 void add_if_reported(const Observation& seen, const PodVerdict& pod, api::Timestamp now,
                      std::vector<api::EndpointStatus>& out) {
   api::EndpointStatus endpoint = endpoint_status(seen, pod, now);
-  endpoint.message = base::cut(base::printable(endpoint.message), kMaxMessage);
+  endpoint.message = base::cut(base::printable(endpoint.message), kMaxEndpointMessage);
   if (should_report(endpoint)) out.push_back(std::move(endpoint));
 }
 
-// What a person looks for comes first: who serves or drains, then who may serve yet, then what is left of others.
+// What a person looks for comes first: who serves or drains, then who may serve yet, then what is left of
+// others.
 int rank(const api::EndpointStatus& endpoint) {
   if (endpoint.state != kWithdrawn) return 0;
   const bool has_ended = endpoint.reason == to_string(Withdrawal::kFailed) ||

@@ -170,8 +170,9 @@ TEST(LoopbackEngines, AreAskedOnlyIfAllowed) {
     std::vector<std::string> flags;
     const char* told;
   };
-  for (const Row& row : {Row{{}, "its address is 127.77.0.1: that is a loopback address, which is not asked"},
-                         Row{{"--allow-loopback-engines"}, "http://127.77.0.1:8000/metrics refused the connection"}}) {
+  for (const Row& row :
+       {Row{{}, "its address is 127.77.0.1: that is a loopback address, which is not asked"},
+        Row{{"--allow-loopback-engines"}, "http://127.77.0.1:8000/metrics refused the connection"}}) {
     CommandBench bench;
     ASSERT_NO_FATAL_FAILURE(bench.start_pool(1, 600, row.flags));
     ASSERT_EQ(bench.run({"drain", "vllm-0", "--no-wait"}).code, 0);

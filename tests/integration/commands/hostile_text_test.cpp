@@ -37,16 +37,21 @@ std::string offence(const std::string& text) {
 }
 
 json hostile_pod_metadata(const char* kind) {
-  return {{"ownerReferences",
-           {{{"apiVersion", "apps/v1"}, {"kind", kind}, {"name", kHostile}, {"uid", "u"}, {"controller", true}}}},
-          {"annotations", {{"poolwarden.io/drain-reason", kHostile}}}};
+  return {
+      {"ownerReferences",
+       {{{"apiVersion", "apps/v1"}, {"kind", kind}, {"name", kHostile}, {"uid", "u"}, {"controller", true}}}},
+      {"annotations", {{"poolwarden.io/drain-reason", kHostile}}}};
 }
 
 json hostile_status() {
   return {{"observedGeneration", 1},
           {"replicas", 2},
           {"endpoints",
-           {{{"pod", "vllm-0"}, {"state", kHostile}, {"reason", kHostile}, {"ip", kHostile}, {"message", kHostile}},
+           {{{"pod", "vllm-0"},
+             {"state", kHostile},
+             {"reason", kHostile},
+             {"ip", kHostile},
+             {"message", kHostile}},
             {{"pod", "vllm-1"}, {"state", "draining"}, {"reason", kHostile}, {"message", kHostile}},
             {{"pod", kHostile}, {"state", "withdrawn"}}}},
           {"conditions",
@@ -77,9 +82,9 @@ void plant_pods(CommandBench& bench) {
   draining["annotations"]["poolwarden.io/drain-started"] = "2026-01-01T00:00:00Z";
   bench.patch(std::string(kPodsPath) + "vllm-1", {{"metadata", draining}});
   bench.patch(std::string(kPodsPath) + "vllm-2", {{"metadata", {{"labels", {{"app", "none"}}}}}});
-  bench.patch("/api/v1/nodes/n1/status",
-              {{"status",
-                {{"conditions", {{{"type", "Ready"}, {"status", "False"}, {"message", kHostile}}}}}}});
+  bench.patch(
+      "/api/v1/nodes/n1/status",
+      {{"status", {{"conditions", {{{"type", "Ready"}, {"status", "False"}, {"message", kHostile}}}}}}});
   bench.patch("/api/v1/nodes/n1", {{"spec", {{"taints", {{{"key", kHostile}, {"effect", "NoSchedule"}}}}}}});
   bench.request(kube::HttpMethod::kPost, "/apis/events.k8s.io/v1/namespaces/default/events",
                 {{"apiVersion", "events.k8s.io/v1"},

@@ -38,9 +38,15 @@ TEST(Printable, LeavesNothingThatATerminalObeys) {
 TEST(Printable, BytesThatAreNoUtf8_AreSpelledOut) {
   const Row rows[] = {
       {"an escape of C1 as one byte", "a\x9b", "a\\x9b"},
-      {"no lead", "\xbf" "a", "\\xbfa"},
+      {"no lead",
+       "\xbf"
+       "a",
+       "\\xbfa"},
       {"half a character at the end", "a\xc3", "a\\xc3"},
-      {"half a character before another", "\xe2\x80" "a", "\\xe2\\x80a"},
+      {"half a character before another",
+       "\xe2\x80"
+       "a",
+       "\\xe2\\x80a"},
       {"an escape in two bytes", "\xc0\x9b", "\\xc0\\x9b"},
       {"an override in four bytes", "\xf0\x82\x80\xae", "\\xf0\\x82\\x80\\xae"},
       {"half of a pair", "\xed\xa0\x80", "\\xed\\xa0\\x80"},

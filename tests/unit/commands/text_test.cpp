@@ -117,8 +117,7 @@ TEST(Export, WhatIsNotPrintableIsEscaped) {
   EXPECT_EQ(to_pretty_json({{"a", value}}),
             "{\n  \"a\": \"\\u001b\\u007f\\u009b\\u202e\\u2028\\udb40\\udc41 \u00fc\\n\"\n}\n");
   EXPECT_EQ(json::parse(to_pretty_json({{"a", value}}))["a"], value);
-  EXPECT_EQ(to_yaml({{"a", value}}),
-            "a: \"\\u001b\\u007f\\u009b\\u202e\\u2028\\U000e0041 \u00fc\\n\"\n");
+  EXPECT_EQ(to_yaml({{"a", value}}), "a: \"\\u001b\\u007f\\u009b\\u202e\\u2028\\U000e0041 \u00fc\\n\"\n");
   EXPECT_EQ(YAML::Load(to_yaml({{"a", value}}))["a"].as<std::string>(), value);
   EXPECT_EQ(to_yaml({{"a", "\x7f"}}), "a: \"\\u007f\"\n") << "of ASCII alone";
 }

@@ -69,8 +69,8 @@ TEST(PoolView, TheListSaysWhoIsReady) {
   std::vector<std::string> told;
   for (const EndpointView& each : pool.endpoints)
     told.push_back(each.pod + " " + each.state + " " + each.node);
-  EXPECT_THAT(
-      told, testing::ElementsAre("a ready n", "b draining n", "c ready n", "d ready n", "e draining n"));
+  EXPECT_THAT(told,
+              testing::ElementsAre("a ready n", "b draining n", "c ready n", "d ready n", "e draining n"));
   EXPECT_EQ(pool.endpoint("b")->in_flight, 3) << "status knows more of it";
   EXPECT_FALSE(pool.endpoint("c")->since) << "status has not followed";
   EXPECT_EQ(pool.endpoint("d")->message, "waits");

@@ -325,11 +325,13 @@ TEST(Why, NoOperatorToLetItGo) {
   lease.renewed = ago(3600);
   lease.duration_seconds = 15;
   facts.lease.value = lease;
-  EXPECT_THAT(why_of(facts).let_go,
-              Contains(AllOf(HasSubstr("kubectl delete validatingadmissionpolicybinding poolwarden-drain-gate"),
-                             HasSubstr("kubectl delete pdb -A -l app.kubernetes.io/managed-by=poolwarden"))));
+  EXPECT_THAT(
+      why_of(facts).let_go,
+      Contains(AllOf(HasSubstr("kubectl delete validatingadmissionpolicybinding poolwarden-drain-gate"),
+                     HasSubstr("kubectl delete pdb -A -l app.kubernetes.io/managed-by=poolwarden"))));
   facts.pools[0].list.value = list_of("");
-  EXPECT_THAT(why_text(why_of(facts), kNow, Paint::kOff).str(), HasSubstr("Operator    no operator seems to run"));
+  EXPECT_THAT(why_text(why_of(facts), kNow, Paint::kOff).str(),
+              HasSubstr("Operator    no operator seems to run"));
 }
 
 TEST(Why, NoOperatorAndNoGateToTakeAway) {

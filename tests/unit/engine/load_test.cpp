@@ -184,13 +184,15 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Impossible, UnknownLoad,
     testing::Values(
-        UnknownRow{"negative", custom({"busy"}), "busy -1\n", "busy is negative, which is no number of requests"},
+        UnknownRow{"negative", custom({"busy"}), "busy -1\n",
+                   "busy is negative, which is no number of requests"},
         UnknownRow{"negative in one rank, which would hide another's", custom({"busy"}), "busy 1\nbusy -1\n",
                    "busy is negative"},
         UnknownRow{"NaN", custom({"busy"}), "busy NaN\n", "busy is NaN"},
         UnknownRow{"NaN in one of two ranks", custom({"busy"}), "busy 0\nbusy NaN\n", "busy is NaN"},
         UnknownRow{"infinite", custom({"busy"}), "busy +Inf\n", "busy is infinite"},
-        UnknownRow{"infinite and its opposite", custom({"busy"}), "busy +Inf\nbusy -Inf\n", "busy is infinite"},
+        UnknownRow{"infinite and its opposite", custom({"busy"}), "busy +Inf\nbusy -Inf\n",
+                   "busy is infinite"},
         UnknownRow{"more in sum than a double holds", custom({"busy"}), "busy 1e308\nbusy 1e308\n",
                    "no number"},
         UnknownRow{"negative where it need not be there", of_type(EngineType::kVllm),

@@ -232,8 +232,7 @@ void World::apply_budget(const api::BudgetWrite& write) {
     budget.emplace();
     budget->name = write.name;
   }
-  budget->owners = {
-        {.api_version = {}, .kind = {}, .name = pool.name, .uid = pool.uid, .controller = true}};
+  budget->owners = {{.api_version = {}, .kind = {}, .name = pool.name, .uid = pool.uid, .controller = true}};
   budget->selector = write.selector;
   budget->max_unavailable.reset();
   budget->min_available = "1000000";
