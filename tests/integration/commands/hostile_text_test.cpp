@@ -130,7 +130,6 @@ TEST(HostileText, InTheOutputOfCommands_IsPrintable) {
            {{"why", "vllm-2"}},
            {{"why", kHostile}},
            {{"drain", "vllm-1", "--undo"}},
-           {{"drain", "vllm-1", "--timeout=1s"}},
            {{"drain", "vllm-2"}},
            {{"drain", std::string("pod/") + kHostile}},
            {{"drain", "vllm-1", std::string("--timeout=") + kHostile}},

@@ -59,7 +59,7 @@ INSTANTIATE_TEST_SUITE_P(
                     GateRow{"the policy edited", edited("policy"), whole(), "policy"},
                     GateRow{"the binding edited", whole(), edited("binding"), "binding"},
                     GateRow{"both edited", edited("policy"), edited("binding"), "policy"},
-                    GateRow{"words a terminal would obey", edited("a\x1b[2J"), whole(), "a [2J"},
+                    GateRow{"words a terminal would obey", edited("a\x1b[2J"), whole(), "a\x1b[2J"},
                     GateRow{"a policy that may not be read", forbidden(), whole(), "needs verb get"},
                     GateRow{"a binding that may not be read", whole(), forbidden(), "needs verb get"},
                     GateRow{"no binding is enough to know", forbidden(), absent(), "missing"}));

@@ -103,7 +103,7 @@ class Cluster {
         messages.push_back(protobuf_wire::message("Pod", pod(i, labels(i))));
       const bool last = first + kPodsPerPage == kPods;
       pages_.push_back(
-          protobuf_wire::list("Pod", messages, {.continue_token = last ? "" : "more", .remaining = 1}));
+          protobuf_wire::list("Pod", messages, {.continue_token = last ? "" : std::to_string(first), .remaining = 1}));
     }
   }
 
