@@ -102,8 +102,8 @@ class Cluster {
       for (int i = first; i < first + kPodsPerPage; ++i)
         messages.push_back(protobuf_wire::message("Pod", pod(i, labels(i))));
       const bool last = first + kPodsPerPage == kPods;
-      pages_.push_back(
-          protobuf_wire::list("Pod", messages, {.continue_token = last ? "" : std::to_string(first), .remaining = 1}));
+      pages_.push_back(protobuf_wire::list(
+          "Pod", messages, {.continue_token = last ? "" : std::to_string(first), .remaining = 1}));
     }
   }
 
