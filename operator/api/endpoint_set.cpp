@@ -367,15 +367,6 @@ void sort_canonically(EndpointSet& set) {
   });
 }
 
-const Endpoint* find_endpoint(const EndpointSet& set, std::string_view pod, std::string_view uid) {
-  const auto wanted = std::tie(pod, uid);
-  const auto found = std::lower_bound(
-      set.endpoints.begin(), set.endpoints.end(), wanted, [](const Endpoint& one, const auto& other) {
-        return std::tuple<std::string_view, std::string_view>(one.pod, one.uid) < other;
-      });
-  return found != set.endpoints.end() && found->pod == pod && found->uid == uid ? &*found : nullptr;
-}
-
 std::string to_canonical_json(const EndpointSet& set) {
   std::string out;
   out.reserve(160 + set.endpoints.size() * 224);

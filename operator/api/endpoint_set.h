@@ -61,8 +61,6 @@ EndpointSet join(const std::vector<const EndpointSet*>& shards);
 std::string_view to_string(EndpointState state);
 std::int32_t count_ready(const EndpointSet& set);
 void sort_canonically(EndpointSet& set);
-// Null where it is not there. The set must be sorted.
-const Endpoint* find_endpoint(const EndpointSet& set, std::string_view pod, std::string_view uid);
 // The set must be sorted.
 std::string to_canonical_json(const EndpointSet& set);
 // One "ip:port" line per ready endpoint and port ("[ip6]:port"), sorted as the document is.

@@ -156,22 +156,22 @@ void ChangeRouter::concerns(PoolRecord& record, const kube::Delta<api::Pod>& del
   if (delta.before) {
     saw_event(record, delta.before->uid, delta.decoded_at);
     const bool same = delta.after && delta.after->uid == delta.before->uid;
-    judge_listed(record, *delta.before, same ? delta.after.get() : nullptr, delta.decoded_at);
+    judge_listed(record, delta.before->uid, same ? delta.after.get() : nullptr, delta.decoded_at);
     if (!delta.after) record.list.forget_pod(delta.before->uid);
   }
   mark(record, now, record.list.withdrawal_due() ? kube::Lane::kUrgent : kube::Lane::kNormal);
 }
 
 // Who is unfit leaves the list before anything else is thought about.
-void ChangeRouter::judge_listed(PoolRecord& record, const api::Pod& listed, const api::Pod* pod,
+void ChangeRouter::judge_listed(PoolRecord& record, const std::string& uid, const api::Pod* pod,
                                 kube::TimePoint at) {
-  if (!record.list.lists(listed.uid)) return;
+  if (!record.list.lists(uid)) return;
   const bool selectable = record.selector && record.selector_known;
   pool::PodVerdict verdict =
       pool::judge_endpoint(pod, selectable ? &*record.selector : nullptr, node_lookup());
-  if (verdict.reason == pool::Withdrawal::kNone) return record.list.fit(listed.uid);
-  saw_event(record, listed.uid, at);
-  record.list.unfit({listed.uid, listed.name, verdict.reason, std::move(verdict.detail)});
+  if (verdict.reason == pool::Withdrawal::kNone) return record.list.fit(uid);
+  saw_event(record, uid, at);
+  record.list.unfit({uid, verdict.reason, std::move(verdict.detail)});
 }
 
 // A standby withdraws nothing: what it sees is another's to act on.
@@ -239,7 +239,7 @@ void ChangeRouter::changed(const kube::Delta<api::Node>& delta, api::Now now) {
   std::set<kube::ObjectKey> touched;
   const auto touch = [&](PoolRecord& record, const api::Pod& pod) {
     saw_event(record, pod.uid, delta.decoded_at);
-    judge_listed(record, pod, &pod, delta.decoded_at);
+    judge_listed(record, pod.uid, &pod, delta.decoded_at);
     if (touched.insert(record.key).second) mark(record, now, kube::Lane::kUrgent);
   };
   for (const PodPtr& pod : feeds_.pods_on_node(name)) {

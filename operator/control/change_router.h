@@ -65,8 +65,7 @@ class ChangeRouter {
   std::shared_ptr<const api::Deployment> target_of(const api::InferencePool& pool) const;
   bool is_under_way(const api::Pod& pod) const;
   void concerns(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now);
-  // `pod`: what has become of the one that may be listed; null when it is gone.
-  void judge_listed(PoolRecord& record, const api::Pod& listed, const api::Pod* pod, kube::TimePoint at);
+  void judge_listed(PoolRecord& record, const std::string& uid, const api::Pod* pod, kube::TimePoint at);
   void saw_event(PoolRecord& record, const std::string& uid, kube::TimePoint at) const;
   std::vector<PoolRecord*> publishers_without_selector(const api::Pod& pod);
   void record_binding(const kube::Delta<api::Pod>& delta, api::Now now);

@@ -35,7 +35,7 @@ std::vector<UnfitEndpoint> unfit_in_standby(const StandbyView& seen) {
     const bool same = pod != nullptr && pod->uid == uid;
     PodVerdict verdict = judge_in_standby(same ? pod : nullptr, seen.node);
     if (verdict.reason != Withdrawal::kNone)
-      unfit.push_back({uid, name, verdict.reason, std::move(verdict.detail)});
+      unfit.push_back({uid, verdict.reason, std::move(verdict.detail)});
   }
   return unfit;
 }

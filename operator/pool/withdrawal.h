@@ -22,14 +22,12 @@ PodVerdict judge_endpoint(const api::Pod* pod, const api::LabelSelector* selecto
 // An endpoint that has to go.
 struct UnfitEndpoint {
   std::string uid;
-  std::string pod;
   Withdrawal reason = Withdrawal::kNone;
   std::string detail;
 };
 
-// Takes them out of `list`, which is sorted, and gives it that revision. What led to it, of those that were
-// ready, in the order of the list; those that drained had been withdrawn before. Who is not on the list is
-// passed over.
+// Takes them out of `list` and gives it that revision. What led to it, of those that were ready, in the order
+// of the list; those that drained had been withdrawn before. UIDs that are not on the list are passed over.
 std::vector<EndpointChange> withdraw(api::EndpointSet& list, const std::vector<UnfitEndpoint>& unfit,
                                      std::int64_t revision);
 

@@ -34,7 +34,7 @@ std::vector<std::string> pods(const api::EndpointSet& set) {
 
 TEST(Withdraw, UnfitReadyEndpoint_LeavesAndIsTold) {
   api::EndpointSet list = list_of({endpoint("a"), endpoint("b"), endpoint("c")});
-  const auto changes = withdraw(list, {{"b-uid", "b", Withdrawal::kTerminating, "it is being deleted"}}, 8);
+  const auto changes = withdraw(list, {{"b-uid", Withdrawal::kTerminating, "it is being deleted"}}, 8);
   EXPECT_THAT(pods(list), ElementsAre("a", "c"));
   EXPECT_EQ(list.revision, 8);
   ASSERT_EQ(changes.size(), 1U);
@@ -45,14 +45,14 @@ TEST(Withdraw, UnfitReadyEndpoint_LeavesAndIsTold) {
 
 TEST(Withdraw, DrainingEndpoint_LeavesWithoutNews) {
   api::EndpointSet list = list_of({endpoint("a"), endpoint("b", api::EndpointState::kDraining)});
-  EXPECT_THAT(withdraw(list, {{"b-uid", "b", Withdrawal::kDeleted, ""}}, 8), IsEmpty());
+  EXPECT_THAT(withdraw(list, {{"b-uid", Withdrawal::kDeleted, ""}}, 8), IsEmpty());
   EXPECT_THAT(pods(list), ElementsAre("a"));
 }
 
 TEST(Withdraw, UnknownUid_IsPassedOver) {
   api::EndpointSet list = list_of({endpoint("a")});
-  EXPECT_THAT(withdraw(list, {{"z-uid", "z", Withdrawal::kDeleted, ""}}, 8), IsEmpty());
-  EXPECT_THAT(withdraw(list, {{"another-uid", "a", Withdrawal::kDeleted, ""}}, 8), IsEmpty())
+  EXPECT_THAT(withdraw(list, {{"z-uid", Withdrawal::kDeleted, ""}}, 8), IsEmpty());
+  EXPECT_THAT(withdraw(list, {{"another-uid", Withdrawal::kDeleted, ""}}, 8), IsEmpty())
       << "a pod of a StatefulSet comes back under its name";
   EXPECT_THAT(pods(list), ElementsAre("a"));
 }
@@ -60,9 +60,9 @@ TEST(Withdraw, UnknownUid_IsPassedOver) {
 TEST(Withdraw, SeveralInAnyOrder_AreToldInTheOrderOfTheList) {
   api::EndpointSet list = list_of({endpoint("a"), endpoint("b"), endpoint("c"), endpoint("d")});
   const auto changes = withdraw(list,
-                                {{"d-uid", "d", Withdrawal::kDeleted, ""},
-                                 {"a-uid", "a", Withdrawal::kNotReady, ""},
-                                 {"d-uid", "d", Withdrawal::kNotReady, ""}},
+                                {{"d-uid", Withdrawal::kDeleted, ""},
+                                 {"a-uid", Withdrawal::kNotReady, ""},
+                                 {"d-uid", Withdrawal::kNotReady, ""}},
                                 8);
   EXPECT_THAT(pods(list), ElementsAre("b", "c"));
   ASSERT_EQ(changes.size(), 2U);
@@ -82,7 +82,7 @@ TEST(Withdraw, DecideAgreesAfterwards) {
   api::EndpointSet list = *before.set;
   const PodVerdict verdict = judge_endpoint(&world.pods.back(), nullptr, {});
   EXPECT_EQ(verdict.reason, Withdrawal::kTerminating);
-  const auto changes = withdraw(list, {{world.pods.back().uid, name, verdict.reason, verdict.detail}},
+  const auto changes = withdraw(list, {{world.pods.back().uid, verdict.reason, verdict.detail}},
                                 before.set->revision + 1);
   const Plan plan = world.decide(1);
   ASSERT_TRUE(plan.publish);
