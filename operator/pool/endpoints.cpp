@@ -404,7 +404,7 @@ PublishedList withdraw_only(const Observation& seen, const List& list, Published
   for (std::size_t i = 0; i < list.shards.size(); ++i) {
     const Shard& shard = list.shards[i];
     if (shard.set() == nullptr) continue;
-    auto remaining = shard.intact() && !shard.locked() ? without_unfit(seen, *shard.set()) : std::nullopt;
+    auto remaining = shard.intact() ? without_unfit(seen, *shard.set()) : std::nullopt;
     if (i < list.counted()) then.ready += count_ready(remaining ? *remaining : *shard.set());
     if (!remaining) continue;
     Uids stays;

@@ -11,12 +11,16 @@ namespace {
 
 enum class Ownership : std::uint8_t { kOurs, kNobodys, kAnotherPools };
 
+bool carries(const api::LabelMap& labels, const api::LabelMap& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& label) {
+    const auto found = labels.find(label.first);
+    return found != labels.end() && found->second == label.second;
+  });
+}
+
 bool is_labelled_ours(const api::InferencePool& pool, const api::Service& service) {
-  const auto is = [&](std::string_view key, std::string_view value) {
-    const auto found = service.labels.find(key);
-    return found != service.labels.end() && found->second == value;
-  };
-  return is(api::kPoolLabel, pool.name) && is(api::kManagedByLabel, api::kManagedByValue);
+  return carries(service.labels, {{std::string{api::kPoolLabel}, pool.name},
+                                  {std::string{api::kManagedByLabel}, std::string{api::kManagedByValue}}});
 }
 
 Ownership ownership(const api::InferencePool& pool, const api::Service& service) {
@@ -68,13 +72,6 @@ std::vector<api::ServicePort> wanted_ports(const api::InferencePool& pool) {
 // SGLang with SGLANG_PORT.
 bool would_set_an_engines_port(std::string_view name) {
   return name == "vllm" || name == "sglang";
-}
-
-bool carries(const api::LabelMap& labels, const api::LabelMap& wanted) {
-  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& label) {
-    const auto found = labels.find(label.first);
-    return found != labels.end() && found->second == label.second;
-  });
 }
 
 // Kubernetes copies a Service's labels to all of its EndpointSlices, so each change of one costs more than it
