@@ -1,10 +1,8 @@
 #include "control/uninstall_delay_webhook.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
+#include "support/loopback.h"
+
 #include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,23 +10,12 @@
 namespace poolwarden::control {
 namespace {
 
-int connect_to(int port) {
-  const int made = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(made, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return made;
-  ::close(made);
-  return -1;
-}
-
 TEST(UninstallDelayWebhook, TakesConnectionsAndSaysNothing) {
   for (const char* where : {"127.0.0.1:0", ":0"}) {
     const auto hold = UninstallDelayWebhook::listen(where);
     ASSERT_TRUE(hold) << hold.error();
     ASSERT_GT(hold->port(), 0);
-    const int client = connect_to(hold->port());
+    const int client = test::connect_to_loopback(static_cast<std::uint16_t>(hold->port()));
     ASSERT_GE(client, 0) << where;
     EXPECT_EQ(::send(client, "hello", 5, MSG_NOSIGNAL), 5);
     pollfd waiting{client, POLLIN, 0};
@@ -44,7 +31,7 @@ TEST(UninstallDelayWebhook, IsRefusedWhenItIsGone) {
     ASSERT_TRUE(hold);
     port = hold->port();
   }
-  EXPECT_EQ(connect_to(port), -1);
+  EXPECT_EQ(test::connect_to_loopback(static_cast<std::uint16_t>(port)), -1);
 }
 
 TEST(UninstallDelayWebhook, CanBeOff) {

@@ -54,7 +54,7 @@ TEST(Status, TellsWhoIsOutAndWhyAndSinceWhen) {
   EXPECT_EQ(world.pool.status.endpoints.at(0).since, at_second(90).wall) << "another reason, another time";
 }
 
-TEST(Status, OfAPoolOnHoldSaysOfADrainWhatTheListSays) {
+World on_hold_while_the_first_drains() {
   World world = settled();
   world.target.reset();
   api::Pod& going = world.pods.front();
@@ -62,6 +62,12 @@ TEST(Status, OfAPoolOnHoldSaysOfADrainWhatTheListSays) {
   auto annotations = going.drain_annotations();
   annotations.started = api::to_rfc3339(at_second(0).wall);
   going.annotations = std::make_shared<const api::DrainAnnotations>(annotations);
+  return world;
+}
+
+TEST(Status, OfAPoolOnHoldSaysOfADrainWhatTheListSays) {
+  World world = on_hold_while_the_first_drains();
+  api::Pod& going = world.pods.front();
   world.settle();
   EXPECT_EQ(world.pool.status.serving_replicas, 1);
   ASSERT_EQ(world.pool.status.endpoints.size(), 1U);
@@ -72,13 +78,8 @@ TEST(Status, OfAPoolOnHoldSaysOfADrainWhatTheListSays) {
 }
 
 TEST(Status, SaysOfALoadThatIsNotKnownOnlyWhatIsPrintable) {
-  World world = settled();
-  world.target.reset();
+  World world = on_hold_while_the_first_drains();
   api::Pod& going = world.pods.front();
-  going.serving = api::serving::kDraining;
-  auto annotations = going.drain_annotations();
-  annotations.started = api::to_rfc3339(at_second(0).wall);
-  going.annotations = std::make_shared<const api::DrainAnnotations>(annotations);
   world.loads.request(going.uid, true, std::chrono::seconds(1), at_second(0).mono);
   world.loads.began(going.uid, at_second(0).mono);
   world.loads.took(going.uid, std::nullopt, "\x1b[2J\n" + std::string(400, '\x01'), at_second(0).mono);

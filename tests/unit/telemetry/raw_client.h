@@ -2,11 +2,10 @@
 #pragma once
 
 #include "base/fd.h"
+#include "support/loopback.h"
 
-#include <arpa/inet.h>
 #include <chrono>
 #include <cstdint>
-#include <netinet/in.h>
 #include <poll.h>
 #include <string>
 #include <string_view>
@@ -18,12 +17,8 @@ namespace poolwarden::telemetry {
 
 class RawClient {
  public:
-  explicit RawClient(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  explicit RawClient(std::uint16_t port) : socket_(test::connect_to_loopback(port)) {
+    EXPECT_GE(socket_.get(), 0);
   }
 
   // False: the server has hung up.

@@ -1,11 +1,12 @@
 // The server on real sockets: what it promises, and each way it can be asked to misbehave.
 #include "support/apiserver/server.h"
 
-#include <arpa/inet.h>
+#include "base/fd.h"
+#include "support/loopback.h"
+
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <thread>
-#include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -27,24 +28,16 @@ using namespace std::chrono_literals;
 // A client so plain that it hides nothing: bytes out, bytes in.
 class Client {
  public:
-  explicit Client(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected_ = ::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  }
-  ~Client() { ::close(socket_); }
-  Client(const Client&) = delete;
-  Client& operator=(const Client&) = delete;
+  explicit Client(std::uint16_t port) : socket_(test::connect_to_loopback(port)) {}
 
-  bool connected() const { return connected_; }
+  bool connected() const { return socket_.get() >= 0; }
   void send(const std::string& method, const std::string& target, const std::string& body = {}) {
     const std::string text = fmt::format(
         "{} {} HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\nContent-Type: "
         "application/json\r\nContent-Length: {}\r\n\r\n{}",
         method, target, body.size(), body);
-    ASSERT_EQ(::send(socket_, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+    ASSERT_EQ(::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
   }
   // Until `end` has come (empty: until the connection closes), the time is up, or it closes.
   std::string read_until(const std::string& end, std::chrono::milliseconds limit = 10s) {
@@ -55,9 +48,9 @@ class Client {
           std::chrono::duration_cast<std::chrono::microseconds>(until - std::chrono::steady_clock::now());
       if (left.count() <= 0) break;
       const timeval wait{left.count() / 1'000'000, left.count() % 1'000'000};
-      ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+      ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
       char buffer[65536];
-      const ssize_t size = ::recv(socket_, buffer, sizeof buffer, 0);
+      const ssize_t size = ::recv(socket_.get(), buffer, sizeof buffer, 0);
       if (size > 0) {
         text_.append(buffer, static_cast<std::size_t>(size));
         ++reads_;
@@ -72,8 +65,7 @@ class Client {
   int reads() const { return reads_; }
 
  private:
-  int socket_;
-  bool connected_ = false;
+  base::Fd socket_;
   bool closed_ = false;
   int reads_ = 0;
   std::string text_;
