@@ -82,8 +82,8 @@ TEST(Withdraw, DecideAgreesAfterwards) {
   api::EndpointSet list = *before.set;
   const PodVerdict verdict = judge_endpoint(&world.pods.back(), nullptr, {});
   EXPECT_EQ(verdict.reason, Withdrawal::kTerminating);
-  const auto changes = withdraw(list, {{world.pods.back().uid, verdict.reason, verdict.detail}},
-                                before.set->revision + 1);
+  const auto changes =
+      withdraw(list, {{world.pods.back().uid, verdict.reason, verdict.detail}}, before.set->revision + 1);
   const Plan plan = world.decide(1);
   ASSERT_TRUE(plan.publish);
   EXPECT_EQ(plan.publish->write.set, list);
