@@ -132,7 +132,7 @@ std::optional<PodReason> reason_against(const PodView& pod, const Lookup<NodeVie
   // The operator's flags may name other taints, which nobody but itself knows.
   if (judged) judged->withdraw_taint = api::taint::first_of(api::taint::kWithdraw, judged->taints);
   pool::NodeLookup lookup;
-  if (node.problem.empty()) lookup = [&judged](std::string_view) { return judged ? &*judged : nullptr; };
+  if (node.problem.empty()) lookup = [&judged](const api::Pod&) { return judged ? &*judged : nullptr; };
   const pool::PodVerdict verdict = pool::judge(pod.judged, lookup);
   if (verdict.fit) return std::nullopt;
   PodReason out = explain(verdict, pod, node, events, now);

@@ -49,19 +49,7 @@ kube::ObjectKey key_of(const kube::Delta<Object>& delta) {
   return {object_of(delta).ns, object_of(delta).name};
 }
 
-// Stands for a node that is not in a cache which may no longer be kept up to date.
-const api::Node kUnseenNode{};
-
 }  // namespace
-
-pool::NodeLookup ChangeRouter::node_lookup() const {
-  if (!feeds_.synced<Nodes>()) return {};
-  const api::Node* otherwise = feeds_.out_of_reach<Nodes>() ? &kUnseenNode : nullptr;
-  return [this, otherwise](std::string_view name) {
-    const api::Node* node = feeds_.store<Nodes>().find("", name).get();
-    return node != nullptr ? node : otherwise;
-  };
-}
 
 void ChangeRouter::mark_namespace(const std::string& ns, api::Now now) {
   for (const PoolRecord* record : table_.in_namespace(ns, [](const PoolRecord&) { return true; }))
@@ -233,6 +221,7 @@ void ChangeRouter::changed(const kube::Delta<api::Service>& delta, api::Now now)
 
 void ChangeRouter::changed(const kube::Delta<api::Node>& delta, api::Now now) {
   if (says_nothing_new(delta)) return;  // heartbeats and the like
+  nodes_.changed(delta);
   const std::string& name = object_of(delta).name;
   draining_nodes_.saw(name, delta.after && pool::emptying(*delta.after).has_value(), now.mono);
   if (!feeds_.settled()) return;  // the first list; everything is marked when it is in

@@ -12,6 +12,7 @@
 
 #include "control/controller_metrics.h"
 #include "control/feed_table.h"
+#include "control/known_nodes.h"
 #include "control/pool_table.h"
 #include "control/write_dispatcher.h"
 #include "kube/work_queue.h"
@@ -29,7 +30,7 @@ class ChangeRouter {
  public:
   ChangeRouter(FeedTable& feeds, PoolTable& table, WriteDispatcher& writes, PoolQueue& queue,
                ControllerMetrics& metrics)
-      : feeds_(feeds), table_(table), writes_(writes), queue_(queue), metrics_(metrics) {}
+      : feeds_(feeds), table_(table), writes_(writes), queue_(queue), metrics_(metrics), nodes_(feeds) {}
 
   // Whether this process acts on what it sees: else no stopwatch is started.
   void set_acting(bool acting) { acting_ = acting; }
@@ -57,9 +58,9 @@ class ChangeRouter {
   void mark_all(api::Now now);
 
   const pool::DrainingNodes& draining_nodes() const { return draining_nodes_; }
-  // Null where nodes cannot be read. Once we have lost the right to watch nodes, a node that is not in the
-  // cache is not taken for deleted. A node of which nothing is known stands for it.
-  pool::NodeLookup node_lookup() const;
+  pool::NodeLookup node_lookup() { return nodes_.lookup(); }
+  // Forgets what no pod needs any more.
+  void sweep() { nodes_.sweep(); }
 
  private:
   std::shared_ptr<const api::Deployment> target_of(const api::InferencePool& pool) const;
@@ -76,6 +77,7 @@ class ChangeRouter {
   WriteDispatcher& writes_;
   PoolQueue& queue_;
   ControllerMetrics& metrics_;
+  KnownNodes nodes_;
   pool::DrainingNodes draining_nodes_;
   bool acting_ = false;
 };

@@ -111,7 +111,12 @@ class FeedTable {
   }
   // Of each kind: synced, or known to be out of reach. Of pools: synced.
   bool settled() const;
-  const std::string& pods_version() const { return caches_.get<Pods>().informer.resource_version(); }
+  // How new a kind's cache is.
+  template <class Kind>
+  const std::string& version() const {
+    return caches_.get<Kind>().informer.resource_version();
+  }
+  const std::string& pods_version() const { return version<Pods>(); }
   // Messages for a person about kinds that conditions tell of: those never read, and those read once.
   struct Problems {
     std::vector<std::string> watch_errors;

@@ -264,6 +264,7 @@ void OperatorCore::sweep(api::Now now) {
     record.list.keep_only(living);
   });
   feeds_.sweep();
+  router_.sweep();
   loads_.sweep(now.mono);
   snapshots_.sweep();
   standby_.sweep();

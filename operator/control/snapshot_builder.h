@@ -28,7 +28,7 @@ class SnapshotBuilder {
  public:
   SnapshotBuilder(DrainGate drain_gate, pool::ListLimits list_limits, const FeedTable& feeds,
                   PoolTable& table, const EngineLoads& loads, const WriteDispatcher& writes,
-                  const ChangeRouter& router)
+                  ChangeRouter& router)
       : drain_gate_(drain_gate),
         list_limits_(list_limits),
         feeds_(feeds),
@@ -76,7 +76,7 @@ class SnapshotBuilder {
   PoolTable& table_;
   const EngineLoads& loads_;
   const WriteDispatcher& writes_;
-  const ChangeRouter& router_;
+  ChangeRouter& router_;
   pool::SurplusClock surplus_;
 };
 

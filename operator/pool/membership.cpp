@@ -112,7 +112,7 @@ std::string_view to_string(Withdrawal reason) {
 PodVerdict judge(const api::Pod& pod, const NodeLookup& node) {
   PodVerdict out;
   out.pod = &pod;
-  if (node) out.node = node(*pod.node);
+  if (node && !pod.node->empty()) out.node = node(pod);
   if (!judge_ending(pod, out) && !judge_node(pod, static_cast<bool>(node), out)) {
     judge_readiness(pod, out);
     if (out.reason == Withdrawal::kNone) judge_node_readiness(pod, out);

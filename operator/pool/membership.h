@@ -8,7 +8,9 @@
 
 namespace poolwarden::pool {
 
-using NodeLookup = std::function<const api::Node*(std::string_view name)>;
+// The node of a pod that has one. Null: that node is gone. Where it is not known whether it is, a node of which
+// nothing is said.
+using NodeLookup = std::function<const api::Node*(const api::Pod& pod)>;
 
 // `node` may be null: then no pod is withdrawn for its node.
 PodVerdict judge(const api::Pod& pod, const NodeLookup& node);

@@ -104,9 +104,9 @@ struct Snapshot {
   std::vector<std::string> watch_errors;
   Visibility service_visibility = Visibility::kAbsent;
   const api::Service* service = nullptr;  // of the pool's service name, whoever owns it
-  // Zone of a node, and whether the node exists. Null while nodes cannot be read: then no pod is withdrawn
-  // for its node, and zones are left out.
-  std::function<const api::Node*(std::string_view name)> node;
+  // As NodeLookup. Null while nodes cannot be read: then no pod is withdrawn for its node, and zones are left
+  // out.
+  std::function<const api::Node*(const api::Pod& pod)> node;
   bool sees_cordons = true;  // or may not, or not any more: `node` tells what was seen last
   const DrainingNodes* draining_nodes = nothing<DrainingNodes>();  // never null
   // HorizontalPodAutoscalers of the namespace that scale the pool, and those that scale its target.

@@ -298,21 +298,6 @@ TEST(ChangeRouter, NodeOfAFirstList_WithdrawsNobodyYet) {
   EXPECT_FALSE(parts.record("a").list.withdrawal_due()) << "not everything is read";
 }
 
-TEST(ChangeRouter, NodesOutOfReach_UnknownNodeIsNoGoneNode) {
-  Routed parts;
-  ASSERT_TRUE(parts.router.node_lookup());
-  EXPECT_EQ(parts.router.node_lookup()("node-2"), nullptr);
-  parts.forbid<Nodes>();
-  ASSERT_TRUE(parts.router.node_lookup()) << "what was seen last still counts";
-  EXPECT_EQ(parts.router.node_lookup()("node-1")->name, "node-1");
-  ASSERT_NE(parts.router.node_lookup()("node-2"), nullptr);
-  EXPECT_EQ(parts.router.node_lookup()("node-2")->ready, api::Tristate::kTrue);
-
-  Parts never;
-  never.forbid<Nodes>();
-  EXPECT_FALSE(never.router.node_lookup());
-}
-
 TEST(ChangeRouter, PodComesToADrainingNode_IsRememberedUntilItGoes) {
   Routed parts;
   api::Node cordoned = made_node("node-1");

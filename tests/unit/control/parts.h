@@ -209,6 +209,11 @@ class Parts {
     arrived.events.push_back({kube::WatchEventType::kDeleted, *object, next_version()});
     take<Kind>(std::move(arrived));
   }
+  // Its watch is open.
+  template <class Kind>
+  void open() {
+    take<Kind>(typename kube::InformerInput<typename Kind::Object>::WatchOpened{});
+  }
   // It may not be read, or not any more.
   template <class Kind>
   void forbid() {

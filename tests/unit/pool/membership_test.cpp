@@ -70,9 +70,9 @@ const std::vector<VerdictRow>& rows() {
 }
 
 NodeLookup only_node_1() {
-  return [](std::string_view name) -> const api::Node* {
+  return [](const api::Pod& pod) -> const api::Node* {
     static const api::Node kNode;
-    return name == "node-1" ? &kNode : nullptr;
+    return *pod.node == "node-1" ? &kNode : nullptr;
   };
 }
 

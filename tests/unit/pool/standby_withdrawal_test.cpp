@@ -35,8 +35,8 @@ struct Standby {
       return nullptr;
     };
     if (world.nodes_readable) {
-      seen.node = [this](std::string_view name) -> const api::Node* {
-        const auto found = world.nodes.find(name);
+      seen.node = [this](const api::Pod& pod) -> const api::Node* {
+        const auto found = world.nodes.find(*pod.node);
         return found == world.nodes.end() ? nullptr : &found->second;
       };
     }

@@ -77,8 +77,8 @@ Plan World::decide(std::int64_t second) const {
   snapshot.service_visibility = service ? Visibility::kPresent : service_visibility;
   snapshot.sees_cordons = nodes_readable && !nodes_stale;
   if (nodes_readable) {
-    snapshot.node = [this](std::string_view name) -> const api::Node* {
-      const auto found = nodes.find(name);
+    snapshot.node = [this](const api::Pod& pod) -> const api::Node* {
+      const auto found = nodes.find(*pod.node);
       return found == nodes.end() ? nullptr : &found->second;
     };
   }
