@@ -58,6 +58,7 @@ inline constexpr std::string_view kDegraded = "Degraded";
 inline constexpr std::string_view kScaleTargetFound = "ScaleTargetFound";
 inline constexpr std::string_view kEndpointsPublished = "EndpointsPublished";
 inline constexpr std::string_view kDisruptionSafe = "DisruptionSafe";
+inline constexpr std::string_view kNodesUnseen = "NodesUnseen";  // a reason of kDegraded
 }  // namespace condition
 
 // Why a write of ours failed, where a person must act; also reasons of conditions.

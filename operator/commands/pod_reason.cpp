@@ -137,6 +137,7 @@ std::optional<PodReason> reason_against(const PodView& pod, const Lookup<NodeVie
   if (verdict.fit) return std::nullopt;
   PodReason out = explain(verdict, pod, node, events, now);
   out.reason = pool::to_string(verdict.reason);
+  out.only_by_its_node = verdict.only_by_its_node;
   return out;
 }
 

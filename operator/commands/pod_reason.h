@@ -15,6 +15,8 @@ struct PodReason {
   std::string reason;  // as in status.endpoints[].reason (docs/contract.md)
   std::string words;   // "it has no node yet: 0/3 nodes are available: ..."
   std::string fix;     // may be empty
+  // Its own kubelet last said that it is ready.
+  bool only_by_its_node = false;
 };
 
 // Nothing if the pod is fit. `events`: the pod's, newest first.

@@ -82,10 +82,21 @@ bool is_of_node(std::string_view reason) {
   return reason == "NodeGone" || reason == "NodeTaint" || reason == "NodeNotReady";
 }
 
+// The operator counts the nodes that are not heard of, and says so where they are too many to go by.
+bool are_nodes_unseen(const PoolView& pool) {
+  const api::Condition* degraded = pool.condition(api::condition::kDegraded);
+  return degraded != nullptr && degraded->status == "True" &&
+         degraded->reason == api::condition::kNodesUnseen;
+}
+
 PoolVerdict on_the_list(const PoolFacts& facts, const PodView& pod, const std::optional<PodReason>& against) {
   PoolVerdict out{facts.pool.name, Verdict::kListed, "", "is on the list and gets requests", ""};
   const EndpointView* seen = facts.pool.endpoint(pod.name);
-  if (against) {
+  if (against && against->only_by_its_node && are_nodes_unseen(facts.pool)) {
+    out.words += fmt::format(
+        "; {}, but so are many nodes at once, so it stays (condition Degraded, NodesUnseen)", against->words);
+    out.fix = look_at_node(pod);
+  } else if (against) {
     out.reason = against->reason;
     out.words += fmt::format("; but {}, and the list has not followed", against->words);
     out.fix = is_of_node(against->reason) ? "look whether the operator runs, and may read nodes"

@@ -64,7 +64,7 @@ void ChangeRouter::changed(const kube::Delta<api::InferencePool>& delta, api::No
   const kube::ObjectKey key = key_of(delta);
   if (!delta.after) {
     table_.remove(key);
-    feeds_.pools_changed();
+    pools_changed();
     metrics_.pool_gone(key.ns, key.name);
     mark_namespace(key.ns, now);  // a neighbour may no longer overlap
     return;
@@ -75,7 +75,7 @@ void ChangeRouter::changed(const kube::Delta<api::InferencePool>& delta, api::No
   const bool under_way = writes_.changed({Written::kPool, key});
   record.list.read_all(pool, feeds_.store<ConfigMaps>());
   if (selects_differently) {
-    feeds_.pools_changed();
+    pools_changed();
     mark_namespace(key.ns, now);
   }
   // While a write of its status is under way, a change of nothing but its status is most likely that.
@@ -83,6 +83,20 @@ void ChangeRouter::changed(const kube::Delta<api::InferencePool>& delta, api::No
                          delta.before->generation == pool.generation &&
                          delta.before->deleting == pool.deleting;
   if (!under_way || !same_spec) mark(record, now);
+}
+
+void ChangeRouter::pools_changed() {
+  feeds_.pools_changed();
+  survey_.pools_changed();
+}
+
+void ChangeRouter::look_at_nodes(api::Now now) {
+  const pool::NodeSight::Change change = survey_.look(now.mono);
+  if (change.all) return mark_all(now);
+  if (change.pools.empty()) return;
+  table_.for_each([&](const PoolRecord& record) {
+    if (change.pools.contains(record.key.to_string())) mark(record, now);
+  });
 }
 
 void ChangeRouter::wrote(const kube::Delta<api::InferencePool>& delta) {
@@ -122,6 +136,7 @@ void ChangeRouter::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
   }
   writes_.changed({Written::kPod, {pod.ns, pod.name}});
   if (says_nothing) return;
+  survey_.changed(delta);
   count_lost_drain(delta, now);
   record_binding(delta, now);
   if (delta.before) {
@@ -159,7 +174,7 @@ void ChangeRouter::judge_listed(PoolRecord& record, const std::string& uid, cons
       pool::judge_endpoint(pod, selectable ? &*record.selector : nullptr, node_lookup());
   if (verdict.reason == pool::Withdrawal::kNone) return record.list.fit(uid);
   saw_event(record, uid, at);
-  record.list.unfit({uid, verdict.reason, std::move(verdict.detail)});
+  record.list.unfit({uid, verdict.reason, std::move(verdict.detail), verdict.only_by_its_node});
 }
 
 // A standby withdraws nothing: what it sees is another's to act on.
@@ -170,6 +185,7 @@ void ChangeRouter::saw_event(PoolRecord& record, const std::string& uid, kube::T
 void ChangeRouter::wrote_label(const kube::ObjectKey& pod, const PoolRecord* writer, api::Now now) {
   const auto object = feeds_.store<Pods>().find(pod);
   if (!object) return;
+  survey_.look_again_at(*object);  // the answer may tell what the watch has not told yet
   const auto mark_others = [&](const std::vector<PoolRecord*>& records) {
     for (const PoolRecord* record : records) {
       if (record != writer) mark(*record, now);
@@ -194,7 +210,7 @@ void ChangeRouter::changed(const kube::Delta<api::Deployment>& delta, api::Now n
        table_.in_namespace(key.ns, [&](const PoolRecord& r) { return r.target == key.name; })) {
     const auto pool = feeds_.store<Pools>().find(record->key);
     if (pool && table_.upsert(*pool, delta.after.get())) {
-      feeds_.pools_changed();
+      pools_changed();
       mark_namespace(key.ns, now);
     }
     mark(*record, now);
@@ -222,6 +238,7 @@ void ChangeRouter::changed(const kube::Delta<api::Service>& delta, api::Now now)
 void ChangeRouter::changed(const kube::Delta<api::Node>& delta, api::Now now) {
   if (says_nothing_new(delta)) return;  // heartbeats and the like
   nodes_.changed(delta);
+  survey_.changed(delta);
   const std::string& name = object_of(delta).name;
   draining_nodes_.saw(name, delta.after && pool::emptying(*delta.after).has_value(), now.mono);
   if (!feeds_.settled()) return;  // the first list; everything is marked when it is in

@@ -13,12 +13,14 @@
 #include "control/controller_metrics.h"
 #include "control/feed_table.h"
 #include "control/known_nodes.h"
+#include "control/node_survey.h"
 #include "control/pool_table.h"
 #include "control/write_dispatcher.h"
 #include "kube/work_queue.h"
 #include "pool/draining_nodes.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,7 +32,13 @@ class ChangeRouter {
  public:
   ChangeRouter(FeedTable& feeds, PoolTable& table, WriteDispatcher& writes, PoolQueue& queue,
                ControllerMetrics& metrics)
-      : feeds_(feeds), table_(table), writes_(writes), queue_(queue), metrics_(metrics), nodes_(feeds) {}
+      : feeds_(feeds),
+        table_(table),
+        writes_(writes),
+        queue_(queue),
+        metrics_(metrics),
+        nodes_(feeds),
+        survey_(feeds, table) {}
 
   // Whether this process acts on what it sees: else no stopwatch is started.
   void set_acting(bool acting) { acting_ = acting; }
@@ -59,10 +67,18 @@ class ChangeRouter {
 
   const pool::DrainingNodes& draining_nodes() const { return draining_nodes_; }
   pool::NodeLookup node_lookup() { return nodes_.lookup(); }
+  // Once a step, after all changes: pools are marked for which nodes have become unseen, or seen again, in
+  // numbers.
+  void look_at_nodes(api::Now now);
+  std::optional<kube::TimePoint> next_deadline() const { return survey_.next_deadline(); }
+  std::optional<pool::UnseenNodes> unseen_nodes(const PoolRecord& record) const {
+    return survey_.unseen(record.key);
+  }
   // Forgets what no pod needs any more.
   void sweep() { nodes_.sweep(); }
 
  private:
+  void pools_changed();
   std::shared_ptr<const api::Deployment> target_of(const api::InferencePool& pool) const;
   bool is_under_way(const api::Pod& pod) const;
   void concerns(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now);
@@ -78,6 +94,7 @@ class ChangeRouter {
   PoolQueue& queue_;
   ControllerMetrics& metrics_;
   KnownNodes nodes_;
+  NodeSurvey survey_;
   pool::DrainingNodes draining_nodes_;
   bool acting_ = false;
 };

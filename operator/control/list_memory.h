@@ -41,6 +41,10 @@ class ListMemory {
   void unfit(pool::UnfitEndpoint endpoint) { unfit_.insert_or_assign(endpoint.uid, std::move(endpoint)); }
   void fit(const std::string& uid) { unfit_.erase(uid); }
   bool withdrawal_due() const { return !unfit_.empty(); }
+  // What is said of their nodes is not to be believed: who is unfit for that only is no more.
+  void trust_kubelets() {
+    std::erase_if(unfit_, [](const auto& item) { return item.second.only_by_its_node; });
+  }
   std::set<std::int32_t> shards_due() const;  // those with an endpoint that is unfit
 
   // The shard without those that are unfit, to be written over `config_map`; nothing where that takes a look

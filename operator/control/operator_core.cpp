@@ -82,6 +82,7 @@ Effects OperatorCore::step(std::vector<Input>& inputs, api::Now now) {
   inputs.clear();
   feeds_.tick(now.mono, out);
   lead(leadership_.tick(now, out), now, out);
+  router_.look_at_nodes(now);
   run_passes(now, out);
   standby_.step(std::holds_alternative<Running>(state_) && !leadership_.leads(), now, out);
   if (may_act(now.mono)) events_.post(writes_, now, out);
@@ -215,6 +216,7 @@ std::optional<kube::TimePoint> OperatorCore::next_deadline() const {
   if (!can_decide_) return earliest;
   if (queue_.size() > 0) return kube::TimePoint::min();  // more than one step looks at
   kube::sooner(earliest, queue_.next_deadline());
+  kube::sooner(earliest, router_.next_deadline());
   kube::sooner(earliest, reconciler_.next_deadline());
   kube::sooner(earliest, writes_.next_deadline(now_));
   kube::sooner(earliest, events_.next_deadline());

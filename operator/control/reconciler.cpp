@@ -52,6 +52,7 @@ bool Reconciler::send(WriteRequest request, api::Now now, Effects& out) {
 }
 
 bool Reconciler::withdraw(PoolRecord& record, const api::InferencePool& pool, api::Now now, Effects& out) {
+  if (record.list.withdrawal_due() && snapshots_.misses_nodes(record)) record.list.trust_kubelets();
   if (!record.list.withdrawal_due() || record.deleting || !feeds_.synced<Pods>()) return false;
   const std::set<std::int32_t> due = record.list.shards_due();
   bool sent = !due.empty();

@@ -87,6 +87,7 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
   seen.service_visibility = visibility_of<Services>(feeds_, seen.service);
   seen.sees_cordons = feeds_.synced<Nodes>() && !feeds_.out_of_reach<Nodes>();
   seen.node = router_.node_lookup();
+  seen.unseen_nodes = router_.unseen_nodes(record);
   add_autoscalers(record, seen);
   seen.loads = &loads_.tracker();
   seen.draining_nodes = &router_.draining_nodes();

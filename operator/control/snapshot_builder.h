@@ -42,6 +42,8 @@ class SnapshotBuilder {
   pool::GateState gate() const;
   // Whether the pool's list was made from newer pods than the caches have.
   bool is_behind(const PoolRecord& record) const;
+  // Whether so many nodes are unheard of that nobody is withdrawn for it.
+  bool misses_nodes(const PoolRecord& record) const { return router_.unseen_nodes(record).has_value(); }
   // From which pods a write over this ConfigMap should say the list was made: what was taken out by older
   // ones stays the list of the newer ones.
   const std::string& pods_version_over(const api::ConfigMap& config_map) const;

@@ -1,6 +1,7 @@
 #include "pool/conditions.h"
 
 #include "api/names.h"
+#include "api/taints.h"
 #include "base/text.h"
 #include "pool/budget.h"
 #include "pool/replica_sync.h"
@@ -158,9 +159,25 @@ Finding progressing(const Observation& seen) {
   return is_false("Stable", fmt::format("All {} are up to date and ready", plural(wanted, "pod")));
 }
 
+// How many they are, what that leads to, and the way out.
+std::string unseen_nodes(const UnseenNodes& unseen) {
+  const std::string who =
+      fmt::format("{} of {} nodes that carry pods of {} are not heard of{}", unseen.unheard, unseen.nodes,
+                  unseen.of_all_pools ? "pools" : "this pool",
+                  unseen.ends ? ", after more were within the last minute" : "");
+  return fmt::format(
+      "{}: their condition Ready is Unknown. Of so many at once that is no sign of illness, so endpoints "
+      "there stay on the list, and no other pod there joins it. See why their kubelets do not reach the API "
+      "server. For a node that is gone for good: kubectl delete node NAME, or taint it {}",
+      who, api::taint::kWithdraw.front());
+}
+
 Finding degraded(const Observation& seen, const PublishedList& list) {
   const Snapshot& snapshot = *seen.snapshot;
   std::vector<std::pair<std::string, std::string>> found;
+  // The first: kubectl poolwarden why goes by this reason.
+  if (snapshot.unseen_nodes)
+    found.emplace_back(api::condition::kNodesUnseen, unseen_nodes(*snapshot.unseen_nodes));
   if (seen.hold == Hold::kInvalidSpec || seen.hold == Hold::kCannotRead) {
     found.emplace_back(hold_reason(seen), hold_cause(seen));
   }

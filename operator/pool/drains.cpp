@@ -162,7 +162,7 @@ bool belongs_to(const PodVerdict& member, const ReplicaSetView& set) {
 bool is_taken_first(const PodVerdict& member) {
   if (drains(member.before)) return false;
   // The pods of a node that is away are about to be marked as not ready.
-  return member.pod->ready != api::Tristate::kTrue || member.reason == Withdrawal::kNodeNotReady ||
+  return member.pod->ready != api::Tristate::kTrue || member.only_by_its_node ||
          member.reason == Withdrawal::kNodeGone;
 }
 

@@ -100,6 +100,11 @@ void judge_readiness(const api::Pod& pod, PodVerdict& out) {
   }
 }
 
+// Its gates have a say that no kubelet has.
+bool is_ready_by_its_kubelet(const api::Pod& pod) {
+  return pod.ready == api::Tristate::kTrue || is_unready_by_its_node(pod);
+}
+
 }  // namespace
 
 std::string_view to_string(Withdrawal reason) {
@@ -117,8 +122,26 @@ PodVerdict judge(const api::Pod& pod, const NodeLookup& node) {
     judge_readiness(pod, out);
     if (out.reason == Withdrawal::kNone) judge_node_readiness(pod, out);
   }
+  const bool for_readiness = out.reason == Withdrawal::kNotReady || out.reason == Withdrawal::kNodeNotReady;
+  out.only_by_its_node = for_readiness && is_ready_by_its_kubelet(pod);
   out.fit = out.reason == Withdrawal::kNone;
   return out;
+}
+
+bool is_unready_by_its_node(const api::Pod& pod) {
+  if (pod.unmet_gate) return false;
+  if (pod.ready == api::Tristate::kUnknown) return pod.containers_ready != api::Tristate::kFalse;
+  // The kubelet's own words while it has yet to see that a gate is met.
+  constexpr std::string_view kForItsGates = "ReadinessGatesNotReady";
+  return pod.ready == api::Tristate::kFalse && pod.containers_ready == api::Tristate::kTrue &&
+         !(pod.ready_reason && *pod.ready_reason == kForItsGates);
+}
+
+void trust_its_kubelet(PodVerdict& verdict) {
+  if (!verdict.only_by_its_node) return;
+  verdict.reason = Withdrawal::kNone;
+  verdict.detail.clear();
+  verdict.fit = true;
 }
 
 bool is_active(const api::Pod& pod) {

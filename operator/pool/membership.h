@@ -8,12 +8,21 @@
 
 namespace poolwarden::pool {
 
-// The node of a pod that has one. Null: that node is gone. Where it is not known whether it is, a node of which
-// nothing is said.
+// The node of a pod that has one. Null: that node is gone. Where it is not known whether it is, a node of
+// which nothing is said.
 using NodeLookup = std::function<const api::Node*(const api::Pod& pod)>;
 
 // `node` may be null: then no pod is withdrawn for its node.
 PodVerdict judge(const api::Pod& pod, const NodeLookup& node);
+
+// The node controller has set the pod's condition Ready to False, as it does once its node is not heard of or
+// not ready. A kubelet never says so of a pod whose containers are ready and whose gates are met.
+// https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-readiness-status
+bool is_unready_by_its_node(const api::Pod& pod);
+
+// While so many nodes are unheard of that it says nothing of them: the last word of the pod's own kubelet
+// counts, if that was that it is ready.
+void trust_its_kubelet(PodVerdict& verdict);
 
 // Neither terminating nor finished: what a ReplicaSet counts as its own.
 bool is_active(const api::Pod& pod);

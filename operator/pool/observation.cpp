@@ -21,6 +21,10 @@ Hold hold_of(const Observation& seen) {
   return Hold::kNone;
 }
 
+bool has_been_an_endpoint(const Snapshot& snapshot, const api::Pod& pod) {
+  return pod.serving || snapshot.is_listed(pod.uid) || snapshot.once_published->contains(pod.uid);
+}
+
 }  // namespace
 
 const api::LabelSelector* selector_in_force(const api::InferencePool& pool, const api::Deployment* target) {
@@ -87,9 +91,16 @@ Observation observe(const Snapshot& snapshot) {
       out.unselected.push_back(pod);
       continue;
     }
-    out.members.push_back(judge(*pod, snapshot.node));
+    out.members.push_back(judge(snapshot, *pod));
   }
   return out;
+}
+
+PodVerdict judge(const Snapshot& snapshot, const api::Pod& pod) {
+  PodVerdict verdict = judge(pod, snapshot.node);
+  if (snapshot.unseen_nodes && verdict.only_by_its_node && has_been_an_endpoint(snapshot, pod))
+    trust_its_kubelet(verdict);
+  return verdict;
 }
 
 }  // namespace poolwarden::pool

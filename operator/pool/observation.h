@@ -49,4 +49,8 @@ struct Observation {
 
 Observation observe(const Snapshot& snapshot);
 
+// What a pod of the snapshot is worth, its drain apart. While many nodes are unseen, whoever has been an
+// endpoint stays one, and nobody else there becomes one.
+PodVerdict judge(const Snapshot& snapshot, const api::Pod& pod);
+
 }  // namespace poolwarden::pool

@@ -11,6 +11,7 @@
 #include "pool/drain.h"
 #include "pool/draining_nodes.h"
 #include "pool/engine_load_tracker.h"
+#include "pool/node_sight.h"
 
 #include <chrono>
 #include <cstdint>
@@ -107,6 +108,8 @@ struct Snapshot {
   // As NodeLookup. Null while nodes cannot be read: then no pod is withdrawn for its node, and zones are left
   // out.
   std::function<const api::Node*(const api::Pod& pod)> node;
+  // While so many nodes are not heard of that this is no sign of illness.
+  std::optional<UnseenNodes> unseen_nodes;
   bool sees_cordons = true;  // or may not, or not any more: `node` tells what was seen last
   const DrainingNodes* draining_nodes = nothing<DrainingNodes>();  // never null
   // HorizontalPodAutoscalers of the namespace that scale the pool, and those that scale its target.
@@ -189,6 +192,9 @@ struct PodVerdict {
   Withdrawal reason = Withdrawal::kNone;  // kNone: it is an endpoint
   std::string detail;                     // "readiness gate example.com/lb is not True"
   bool fit = false;                       // but for its drain it would be an endpoint
+  // Its kubelet's last word was that it is ready: what is held against it, or would be if nodes were heard
+  // of, is said of its node.
+  bool only_by_its_node = false;
   DrainState before;                      // as its label and annotations have it
   DrainState drain;                       // as it should be now
   DrainResult step = DrainResult::kNone;  // what leads from the one to the other

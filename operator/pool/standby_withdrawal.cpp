@@ -7,7 +7,7 @@ namespace {
 
 // Its kubelet may be well and only unheard of: what is said of such a pod is said because it cannot be seen.
 bool is_unseen(const api::Pod& pod, const NodeLookup& node) {
-  if (pod.ready == api::Tristate::kUnknown) return true;
+  if (pod.ready == api::Tristate::kUnknown || is_unready_by_its_node(pod)) return true;
   const api::Node* of_pod = node ? node(pod) : nullptr;
   return of_pod != nullptr && of_pod->ready != api::Tristate::kTrue;
 }

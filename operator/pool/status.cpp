@@ -128,7 +128,7 @@ void set_endpoints(std::vector<api::EndpointStatus> endpoints, api::PoolStatus& 
 void update_known(const Observation& seen, api::Timestamp now, api::PoolStatus& out) {
   std::vector<api::EndpointStatus> endpoints;
   for (const api::Pod* pod : seen.snapshot->pods) {
-    PodVerdict known = judge(*pod, seen.snapshot->node);
+    PodVerdict known = judge(*seen.snapshot, *pod);
     if (is_active(*pod)) known.drain = drain_state(pod->serving, pod->drain_annotations());
     add_if_reported(seen, known, now, endpoints);
   }

@@ -16,7 +16,8 @@
 namespace poolwarden::pool {
 
 // Whether the pod of an endpoint may go on being listed. `pod`: null when it is gone. `selector`: of the
-// pool; null while it is not known, and then no pod is off the list for its labels.
+// pool; null while it is not known, and then no pod is off the list for its labels. Where many nodes are
+// unseen, the caller has trust_its_kubelet() to ask.
 PodVerdict judge_endpoint(const api::Pod* pod, const api::LabelSelector* selector, const NodeLookup& node);
 
 // An endpoint that has to go.
@@ -24,6 +25,7 @@ struct UnfitEndpoint {
   std::string uid;
   Withdrawal reason = Withdrawal::kNone;
   std::string detail;
+  bool only_by_its_node = false;  // as PodVerdict's
 };
 
 // Takes them out of `list` and gives it that revision. What led to it, of those that were ready, in the order

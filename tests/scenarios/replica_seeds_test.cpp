@@ -1,8 +1,10 @@
 // Two and three operators from a seed, each with a clock of its own: killed, paused and started again at any
-// moment, their watches cut or silent, while pods come and go. No two ever undo each other.
+// moment, their watches cut or silent, while pods come and go and kubelets, one or all of them, are not heard
+// of. No two ever undo each other.
 //
 // What is checked of the lists is judged from the API server's state alone. Besides sim/invariants.h:
-//   - nobody is withdrawn whom a fresh look would keep, but for what changed within the watch's delay
+//   - nobody is withdrawn whom a fresh look would keep, but for what changed within the watch's delay: so
+//     nobody is because most nodes are not heard of
 //   - the list is written about as often as what it should say changes: nobody fights
 //   - at rest it is the truth, there is one leader, and nothing is written
 #include "scenarios/scenario_cluster.h"
@@ -11,11 +13,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -82,12 +86,18 @@ class Witness {
     kube::TimePoint back = kube::TimePoint::min();
   };
 
-  // A replica that is paused, or whose watch of pods is silent or broken, may know what was true before.
+  // A replica that is paused, or whose watch of pods or nodes is silent or broken, may know what was true
+  // before.
   void look_at(const SimOperator& op, std::size_t index, kube::TimePoint now) {
     Visibility& view = visibility_[index];
-    const auto pods = op.health().feeds[control::WatchedKinds::index<control::Pods>()];
-    const bool unsure = op.paused() || op.network().silent || !op.network().faults.empty() ||
-                        (op.running() && (!pods.synced || !pods.problem.empty()));
+    const auto feeds = op.health().feeds;
+    const auto is_lost = [&feeds](std::size_t kind) {
+      return !feeds[kind].synced || !feeds[kind].problem.empty();
+    };
+    const bool lost = is_lost(control::WatchedKinds::index<control::Pods>()) ||
+                      is_lost(control::WatchedKinds::index<control::Nodes>());
+    const bool unsure =
+        op.paused() || op.network().silent || !op.network().faults.empty() || (op.running() && lost);
     if (unsure && !view.lost) view.lost = now;
     if (!unsure && view.lost && view.back == kube::TimePoint::min()) view.back = now;
     if (unsure) view.back = kube::TimePoint::min();
@@ -122,6 +132,7 @@ class Story {
       op.network().latency = std::chrono::milliseconds(1 + dice_.below(25));
       op.start();
     }
+    for (const std::string& node : nodes_) cluster_.create_node(node, "zone-a");
     for (int i = 0; i < 4; ++i) create_pod();
     cluster_.create_pool("vllm", {{"app", "vllm"}});
     world_.time().run_for(5s);
@@ -160,6 +171,7 @@ class Story {
   void act() {
     if (dice_.below(3) == 0)
       return act_on(world_.op(static_cast<std::size_t>(dice_.below(static_cast<int>(world_.operators())))));
+    if (dice_.below(10) == 0) return unheard_.empty() ? lose_nodes() : find_nodes();
     if (living_.size() < 3 || dice_.below(5) == 0) return create_pod();
     const std::size_t index = static_cast<std::size_t>(dice_.below(static_cast<int>(living_.size())));
     const std::string name = living_[index];
@@ -178,8 +190,9 @@ class Story {
         return cluster_.set_condition(name, "DisruptionTarget", dice_.below(2) == 0, "EvictionByEvictionAPI");
       case 4:
         return cluster_.relabel(name, "app", dice_.below(2) == 0 ? "vllm" : "other");
-      default:
-        return cluster_.set_ready(name, dice_.below(2) == 0);
+      default:  // in its kubelet's words
+        if (!unheard_.contains(node_of(name))) cluster_.set_ready(name, dice_.below(2) == 0);
+        return;
     }
     living_.erase(living_.begin() + static_cast<std::ptrdiff_t>(index));
   }
@@ -210,8 +223,67 @@ class Story {
   }
 
   void create_pod() {
+    std::vector<std::string> heard;
+    std::copy_if(nodes_.begin(), nodes_.end(), std::back_inserter(heard),
+                 [this](const std::string& node) { return !unheard_.contains(node); });
+    if (heard.empty()) return;
     living_.push_back(fmt::format("pod-{}", ++created_));
-    cluster_.create_pod(living_.back(), "ready", {});
+    const auto index = static_cast<std::size_t>(dice_.below(static_cast<int>(heard.size())));
+    cluster_.create_pod(living_.back(), "ready", {{"node", heard[index]}});
+  }
+
+  std::string node_of(const std::string& pod) const {
+    return cluster_.get("pods", pod).value("/spec/nodeName"_json_pointer, "");
+  }
+  std::vector<std::string> pods_on(const std::string& node) const {
+    std::vector<std::string> names;
+    for (const auto& pod : world_.model().list(kube::kPods, "default")) {
+      const std::string name = pod->body().at("metadata").at("name");
+      if (node_of(name) == node) names.push_back(name);
+    }
+    return names;
+  }
+  std::string status_of(const std::string& pod, const std::string& type) const {
+    for (const json& each :
+         cluster_.get("pods", pod).value("/status/conditions"_json_pointer, json::array())) {
+      if (each.value("type", "") == type) return each.value("status", "");
+    }
+    return "";
+  }
+
+  // Their kubelets are not heard of, one after the other, or one alone. The node controller says so of each
+  // node, and before or after that of its pods.
+  void lose_nodes() {
+    const std::size_t first = static_cast<std::size_t>(dice_.below(static_cast<int>(nodes_.size())));
+    const std::size_t last = dice_.below(2) == 0 ? first + 1 : first + nodes_.size();
+    for (std::size_t i = first; i < last; ++i) {
+      const std::string node = nodes_[i % nodes_.size()];
+      unheard_.insert(node);
+      const kube::Duration when = 1s + dice_.until(12s);
+      world_.time().after(when, [this, node] { cluster_.set_node_ready(node, "Unknown"); });
+      world_.time().after(when + dice_.until(3s) - 1s, [this, node] { mark_pods_on(node); });
+    }
+    all_heard_at_ = world_.time().now().mono + 20s;
+  }
+  void mark_pods_on(const std::string& node) {
+    for (const std::string& pod : pods_on(node)) {
+      if (status_of(pod, "Ready") == "True") cluster_.mark_unready(pod);
+    }
+  }
+  // All come back, and their kubelets put right what was said of their pods.
+  void find_nodes() {
+    if (world_.time().now().mono < all_heard_at_) return;  // some are yet to be lost
+    for (const std::string& node : std::exchange(unheard_, {})) {
+      const kube::Duration when = dice_.until(5s);
+      world_.time().after(when, [this, node] { cluster_.set_node_ready(node, "True"); });
+      world_.time().after(when + 1s + dice_.until(4s), [this, node] { mend_pods_on(node); });
+    }
+  }
+  void mend_pods_on(const std::string& node) {
+    for (const std::string& pod : pods_on(node)) {
+      const bool marked = status_of(pod, "Ready") == "False" && status_of(pod, "ContainersReady") == "True";
+      if (marked) cluster_.set_ready(pod, true);
+    }
   }
 
   std::string found() const {
@@ -233,14 +305,18 @@ class Story {
     for (std::size_t i = 0; i < world_.operators(); ++i) {
       if (!world_.op(i).running()) world_.op(i).start();
     }
+    find_nodes();
+    world_.time().run_for(2min);
     world_.settle(30min);
-    if (std::string problem = found(); !problem.empty()) return problem;
-    const auto fit = world_.invariants().fit_pods("default", "vllm");
-    const auto listed = world_.invariants().published_pods("default", "vllm");
-    if (fit != listed) {
-      return fmt::format("at rest [{}] is published and [{}] should be", fmt::join(listed, " "),
-                         fmt::join(fit, " "));
-    }
+    if (std::string problem = compare(); !problem.empty()) return problem;
+    lose_nodes();
+    world_.time().run_for(1min);
+    world_.settle(30min);
+    if (std::string problem = compare(); !problem.empty()) return "nodes are unseen: " + problem;
+    find_nodes();
+    world_.time().run_for(2min);
+    world_.settle(30min);
+    if (std::string problem = compare(); !problem.empty()) return problem;
     int leaders = 0;
     for (std::size_t i = 0; i < world_.operators(); ++i) leaders += world_.op(i).health().leading ? 1 : 0;
     if (leaders != 1) return fmt::format("{} leaders at rest", leaders);
@@ -251,11 +327,26 @@ class Story {
     return witness_.lists() == before ? "" : "the list is written at rest";
   }
 
+  // At rest, what is published and what should be.
+  std::string compare() const {
+    if (std::string problem = found(); !problem.empty()) return problem;
+    const auto fit = world_.invariants().fit_pods("default", "vllm");
+    const auto listed = world_.invariants().published_pods("default", "vllm");
+    if (fit != listed) {
+      return fmt::format("at rest [{}] is published and [{}] should be", fmt::join(listed, " "),
+                         fmt::join(fit, " "));
+    }
+    return {};
+  }
+
   Dice dice_;
   SimWorld world_;
   ScenarioCluster cluster_{world_};
   Witness witness_{world_};
   std::vector<std::string> living_, leaving_;
+  const std::vector<std::string> nodes_{"n1", "n2", "n3", "n4"};
+  std::set<std::string> unheard_;  // or are about to be
+  kube::TimePoint all_heard_at_{};
   int created_ = 0;
 };
 

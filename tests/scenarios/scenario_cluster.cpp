@@ -196,20 +196,26 @@ void ScenarioCluster::patch_status(const std::string& pod, const json& status) {
   world_.merge_patch(path("pods", pod) + "/status", {{"status", status}});
 }
 
+// Both at once: one without the other is nothing that a kubelet says.
 void ScenarioCluster::set_ready(const std::string& pod, bool ready) {
-  set_condition(pod, "ContainersReady", ready, ready ? "" : "ContainersNotReady");
-  set_condition(pod, "Ready", ready, ready ? "" : "ContainersNotReady");
+  set_conditions(pod, {"ContainersReady", "Ready"}, ready, ready ? "" : "ContainersNotReady");
 }
 
 void ScenarioCluster::set_condition(const std::string& pod, const std::string& type, bool value,
                                     const std::string& reason) {
+  set_conditions(pod, {type}, value, reason);
+}
+
+void ScenarioCluster::set_conditions(const std::string& pod, const std::set<std::string>& types, bool value,
+                                     const std::string& reason) {
   json conditions = json::array();
   const json have = get("pods", pod);
   if (have.is_null()) throw std::runtime_error("no pod " + pod);
   for (const json& old : have.value("/status/conditions"_json_pointer, json::array())) {
-    if (old.value("type", "") != type) conditions.push_back(old);
+    if (!types.contains(old.value("type", ""))) conditions.push_back(old);
   }
-  conditions.push_back(condition(type, value, reason, api::to_rfc3339(world_.time().now().wall)));
+  for (const std::string& type : types)
+    conditions.push_back(condition(type, value, reason, api::to_rfc3339(world_.time().now().wall)));
   patch_status(pod, {{"conditions", conditions}});
 }
 
@@ -268,6 +274,18 @@ void ScenarioCluster::create_autoscaler(const std::string& name, const std::stri
                      {{"apiVersion", pool ? "poolwarden.io/v1alpha1" : "apps/v1"},
                       {"kind", pool ? "InferencePool" : "Deployment"},
                       {"name", scaled}}}}}});
+}
+
+void ScenarioCluster::set_node_ready(const std::string& name, const std::string& status) {
+  const json ready = {{"type", "Ready"},
+                      {"status", status},
+                      {"reason", status == "Unknown" ? "NodeStatusUnknown" : "Kubelet"},
+                      {"lastTransitionTime", api::to_rfc3339(world_.time().now().wall)}};
+  world_.merge_patch(path("nodes", name) + "/status", {{"status", {{"conditions", {ready}}}}});
+}
+
+void ScenarioCluster::mark_unready(const std::string& pod) {
+  set_condition(pod, "Ready", false, "");
 }
 
 // The InferencePool's definition without one field of status, as an older release would have it; with an

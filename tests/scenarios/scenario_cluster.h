@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,10 @@ class ScenarioCluster {
   // As kubectl drain does: true if the eviction was granted.
   bool evict(const std::string& pod);
   void create_node(const std::string& name, const std::string& zone);
+  // What a node's condition Ready says: True, False, or Unknown while its kubelet is not heard of.
+  void set_node_ready(const std::string& name, const std::string& status);
+  // As the node controller does with the pods of a node that is not heard of: Ready alone turns False.
+  void mark_unready(const std::string& pod);
   // An HorizontalPodAutoscaler of a pool or of a target, which the scenario plays itself.
   void create_autoscaler(const std::string& name, const std::string& of, const std::string& scaled);
   void set_definition(const std::string& without_status_field);
@@ -55,6 +60,8 @@ class ScenarioCluster {
 
  private:
   void patch_status(const std::string& pod, const json& status);
+  void set_conditions(const std::string& pod, const std::set<std::string>& types, bool value,
+                      const std::string& reason);
 
   sim::SimWorld& world_;
   int last_ip_ = 0;

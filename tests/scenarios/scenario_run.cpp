@@ -163,6 +163,7 @@ void ScenarioRun::add_object_verbs() {
   verbs_["pool"] = {1, 8, [this](const Words& w) { cluster_.create_pool(w[0], options(w, 1)); }};
   verbs_["deployment"] = {1, 3, [this](const Words& w) { cluster_.create_deployment(w[0], options(w, 1)); }};
   verbs_["node"] = {2, 2, [this](const Words& w) { cluster_.create_node(w[0], w[1]); }};
+  verbs_["node-ready"] = {2, 2, [this](const Words& w) { cluster_.set_node_ready(w[0], w[1]); }};
   verbs_["autoscaler"] = {3, 3, [this](const Words& w) {
                             if (w[1] != "pool" && w[1] != "target")
                               throw problem("an autoscaler of pool or target");
@@ -195,6 +196,10 @@ void ScenarioRun::add_pod_verbs() {
                     }};
   verbs_["ready"] = {1, 1, [this](const Words& w) { cluster_.set_ready(w[0], true); }};
   verbs_["notready"] = {1, 1, [this](const Words& w) { cluster_.set_ready(w[0], false); }};
+  // In the node controller's words, not in the kubelet's.
+  verbs_["marked"] = {1, 12, [this](const Words& w) {
+                        for (const std::string& pod : w) cluster_.mark_unready(pod);
+                      }};
   verbs_["phase"] = {2, 3,
                      [this](const Words& w) { cluster_.set_phase(w[0], w[1], w.size() > 2 ? w[2] : ""); }};
   verbs_["condition"] = {3, 4, [this](const Words& w) {

@@ -3,6 +3,7 @@
 #include "kube/resource.h"
 #include "publish/calls.h"
 
+#include <algorithm>
 #include <optional>
 
 #include <fmt/format.h>
@@ -26,18 +27,33 @@ std::string text(const json& object, const char* path) {
                                                                     : "";
 }
 
-bool condition_is_true(const json& pod, const std::string& type) {
-  for (const json& condition : at(pod, "/status/conditions"_json_pointer)) {
-    if (condition.value("type", "") == type) return condition.value("status", "") == "True";
+std::string status_of(const json& object, const std::string& type) {
+  for (const json& condition : at(object, "/status/conditions"_json_pointer)) {
+    if (condition.value("type", "") == type) return condition.value("status", "");
   }
-  return false;
+  return "";
 }
 
-bool fit(const json& pod) {
-  if (pod.at("metadata").contains("deletionTimestamp")) return false;
+bool condition_is_true(const json& pod, const std::string& type) {
+  return status_of(pod, type) == "True";
+}
+
+bool is_active(const json& pod) {
   const std::string phase = text(pod, "/status/phase");
-  if (phase == "Failed" || phase == "Succeeded") return false;
-  if (text(pod, "/status/podIP").empty() || !condition_is_true(pod, "Ready")) return false;
+  return !pod.at("metadata").contains("deletionTimestamp") && phase != "Failed" && phase != "Succeeded";
+}
+
+// The node controller says so of pods whose nodes are not heard of: a kubelet says both, or that a gate is
+// unmet.
+bool is_marked(const json& pod) {
+  return status_of(pod, "Ready") == "False" && condition_is_true(pod, "ContainersReady");
+}
+
+// As its own kubelet last said.
+bool fit(const json& pod) {
+  if (!is_active(pod)) return false;
+  if (text(pod, "/status/podIP").empty()) return false;
+  if (!condition_is_true(pod, "Ready") && !is_marked(pod)) return false;
   if (condition_is_true(pod, "DisruptionTarget")) return false;
   for (const json& gate : at(pod, "/spec/readinessGates"_json_pointer)) {
     if (!condition_is_true(pod, gate.value("conditionType", ""))) return false;
@@ -59,10 +75,11 @@ bool is_away(const json& node) {
   for (const json& taint : at(node, "/spec/taints"_json_pointer)) {
     if (taint.value("key", "") == kWithdrawTaint) return true;
   }
-  for (const json& condition : at(node, "/status/conditions"_json_pointer)) {
-    if (condition.value("type", "") == "Ready") return condition.value("status", "") != "True";
-  }
-  return false;
+  return status_of(node, "Ready") == "False";
+}
+
+bool is_unheard(const json& node) {
+  return status_of(node, "Ready") == "Unknown";
 }
 
 bool matches(const json& labels, const json& pod) {
@@ -86,21 +103,57 @@ void Invariants::changed(std::string_view plural, api::Timestamp now) {
 }
 
 // The pool's own selector, or its target's. Scenarios use matchLabels only.
+json Invariants::labels_of(const json& pool) const {
+  json labels = pool.value("/spec/selector/matchLabels"_json_pointer, json::object());
+  if (!labels.empty()) return labels;
+  const auto target = model_.find(kube::kDeployments, text(pool, "/metadata/namespace"),
+                                  text(pool, "/spec/scaleTargetRef/name"));
+  return target ? target->body().value("/spec/selector/matchLabels"_json_pointer, json::object()) : labels;
+}
+
+bool Invariants::are_nodes_unseen(const json& pool) const {
+  std::set<std::string> unheard;
+  for (const auto& node : model_.list(kube::kNodes)) {
+    if (is_unheard(node->body())) unheard.insert(text(node->body(), "/metadata/name"));
+  }
+  std::set<std::string> of_all, of_pool;
+  for (const auto& each : model_.list(publish::kInferencePools)) {
+    const json labels = labels_of(each->body());
+    const bool same = text(each->body(), "/metadata/uid") == text(pool, "/metadata/uid");
+    for (const auto& pod : model_.list(kube::kPods, text(each->body(), "/metadata/namespace"))) {
+      const std::string node = text(pod->body(), "/spec/nodeName");
+      if (node.empty() || !is_active(pod->body()) || !matches(labels, pod->body())) continue;
+      of_all.insert(node);
+      if (same) of_pool.insert(node);
+      if (is_marked(pod->body())) unheard.insert(node);
+    }
+  }
+  const auto count = [&unheard](const std::set<std::string>& nodes) {
+    return static_cast<std::size_t>(std::count_if(
+        nodes.begin(), nodes.end(), [&](const std::string& node) { return unheard.contains(node); }));
+  };
+  const bool many = count(of_all) >= 2 && 3 * count(of_all) > of_all.size();
+  return many || (of_pool.size() >= 2 && count(of_pool) == of_pool.size());
+}
+
 std::set<std::string> Invariants::fit_uids(const json& pool, NodesCount nodes) const {
   const std::string ns = text(pool, "/metadata/namespace");
-  json labels = pool.value("/spec/selector/matchLabels"_json_pointer, json::object());
-  if (labels.empty()) {
-    const auto target = model_.find(kube::kDeployments, ns, text(pool, "/spec/scaleTargetRef/name"));
-    if (target) labels = target->body().value("/spec/selector/matchLabels"_json_pointer, json::object());
-  }
+  const json labels = labels_of(pool);
   const bool nodes_known = !model_.list(kube::kNodes).empty();
+  std::optional<bool> unseen;  // asked only where it matters
   std::set<std::string> uids;
   for (const auto& pod : model_.list(kube::kPods, ns)) {
-    if (!matches(labels, pod->body())) continue;
-    const std::string node = text(pod->body(), "/spec/nodeName");
-    const auto of_node = model_.find(kube::kNodes, "", node);
-    if (nodes == NodesCount::kYes && nodes_known && (!of_node || is_away(of_node->body()))) continue;
-    if (fit(pod->body())) uids.insert(text(pod->body(), "/metadata/uid"));
+    const json& body = pod->body();
+    if (!matches(labels, body) || !fit(body)) continue;
+    if (nodes == NodesCount::kYes && nodes_known) {
+      const auto node = model_.find(kube::kNodes, "", text(body, "/spec/nodeName"));
+      if (!node || is_away(node->body())) continue;
+      if (is_unheard(node->body()) || is_marked(body)) {
+        if (!unseen) unseen = are_nodes_unseen(pool);
+        if (!*unseen || text(body, "/metadata/labels/poolwarden.io~1serving").empty()) continue;
+      }
+    }
+    uids.insert(text(body, "/metadata/uid"));
   }
   return uids;
 }

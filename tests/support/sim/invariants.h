@@ -7,7 +7,10 @@
 //   it
 //   - no pod leaves the list that was fit all the time since it entered it: nothing is withdrawn because the
 //     operator could not see; but it may be listed as draining (drain_invariants.h says when)
-// A violation is remembered as text, with the time and the pod.
+// A pod that has been an endpoint stays fit while its node is not heard of, if so many are not that it is no
+// sign of illness: more than a third, and two at least, of the nodes that carry pods of pools, or all that
+// carry those of its pool. So nobody who was listed is withdrawn for it. A violation is remembered as text,
+// with the time and the pod.
 #pragma once
 
 #include "support/apiserver/model.h"
@@ -61,6 +64,8 @@ class Invariants {
   // Nodes and pods are told by watches of their own: that a pod was well and its node was, yet never both at
   // the same time, is nothing that an operator can see.
   enum class NodesCount : std::uint8_t { kYes, kNo };
+  bool are_nodes_unseen(const nlohmann::json& pool) const;
+  nlohmann::json labels_of(const nlohmann::json& pool) const;
   std::set<std::string> fit_uids(const nlohmann::json& pool, NodesCount nodes) const;
 
   const apiserver::Model& model_;

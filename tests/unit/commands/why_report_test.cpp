@@ -196,6 +196,18 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"its node is not ready, and the list has not followed",
             [](WhyFacts& f) { f.node.value->ready = api::Tristate::kFalse; }, Verdict::kListed,
             "NodeNotReady", "but its node n1 is not ready, and the list has not followed"},
+        Row{"its node is not heard of, nor are many others",
+            [](WhyFacts& f) {
+              f.node.value->ready = api::Tristate::kUnknown;
+              f.pools[0].pool.conditions[2] = condition("Degraded", "True", "NodesUnseen", "2 of 2 nodes");
+            },
+            Verdict::kListed, "", "its node n1 is not ready, but so are many nodes at once, so it stays"},
+        Row{"its kubelet says that it is not ready, and many nodes are not heard of",
+            [](WhyFacts& f) {
+              f.pod->conditions = {condition("Ready", "False", "x"), condition("ContainersReady", "False")};
+              f.pools[0].pool.conditions[2] = condition("Degraded", "True", "NodesUnseen", "2 of 2 nodes");
+            },
+            Verdict::kListed, "NotReady", "and the list has not followed"},
         Row{"a namesake before it is on the list",
             [](WhyFacts& f) { f.pools[0].list.value = list_of("older"); }, Verdict::kNotYet, "",
             "not on the list yet"},

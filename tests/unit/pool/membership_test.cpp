@@ -87,6 +87,118 @@ TEST(Judge, EachFactHasItsReason) {
   }
 }
 
+struct TrustRow {
+  const char* situation;
+  std::function<void(api::Pod&, api::Node&)> change;
+  bool trusted;
+};
+
+const std::vector<TrustRow>& trust_rows() {
+  using api::Tristate;
+  static const std::vector<TrustRow> kRows{
+      {"its node is not heard of", [](auto&, auto& n) { n.ready = Tristate::kUnknown; }, true},
+      {"its node says that it is not ready", [](auto&, auto& n) { n.ready = Tristate::kFalse; }, true},
+      {"the node controller says that it is not ready", [](auto& p, auto&) { p.ready = Tristate::kFalse; },
+       true},
+      {"and so of its node",
+       [](auto& p, auto& n) { p.ready = Tristate::kFalse, n.ready = Tristate::kUnknown; }, true},
+      {"whether it is ready is unknown",
+       [](auto& p, auto&) { p.ready = p.containers_ready = Tristate::kUnknown; }, true},
+      {"its kubelet says that it is not ready",
+       [](auto& p, auto&) { p.ready = p.containers_ready = Tristate::kFalse; }, false},
+      {"its kubelet last said that it is not ready",
+       [](auto& p, auto& n) {
+         p.ready = p.containers_ready = Tristate::kFalse, n.ready = Tristate::kUnknown;
+       },
+       false},
+      {"its kubelet last said so, and now it is unknown",
+       [](auto& p, auto&) { p.ready = Tristate::kUnknown, p.containers_ready = Tristate::kFalse; }, false},
+      {"nobody says whether its containers are ready",
+       [](auto& p, auto&) { p.ready = Tristate::kFalse, p.containers_ready = Tristate::kAbsent; }, false},
+      {"a gate is unmet",
+       [](auto& p, auto& n) {
+         p.ready = Tristate::kFalse, p.unmet_gate = "example.com/lb", n.ready = Tristate::kUnknown;
+       },
+       false},
+      {"its gate has been met, which its kubelet has yet to see",
+       [](auto& p, auto&) { p.ready = Tristate::kFalse, p.ready_reason = "ReadinessGatesNotReady"; }, false},
+      {"it has not said anything yet",
+       [](auto& p, auto& n) { p.ready = Tristate::kAbsent, n.ready = Tristate::kUnknown; }, false},
+      {"it has no address", [](auto& p, auto& n) { p.ip.clear(), n.ready = Tristate::kUnknown; }, false},
+      {"it ends", [](auto& p, auto& n) { p.deletion_timestamp.emplace(), n.ready = Tristate::kUnknown; },
+       false},
+      {"it has failed",
+       [](auto& p, auto& n) { p.phase = api::PodPhase::kFailed, n.ready = Tristate::kUnknown; }, false},
+      {"it is about to be disrupted",
+       [](auto& p, auto& n) { p.disruption_target = "DeletionByTaintManager", n.ready = Tristate::kUnknown; },
+       false},
+      {"its node is out of service",
+       [](auto&, auto& n) {
+         n.withdraw_taint = "node.kubernetes.io/out-of-service", n.ready = Tristate::kUnknown;
+       },
+       false},
+  };
+  return kRows;
+}
+
+// Of many nodes at once that they are not heard of is no sign of illness; what else is said counts as ever.
+TEST(Judge, WhileNodesAreUnseen_ItsKubeletsLastWordCounts) {
+  for (const TrustRow& row : trust_rows()) {
+    api::Pod pod = ready_pod("p", "10.0.0.1");
+    api::Node node;
+    row.change(pod, node);
+    PodVerdict verdict = judge(pod, [&node](const api::Pod&) { return &node; });
+    EXPECT_NE(verdict.reason, Withdrawal::kNone) << row.situation << ": of one node alone it counts";
+    EXPECT_EQ(verdict.only_by_its_node, row.trusted) << row.situation;
+    trust_its_kubelet(verdict);
+    EXPECT_EQ(verdict.reason == Withdrawal::kNone, row.trusted) << row.situation;
+    EXPECT_EQ(verdict.fit, row.trusted) << row.situation;
+    EXPECT_EQ(verdict.detail.empty(), row.trusted) << row.situation;
+  }
+}
+
+TEST(Judge, WhileNodesAreUnseen_EndpointsStayAndNobodyJoinsThere) {
+  World world = settled();
+  world.unseen_nodes = UnseenNodes{.unheard = 2, .nodes = 2};
+  world.nodes["node-1"].ready = api::Tristate::kUnknown;
+  world.pods.push_back(ready_pod("vllm-c", "10.0.0.3"));
+  Plan plan = world.decide(1);
+  EXPECT_FALSE(plan.publish) << "vllm-c has never been an endpoint";
+  EXPECT_TRUE(plan.pod_labels.empty());
+  world.pod("vllm-a").ready = api::Tristate::kFalse;
+  EXPECT_FALSE(world.decide(2).publish);
+  world.nodes["node-2"].ready = api::Tristate::kTrue;
+  world.pod("vllm-c").node = std::make_shared<const std::string>("node-2");
+  plan = world.decide(3);
+  ASSERT_TRUE(plan.publish) << "its node is heard of";
+  ASSERT_EQ(plan.publish->changes.size(), 1U);
+  EXPECT_EQ(plan.publish->changes[0].pod, "vllm-c");
+}
+
+TEST(Judge, WithdrawnForItsNodeAlone_ComesBackOnceManyAreUnseen) {
+  World world = settled();
+  world.nodes["node-1"].ready = api::Tristate::kUnknown;
+  world.settle(1);
+  ASSERT_EQ(world.pod("vllm-a").serving, "false");
+  world.pod("vllm-a").ready = api::Tristate::kFalse;
+  world.unseen_nodes = UnseenNodes{.unheard = 2, .nodes = 2};
+  const Plan plan = world.decide(2);
+  ASSERT_TRUE(plan.publish);
+  ASSERT_EQ(plan.publish->changes.size(), 2U);
+  EXPECT_EQ(plan.publish->changes[0].reason, Withdrawal::kNone);
+  EXPECT_TRUE(plan.publish->changes[0].again);
+}
+
+TEST(Judge, WhileNodesAreUnseen_APoolOnHoldKeepsItsEndpoints) {
+  World world = settled();
+  world.target.reset();
+  world.unseen_nodes = UnseenNodes{.unheard = 2, .nodes = 2};
+  world.nodes["node-1"].ready = api::Tristate::kUnknown;
+  EXPECT_FALSE(world.decide(1).publish);
+  world.unseen_nodes.reset();
+  EXPECT_TRUE(world.decide(2).publish);
+}
+
 TEST(Judge, WhileNodesCannotBeReadNoPodIsWithdrawnForOne) {
   api::Pod pod = ready_pod("p", "10.0.0.1");
   pod.node = std::make_shared<const std::string>("gone");

@@ -67,7 +67,8 @@ const ConvictionRow kConvictions[] = {
     {"ended", [](Standby& s) { s.pod().phase = api::PodPhase::kSucceeded; }, Withdrawal::kSucceeded},
     {"about to be disrupted", [](Standby& s) { s.pod().disruption_target = "EvictionByEvictionAPI"; },
      Withdrawal::kDisruptionTarget},
-    {"not ready", [](Standby& s) { s.pod().ready = api::Tristate::kFalse; }, Withdrawal::kNotReady},
+    {"not ready", [](Standby& s) { s.pod().ready = s.pod().containers_ready = api::Tristate::kFalse; },
+     Withdrawal::kNotReady},
     {"its gate is closed", [](Standby& s) { s.pod().unmet_gate = "example.com/lb"; },
      Withdrawal::kReadinessGate},
     {"without an address", [](Standby& s) { s.pod().ip.clear(); }, Withdrawal::kNoAddress},
@@ -76,15 +77,17 @@ const ConvictionRow kConvictions[] = {
     // Not seeing is no reason.
     {"its readiness is unknown", [](Standby& s) { s.pod().ready = api::Tristate::kUnknown; },
      Withdrawal::kNone},
+    {"not ready in the node controller's words, and the node is not told of yet",
+     [](Standby& s) { s.pod().ready = api::Tristate::kFalse; }, Withdrawal::kNone},
     {"not ready on a node that is not",
      [](Standby& s) {
-       s.pod().ready = api::Tristate::kFalse;
+       s.pod().ready = s.pod().containers_ready = api::Tristate::kFalse;
        s.world.nodes.begin()->second.ready = api::Tristate::kUnknown;
      },
      Withdrawal::kNone},
     {"not ready, and nodes cannot be read",
      [](Standby& s) {
-       s.pod().ready = api::Tristate::kFalse;
+       s.pod().ready = s.pod().containers_ready = api::Tristate::kFalse;
        s.world.nodes_readable = false;
      },
      Withdrawal::kNotReady},

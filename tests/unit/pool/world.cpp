@@ -82,6 +82,7 @@ Plan World::decide(std::int64_t second) const {
       return found == nodes.end() ? nullptr : &found->second;
     };
   }
+  snapshot.unseen_nodes = unseen_nodes;
   snapshot.draining_nodes = &draining_nodes;
   snapshot.pods_version = pods_version;
   snapshot.pods_behind = pods_behind;

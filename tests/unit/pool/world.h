@@ -36,6 +36,7 @@ struct World {
   std::map<std::string, api::Node, std::less<>> nodes;
   bool nodes_readable = true;
   bool nodes_stale = false;  // they were, and are not any more
+  std::optional<UnseenNodes> unseen_nodes;
   DrainingNodes draining_nodes;
   bool can_see = true;
   std::vector<std::string> watch_errors;
