@@ -48,6 +48,18 @@ const pool::PublishedDocument* ListMemory::document(std::int32_t shard,
   return is_it ? &known->document : nullptr;
 }
 
+void ListMemory::disbelieve(const std::string& pods_version) {
+  constexpr std::size_t kMany = 100;  // somebody makes them up
+  if (disbelieved_.size() >= kMany) disbelieved_.clear();
+  disbelieved_.insert(pods_version);
+}
+
+void ListMemory::note_edited(std::int32_t shard, std::string what) {
+  if (shard > shards()) return;
+  auto& edited = at(shard).document.edited;
+  if (std::find(edited.begin(), edited.end(), what) == edited.end()) edited.push_back(std::move(what));
+}
+
 bool ListMemory::lists(const std::string& uid) const {
   return std::any_of(shards_.begin(), shards_.end(),
                      [&uid](const Shard& shard) { return shard.ready.contains(uid); });

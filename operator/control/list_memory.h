@@ -37,6 +37,12 @@ class ListMemory {
   // How many the first one says there are.
   std::int32_t counted() const { return counted_; }
 
+  // A list says that it was made from pods of this version, and that was believed for as long as it may be.
+  void disbelieve(const std::string& pods_version);
+  bool disbelieves(const std::string& pods_version) const { return disbelieved_.contains(pods_version); }
+  // What in a shard's ConfigMap has to be put right, besides what it says of itself.
+  void note_edited(std::int32_t shard, std::string what);
+
   // A listed pod is seen to be unfit, or fit again.
   void unfit(pool::UnfitEndpoint endpoint) { unfit_.insert_or_assign(endpoint.uid, std::move(endpoint)); }
   void fit(const std::string& uid) { unfit_.erase(uid); }
@@ -96,6 +102,7 @@ class ListMemory {
   std::vector<Shard> shards_;  // the first at 0
   std::int32_t counted_ = 1;
   std::set<std::string> ever_listed_;
+  std::set<std::string> disbelieved_;
   std::map<std::string, pool::UnfitEndpoint> unfit_;  // by UID
   std::unordered_map<std::string, kube::TimePoint> first_event_;
   std::int64_t last_revision_ = 0;

@@ -1,5 +1,6 @@
 #include "control/reconciler.h"
 
+#include "api/names.h"
 #include "control/write_content.h"
 #include "pool/decide.h"
 #include "pool/observation.h"
@@ -10,6 +11,8 @@
 #include <algorithm>
 #include <set>
 #include <string_view>
+
+#include <fmt/format.h>
 
 namespace poolwarden::control {
 namespace {
@@ -66,7 +69,7 @@ bool Reconciler::withdraw_from(std::int32_t shard, PoolRecord& record, const api
   const auto map = feeds_.store<ConfigMaps>().find(object.key);
   if (!map || writes_.waits_until(object, now.mono)) return false;
   record.list.read(pool, shard, map.get());
-  auto what = record.list.withdraw(pool, shard, *map, snapshots_.pods_version_over(*map));
+  auto what = record.list.withdraw(pool, shard, *map, snapshots_.pods_version_over(record, *map));
   if (!what) return false;
   publish(record, pool, std::move(*what), std::nullopt, now, out);  // takes away, and so undoes nothing
   return true;
@@ -102,15 +105,21 @@ std::optional<pool::Plan> Reconciler::pass(PoolRecord& record, const api::Infere
   return plan;
 }
 
-bool Reconciler::is_behind(PoolRecord& record, kube::TimePoint now) const {
-  if (!snapshots_.is_behind(record)) {
-    record.behind_since.reset();
-    return false;
-  }
+bool Reconciler::is_behind(PoolRecord& record, kube::TimePoint now) {
+  const auto newer = snapshots_.newer_shards(record);
+  const bool behind = std::any_of(newer.begin(), newer.end(), [&record](const auto& one) {
+    return !record.list.disbelieves(one.pods_version);
+  });
   // While nothing is heard of pods they cannot catch up: that time does not count.
-  if (!record.behind_since || feeds_.is_stale<Pods>(now)) record.behind_since = now;
-  if (now - *record.behind_since < kBehindLimit) return true;
+  if (behind && (!record.behind_since || feeds_.is_stale<Pods>(now))) record.behind_since = now;
+  if (behind && now - *record.behind_since < kBehindLimit) return true;
   record.behind_since.reset();
+  for (const SnapshotBuilder::NewerShard& one : newer) {
+    record.list.disbelieve(one.pods_version);
+    // A pool that cannot decide writes nothing but withdrawals, and only over a list that nobody has edited.
+    if (record.decides)
+      record.list.note_edited(one.shard, fmt::format("annotation {}", api::kPodsVersionAnnotation));
+  }
   return false;
 }
 

@@ -69,7 +69,7 @@ class Reconciler {
   // `content`: of the list, as WriteThrottle tells lists apart; nothing for one that undoes nothing.
   void publish(PoolRecord& record, const api::InferencePool& pool, pool::PublishEndpoints what,
                std::optional<std::size_t> content, api::Now now, Effects& out);
-  bool is_behind(PoolRecord& record, kube::TimePoint now) const;
+  bool is_behind(PoolRecord& record, kube::TimePoint now);
   void want_loads(const PoolRecord& record, const api::InferencePool& pool, const pool::Plan& plan,
                   api::Now now);
   void come_back(PoolRecord& record, std::optional<kube::Duration> look_again, api::Now now);

@@ -45,17 +45,20 @@ void SnapshotBuilder::for_each_shard(const PoolRecord& record, Visit visit) cons
 // The list may have been written by another operator that knew more: we led before and lost it, or are new
 // and our watch has yet to tell what the other had seen. What a ConfigMap of another says is nothing to go
 // by.
-bool SnapshotBuilder::is_behind(const PoolRecord& record) const {
-  bool behind = false;
-  for_each_shard(record, [&](std::int32_t, const api::ConfigMap* map) {
-    behind |= map != nullptr && pool::is_owned_by(*map, record.uid) &&
-              kube::older(feeds_.pods_version(), map->pods_version);
+std::vector<SnapshotBuilder::NewerShard> SnapshotBuilder::newer_shards(const PoolRecord& record) const {
+  std::vector<NewerShard> out;
+  for_each_shard(record, [&](std::int32_t shard, const api::ConfigMap* map) {
+    const bool newer = map != nullptr && pool::is_owned_by(*map, record.uid) &&
+                       kube::older(feeds_.pods_version(), map->pods_version);
+    if (newer) out.push_back({shard, map->pods_version});
   });
-  return behind;
+  return out;
 }
 
-const std::string& SnapshotBuilder::pods_version_over(const api::ConfigMap& config_map) const {
-  const bool is_newer = kube::older(feeds_.pods_version(), config_map.pods_version);
+const std::string& SnapshotBuilder::pods_version_over(const PoolRecord& record,
+                                                      const api::ConfigMap& config_map) const {
+  const bool is_newer = kube::older(feeds_.pods_version(), config_map.pods_version) &&
+                        !record.list.disbelieves(config_map.pods_version);
   return is_newer ? config_map.pods_version : feeds_.pods_version();
 }
 
@@ -68,7 +71,7 @@ void SnapshotBuilder::add_list(const PoolRecord& record, pool::Snapshot& seen) c
     seen.list.push_back({.config_map = map,
                          .published = record.list.document(shard, map),
                          .remembered = &record.list.ready(shard),
-                         .pods_version = newer ? pods_version_over(*map) : seen.pods_version});
+                         .pods_version = newer ? pods_version_over(record, *map) : seen.pods_version});
   });
   seen.is_listed = [&list = record.list](const std::string& uid) { return list.lists(uid); };
 }

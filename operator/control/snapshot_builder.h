@@ -40,13 +40,17 @@ class SnapshotBuilder {
   pool::Snapshot build(const PoolRecord& record, const api::InferencePool& pool, bool pods_behind,
                        kube::TimePoint now);
   pool::GateState gate() const;
-  // Whether the pool's list was made from newer pods than the caches have.
-  bool is_behind(const PoolRecord& record) const;
+  // Shards of the pool's list that say they were made from newer pods than the caches have.
+  struct NewerShard {
+    std::int32_t shard = 1;
+    std::string pods_version;
+  };
+  std::vector<NewerShard> newer_shards(const PoolRecord& record) const;
   // Whether so many nodes are unheard of that nobody is withdrawn for it.
   bool misses_nodes(const PoolRecord& record) const { return router_.unseen_nodes(record).has_value(); }
   // From which pods a write over this ConfigMap should say the list was made: what was taken out by older
   // ones stays the list of the newer ones.
-  const std::string& pods_version_over(const api::ConfigMap& config_map) const;
+  const std::string& pods_version_over(const PoolRecord& record, const api::ConfigMap& config_map) const;
   // The other pools that a pod serves, or may: of a pool that does not know whom it selects, if the pod was
   // on its list.
   std::vector<const api::InferencePool*> other_pools_of(const api::InferencePool& pool,

@@ -252,6 +252,48 @@ TEST(ReconcilerPass, ListFromNewerPods_IsLeftForFiveMinutesAtMost) {
   }
 }
 
+// Somebody wrote that version into it, or it is of another cluster. Its content is what it should be.
+TEST(ReconcilerPass, ListOfAVersionThatNeverComes_IsWrittenAnew) {
+  Reconciled parts;
+  api::ConfigMap newer = made_list(made_pool("a", "vllm"), {"p", "q"}, 6);
+  newer.pods_version = "100000";
+  parts.see<ConfigMaps>(newer);
+  parts.pass();
+  for (int minute = 1; minute <= 5; ++minute) {
+    parts.pass_time(1min);
+    parts.see<Pods>(made_pod("elsewhere", "other"));
+    parts.pass();
+  }
+  ASSERT_THAT(parts.sent(), ElementsAre("update configmaps a-endpoints"));
+  EXPECT_EQ(parts.out.sends[0].call.body.find("100000"), std::string::npos);
+  EXPECT_NE(parts.out.sends[0].call.body.find(parts.feeds.pods_version()), std::string::npos);
+  // It is written into it again: nobody waits for that version a second time.
+  parts.see<ConfigMaps>(newer);
+  parts.pass_time(2s);
+  parts.pass();
+  EXPECT_FALSE(parts.record("a").behind_since);
+}
+
+TEST(ReconcilerPass, ListOfAVersionThatNeverComes_WithdrawsWhatAPoolOnHoldHas) {
+  api::InferencePool undecided = made_pool("a", "");
+  undecided.scale_target = api::ScaleTargetRef{.api_version = "apps/v1", .kind = "Deployment", .name = "x"};
+  Reconciled parts(undecided);
+  api::ConfigMap newer = made_list(undecided, {"p", "q"}, 6);
+  newer.pods_version = "100000";
+  parts.see<ConfigMaps>(newer);
+  parts.pass();
+  parts.pass_time(6min);
+  parts.see<Pods>(made_pod("elsewhere", "other"));
+  parts.pass();
+  parts.pass_time(6min);
+  parts.see<Pods>(made_pod("elsewhere", "other"));
+  parts.pass();
+  EXPECT_THAT(parts.sent(), IsEmpty());
+  parts.lose_readiness("p");
+  EXPECT_TRUE(parts.withdraw());
+  EXPECT_EQ(parts.out.sends.at(0).call.body.find("100000"), std::string::npos);
+}
+
 TEST(ReconcilerPass, EveryPool_IsLookedAtAgainWithinTheResync) {
   Reconciled parts;
   const auto plan = parts.pass();

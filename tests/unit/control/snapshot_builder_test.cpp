@@ -62,15 +62,16 @@ TEST(SnapshotBuilder, ListFromNewerPods_IsBehind) {
   parts.list<Pools>({made_pool("a", "vllm")});
   parts.list<ConfigMaps>({list});
   parts.list_the_rest();
-  EXPECT_TRUE(parts.snapshots.is_behind(parts.record("a")));
+  EXPECT_EQ(parts.snapshots.newer_shards(parts.record("a")).size(), 1U);
   list.pods_version = "1";
   parts.see<ConfigMaps>(list);
-  EXPECT_FALSE(parts.snapshots.is_behind(parts.record("a")));
+  EXPECT_TRUE(parts.snapshots.newer_shards(parts.record("a")).empty());
   list.pods_version = "of another cluster";
   parts.see<ConfigMaps>(list);
-  EXPECT_FALSE(parts.snapshots.is_behind(parts.record("a"))) << "versions that do not compare say nothing";
+  EXPECT_TRUE(parts.snapshots.newer_shards(parts.record("a")).empty())
+      << "versions that do not compare say nothing";
   parts.lose<ConfigMaps>("a-endpoints");
-  EXPECT_FALSE(parts.snapshots.is_behind(parts.record("a")));
+  EXPECT_TRUE(parts.snapshots.newer_shards(parts.record("a")).empty());
 }
 
 // It has the name that a second shard would have, and was made from the pods of another cluster.
@@ -82,7 +83,7 @@ TEST(SnapshotBuilder, ConfigMapOfAnother_IsNoReasonToWait) {
   parts.list<Pools>({made_pool("a", "vllm")});
   parts.list<ConfigMaps>({made_list(made_pool("a", "vllm"), {"p"}), foreign});
   parts.list_the_rest();
-  EXPECT_FALSE(parts.snapshots.is_behind(parts.record("a")));
+  EXPECT_TRUE(parts.snapshots.newer_shards(parts.record("a")).empty());
 }
 
 TEST(SnapshotBuilder, ConfigMapWithoutOurLabel_IsShown) {
