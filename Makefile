@@ -17,7 +17,7 @@ space := $() $()
 test_in = ctest --test-dir $(1) --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test seeds image e2e e2e-images e2e-up e2e-down bench bench-peers lint fmt asan tsan coverage fuzz nightly clean help \
+.PHONY: build demo test seeds mutants image e2e e2e-images e2e-up e2e-down bench bench-peers lint fmt asan tsan coverage fuzz nightly clean help \
         setup setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image setup-peers
 
 setup: setup-test ## Install what build, demo and test need, with apt-get as root (each target does so by itself)
@@ -73,6 +73,10 @@ seeds: setup-test ## Simulate clusters and drains, more of them than make test d
 	@scripts/build.sh debug drain_seeds replica_seeds seeds
 	@scripts/seeds.sh $(SEEDS)
 
+# In a copy of the source, of which nothing but what a mutant changes is compiled anew.
+mutants: setup-test ## Break the program on purpose, rule by rule, and see a test fail each time (MUTANTS='name ...': some)
+	@scripts/mutants.py $(MUTANTS)
+
 lint: setup-lint ## Check formatting, static analysis, dependency rules and lengths
 	@LINT_JOBS=$(LINT_JOBS) scripts/lint.sh
 
@@ -93,7 +97,7 @@ nightly: ## All that .ci/run leaves out or cuts short: many seeds, long fuzzing,
 	@.ci/run nightly
 
 clean: ## Remove every build directory
-	rm -rf build build-debug build-asan build-tsan build-coverage build-clang build-fuzz build-e2e build-bench-peers
+	rm -rf build build-debug build-asan build-tsan build-coverage build-clang build-fuzz build-e2e build-bench-peers build-mutants
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
