@@ -13,6 +13,8 @@ plane down, and prints tables in Markdown. All that was measured is in build-ben
                                   @node: all 250 pods of a node at once
                                   @adopt: deletes from the moment of the first right list
                                   @leader: two replicas, and the leader is killed (-9) among the deletes
+                                  @10+objects: a tenant has 50,000 hostile objects in another namespace, and changes them
+                                  @10+clients: 1,000 slow or endless clients are at the program's own ports
   CONTROLLER_QPS=500            what each of Kubernetes' controllers may send in a second (its own default is 20)
   POOLWARDEN=build/bin/poolwarden,old=/tmp/old    the program, and others like it, by name
 """
@@ -43,6 +45,7 @@ USUAL_PEERS = "kubernetes,floor,go,rust,poolwarden"
 DELETES = {"rate": 50.0, "adopt": 20.0, "leader": 30.0}  # seconds of them
 FAST_SECONDS = 4.0
 MOST_DELETED = 0.5  # of all pods
+PORTS = ("127.0.0.1:18080", "127.0.0.1:18081")  # for metrics and for probes; in the control plane's own network
 
 
 class WrongUse(Exception):
@@ -56,6 +59,7 @@ class Row:
     kind: str
     rate: float
     deletes: int
+    attack: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,18 +72,21 @@ class Size:
 
 def parse_row(text: str, fast: bool) -> tuple[int, int, Row]:
     """Pods, pools and the row of "1000x20@10"."""
-    match = re.fullmatch(r"(\d+)x(\d+)@(\d+(?:\.\d+)?|node|adopt|leader)", text)
+    match = re.fullmatch(r"(\d+)x(\d+)@(\d+(?:\.\d+)?|node|adopt|leader)(?:\+(objects|clients))?", text)
     if not match or not 0 < int(match[2]) <= int(match[1]):
-        raise WrongUse(f'ROWS: "{text}" is not like 1000x20@10, 1000x20@node, 10000x100@adopt or 1000x20@leader')
+        raise WrongUse(f'ROWS: "{text}" is not like 1000x20@10, 1000x20@node, 10000x100@adopt, 1000x20@leader or '
+                       "1000x20@10+objects")
+    if match[4] and match[3] in ("adopt", "leader"):
+        raise WrongUse(f'ROWS: "{text}": an attack is made beside deletes at a rate, or of a node')
     pods, pools, how = int(match[1]), int(match[2]), match[3]
     if how == "node":
-        return pods, pools, Row(text, "node", 0, min(pods, PODS_ON_NODE))
+        return pods, pools, Row(text, "node", 0, min(pods, PODS_ON_NODE), match[4] or "")
     kind = how if how in DELETES else "rate"
     rate = {"adopt": 20.0, "leader": 10.0}.get(how) or float(how)
     if rate == 0:
         raise WrongUse(f'ROWS: "{text}" would never delete anything')
     seconds = FAST_SECONDS if fast and kind != "leader" else DELETES[kind]
-    return pods, pools, Row(text, kind, rate, max(1, int(min(rate * seconds, pods * MOST_DELETED))))
+    return pods, pools, Row(text, kind, rate, max(1, int(min(rate * seconds, pods * MOST_DELETED))), match[4] or "")
 
 
 def parse_rows(text: str, fast: bool) -> list[Size]:
@@ -105,9 +112,9 @@ def parse_poolwardens(text: str) -> dict[str, str]:
     return programs
 
 
-def operator_command(path: str) -> list[str]:
-    """Without ports, which replicas on one machine would take from each other."""
-    return [path, "operator", "--metrics-bind-address", "0", "--health-probe-bind-address", "0"]
+def operator_command(path: str, metrics: str = "0", probes: str = "0") -> list[str]:
+    """Without ports, which replicas on one machine would take from each other, unless some are given."""
+    return [path, "operator", "--metrics-bind-address", metrics, "--health-probe-bind-address", probes]
 
 
 def peer(name: str, programs: Mapping[str, str]) -> dict[str, Any]:
@@ -127,7 +134,8 @@ def peer(name: str, programs: Mapping[str, str]) -> dict[str, Any]:
         return {"name": name, "pools": "services", "command": [str(OUT / "bin" / "peer-rust")]}
     if name in programs:
         command = operator_command(programs[name])
-        return {"name": name, "pools": "inferencepools", "command": command, "leader_command": command + election}
+        return {"name": name, "pools": "inferencepools", "command": command, "leader_command": command + election,
+                "open_command": operator_command(programs[name], *PORTS), "ports": PORTS}
     raise WrongUse(f'PEERS: "{name}" is not one of kubernetes, floor, go, rust, {", ".join(programs)}')
 
 

@@ -7,6 +7,8 @@ Result = dict[str, Any]
 # What goes on at an API server whatever is measured: its own Leases and endpoints, and the reading of its metrics.
 BACKGROUND = {"GET", "PUT leases", "GET leases", "GET endpoints", "GET endpointslices"}
 
+ATTACKS = {"": "", "objects": ", beside 50,000 hostile objects", "clients": ", beside 1,000 hostile clients"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Column:
@@ -97,12 +99,12 @@ def row_words(result: Result) -> str:
     """A row for people."""
     size = f'{result["pods"]:,} pods in {result["pools"]} pools'
     how = {
-        "rate": lambda: f'{result["row"].partition("@")[2]} deletes a second',
+        "rate": lambda: f'{result["row"].partition("@")[2].partition("+")[0]} deletes a second',
         "node": lambda: f'{result["deletes"]} pods of a node at once',
         "adopt": lambda: "deletes right after the start",
         "leader": lambda: "the leader killed among deletes",
     }[result["kind"]]
-    return f"{size}, {how()}"
+    return f"{size}, {how()}{ATTACKS[result.get('attack', '')]}"
 
 
 def table(head: list[str], lines: Iterable[list[str]]) -> str:
@@ -139,6 +141,18 @@ def ratio_table(rows: dict[str, dict[str, list[Result]]]) -> str:
                           ratio(of_slices("p50"), peers[name], alone), ratio(of_slices("p50"), go, alone)])
     return table(["", "program", "p50 / Go", "p99 / Go", "CPU / Go", "resident / Go", "EndpointSlice p50 / alone",
                   "the same with Go"], lines)
+
+
+def attack_table(rows: dict[str, dict[str, list[Result]]]) -> str:
+    """Each attack beside the same row without it; empty where there was none."""
+    lines = []
+    for row, peers in rows.items():
+        usual = rows.get(row.partition("+")[0], {})
+        for name, results in peers.items():
+            if results[0].get("attack") and name in usual:
+                lines.append([row_words(results[0]), name, ratio(of_lists("p50"), results, usual[name]),
+                              ratio(of_lists("p99"), results, usual[name]), cell(map(of_process("peak_mib"), results), 0)])
+    return table(["", "program", "p50 / usual", "p99 / usual", "peak MiB"], lines) if lines else ""
 
 
 def request_table(peers: dict[str, list[Result]]) -> str:
@@ -182,6 +196,7 @@ def render(data: dict[str, Any]) -> str:
     parts.append(main_table(rows))
     if any(name.startswith("poolwarden") for peers in rows.values() for name in peers):
         parts.append(ratio_table(rows))
+    parts.extend(filter(None, [attack_table(rows)]))
     for peers in rows.values():
         parts.append(f"{row_words(next(iter(peers.values()))[0])}:\n\n{request_table(peers)}")
     doubts = warnings(data["results"])

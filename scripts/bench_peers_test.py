@@ -34,8 +34,12 @@ class Rows(unittest.TestCase):
                               ("1000x20@leader", 300), ("10000x100@adopt", 400)):
             self.assertEqual(bench_peers.parse_row(text, False)[2].deletes, deletes, text)
 
+    def test_may_name_an_attack(self):
+        for text, attack in (("1000x20@10", ""), ("1000x20@10+objects", "objects"), ("1000x20@node+clients", "clients")):
+            self.assertEqual(bench_peers.parse_row(text, False)[2].attack, attack, text)
+
     def test_that_make_no_sense_are_refused(self):
-        for text in ("", "1000@10", "1000x20", "20x1000@10", "1000x0@10", "1000x20@never", "1000x20@0", "x@10"):
+        for text in ("", "1000x20@10+", "1000x20@10+fire", "1000x20@leader+objects", "1000@10", "1000x20", "20x1000@10", "1000x0@10", "1000x20@never", "1000x20@0", "x@10"):
             with self.assertRaises(bench_peers.WrongUse, msg=text):
                 bench_peers.parse_rows(text, False)
 
@@ -56,6 +60,11 @@ class Peers(unittest.TestCase):
         with_budgets = bench_peers.peer("go+budgets", {})
         self.assertEqual(with_budgets, bench_peers.peer("go", {}) | {"name": "go+budgets", "pools": "services+budgets"})
 
+    def test_only_what_has_ports_can_be_attacked_there(self):
+        open_to = {name: bench_peers.peer(name, {"poolwarden": "/a"}).get("ports")
+                   for name in bench_peers.USUAL_PEERS.split(",")}
+        self.assertEqual({name for name, ports in open_to.items() if ports}, {"poolwarden"})
+
     def test_unknown_or_twice_is_refused(self):
         for peers, programs in (("java", "/a"), ("", "/a"), ("poolwarden+budgets", "/a"), ("poolwarden", "/a,/b")):
             with self.assertRaises(bench_peers.WrongUse, msg=peers):
@@ -75,6 +84,13 @@ class Report(unittest.TestCase):
     def test_ratio_is_to_go_in_the_same_row(self):
         rows = bench_peers_report.grouped([result("go", p50=8), result("poolwarden", p50=20), result("kubernetes", p50=10)])
         self.assertIn("| poolwarden | 2.50 | 2.50 | 1.00 | 1.00 | 2.00 | 0.80 |", bench_peers_report.ratio_table(rows))
+
+    def test_an_attack_is_beside_the_same_row_without_it(self):
+        rows = bench_peers_report.grouped(
+            [result("poolwarden", p50=8), result("poolwarden", row="1000x20@10+objects", p50=12, attack="objects")])
+        self.assertIn("10 deletes a second, beside 50,000 hostile objects | poolwarden | 1.50 | 1.50 | 51 |",
+                      bench_peers_report.attack_table(rows))
+        self.assertEqual(bench_peers_report.attack_table(bench_peers_report.grouped([result("poolwarden")])), "")
 
     def test_all_of_it_has_one_line_a_program_and_its_warnings(self):
         results = [result("go"), result("poolwarden", late=3, foreign_share=0.5, right=False)]

@@ -58,12 +58,13 @@ func (b *bench) measureSize(ctx context.Context, size Size) error {
 	return nil
 }
 
-// lives: rows that one life of a program can serve are measured in one. Adoption and a killed leader take one each.
+// lives: rows that one life of a program can serve are measured in one. Adoption, a killed leader and each attack take one
+// each.
 func lives(rows []Row) [][]Row {
 	var plain []Row
 	var out [][]Row
 	for _, row := range rows {
-		if row.Kind == kindAdopt || row.Kind == kindLeader {
+		if row.Kind == kindAdopt || row.Kind == kindLeader || row.Attack != "" {
 			out = append(out, []Row{row})
 		} else {
 			plain = append(plain, row)

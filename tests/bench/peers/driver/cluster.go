@@ -34,7 +34,8 @@ type cluster struct {
 	load      *kubernetes.Clientset
 	observer  *kubernetes.Clientset
 	pools     dynamic.ResourceInterface
-	next      int // number of the next pod
+	hostile   dynamic.ResourceInterface // pools of a hostile tenant
+	next      int                       // number of the next pod
 }
 
 func newCluster(plan *Plan) (*cluster, error) {
@@ -60,6 +61,7 @@ func newCluster(plan *Plan) (*cluster, error) {
 		load:      load,
 		observer:  observer,
 		pools:     pools.Resource(poolResource).Namespace(plan.Namespace),
+		hostile:   pools.Resource(poolResource).Namespace(hostileNamespace),
 	}, nil
 }
 

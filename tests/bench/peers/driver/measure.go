@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -47,7 +48,7 @@ func (s *session) measure(ctx context.Context, row Row) error {
 	b := s.bench
 	result := s.first
 	result.Run, result.Peer, result.Row, result.Kind = s.run, s.peer.Name, row.Name, row.Kind
-	result.Pods, result.Pools = s.size.Pods, s.size.Pools
+	result.Pods, result.Pools, result.Attack = s.size.Pods, s.size.Pools, row.Attack
 	if len(s.processes) > 0 {
 		result.Resident, _ = memory(s.processes[0].pid())
 	}
@@ -61,13 +62,21 @@ func (s *session) measure(ctx context.Context, row Row) error {
 			return err
 		}
 	}
+	endAttack := s.attack(ctx, row)
 	before, started := s.usage(), time.Now()
-	if err := s.deleteAll(ctx, row, victims); err != nil {
+	err = s.deleteAll(ctx, row, victims)
+	withdrawn := func() bool { return b.book.isWithdrawn(s.peer.publishes()) }
+	if err == nil {
+		if late := b.until(ctx, seconds(b.plan.Patience), "all are withdrawn", withdrawn); late != nil {
+			say("%v", late)
+		}
+	}
+	endAttack()
+	if err != nil {
 		return err
 	}
-	withdrawn := func() bool { return b.book.isWithdrawn(s.peer.publishes()) }
-	if err := b.until(ctx, seconds(b.plan.Patience), "all are withdrawn", withdrawn); err != nil {
-		say("%v", err)
+	if row.Kind != kindLeader && s.hasDied() {
+		return fmt.Errorf("the program ended during %s; its log is %s", row.Name, s.processes[0].log)
 	}
 	result.Seconds = time.Since(started).Seconds()
 	result.Foreign = before.foreignShare(s.usage())

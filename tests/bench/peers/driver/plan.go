@@ -38,6 +38,7 @@ type Row struct {
 	Kind    string  `json:"kind"`
 	Rate    float64 `json:"rate"` // deletes a second
 	Deletes int     `json:"deletes"`
+	Attack  string  `json:"attack"` // what is done to the program meanwhile (attack.go); may be empty
 }
 
 // How a peer learns which pools there are.
@@ -53,6 +54,8 @@ type Peer struct {
 	Name          string   `json:"name"`
 	Command       []string `json:"command"`        // empty: Kubernetes alone, or the floor
 	LeaderCommand []string `json:"leader_command"` // with leader election; empty: it has none
+	OpenCommand   []string `json:"open_command"`   // with ports; empty: it has none
+	Ports         []string `json:"ports"`          // of the open command, as host:port
 	Pools         string   `json:"pools"`
 	Floor         bool     `json:"floor"` // the driver itself writes the lists, as bare PUTs
 }

@@ -2,12 +2,14 @@ package main
 
 // Result is one row that was measured, of one run and one peer.
 type Result struct {
-	Run   int    `json:"run"`
-	Peer  string `json:"peer"`
-	Row   string `json:"row"`
-	Kind  string `json:"kind"`
-	Pods  int    `json:"pods"`
-	Pools int    `json:"pools"`
+	Run  int    `json:"run"`
+	Peer string `json:"peer"`
+	Row  string `json:"row"`
+	Kind string `json:"kind"`
+	// What was done to the program meanwhile; may be empty.
+	Attack string `json:"attack"`
+	Pods   int    `json:"pods"`
+	Pools  int    `json:"pools"`
 
 	Deletes    int    `json:"deletes"`
 	Lists      Spread `json:"lists"`       // terminating event to the list without it, ms

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -23,7 +24,8 @@ func (s *session) live(ctx context.Context, rows []Row) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	leads := rows[0].Kind == kindLeader
-	if (leads && len(s.peer.LeaderCommand) == 0) || (rows[0].Kind == kindAdopt && !s.peer.publishes()) {
+	command, can := s.commandFor(rows[0])
+	if !can {
 		return nil
 	}
 	defer func() {
@@ -31,10 +33,14 @@ func (s *session) live(ctx context.Context, rows []Row) (err error) {
 		if ctx.Err() == nil {
 			err = errors.Join(err, s.clear(ctx))
 		}
+		if ctx.Err() == nil && rows[0].Attack == attackObjects {
+			err = errors.Join(err, s.bench.cluster.removeHostile(ctx))
+		}
 	}()
-	command := s.peer.Command
-	if leads {
-		command = s.peer.LeaderCommand
+	if rows[0].Attack == attackObjects {
+		if err := s.bench.cluster.makeHostile(ctx); err != nil {
+			return err
+		}
 	}
 	if err := s.start(ctx, command, rows[0].Kind != kindAdopt, cancel); err != nil {
 		return err
@@ -58,6 +64,33 @@ func (s *session) live(ctx context.Context, rows []Row) (err error) {
 		}
 	}
 	return nil
+}
+
+// commandFor a row, and whether the program can be measured in it.
+func (s *session) commandFor(row Row) (command []string, can bool) {
+	switch {
+	case row.Kind == kindLeader:
+		return s.peer.LeaderCommand, len(s.peer.LeaderCommand) > 0
+	case row.Attack == attackClients:
+		return s.peer.OpenCommand, len(s.peer.OpenCommand) > 0
+	}
+	return s.peer.Command, row.Kind != kindAdopt || s.peer.publishes()
+}
+
+// attack goes on until it is ended, which waits for it.
+func (s *session) attack(ctx context.Context, row Row) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	switch row.Attack {
+	case attackObjects:
+		group.Go(func() { s.bench.cluster.keepChanging(ctx) })
+	case attackClients:
+		group.Go(func() { attackPorts(ctx, s.peer.Ports) })
+	}
+	return func() {
+		cancel()
+		group.Wait()
+	}
 }
 
 func (s *session) launch(command []string) error {
