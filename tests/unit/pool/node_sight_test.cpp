@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-constexpr NodeSight::TimePoint kStart{std::chrono::seconds(1000)};
+constexpr NodeSight::TimePoint kFirstLook{std::chrono::seconds(1000)};
 
 std::string node(int number) {
   return "n" + std::to_string(number);
@@ -41,7 +41,7 @@ TEST(NodeSight, BlindnessTakesTwoNodesAndMoreThanAThird) {
   for (const auto& row : rows) {
     Sight sight;
     sight.nodes(row.nodes, row.unheard);
-    const NodeSight::Change change = sight.look(kStart);
+    const NodeSight::Change change = sight.look(kFirstLook);
     EXPECT_EQ(sight.is_blind_for(), row.blind) << row.unheard << " of " << row.nodes;
     EXPECT_EQ(sight.is_blind_for("ns/another"), row.blind) << "it is so for all pools";
     EXPECT_EQ(change.all, row.blind);
@@ -54,7 +54,7 @@ TEST(NodeSight, AllNodesOfOnePool_AreBlindnessForThatPool) {
   sight.nodes(10, 0, "ns/large");
   sight.nodes(2, 2, "ns/small", 20);
   sight.nodes(1, 1, "ns/alone", 30);
-  const NodeSight::Change change = sight.look(kStart);
+  const NodeSight::Change change = sight.look(kFirstLook);
   EXPECT_FALSE(change.all);
   EXPECT_THAT(change.pools, ElementsAre("ns/small"));
   EXPECT_TRUE(sight.is_blind_for("ns/small"));
@@ -67,7 +67,7 @@ TEST(NodeSight, OneNodeOfAPoolIsHeardOf_IsNoBlindness) {
   Sight sight;
   sight.nodes(20, 0, "ns/large");
   sight.nodes(4, 3, "ns/a", 30);
-  sight.look(kStart);
+  sight.look(kFirstLook);
   EXPECT_FALSE(sight.is_blind_for());
 }
 
@@ -75,18 +75,18 @@ TEST(NodeSight, NodesWithoutPodsOfPools_DoNotCount) {
   Sight sight;
   sight.nodes(4, 1);
   for (int i = 10; i < 100; ++i) sight.set(node(i), {{}, true});
-  sight.look(kStart);
+  sight.look(kFirstLook);
   EXPECT_FALSE(sight.is_blind());
   for (int i = 10; i < 100; ++i) sight.set(node(i), {{}, false});
   sight.nodes(4, 2);
-  sight.look(kStart);
+  sight.look(kFirstLook);
   EXPECT_TRUE(sight.is_blind_for());
 }
 
 TEST(NodeSight, TellsHowManyAreUnheardOf) {
   Sight sight;
   sight.nodes(3, 2);
-  sight.look(kStart);
+  sight.look(kFirstLook);
   const auto unseen = sight.unseen("ns/a");
   ASSERT_TRUE(unseen);
   EXPECT_EQ(unseen->unheard, 2);
@@ -97,8 +97,8 @@ TEST(NodeSight, TellsHowManyAreUnheardOf) {
   sight.nodes(20, 0, "ns/large", 40);
   sight.nodes(2, 2, "ns/small", 20);
   sight.nodes(3, 0);
-  sight.look(kStart);
-  sight.look(kStart + NodeSight::kReturn);
+  sight.look(kFirstLook);
+  sight.look(kFirstLook + NodeSight::kReturn);
   const auto of_pool = sight.unseen("ns/small");
   ASSERT_TRUE(of_pool);
   EXPECT_EQ(of_pool->nodes, 2);
@@ -108,12 +108,12 @@ TEST(NodeSight, TellsHowManyAreUnheardOf) {
 TEST(NodeSight, LastsUntilOthersHadTheTimeToReturn) {
   Sight sight;
   sight.nodes(4, 4);
-  sight.look(kStart);
+  sight.look(kFirstLook);
   sight.nodes(4, 1);
-  EXPECT_FALSE(sight.look(kStart + 10min).all);
+  EXPECT_FALSE(sight.look(kFirstLook + 10min).all);
   EXPECT_TRUE(sight.is_blind_for()) << "the last of many, not the first of few";
   EXPECT_TRUE(sight.unseen("ns/a")->ends);
-  ASSERT_EQ(sight.next_deadline(), kStart + 10min + NodeSight::kReturn);
+  ASSERT_EQ(sight.next_deadline(), kFirstLook + 10min + NodeSight::kReturn);
   EXPECT_FALSE(sight.look(*sight.next_deadline() - 1ms).all);
   EXPECT_TRUE(sight.is_blind_for());
   const NodeSight::Change change = sight.look(*sight.next_deadline());
@@ -125,13 +125,13 @@ TEST(NodeSight, LastsUntilOthersHadTheTimeToReturn) {
 TEST(NodeSight, ManyAreUnheardOfAgain_ItsEndIsOff) {
   Sight sight;
   sight.nodes(4, 4);
-  sight.look(kStart);
+  sight.look(kFirstLook);
   sight.nodes(4, 1);
-  sight.look(kStart + 1s);
+  sight.look(kFirstLook + 1s);
   sight.nodes(4, 2);
-  EXPECT_FALSE(sight.look(kStart + 30s).all);
+  EXPECT_FALSE(sight.look(kFirstLook + 30s).all);
   EXPECT_FALSE(sight.next_deadline());
-  EXPECT_FALSE(sight.look(kStart + 1h).all);
+  EXPECT_FALSE(sight.look(kFirstLook + 1h).all);
   EXPECT_TRUE(sight.is_blind_for());
 }
 
@@ -139,11 +139,11 @@ TEST(NodeSight, OfOnePool_EndsAsThatOfAll) {
   Sight sight;
   sight.nodes(10, 0, "ns/large", 20);
   sight.nodes(2, 2);
-  sight.look(kStart);
+  sight.look(kFirstLook);
   sight.nodes(2, 1);
-  sight.look(kStart + 1s);
+  sight.look(kFirstLook + 1s);
   EXPECT_TRUE(sight.is_blind_for());
-  ASSERT_EQ(sight.next_deadline(), kStart + 1s + NodeSight::kReturn);
+  ASSERT_EQ(sight.next_deadline(), kFirstLook + 1s + NodeSight::kReturn);
   EXPECT_THAT(sight.look(*sight.next_deadline()).pools, ElementsAre("ns/a"));
   EXPECT_FALSE(sight.is_blind());
 }
@@ -151,10 +151,10 @@ TEST(NodeSight, OfOnePool_EndsAsThatOfAll) {
 TEST(NodeSight, CountedAnew_BeginsAndEndsNothing) {
   Sight sight;
   sight.nodes(4, 4);
-  sight.look(kStart);
+  sight.look(kFirstLook);
   sight.forget_nodes();
   sight.nodes(4, 4);
-  const NodeSight::Change change = sight.look(kStart + 1h);
+  const NodeSight::Change change = sight.look(kFirstLook + 1h);
   EXPECT_FALSE(change.all);
   EXPECT_THAT(change.pools, IsEmpty());
   EXPECT_TRUE(sight.is_blind_for());
@@ -164,10 +164,10 @@ TEST(NodeSight, CountedAnew_BeginsAndEndsNothing) {
 TEST(NodeSight, PodsLeaveANode_ItCountsNoMore) {
   Sight sight;
   sight.nodes(4, 2);
-  sight.look(kStart);
+  sight.look(kFirstLook);
   ASSERT_TRUE(sight.is_blind_for());
   sight.set("n1", {{}, true});
-  sight.look(kStart);
+  sight.look(kFirstLook);
   EXPECT_TRUE(sight.unseen("ns/a")->ends);
   EXPECT_EQ(sight.unseen("ns/a")->nodes, 3);
 }
