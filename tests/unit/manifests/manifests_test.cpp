@@ -195,7 +195,8 @@ TEST(Conditions, HaveTheReasonsOfTheDocs) {
       R"re((?:is_(?:true|false|unknown)\(|emplace_back\(|return )\s*"([A-Z][A-Za-z]+)"[,);])re");
   std::set<std::string> given = all_of(read("operator/pool/conditions.cpp"), reason);
   for (const std::string_view written : {api::failure::kNameTaken, api::failure::kForbidden,
-                                         api::failure::kInvalid, api::failure::kWriteFailed})
+                                         api::failure::kInvalid, api::failure::kWriteFailed,
+                                         api::condition::kNodesUnseen})
     given.emplace(written);
   for (const char* of_target : {"NotFound", "Forbidden", "WrongKind"}) {
     EXPECT_TRUE(given.contains(of_target)) << of_target;

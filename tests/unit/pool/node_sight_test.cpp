@@ -130,8 +130,9 @@ TEST(NodeSight, ManyAreUnheardOfAgain_ItsEndIsOff) {
   sight.look(kFirstLook + 1s);
   sight.nodes(4, 2);
   EXPECT_FALSE(sight.look(kFirstLook + 30s).all);
-  EXPECT_FALSE(sight.next_deadline());
   EXPECT_FALSE(sight.look(kFirstLook + 1h).all);
+  EXPECT_FALSE(sight.next_deadline())
+      << "that of the pool alone has ended, as not all of its nodes are unheard of";
   EXPECT_TRUE(sight.is_blind_for());
 }
 

@@ -162,7 +162,7 @@ TEST(StandbyWithdrawal, NamesNobodyWhereTooLittleIsKnown) {
 class LeaderAfterAStandby : public testing::Test {
  protected:
   LeaderAfterAStandby() {
-    standby.pod().ready = api::Tristate::kFalse;
+    standby.pod().ready = standby.pod().containers_ready = api::Tristate::kFalse;
     leader = settled();
     auto set = *api::parse_endpoint_set(leader.config_map->endpoints_json, nullptr);
     EXPECT_EQ(withdraw(set, standby.unfit(), set.revision + 1).size(), 1U);
@@ -178,7 +178,7 @@ class LeaderAfterAStandby : public testing::Test {
 
 TEST_F(LeaderAfterAStandby, WhoKnowsAsMuchTakesItAsItsOwn) {
   leader.pods_version = "120";
-  leader.pod("vllm-a").ready = api::Tristate::kFalse;
+  leader.pod("vllm-a").ready = leader.pod("vllm-a").containers_ready = api::Tristate::kFalse;
   const Plan plan = leader.decide();
   EXPECT_FALSE(plan.publish) << "nothing to put back, and nothing to tell of";
 }
