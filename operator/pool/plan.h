@@ -141,6 +141,11 @@ struct Snapshot {
     return shared == shared_drains.end() ? pool->drain : shared->second;
   }
 
+  // Whether its drain is this pool's to decide.
+  bool leads(const api::Pod& pod) const { return !led_by_others.contains(pod.uid); }
+  // Its label is as its pod has it: none is under way.
+  bool is_written(const api::Pod& pod) const { return !labels_under_way->contains(pod.uid); }
+
   // What the operator remembers beyond the cluster's own state; empty after a restart, and then rebuilt.
   std::optional<api::Agreement> agreed;  // newer than status.syncedReplicas while that write is due
   // A scale or adopt write of ours is under way, or acknowledged but not yet in the caches. What the two
