@@ -9,15 +9,15 @@
 
 namespace poolwarden::api::taint {
 
-// Cluster autoscaler and Karpenter taint a node before they evict its pods; the other announces its end
-// within moments.
-inline constexpr std::array<std::string_view, 3> kDrain{
-    "ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted", "node.cloudprovider.kubernetes.io/shutdown"};
+// Cluster autoscaler and Karpenter taint a node before they evict its pods.
+inline constexpr std::array<std::string_view, 2> kDrain{"ToBeDeletedByClusterAutoscaler",
+                                                        "karpenter.sh/disrupted"};
 
-// With one of these a node is as good as gone.
-inline constexpr std::array<std::string_view, 3> kWithdraw{"node.kubernetes.io/out-of-service",
-                                                           "aws-node-termination-handler/spot-itn",
-                                                           "cloud.google.com/impending-node-termination"};
+// With one of these a node is as good as gone. Where a cloud says that the instance is shut down, nobody
+// answers there, whatever the node's last word was.
+inline constexpr std::array<std::string_view, 4> kWithdraw{
+    "node.kubernetes.io/out-of-service", "node.cloudprovider.kubernetes.io/shutdown",
+    "aws-node-termination-handler/spot-itn", "cloud.google.com/impending-node-termination"};
 
 // The first of `keys` that is among a node's taints; empty if none is.
 template <class Keys>
