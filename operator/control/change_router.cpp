@@ -124,6 +124,7 @@ void ChangeRouter::changed(const kube::Delta<api::ConfigMap>& delta, api::Now no
 
 void ChangeRouter::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
   const api::Pod& pod = object_of(delta);
+  record_release(delta, now);
   const bool labels_only =
       delta.before && delta.after && same_but_for_labels_of_ours(*delta.before, *delta.after);
   const bool says_nothing = labels_only && same_labels_of_ours(*delta.before, *delta.after);
@@ -185,6 +186,7 @@ void ChangeRouter::saw_event(PoolRecord& record, const std::string& uid, kube::T
 void ChangeRouter::wrote_label(const kube::ObjectKey& pod, const PoolRecord* writer, api::Now now) {
   const auto object = feeds_.store<Pods>().find(pod);
   if (!object) return;
+  releases_.saw(*object, now.mono);
   survey_.look_again_at(*object);  // the answer may tell what the watch has not told yet
   const auto mark_others = [&](const std::vector<PoolRecord*>& records) {
     for (const PoolRecord* record : records) {
@@ -265,6 +267,12 @@ void ChangeRouter::changed(const kube::Delta<api::DisruptionBudget>& delta, api:
 
 void ChangeRouter::changed(const kube::Delta<api::GatePart>& delta, api::Now now) {
   if (!says_nothing_new(delta)) mark_all(now);
+}
+
+void ChangeRouter::record_release(const kube::Delta<api::Pod>& delta, api::Now now) {
+  const bool same = delta.before && delta.after && delta.before->uid == delta.after->uid;
+  if (delta.before && !same) releases_.forget(delta.before->uid);
+  if (delta.after) releases_.saw(*delta.after, now.mono);
 }
 
 // Pods of a first list were bound whenever that was, and so was one that is not new when it is first seen:

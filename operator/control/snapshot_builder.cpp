@@ -94,6 +94,7 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
   add_autoscalers(record, seen);
   seen.loads = &loads_.tracker();
   seen.draining_nodes = &router_.draining_nodes();
+  seen.releases = &router_.releases();
   seen.labels_under_way = &writes_.labels_under_way();
   pool::GateState gate = this->gate();
   seen.gate = gate.gate;

@@ -38,7 +38,7 @@ class Drains {
   void run() {
     for (std::size_t i = 0; i < causes_.size(); ++i) causes_[i] = own_cause(seen_.members[i]);
     for (const ReplicaSetView& set : seen_.snapshot->replica_sets) drain_surplus(set);
-    empty_nodes(seen_, plan_, causes_, [this](const auto& members, std::int32_t wanted) {
+    empty_nodes(seen_, plan_, causes_, now_, [this](const auto& members, std::int32_t wanted) {
       take_cheapest(members, wanted, "its node is being emptied", [](const PodVerdict& member) {
         return reason_to_leave(member).value_or(DrainReason::kNodeCordoned);
       });
@@ -85,9 +85,7 @@ class Drains {
                               .poll = seen_.snapshot->drain_of(*member.pod).poll});
   }
 
-  void look_again_in(std::chrono::nanoseconds wait) {
-    plan_.look_again = plan_.look_again ? std::min(*plan_.look_again, wait) : wait;
-  }
+  void look_again_in(std::chrono::nanoseconds wait) { plan_.look_again_in(wait); }
 
   // A choice is made with fresh readings, or without those that do not come in time.
   bool answered_or_timed_out(const std::vector<std::size_t>& members) {

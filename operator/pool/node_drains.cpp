@@ -12,29 +12,55 @@
 namespace poolwarden::pool {
 namespace {
 
+using std::chrono::seconds;
+
+// For how long a pod that was released for its node waits for its eviction. Whoever empties a node asks every
+// few seconds (kubectl drain: 5), so by then nobody does: others may be asked for meanwhile, on other nodes.
+constexpr seconds kEvictionPatience{60};
+
+constexpr std::int32_t kMostReplacedAtOnce = 2;
+
+// What the pool's size is while nodes are emptied.
+struct Terms {
+  std::int32_t asked = 0;
+  bool may_surge = false;      // one more can be asked for
+  bool replace_first = false;  // and is, before a pod goes
+};
+
 // One pass's view of what the nodes that are being emptied leave of the pool.
 class NodeDrains {
  public:
-  NodeDrains(Observation& seen, Plan& plan, DrainCauses& causes)
-      : seen_(seen), plan_(plan), causes_(causes) {}
+  NodeDrains(Observation& seen, Plan& plan, DrainCauses& causes, api::Now now)
+      : seen_(seen), plan_(plan), causes_(causes), now_(now) {}
 
   void run(const TakeCheapest& take);
 
  private:
+  struct Stuck {
+    std::size_t member = 0;  // as seen_.members
+    Releases::Duration waited{};
+  };
   struct NodeDrainSummary {
     std::int32_t serving = 0;
     std::vector<std::size_t> leaving;  // of those that serve, who should go; as seen_.members
     bool draining = false;             // someone, and not for a surplus
     bool released = false;
+    std::vector<Stuck> stuck;  // of the released, whom nobody evicts; the longest first
     // Some begin or end a drain just now: who serves, and how many, is about to change.
     bool settling = false;
   };
   NodeDrainSummary node_drain_summary();
-  std::int32_t may_leave(const NodeDrainSummary& summary, std::int32_t asked, bool replace_first) const;
+  void note_released(std::size_t member, NodeDrainSummary& out);
+  Terms terms() const;
+  std::int32_t wanted_surge(const NodeDrainSummary& summary, const Terms& terms) const;
+  std::int32_t may_leave(const NodeDrainSummary& summary, const Terms& terms) const;
+  std::optional<std::size_t> steps_aside(const NodeDrainSummary& summary, const Terms& terms);
+  std::vector<std::size_t> in_turn(const std::vector<std::size_t>& leaving) const;
 
   Observation& seen_;
   Plan& plan_;
   DrainCauses& causes_;
+  api::Now now_;
 };
 
 std::string waits_to_leave(std::int32_t serving, std::int32_t asked) {
@@ -42,6 +68,16 @@ std::string waits_to_leave(std::int32_t serving, std::int32_t asked) {
   if (serving < asked) return fmt::format("{} once the pool serves with {}, {} do", kEmptied, asked, serving);
   if (serving == 1) return fmt::format("{} once another serves: it is the only one that does", kEmptied);
   return fmt::format("{} in its turn", kEmptied);
+}
+
+void NodeDrains::note_released(std::size_t member, NodeDrainSummary& out) {
+  out.released = true;
+  const std::string& uid = seen_.members[member].pod->uid;
+  const auto waited = seen_.snapshot->releases->released_for(uid, now_.mono).value_or(Releases::Duration{0});
+  if (waited < kEvictionPatience) return plan_.look_again_in(kEvictionPatience - waited);
+  const auto later = std::find_if(out.stuck.begin(), out.stuck.end(),
+                                  [waited](const Stuck& other) { return other.waited < waited; });
+  out.stuck.insert(later, {member, waited});
 }
 
 NodeDrains::NodeDrainSummary NodeDrains::node_drain_summary() {
@@ -65,10 +101,12 @@ NodeDrains::NodeDrainSummary NodeDrains::node_drain_summary() {
       if (for_its_node) causes_[i] = reason;
       out.settling |= !seen_.snapshot->is_written(*member.pod) || !causes_[i] || !drains(member.before);
       const bool leaves = reason && (for_its_node || causes_[i] == DrainReason::kRequested);
-      out.draining |= leaves && !std::holds_alternative<Drained>(member.before);
-      out.released |= reason && std::holds_alternative<Drained>(member.before);
-    } else if (member.fit &&
-               seen_.snapshot->is_written(*member.pod)) {  // one that is on its way back is not back
+      const bool is_released = std::holds_alternative<Drained>(member.before);
+      out.draining |= leaves && !is_released;
+      out.released |= reason && is_released;
+      if (leaves && is_released) note_released(i, out);
+    } else if (member.fit && seen_.snapshot->is_written(*member.pod)) {
+      // One that is on its way back is not back.
       ++out.serving;
       if (reason) out.leaving.push_back(i);
     }
@@ -76,11 +114,49 @@ NodeDrains::NodeDrainSummary NodeDrains::node_drain_summary() {
   return out;
 }
 
+Terms NodeDrains::terms() const {
+  Terms out;
+  // What the target has meanwhile is not what was asked for.
+  const std::int32_t target =
+      seen_.target == TargetState::kFound ? seen_.snapshot->target->replicas : seen_.active();
+  out.asked = seen_.pool().replicas.value_or(target);
+  // The only one there is goes after its replacement whatever the pool says: nobody would serve meanwhile.
+  // Not where an autoscaler sets the target's replicas: it would take the one more away again, over and over.
+  out.may_surge =
+      seen_.target == TargetState::kFound && seen_.snapshot->target_autoscalers.empty() && out.asked > 0;
+  out.replace_first = out.may_surge && (seen_.pool().disruption.replace_first || out.asked == 1);
+  return out;
+}
+
+// One more is asked for while a pod drains. Once the pod has drained, the one more is dropped, so that the
+// ReplicaSet deletes the drained pod. It deletes a pod that is not ready first: then too few serve, and one
+// more is asked for again.
+// One that was granted stays until then: its ReplicaSet may be another than that of the pod which goes.
+//
+// Without replaceFirst, that begins only for those that have drained and that nobody evicts. What was granted
+// stays while others are to leave: one that is dropped before it is ready would be made again for each.
+std::int32_t NodeDrains::wanted_surge(const NodeDrainSummary& summary, const Terms& terms) const {
+  if (!terms.may_surge) return 0;
+  const std::int32_t granted = granted_surge(*seen_.snapshot);
+  if (terms.replace_first) {
+    const bool is_replaced = summary.draining && summary.serving <= terms.asked + granted;
+    const bool needs_one =
+        summary.released ? summary.serving < terms.asked : is_replaced || !summary.leaving.empty();
+    return needs_one ? 1 : 0;
+  }
+  const auto stuck = static_cast<std::int32_t>(summary.stuck.size());
+  const std::int32_t replaced = std::min(stuck, kMostReplacedAtOnce);
+  if (stuck > 0 && summary.serving + stuck < terms.asked + replaced) return std::max(replaced, granted);
+  const bool goes_on = summary.draining || summary.released || !summary.leaving.empty();
+  const bool has_more = seen_.snapshot->target->replicas > terms.asked;
+  const bool is_replaced = summary.released && summary.serving >= terms.asked;
+  return goes_on && has_more && !is_replaced ? granted : 0;
+}
+
 // One by one where the pool would serve with fewer than it should: the next goes when another has come. A pod
 // that has no room elsewhere so holds up the rest of its node, as any disruption budget would.
-std::int32_t NodeDrains::may_leave(const NodeDrainSummary& summary, std::int32_t asked,
-                                   bool replace_first) const {
-  const std::int32_t spare = summary.serving - asked;
+std::int32_t NodeDrains::may_leave(const NodeDrainSummary& summary, const Terms& terms) const {
+  const std::int32_t spare = summary.serving - terms.asked;
   if (summary.settling || spare < 0) return 0;
   // A cordon alone brings no replacement: nobody may ever evict the pod. So the last that serves stays,
   // unless there is no target that could bring one before: then nothing else would ever empty the node. One
@@ -88,32 +164,53 @@ std::int32_t NodeDrains::may_leave(const NodeDrainSummary& summary, std::int32_t
   const bool no_target =
       seen_.target == TargetState::kNotConfigured || seen_.target == TargetState::kWrongKind;
   const bool last_stays = summary.serving == 1 && !no_target;
-  return replace_first || last_stays ? spare : std::max(spare, 1);
+  return terms.replace_first || last_stays ? spare : std::max(spare, 1);
+}
+
+// The eviction that somebody asks for may be another's, on another node: nobody sees which, as a refused one
+// leaves no trace. So who has drained and is not evicted goes back to work, and the next has its turn. Where
+// a replacement can come it has as long as a drain to do so.
+std::optional<std::size_t> NodeDrains::steps_aside(const NodeDrainSummary& summary, const Terms& terms) {
+  const bool others_wait = !summary.leaving.empty() && may_leave(summary, terms) == 0;
+  if (!others_wait || summary.settling || summary.draining) return std::nullopt;
+  for (const Stuck& stuck : summary.stuck) {
+    if (causes_[stuck.member] == DrainReason::kRequested) continue;
+    const auto timeout = seen_.snapshot->drain_of(*seen_.members[stuck.member].pod).timeout;
+    const auto patience =
+        kEvictionPatience + (terms.may_surge ? std::max(timeout, kEvictionPatience) : seconds{0});
+    if (stuck.waited >= patience) return stuck.member;
+    plan_.look_again_in(patience - stuck.waited);
+  }
+  return std::nullopt;
+}
+
+// Who has stepped aside goes again when all others have had their turn.
+std::vector<std::size_t> NodeDrains::in_turn(const std::vector<std::size_t>& leaving) const {
+  const auto last_turn = [this](std::size_t i) {
+    return seen_.snapshot->releases->taken_back(seen_.members[i].pod->uid);
+  };
+  std::vector<std::size_t> out;
+  for (const std::size_t i : leaving) {
+    if (!out.empty() && last_turn(i) > last_turn(out.front())) continue;
+    if (!out.empty() && last_turn(i) < last_turn(out.front())) out.clear();
+    out.push_back(i);
+  }
+  return out;
 }
 
 void NodeDrains::run(const TakeCheapest& take) {
   const NodeDrainSummary summary = this->node_drain_summary();
-  // What the target has meanwhile is not what was asked for.
-  const std::int32_t target =
-      seen_.target == TargetState::kFound ? seen_.snapshot->target->replicas : seen_.active();
-  const std::int32_t asked = seen_.pool().replicas.value_or(target);
-  // The only one there is goes after its replacement whatever the pool says: nobody would serve meanwhile.
-  // Not where an autoscaler sets the target's replicas: it would take the one more away again, over and over.
-  const bool may_surge = seen_.target == TargetState::kFound && seen_.snapshot->target_autoscalers.empty();
-  const bool replace_first = may_surge && asked > 0 && (seen_.pool().disruption.replace_first || asked == 1);
-  // One more is asked for while a pod drains. Once the pod has drained, the one more is dropped, so that the
-  // ReplicaSet deletes the drained pod. It deletes a pod that is not ready first: then too few serve, and one
-  // more is asked for again.
-  // One that was granted stays until then: its ReplicaSet may be another than that of the pod which goes.
-  const bool is_replaced =
-      summary.draining && summary.serving <= asked + (may_surge ? granted_surge(*seen_.snapshot) : 0);
-  const bool needs_one = summary.released ? summary.serving < asked : is_replaced || !summary.leaving.empty();
-  if (replace_first && needs_one) plan_.surge = 1;
+  const Terms terms = this->terms();
+  plan_.surge = wanted_surge(summary, terms);
   if (summary.leaving.empty()) return;
-  const std::int32_t may_go = may_leave(summary, asked, replace_first);
-  take(summary.leaving, std::min(may_go, static_cast<std::int32_t>(summary.leaving.size())));
+  if (const auto aside = steps_aside(summary, terms)) {
+    causes_[*aside].reset();
+  } else if (const std::int32_t may_go = may_leave(summary, terms); may_go > 0) {
+    const auto next = in_turn(summary.leaving);
+    take(next, std::min(may_go, static_cast<std::int32_t>(next.size())));
+  }
   for (const std::size_t i : summary.leaving) {
-    if (!causes_[i]) seen_.members[i].waits = waits_to_leave(summary.serving, asked);
+    if (!causes_[i]) seen_.members[i].waits = waits_to_leave(summary.serving, terms.asked);
   }
 }
 
@@ -127,8 +224,8 @@ bool leaves_its_node(const Snapshot& snapshot, const PodVerdict& member) {
   return reason_to_leave(member) && !snapshot.draining_nodes->scheduled_after_drain(member.pod->uid);
 }
 
-void empty_nodes(Observation& seen, Plan& plan, DrainCauses& causes, const TakeCheapest& take) {
-  NodeDrains(seen, plan, causes).run(take);
+void empty_nodes(Observation& seen, Plan& plan, DrainCauses& causes, api::Now now, const TakeCheapest& take) {
+  NodeDrains(seen, plan, causes, now).run(take);
 }
 
 }  // namespace poolwarden::pool

@@ -27,6 +27,6 @@ std::optional<DrainReason> reason_to_leave(const PodVerdict& member);
 bool leaves_its_node(const Snapshot& snapshot, const PodVerdict& member);
 
 // Adds causes to `causes`, and fills in the plan's surge, and what members wait for.
-void empty_nodes(Observation& seen, Plan& plan, DrainCauses& causes, const TakeCheapest& take);
+void empty_nodes(Observation& seen, Plan& plan, DrainCauses& causes, api::Now now, const TakeCheapest& take);
 
 }  // namespace poolwarden::pool

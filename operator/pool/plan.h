@@ -12,7 +12,9 @@
 #include "pool/draining_nodes.h"
 #include "pool/engine_load_tracker.h"
 #include "pool/node_sight.h"
+#include "pool/releases.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -111,7 +113,8 @@ struct Snapshot {
   // While so many nodes are not heard of that this is no sign of illness.
   std::optional<UnseenNodes> unseen_nodes;
   bool sees_cordons = true;  // or may not, or not any more: `node` tells what was seen last
-  const DrainingNodes* draining_nodes = nothing<DrainingNodes>();  // never null
+  const DrainingNodes* draining_nodes = nothing<DrainingNodes>();  // never null, and so below
+  const Releases* releases = nothing<Releases>();
   // HorizontalPodAutoscalers of the namespace that scale the pool, and those that scale its target.
   std::vector<std::string> pool_autoscalers;
   std::vector<std::string> target_autoscalers;
@@ -271,6 +274,9 @@ struct Plan {
   // still to come is not agreed yet: remember it when it is acknowledged.
   std::optional<api::Agreement> agreed;
 
+  void look_again_in(std::chrono::nanoseconds wait) {
+    look_again = look_again ? std::min(*look_again, wait) : wait;
+  }
   bool empty() const {
     return !publish && publish_shards.empty() && !scale_target && !adopt_replicas && !service &&
            pod_labels.empty() && !budget && !status;

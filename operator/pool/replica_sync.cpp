@@ -71,8 +71,10 @@ void sync_replicas(const Observation& seen, Plan& plan) {
   // next knows it from a count that somebody wants.
   const std::int32_t granted = granted_surge(snapshot);
   const std::int32_t surge = std::min(plan.surge, granted);
-  const bool surges =
-      granted > 0 && pool.replicas && pool.replicas == agreed && target.replicas == *pool.replicas + granted;
+  const auto is_lent = [&target, granted](std::int32_t beyond) {
+    return target.replicas > beyond && target.replicas <= beyond + granted;
+  };
+  const bool surges = pool.replicas && pool.replicas == agreed && is_lent(*pool.replicas);
   const auto scale = [&](std::int32_t to) {
     plan.scale_target = api::ScaleWrite{.from = target.replicas,
                                         .to = to,
@@ -91,7 +93,7 @@ void sync_replicas(const Observation& seen, Plan& plan) {
       break;
     case SyncDirection::kTargetToPool: {
       // A pool that lost its count while a replacement comes is not meant to keep that one.
-      const bool lent = agreed && granted > 0 && target.replicas == *agreed + granted;
+      const bool lent = agreed && is_lent(*agreed);
       plan.adopt_replicas = api::AdoptWrite{
           .from = pool.replicas, .to = lent ? *agreed : target.replicas, .target_uid = target.uid};
       plan.adopt_event = adopted(target, *plan.adopt_replicas);

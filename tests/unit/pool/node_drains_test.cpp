@@ -33,6 +33,115 @@ TEST_F(Fleet, ACordonedNodeIsEmptiedOneByOne) {
   EXPECT_THAT(draining(), ElementsAre("old-a"));
 }
 
+// Whoever empties nodes asks for another pod all the time.
+TEST_F(Fleet, NobodyEvictsThePodThatHasDrained_ItIsReplaced) {
+  make({2, 1, 3});
+  cordon_all();
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("old-b"));
+  load["old-b-uid"] = 0;
+  pass_seconds(11, 60);
+  ASSERT_THAT(drained(), ElementsAre("old-b"));
+  EXPECT_EQ(world.target->replicas, 3);
+  settle(90);
+  EXPECT_EQ(world.target->replicas, 4);
+  EXPECT_EQ(world.pool.replicas, 3) << "it is not what anybody asked for";
+  add_set("more", "new", {0}, 1);
+  on_node("node-9", "new-a");
+  settle(100);
+  EXPECT_EQ(world.target->replicas, 3) << "its ReplicaSet is to delete who has drained";
+  EXPECT_THAT(drained(), ElementsAre("old-b"));
+  take_released();
+  pass_seconds(101, 102);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+}
+
+TEST_F(Fleet, NothingCanReplaceThePodThatHasDrained_ItStepsAside) {
+  make({1, 2, 3});
+  world.target_autoscalers = {"hpa"};
+  cordon_all();
+  for (const char* uid : {"old-a-uid", "old-b-uid", "old-c-uid"}) load[uid] = 0;
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  pass_seconds(11, 60);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+  pass_seconds(80, 90);
+  EXPECT_THAT(drained(), ElementsAre("old-b"));
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-c"));
+  pass_seconds(160, 170);
+  EXPECT_THAT(drained(), ElementsAre("old-c"));
+  pass_seconds(240, 250);
+  EXPECT_THAT(drained(), ElementsAre("old-a")) << "all have had their turn";
+  EXPECT_EQ(world.target->replicas, 3);
+}
+
+TEST_F(Fleet, NoReplacementComes_WhoHasDrainedStepsAsideAfterATimeout) {
+  make({1, 2, 3});
+  cordon_all();
+  load["old-a-uid"] = 0;
+  pass_seconds(10, 20);
+  ASSERT_THAT(drained(), ElementsAre("old-a"));
+  pass_seconds(100, 101);
+  ASSERT_EQ(world.target->replicas, 4);
+  settle(360);
+  EXPECT_THAT(drained(), ElementsAre("old-a")) << "spec.drain.timeoutSeconds is 300";
+  pass_seconds(380, 382);
+  EXPECT_THAT(draining(), ElementsAre("old-b"));
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-c"));
+  EXPECT_EQ(world.target->replicas, 4) << "its replacement may be loading";
+  world.nodes["node-2"].unschedulable = world.nodes["node-3"].unschedulable = false;
+  world.nodes["node-1"].unschedulable = false;
+  pass_seconds(383, 384);
+  EXPECT_EQ(world.target->replicas, 3);
+}
+
+TEST_F(Fleet, NobodyElseWaits_WhoHasDrainedGoesOnWaiting) {
+  make({0, 2, 3});
+  world.target_autoscalers = {"hpa"};
+  on_node_two("old-b");
+  on_node_two("old-c");
+  world.nodes["node-1"].unschedulable = true;
+  pass_seconds(10, 20);
+  pass_seconds(1000, 1002);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+}
+
+TEST_F(Fleet, WhomAPersonHasTakenOut_DoesNotStepAside) {
+  make({0, 2, 3});
+  world.target_autoscalers = {"hpa"};
+  cordon_all();
+  world.pod("old-a").annotations = std::make_shared<const api::DrainAnnotations>(api::DrainAnnotations{
+      .started = {}, .reason = {}, .request = "requested", .saved_cost = {}, .deletion_cost = {}});
+  pass_seconds(10, 20);
+  pass_seconds(1000, 1002);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+}
+
+// As after replicas were raised while it drained.
+TEST_F(Fleet, TwoThatNobodyEvicts_AreReplacedAtOnce) {
+  make({0, 0, 3, 4});
+  cordon_all();
+  world.nodes["node-3"].unschedulable = world.nodes["node-4"].unschedulable = false;
+  scale(3);
+  world.replica_sets[0].replicas = 4;
+  pass_seconds(10, 20);
+  ASSERT_THAT(drained(), ElementsAre("old-a", "old-b"));
+  scale(4);
+  pass_seconds(21, 22);
+  EXPECT_EQ(world.target->replicas, 4);
+  pass_seconds(90, 92);
+  EXPECT_EQ(world.target->replicas, 6);
+  add_set("more", "new", {0}, 1);
+  on_node("node-9", "new-a");
+  settle(93);
+  EXPECT_EQ(world.target->replicas, 6) << "the other is to be replaced, too";
+  add_set("still-more", "newer", {0}, 1);
+  on_node("node-9", "newer-a");
+  pass_seconds(94, 95);
+  EXPECT_EQ(world.target->replicas, 4);
+  EXPECT_EQ(world.pool.replicas, 4);
+}
+
 TEST_F(Fleet, WhoeverIsOnItsWayBackDoesNotServeYet) {
   make({2, 1, 3});
   world.nodes["node-2"].name = "node-2";

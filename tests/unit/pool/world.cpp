@@ -84,6 +84,7 @@ Plan World::decide(std::int64_t second) const {
   }
   snapshot.unseen_nodes = unseen_nodes;
   snapshot.draining_nodes = &draining_nodes;
+  snapshot.releases = &releases;
   snapshot.pods_version = pods_version;
   snapshot.pods_behind = pods_behind;
   add_list(snapshot);

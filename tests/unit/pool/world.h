@@ -38,6 +38,7 @@ struct World {
   bool nodes_stale = false;  // they were, and are not any more
   std::optional<UnseenNodes> unseen_nodes;
   DrainingNodes draining_nodes;
+  Releases releases;
   bool can_see = true;
   std::vector<std::string> watch_errors;
   std::string pods_version = "100";
