@@ -172,6 +172,17 @@ std::string unseen_nodes(const UnseenNodes& unseen) {
       who, api::taint::kWithdraw.front());
 }
 
+// Of this pass, then those of before.
+std::vector<const Remark*> remarks_of(const Observation& seen, std::string_view condition) {
+  std::vector<const Remark*> out;
+  for (const auto* remarks : {&seen.remarks, &seen.snapshot->remarks}) {
+    for (const Remark& remark : *remarks) {
+      if (remark.condition == condition) out.push_back(&remark);
+    }
+  }
+  return out;
+}
+
 Finding degraded(const Observation& seen, const PublishedList& list) {
   const Snapshot& snapshot = *seen.snapshot;
   std::vector<std::pair<std::string, std::string>> found;
@@ -216,6 +227,8 @@ Finding degraded(const Observation& seen, const PublishedList& list) {
   if (!snapshot.service_error.empty()) found.emplace_back("ServiceFailed", snapshot.service_error);
   if (!snapshot.scale_error.empty()) found.emplace_back("ScaleFailed", snapshot.scale_error);
   if (!snapshot.labels_error.empty()) found.emplace_back("PodLabelsFailed", snapshot.labels_error);
+  for (const Remark* remark : remarks_of(seen, api::condition::kDegraded))
+    found.emplace_back(remark->reason, remark->message);
   if (found.empty()) return is_false("AsExpected", "Nothing is wrong");
   std::vector<std::string> messages;
   for (const auto& [reason, message] : found) messages.push_back(message);
@@ -381,6 +394,11 @@ Termination termination(const Observation& seen) {
 
 Finding disruption_safe(const Observation& seen) {
   if (auto problem = hold_problem(seen)) return *problem;
+  if (const auto remarks = remarks_of(seen, api::condition::kDisruptionSafe); !remarks.empty()) {
+    std::vector<std::string_view> messages;
+    for (const Remark* remark : remarks) messages.push_back(remark->message);
+    return is_false(remarks.front()->reason, fmt::format("{}", fmt::join(messages, "; ")));
+  }
   if (seen.target != TargetState::kFound) return disruption_safe_by_pods(seen);
   const api::Deployment& target = *seen.snapshot->target;
   const std::string name = target_name(seen);

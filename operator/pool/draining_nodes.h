@@ -36,6 +36,11 @@ class DrainingNodes {
   void bound(const std::string& uid, const std::string& node, TimePoint now);
   void forget(const std::string& uid);
 
+  // Since when the node drains, if it does.
+  std::optional<TimePoint> draining_since(const std::string& node) const {
+    const auto found = since_.find(node);
+    return found == since_.end() ? std::nullopt : std::optional{found->second};
+  }
   bool scheduled_after_drain(const std::string& uid) const { return late_.contains(uid); }
 
  private:

@@ -1,5 +1,6 @@
 #include "pool/node_drains.h"
 
+#include "api/names.h"
 #include "pool/membership.h"
 #include "pool/replica_sync.h"
 
@@ -8,6 +9,7 @@
 #include <string_view>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace poolwarden::pool {
 namespace {
@@ -48,12 +50,16 @@ class NodeDrains {
     std::vector<Stuck> stuck;  // of the released, whom nobody evicts; the longest first
     // Some begin or end a drain just now: who serves, and how many, is about to change.
     bool settling = false;
+    bool last_goes = false;  // the last that serves has waited for long enough
   };
   NodeDrainSummary node_drain_summary();
   void note_released(std::size_t member, NodeDrainSummary& out);
   Terms terms() const;
   std::int32_t wanted_surge(const NodeDrainSummary& summary, const Terms& terms) const;
   std::int32_t may_leave(const NodeDrainSummary& summary, const Terms& terms) const;
+  bool last_stays(const NodeDrainSummary& summary) const;
+  bool last_waits_too_long(const NodeDrainSummary& summary);
+  void tell_last(const PodVerdict& last);
   std::optional<std::size_t> steps_aside(const NodeDrainSummary& summary, const Terms& terms);
   std::vector<std::size_t> in_turn(const std::vector<std::size_t>& leaving) const;
 
@@ -153,18 +159,58 @@ std::int32_t NodeDrains::wanted_surge(const NodeDrainSummary& summary, const Ter
   return goes_on && has_more && !is_replaced ? granted : 0;
 }
 
+// A cordon alone brings no replacement: nobody may ever evict the pod. So the last that serves stays, unless
+// there is no target that could bring one before: then nothing else would ever empty the node. One that
+// cannot be seen may be there.
+bool NodeDrains::last_stays(const NodeDrainSummary& summary) const {
+  const bool no_target =
+      seen_.target == TargetState::kNotConfigured || seen_.target == TargetState::kWrongKind;
+  return summary.serving == 1 && !no_target;
+}
+
+// Nobody comes in its place within the time that a drain may take. Then a person has to know.
+bool NodeDrains::last_waits_too_long(const NodeDrainSummary& summary) {
+  if (!last_stays(summary) || summary.leaving.empty()) return false;
+  const PodVerdict& last = seen_.members[summary.leaving.front()];
+  const auto since = seen_.snapshot->draining_nodes->draining_since(*last.pod->node);
+  const auto waited = since ? now_.mono - *since : Releases::Duration{0};
+  const auto limit = std::max(seen_.snapshot->drain_of(*last.pod).timeout, kEvictionPatience);
+  if (waited >= limit) return true;
+  plan_.look_again_in(limit - waited);
+  return false;
+}
+
+void NodeDrains::tell_last(const PodVerdict& last) {
+  std::string ways_out =
+      fmt::format("kubectl poolwarden delete {}, or spec.disruption.onlyReplica: drain", last.pod->name);
+  if (!seen_.snapshot->target_autoscalers.empty()) {
+    ways_out = fmt::format("let HorizontalPodAutoscaler {} scale the pool instead of its target, {}",
+                           fmt::join(seen_.snapshot->target_autoscalers, ", "), ways_out);
+  } else {
+    ways_out = "make room for its replacement, " + ways_out;
+  }
+  seen_.remarks.push_back(
+      {.condition = api::condition::kDisruptionSafe,
+       .reason = "OnlyReplicaStays",
+       .message =
+           fmt::format("Node {} is being emptied, and its pod {} is the only one that serves: no other "
+                       "has come for longer than a drain may take, so it stays. Ways out: {}",
+                       *last.pod->node, last.pod->name, ways_out)});
+}
+
 // One by one where the pool would serve with fewer than it should: the next goes when another has come. A pod
 // that has no room elsewhere so holds up the rest of its node, as any disruption budget would.
 std::int32_t NodeDrains::may_leave(const NodeDrainSummary& summary, const Terms& terms) const {
   const std::int32_t spare = summary.serving - terms.asked;
-  if (summary.settling || spare < 0) return 0;
-  // A cordon alone brings no replacement: nobody may ever evict the pod. So the last that serves stays,
-  // unless there is no target that could bring one before: then nothing else would ever empty the node. One
-  // that cannot be seen may be there.
-  const bool no_target =
-      seen_.target == TargetState::kNotConfigured || seen_.target == TargetState::kWrongKind;
-  const bool last_stays = summary.serving == 1 && !no_target;
-  return terms.replace_first || last_stays ? spare : std::max(spare, 1);
+  if (summary.settling) return 0;
+  if (summary.last_goes) return 1;
+  if (spare < 0) return 0;
+  // Who is replaced is deleted in a moment, by its ReplicaSet: the next has its turn then.
+  const bool is_replaced =
+      terms.may_surge && std::any_of(summary.stuck.begin(), summary.stuck.end(), [this](const Stuck& stuck) {
+        return causes_[stuck.member] != DrainReason::kRequested;
+      });
+  return terms.replace_first || is_replaced || last_stays(summary) ? spare : std::max(spare, 1);
 }
 
 // The eviction that somebody asks for may be another's, on another node: nobody sees which, as a refused one
@@ -199,7 +245,11 @@ std::vector<std::size_t> NodeDrains::in_turn(const std::vector<std::size_t>& lea
 }
 
 void NodeDrains::run(const TakeCheapest& take) {
-  const NodeDrainSummary summary = this->node_drain_summary();
+  NodeDrainSummary summary = this->node_drain_summary();
+  if (last_waits_too_long(summary)) {
+    summary.last_goes = seen_.pool().disruption.only_replica == api::OnlyReplica::kDrain;
+    if (!summary.last_goes) tell_last(seen_.members[summary.leaving.front()]);
+  }
   const Terms terms = this->terms();
   plan_.surge = wanted_surge(summary, terms);
   if (summary.leaving.empty()) return;

@@ -78,6 +78,13 @@ struct ReplicaSetView {
   std::int32_t draining_outside_pool = 0;
 };
 
+// What a condition says beside what follows from the pool's own state.
+struct Remark {
+  std::string_view condition;  // Degraded, or DisruptionSafe, which is False for it
+  std::string reason;
+  std::string message;
+};
+
 // The policy by which the API server holds deletes of serving pods.
 enum class Gate : std::uint8_t {
   kMissing,
@@ -168,6 +175,7 @@ struct Snapshot {
   // Kinds that were read once and may not be any more, as the API server worded it.
   std::vector<std::string> stale;
   std::vector<std::string> dropped_fields;  // of status, which the installed CRD does not know
+  std::vector<Remark> remarks;              // what was seen to happen between passes
 };
 
 // Why a pod is not an endpoint. One reason each, the most certain first.

@@ -173,5 +173,16 @@ TEST(PoolCodec, ReadsHowToDrain) {
   }
 }
 
+TEST(PoolCodec, WhatBecomesOfTheOnlyReplica) {
+  const auto read = [](const char* spec) {
+    return PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(spec)}})
+        .disruption.only_replica;
+  };
+  EXPECT_EQ(read("{}"), OnlyReplica::kWait);
+  EXPECT_EQ(read(R"({"disruption":{"onlyReplica":"wait"}})"), OnlyReplica::kWait);
+  EXPECT_EQ(read(R"({"disruption":{"onlyReplica":"drain"}})"), OnlyReplica::kDrain);
+  EXPECT_EQ(read(R"({"disruption":{"onlyReplica":"of a later release"}})"), OnlyReplica::kWait);
+}
+
 }  // namespace
 }  // namespace poolwarden::api

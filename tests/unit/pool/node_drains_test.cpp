@@ -247,6 +247,60 @@ TEST_F(Fleet, AReplacementIsGivenUpWhenAnAutoscalerComes) {
   EXPECT_EQ(world.pool.replicas, 1);
 }
 
+// It has no room, and nobody would know why the upgrade does not go on.
+TEST_F(Fleet, TheOnlyOneWaitsForLong_ItIsTold) {
+  make({2});
+  world.target->has_pre_stop = world.target->has_readiness_probe = true;
+  world.nodes["node-1"].unschedulable = true;
+  world.draining_nodes.saw("node-1", true, at_second(10).mono);
+  pass_seconds(10, 12);
+  settle(309);
+  EXPECT_NE(condition(world.pool.status, "DisruptionSafe").reason, "OnlyReplicaStays");
+  settle(310);
+  const api::Condition& told = condition(world.pool.status, "DisruptionSafe");
+  EXPECT_EQ(told.reason, "OnlyReplicaStays");
+  EXPECT_EQ(told.status, "False");
+  EXPECT_THAT(told.message, HasSubstr("make room for its replacement, kubectl poolwarden delete old-a"));
+  world.target_autoscalers = {"hpa"};
+  settle(400);
+  EXPECT_THAT(condition(world.pool.status, "DisruptionSafe").message,
+              HasSubstr("let HorizontalPodAutoscaler hpa scale the pool"));
+  EXPECT_THAT(served(), ElementsAre("old-a"));
+  world.nodes["node-1"].unschedulable = false;
+  settle(410);
+  EXPECT_NE(condition(world.pool.status, "DisruptionSafe").reason, "OnlyReplicaStays");
+}
+
+TEST_F(Fleet, TheOnlyOneWaitsForLong_ItDrainsWhereThePoolSaysSo) {
+  make({2});
+  world.pool.disruption.only_replica = api::OnlyReplica::kDrain;
+  world.nodes["node-1"].unschedulable = true;
+  world.draining_nodes.saw("node-1", true, at_second(10).mono);
+  pass_seconds(10, 12);
+  settle(309);
+  EXPECT_THAT(draining(), IsEmpty());
+  EXPECT_EQ(world.decide(309).look_again, std::chrono::seconds{1});
+  pass_seconds(310, 311);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  load["old-a-uid"] = 0;
+  pass_seconds(312, 316);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+  EXPECT_EQ(world.target->replicas, 2) << "its replacement is still to come";
+}
+
+// One of several that turned unready, say.
+TEST_F(Fleet, TheLastThatServesOfSeveral_DrainsWhereThePoolSaysSo) {
+  make({2, 3});
+  world.pool.disruption.only_replica = api::OnlyReplica::kDrain;
+  world.pod("old-b").ready = api::Tristate::kFalse;
+  world.nodes["node-1"].unschedulable = true;
+  world.draining_nodes.saw("node-1", true, at_second(10).mono);
+  pass_seconds(10, 12);
+  EXPECT_THAT(draining(), IsEmpty());
+  pass_seconds(310, 311);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+}
+
 // Its replacement would come to the same node again, and so on.
 TEST_F(Fleet, APodThatCameToANodeBeingEmptiedStays) {
   using std::chrono::seconds;
