@@ -69,6 +69,7 @@ struct Node : Identity {
   std::vector<std::string> taints;   // their keys; taken in by classify()
   std::string withdraw_taint;        // the first of those that end a pod's service at once
   std::string drain_taint;           // the first of those that announce its end
+  std::string deadline_taint;        // the first of those that say that it ends within moments
 
   bool operator==(const Node&) const = default;
 };

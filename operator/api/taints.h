@@ -15,9 +15,12 @@ inline constexpr std::array<std::string_view, 2> kDrain{"ToBeDeletedByClusterAut
 
 // With one of these a node is as good as gone. Where a cloud says that the instance is shut down, nobody
 // answers there, whatever the node's last word was.
-inline constexpr std::array<std::string_view, 4> kWithdraw{
-    "node.kubernetes.io/out-of-service", "node.cloudprovider.kubernetes.io/shutdown",
-    "aws-node-termination-handler/spot-itn", "cloud.google.com/impending-node-termination"};
+inline constexpr std::array<std::string_view, 2> kWithdraw{"node.kubernetes.io/out-of-service",
+                                                           "node.cloudprovider.kubernetes.io/shutdown"};
+
+// A cloud takes a node back: within two minutes, or less, it is gone. So all its pods drain at once.
+inline constexpr std::array<std::string_view, 2> kDrainAll{"aws-node-termination-handler/spot-itn",
+                                                           "cloud.google.com/impending-node-termination"};
 
 // The first of `keys` that is among a node's taints; empty if none is.
 template <class Keys>

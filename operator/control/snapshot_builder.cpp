@@ -3,6 +3,7 @@
 #include "api/names.h"
 #include "kube/resource_version.h"
 #include "pool/budget.h"
+#include "pool/node_drains.h"
 
 #include <algorithm>
 #include <set>
@@ -77,7 +78,7 @@ void SnapshotBuilder::add_list(const PoolRecord& record, pool::Snapshot& seen) c
 }
 
 pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::InferencePool& pool,
-                                      bool pods_behind, kube::TimePoint now) {
+                                      bool pods_behind, api::Now now) {
   pool::Snapshot seen;
   seen.pool = &pool;
   add_target(record, seen);
@@ -99,7 +100,8 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
   pool::GateState gate = this->gate();
   seen.gate = gate.gate;
   seen.gate_difference = std::move(gate.difference);
-  add_replica_sets(record, seen, now);
+  pool::shorten_drains(seen, feeds_.taint_deadline(), now);
+  add_replica_sets(record, seen, now.mono);
   add_budgets(record, seen);
   FeedTable::Problems problems = feeds_.problems();
   seen.watch_errors = std::move(problems.watch_errors);

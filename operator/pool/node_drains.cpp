@@ -5,6 +5,7 @@
 #include "pool/replica_sync.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -61,6 +62,7 @@ class NodeDrains {
   bool last_waits_too_long(const NodeDrainSummary& summary);
   void tell_last(const PodVerdict& last);
   std::optional<std::size_t> steps_aside(const NodeDrainSummary& summary, const Terms& terms);
+  void empty_at_once(NodeDrainSummary& summary);
   std::vector<std::size_t> in_turn(const std::vector<std::size_t>& leaving) const;
 
   Observation& seen_;
@@ -230,6 +232,27 @@ std::optional<std::size_t> NodeDrains::steps_aside(const NodeDrainSummary& summa
   return std::nullopt;
 }
 
+// Of a node that ends within moments all go, as long as another serves: one after the other, the last ones
+// would take new requests until it is gone.
+void NodeDrains::empty_at_once(NodeDrainSummary& summary) {
+  std::map<std::string_view, std::vector<std::size_t>> ending;
+  for (const std::size_t i : summary.leaving) {
+    const api::Node& node = *seen_.members[i].node;
+    if (!node.deadline_taint.empty()) ending[node.name].push_back(i);
+  }
+  for (const auto& [node, members] : ending) {
+    const auto count = static_cast<std::int32_t>(members.size());
+    if (summary.serving <= count) continue;
+    for (const std::size_t i : members) {
+      causes_[i] = DrainReason::kNodeTaint;
+      seen_.members[i].why = fmt::format("node {} ends within moments, and all its pods go at once", node);
+    }
+    summary.serving -= count;
+    summary.settling = true;
+  }
+  std::erase_if(summary.leaving, [this](std::size_t i) { return causes_[i].has_value(); });
+}
+
 // Who has stepped aside goes again when all others have had their turn.
 std::vector<std::size_t> NodeDrains::in_turn(const std::vector<std::size_t>& leaving) const {
   const auto last_turn = [this](std::size_t i) {
@@ -251,6 +274,7 @@ void NodeDrains::run(const TakeCheapest& take) {
     if (!summary.last_goes) tell_last(seen_.members[summary.leaving.front()]);
   }
   const Terms terms = this->terms();
+  empty_at_once(summary);
   plan_.surge = wanted_surge(summary, terms);
   if (summary.leaving.empty()) return;
   if (const auto aside = steps_aside(summary, terms)) {
@@ -272,6 +296,22 @@ std::optional<DrainReason> reason_to_leave(const PodVerdict& member) {
 
 bool leaves_its_node(const Snapshot& snapshot, const PodVerdict& member) {
   return reason_to_leave(member) && !snapshot.draining_nodes->scheduled_after_drain(member.pod->uid);
+}
+
+void shorten_drains(Snapshot& seen, seconds deadline, api::Now now) {
+  if (!seen.draining_nodes->any_ends()) return;
+  for (const api::Pod* pod : seen.pods) {
+    const auto since = seen.draining_nodes->ending_since(*pod->node);
+    if (!since) continue;
+    const auto end =
+        now.wall + std::chrono::duration_cast<api::Timestamp::duration>(*since + deadline - now.mono);
+    const DrainState state = drain_state(pod->serving, pod->drain_annotations());
+    const auto* draining = std::get_if<Draining>(&state);
+    const api::Timestamp began = draining != nullptr ? draining->started : now.wall;
+    api::DrainSpec drain = seen.drain_of(*pod);
+    drain.timeout = std::min(drain.timeout, elapsed(began, end));
+    seen.shared_drains.insert_or_assign(pod->uid, drain);
+  }
 }
 
 void empty_nodes(Observation& seen, Plan& plan, DrainCauses& causes, api::Now now, const TakeCheapest& take) {

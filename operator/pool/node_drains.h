@@ -6,6 +6,7 @@
 
 #include "pool/observation.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -28,5 +29,8 @@ bool leaves_its_node(const Snapshot& snapshot, const PodVerdict& member);
 
 // Adds causes to `causes`, and fills in the plan's surge, and what members wait for.
 void empty_nodes(Observation& seen, Plan& plan, DrainCauses& causes, api::Now now, const TakeCheapest& take);
+
+// Into the snapshot's drains: on a node that is known to end, none lasts longer than `deadline` from then on.
+void shorten_drains(Snapshot& seen, std::chrono::seconds deadline, api::Now now);
 
 }  // namespace poolwarden::pool

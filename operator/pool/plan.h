@@ -140,8 +140,8 @@ struct Snapshot {
   std::set<std::string> listed_by_others;  // UIDs of pods here that another pool's list tells to use
   std::set<std::string>
       led_by_others;  // UIDs of pods whose drains another pool decides, which selects them too
-  // By UID, how long pods drain that other pools select, too: in all things as the pool that asks for the
-  // most.
+  // By UID, how pods drain otherwise than the pool says. Those that other pools select, too: in all things as
+  // the pool that asks for the most. Those on a node that ends within moments: no longer than that.
   std::map<std::string, api::DrainSpec> shared_drains;
   std::vector<std::string> overlapping_pools;  // names of pools of the namespace that share a pod with it
   std::set<std::string> pods_of_others;        // uids of pods here that another live pool selects too

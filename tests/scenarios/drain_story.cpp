@@ -269,7 +269,7 @@ std::string DrainStory::some_node() {
 
 bool DrainStory::act_on_node() {
   const std::string node = some_node();
-  switch (below(6)) {
+  switch (below(7)) {
     case 0:
     case 1:
       merge("nodes", node, R"({"spec":{"unschedulable":true}})");
@@ -284,6 +284,10 @@ bool DrainStory::act_on_node() {
     case 4:
       merge("nodes", node,
             R"({"spec":{"taints":[{"key":"node.kubernetes.io/out-of-service","effect":"NoExecute"}]}})");
+      break;
+    case 5:
+      merge("nodes", node,
+            R"({"spec":{"taints":[{"key":"aws-node-termination-handler/spot-itn","effect":"NoSchedule"}]}})");
       break;
     default:
       merge("nodes", node, R"({"spec":{"taints":null}})");

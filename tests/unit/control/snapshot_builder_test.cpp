@@ -14,7 +14,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 pool::Snapshot snapshot_of(Parts& parts, const std::string& pool) {
-  return parts.snapshots.build(parts.record(pool), *parts.pool(pool), false, parts.now.mono);
+  return parts.snapshots.build(parts.record(pool), *parts.pool(pool), false, parts.now);
 }
 
 std::vector<std::string> pods_in(const pool::Snapshot& seen) {
@@ -341,7 +341,7 @@ TEST(SnapshotBuilder, WhatIsRememberedOfThePool_IsShown) {
   record.agreed = api::Agreement{3, "target-uid"};
   record.replicas_in_flight = true;
   const pool::Snapshot seen =
-      parts.snapshots.build(record, *parts.pool("a"), /*pods_behind=*/true, parts.now.mono);
+      parts.snapshots.build(record, *parts.pool("a"), /*pods_behind=*/true, parts.now);
   EXPECT_EQ(seen.config_map_error, "refused");
   EXPECT_EQ(seen.config_map_error_reason, "Forbidden");
   EXPECT_EQ(seen.service_error, "no service");

@@ -44,6 +44,17 @@ TEST(DrainingNodes, TellsSinceWhenANodeDrains) {
   EXPECT_FALSE(nodes.draining_since("node"));
 }
 
+TEST(DrainingNodes, TellsSinceWhenANodeIsKnownToEnd) {
+  DrainingNodes nodes;
+  EXPECT_FALSE(nodes.any_ends());
+  nodes.ends("node", true, after_seconds(10));
+  nodes.ends("node", true, after_seconds(20));
+  EXPECT_EQ(nodes.ending_since("node"), after_seconds(10));
+  EXPECT_TRUE(nodes.any_ends());
+  nodes.ends("node", false, after_seconds(30));
+  EXPECT_FALSE(nodes.any_ends());
+}
+
 TEST(DrainingNodes, ForgetsPodsThatAreGone) {
   DrainingNodes nodes;
   nodes.saw("node", true, after_seconds(0));

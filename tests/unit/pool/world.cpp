@@ -1,6 +1,7 @@
 #include "world.h"
 
 #include "api/names.h"
+#include "pool/node_drains.h"
 
 #include <algorithm>
 
@@ -122,6 +123,7 @@ Plan World::decide(std::int64_t second) const {
   snapshot.led_by_others = led_by_others;
   snapshot.listed_by_others = listed_by_others;
   snapshot.shared_drains = shared_drains;
+  shorten_drains(snapshot, taint_deadline, at_second(second));
   std::set<std::string> listed;
   for (const ListShard& shard : snapshot.list) {
     const auto set = shard.config_map != nullptr

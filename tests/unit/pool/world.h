@@ -39,6 +39,7 @@ struct World {
   std::optional<UnseenNodes> unseen_nodes;
   DrainingNodes draining_nodes;
   Releases releases;
+  std::chrono::seconds taint_deadline{90};
   bool can_see = true;
   std::vector<std::string> watch_errors;
   std::string pods_version = "100";
