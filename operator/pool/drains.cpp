@@ -119,6 +119,8 @@ class Drains {
   }
 
   void drain_surplus(const ReplicaSetView& set);
+  void drain_its_equals(const std::vector<std::size_t>& draining, const std::vector<std::size_t>& others,
+                        DrainReason reason);
   void watch_released(const Drained& drained, DrainReason cause);
   void note_age(seconds age) { plan_.oldest_drain = std::max(plan_.oldest_drain.value_or(seconds{0}), age); }
   void advance(PodVerdict& member, std::optional<DrainReason> cause);
@@ -157,6 +159,34 @@ std::int32_t surplus(const Observation& seen, const ReplicaSetView& set) {
     if (is_taken_first(member)) ++taken_first;
   }
   return std::max(active - wanted_by(seen, set) - taken_first, 0);
+}
+
+// Somebody gave it the lowest cost there is, which a released pod has from us.
+bool is_given_lowest_cost(const api::Pod& pod) {
+  const api::DrainAnnotations& present = pod.drain_annotations();
+  return (present.saved_cost ? present.saved_cost : present.deletion_cost) == api::kLowestDeletionCost;
+}
+
+// Among pods of the lowest cost its controller chooses by itself. If that is one that is held, it asks for
+// that one again and again, and never for the released one. So they all drain, and when one is taken, the
+// others are wanted again.
+void Drains::drain_its_equals(const std::vector<std::size_t>& draining,
+                              const std::vector<std::size_t>& others, DrainReason reason) {
+  const bool in_vain = std::any_of(draining.begin(), draining.end(), [&](std::size_t i) {
+    const auto& uid = seen_.members[i].pod->uid;
+    const auto waited = seen_.snapshot->releases->released_for(uid, now_.mono);
+    return causes_[i] == reason && waited && *waited >= kReleasedWait;
+  });
+  if (!in_vain) return;
+  for (const auto* members : {&draining, &others}) {
+    for (const std::size_t i : *members) {
+      if (causes_[i] || !is_given_lowest_cost(*seen_.members[i].pod)) continue;
+      causes_[i] = reason;
+      seen_.members[i].why =
+          "its ReplicaSet does not take the one that was released, and this one has the "
+          "lowest deletion cost as well";
+    }
+  }
 }
 
 void Drains::drain_surplus(const ReplicaSetView& set) {
@@ -201,6 +231,7 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
     if (!causes_[i]) causes_[i] = reason;
     --wanted;
   }
+  drain_its_equals(draining, others, reason);
   const std::string prefix =
       fmt::format("ReplicaSet {} has {} pod{} too many", set.set->name, too_many, too_many == 1 ? "" : "s");
   // Another pool that has pods of this ReplicaSet sees the same surplus. What drains already stays, so that
