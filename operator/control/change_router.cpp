@@ -1,5 +1,6 @@
 #include "control/change_router.h"
 
+#include "api/names.h"
 #include "pool/drain.h"
 #include "pool/membership.h"
 #include "pool/withdrawal.h"
@@ -156,6 +157,7 @@ bool ChangeRouter::is_under_way(const api::Pod& pod) const {
 }
 
 void ChangeRouter::concerns(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now) {
+  record_slip(record, delta, now);
   saw_event(record, object_of(delta).uid, delta.decoded_at);
   if (delta.before) {
     saw_event(record, delta.before->uid, delta.decoded_at);
@@ -274,6 +276,23 @@ void ChangeRouter::record_release(const kube::Delta<api::Pod>& delta, api::Now n
   const bool same = delta.before && delta.after && delta.before->uid == delta.after->uid;
   if (delta.before && !same) releases_.forget(delta.before->uid);
   if (delta.after) releases_.saw(*delta.after, now.mono);
+}
+
+// It serves or drains, so the gate holds it. The Eviction API, taints and preemption mark a pod before they
+// delete it.
+void ChangeRouter::record_slip(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now) const {
+  if (!delta.before || !delta.after || delta.after->uid != delta.before->uid) return;
+  const api::Pod& before = *delta.before;
+  const bool held = before.serving == api::serving::kTrue || before.serving == api::serving::kDraining;
+  if (!held || !pool::is_active(before) || !delta.after->deletion_timestamp || delta.after->disruption_target)
+    return;
+  const auto set = feeds_.replica_set(*before.controller);
+  if (!set || set->deleting) return;
+  std::int32_t left = 0;
+  for (const PodPtr& other : feeds_.pods_of_controller(set->uid)) {
+    if (pool::is_active(*other)) ++left;
+  }
+  if (left >= set->replicas) record.slipped_deletes.saw(before.uid, now.mono);
 }
 
 // Pods of a first list were bound whenever that was, and so was one that is not new when it is first seen:

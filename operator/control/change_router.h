@@ -88,6 +88,7 @@ class ChangeRouter {
   void saw_event(PoolRecord& record, const std::string& uid, kube::TimePoint at) const;
   std::vector<PoolRecord*> publishers_without_selector(const api::Pod& pod);
   void record_release(const kube::Delta<api::Pod>& delta, api::Now now);
+  void record_slip(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now) const;
   void record_binding(const kube::Delta<api::Pod>& delta, api::Now now);
   void count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now now);
 

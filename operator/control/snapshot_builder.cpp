@@ -19,6 +19,16 @@ pool::Visibility visibility_of(const FeedTable& feeds, const void* object) {
   return feeds.synced<Kind>() ? pool::Visibility::kAbsent : pool::Visibility::kUnknown;
 }
 
+pool::Remark deletes_not_held() {
+  return {.condition = api::condition::kDisruptionSafe,
+          .reason = "DeletesNotHeld",
+          .message =
+              "Pods that served were deleted lately while their ReplicaSet had too many, although the "
+              "gate is there. If nobody deleted them by hand, kube-controller-manager runs without "
+              "--use-service-account-credentials, and the gate does not know its ReplicaSet controller: "
+              "kubectl apply -k manifests/overlays/shared-controller-user"};
+}
+
 }  // namespace
 
 bool SnapshotBuilder::selects(const PoolRecord& record, const api::Pod& pod) {
@@ -103,6 +113,8 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
   pool::shorten_drains(seen, feeds_.taint_deadline(), now);
   add_replica_sets(record, seen, now.mono);
   add_budgets(record, seen);
+  if (record.slipped_deletes.tell(now.mono) && seen.gate == pool::Gate::kPresent)
+    seen.remarks.push_back(deletes_not_held());
   FeedTable::Problems problems = feeds_.problems();
   seen.watch_errors = std::move(problems.watch_errors);
   seen.stale = std::move(problems.stale);

@@ -106,6 +106,9 @@ TEST(GateCodec, SaysInWhatWayAnEditedGateDiffers) {
        "objectSelector"},
       {"everybody's deletes", "/spec/matchConditions", json::array(), "matchConditions"},
       {"somebody else's", "/spec/matchConditions/0/expression", "true", "matchConditions"},
+      {"the user that all controllers are", "/spec/matchConditions/0/expression",
+       "request.userInfo.username == 'system:kube-controller-manager' && !has(request.options.preconditions)",
+       ""},
       {"nothing is refused", "/spec/validations/0/expression", "true", "validations"},
       {"no spec that can be read", "/spec", 7, "resourceRules"},
   };
