@@ -13,6 +13,7 @@
 #include "kube/object_key.h"
 #include "kube/rate_limiter.h"
 #include "kube/time.h"
+#include "pool/replica_moves.h"
 #include "pool/slipped_deletes.h"
 
 #include <cstdint>
@@ -65,6 +66,7 @@ struct PoolRecord {
   // Memory that the cluster does not hold (yet); rebuilt from nothing after a restart.
   ListMemory list;
   pool::SlippedDeletes slipped_deletes;
+  pool::ReplicaMoves replica_moves;
   WriteErrors errors;
   StatusMemory status;
   std::optional<api::Agreement> agreed;

@@ -161,6 +161,8 @@ struct Snapshot {
   // A scale or adopt write of ours is under way, or acknowledged but not yet in the caches. What the two
   // sides say now is older than what we wrote, and acting on it would undo it. Replicas are left alone.
   bool replicas_unsettled = false;
+  // Two writers undo each other: for how long nothing is to be carried over.
+  std::chrono::nanoseconds replicas_wait{0};
   std::int64_t last_revision = 0;  // highest revision acknowledged
   // Uids of live pods that have been endpoints; not null.
   const std::set<std::string>* once_published = nullptr;

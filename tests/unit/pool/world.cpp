@@ -95,6 +95,7 @@ Plan World::decide(std::int64_t second) const {
   snapshot.pods_of_others = pods_of_others;
   snapshot.agreed = agreed;
   snapshot.replicas_unsettled = replicas_unsettled;
+  snapshot.replicas_wait = replicas_wait;
   snapshot.last_revision = last_revision;
   snapshot.once_published = &once_published;
   snapshot.config_map_error = config_map_error;

@@ -64,6 +64,7 @@ struct World {
   std::map<std::string, api::DrainSpec> shared_drains;
   std::optional<api::Agreement> agreed;
   bool replicas_unsettled = false;
+  std::chrono::seconds replicas_wait{0};
   std::int64_t last_revision = 0;
   std::set<std::string> once_published;
   std::vector<std::string> stale, dropped_fields;
