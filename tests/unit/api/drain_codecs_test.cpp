@@ -53,6 +53,13 @@ TEST(NodeCodec, ReadsCordonReadinessAndTaints) {
   EXPECT_TRUE(node.unschedulable);
   EXPECT_EQ(node.ready, Tristate::kUnknown);
   EXPECT_EQ(node.taints, (std::vector<std::string>{"a", "b"}));
+  for (const char* type : {"DrainInProgress", "MaintenancePlanned"}) {
+    json announced = json::parse(R"({"metadata":{"name":"n"},"status":{"conditions":[{"status":"True"}]}})");
+    announced["status"]["conditions"][0]["type"] = type;
+    EXPECT_TRUE(read_both<NodeCodec>(announced).unschedulable) << type;
+    announced["status"]["conditions"][0]["status"] = "False";
+    EXPECT_FALSE(read_both<NodeCodec>(announced).unschedulable) << type;
+  }
   const Node new_one = read_both<NodeCodec>(json::parse(R"({"metadata":{"name":"n"}})"));
   EXPECT_EQ(new_one.ready, Tristate::kTrue) << "what it does not say takes nobody off a list";
   EXPECT_FALSE(new_one.unschedulable);
