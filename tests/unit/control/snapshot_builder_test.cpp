@@ -299,6 +299,44 @@ TEST(SnapshotBuilder, Budgets_AreItsOwnAndOthersThatSelectItsPods) {
   EXPECT_THAT(seen.other_budgets, ElementsAre("another"));
 }
 
+TEST(SnapshotBuilder, DeletesThatNothingHeld_AreToldWhereTheGateStands) {
+  for (const DrainGate gate : {DrainGate::kOn, DrainGate::kOff}) {
+    Parts parts(gate);
+    parts.list<Pools>({made_pool("a", "vllm")});
+    parts.list_the_rest();
+    parts.record("a").slipped_deletes.saw("p", parts.now.mono);
+    parts.record("a").slipped_deletes.saw("q", parts.now.mono);
+    const auto remarks = snapshot_of(parts, "a").remarks;
+    ASSERT_EQ(remarks.size(), gate == DrainGate::kOn ? 1U : 0U);
+    if (!remarks.empty()) EXPECT_EQ(remarks[0].reason, "DeletesNotHeld");
+  }
+}
+
+TEST(SnapshotBuilder, WhatBecameOfReplicas_IsTold) {
+  Parts parts;
+  api::InferencePool pool = made_pool("a", "vllm");
+  pool.scale_target = api::ScaleTargetRef{.api_version = "apps/v1", .kind = "Deployment", .name = "web"};
+  parts.list<Pools>({pool});
+  api::Deployment target;
+  target.ns = "default";
+  target.name = target.uid = "web";
+  parts.list<Deployments>({target});
+  parts.list_the_rest();
+  auto& moves = parts.record("a").replica_moves;
+  moves.adopted(6, 1, parts.now.mono);
+  ASSERT_EQ(snapshot_of(parts, "a").remarks.size(), 1U);
+  EXPECT_EQ(snapshot_of(parts, "a").remarks[0].reason, "ReplicasFell");
+  EXPECT_EQ(snapshot_of(parts, "a").replicas_wait.count(), 0);
+  for (int i = 0; i < 2; ++i) {
+    moves.scaled(1, 6, parts.now.mono);
+    moves.adopted(6, 1, parts.now.mono);
+  }
+  const pool::Snapshot seen = snapshot_of(parts, "a");
+  ASSERT_EQ(seen.remarks.size(), 1U);
+  EXPECT_EQ(seen.remarks[0].reason, "ReplicasContested");
+  EXPECT_GT(seen.replicas_wait.count(), 0);
+}
+
 TEST(SnapshotBuilder, ReplicaSets_AreThoseOfItsPodsByUid) {
   Parts parts;
   parts.list<Pools>({made_pool("a", "vllm")});

@@ -21,44 +21,44 @@ api::Pod in_drain(const std::string& serving) {
   return pod;
 }
 
-Releases::TimePoint at(int second) {
+Releases::TimePoint moment_of(int second) {
   return at_second(second).mono;
 }
 
 TEST(Releases, CountsFromTheMomentAPodIsReleased) {
   Releases releases;
-  releases.saw(in_drain("draining"), at(5));
-  EXPECT_FALSE(releases.released_for("pod-uid", at(10)));
-  releases.saw(in_drain("drained"), at(10));
-  releases.saw(in_drain("drained"), at(20));
-  EXPECT_EQ(releases.released_for("pod-uid", at(30)), seconds{20});
+  releases.saw(in_drain("draining"), moment_of(5));
+  EXPECT_FALSE(releases.released_for("pod-uid", moment_of(10)));
+  releases.saw(in_drain("drained"), moment_of(10));
+  releases.saw(in_drain("drained"), moment_of(20));
+  EXPECT_EQ(releases.released_for("pod-uid", moment_of(30)), seconds{20});
   EXPECT_FALSE(releases.taken_back("pod-uid"));
 }
 
 TEST(Releases, RemembersWhoWasTakenBack) {
   Releases releases;
-  releases.saw(in_drain("drained"), at(10));
-  releases.saw(ready_pod("pod", "10.0.0.1"), at(20));
-  EXPECT_FALSE(releases.released_for("pod-uid", at(30)));
-  EXPECT_EQ(releases.taken_back("pod-uid"), at(20));
-  releases.saw(ready_pod("pod", "10.0.0.1"), at(25));
-  EXPECT_EQ(releases.taken_back("pod-uid"), at(20)) << "said again";
+  releases.saw(in_drain("drained"), moment_of(10));
+  releases.saw(ready_pod("pod", "10.0.0.1"), moment_of(20));
+  EXPECT_FALSE(releases.released_for("pod-uid", moment_of(30)));
+  EXPECT_EQ(releases.taken_back("pod-uid"), moment_of(20));
+  releases.saw(ready_pod("pod", "10.0.0.1"), moment_of(25));
+  EXPECT_EQ(releases.taken_back("pod-uid"), moment_of(20)) << "said again";
 }
 
 TEST(Releases, NeverReleased_NotTakenBack) {
   Releases releases;
-  releases.saw(in_drain("draining"), at(10));
-  releases.saw(ready_pod("pod", "10.0.0.1"), at(20));
+  releases.saw(in_drain("draining"), moment_of(10));
+  releases.saw(ready_pod("pod", "10.0.0.1"), moment_of(20));
   EXPECT_FALSE(releases.taken_back("pod-uid"));
 }
 
 TEST(Releases, ForgetsPodsThatAreGone) {
   Releases releases;
-  releases.saw(in_drain("drained"), at(10));
+  releases.saw(in_drain("drained"), moment_of(10));
   releases.forget("pod-uid");
-  EXPECT_FALSE(releases.released_for("pod-uid", at(20)));
-  releases.saw(in_drain("drained"), at(30));
-  releases.saw(ready_pod("pod", "10.0.0.1"), at(40));
+  EXPECT_FALSE(releases.released_for("pod-uid", moment_of(20)));
+  releases.saw(in_drain("drained"), moment_of(30));
+  releases.saw(ready_pod("pod", "10.0.0.1"), moment_of(40));
   releases.forget("pod-uid");
   EXPECT_FALSE(releases.taken_back("pod-uid"));
 }

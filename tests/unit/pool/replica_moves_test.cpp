@@ -9,7 +9,7 @@ namespace {
 
 using std::chrono::seconds;
 
-ReplicaMoves::TimePoint at(int second) {
+ReplicaMoves::TimePoint moment(int second) {
   return ReplicaMoves::TimePoint{} + std::chrono::hours(100) + seconds(second);
 }
 
@@ -17,9 +17,9 @@ ReplicaMoves::TimePoint at(int second) {
 void quarrel(ReplicaMoves& moves, int times, int every_seconds) {
   for (int i = 0; i < times; ++i) {
     if (i % 2 == 0) {
-      moves.adopted(6, 1, at(i * every_seconds));
+      moves.adopted(6, 1, moment(i * every_seconds));
     } else {
-      moves.scaled(1, 6, at(i * every_seconds));
+      moves.scaled(1, 6, moment(i * every_seconds));
     }
   }
 }
@@ -27,10 +27,10 @@ void quarrel(ReplicaMoves& moves, int times, int every_seconds) {
 TEST(ReplicaMoves, TwoThatUndoEachOtherAreTold) {
   ReplicaMoves moves;
   quarrel(moves, 3, 1);
-  EXPECT_FALSE(moves.contested(at(3))) << "people change their minds, too";
-  EXPECT_EQ(moves.wait(at(3)), seconds{0});
+  EXPECT_FALSE(moves.contested(moment(3))) << "people change their minds, too";
+  EXPECT_EQ(moves.wait(moment(3)), seconds{0});
   quarrel(moves, 4, 1);
-  const auto counts = moves.contested(at(4));
+  const auto counts = moves.contested(moment(4));
   ASSERT_TRUE(counts);
   EXPECT_EQ(counts->pool, 6);
   EXPECT_EQ(counts->target, 1);
@@ -39,64 +39,64 @@ TEST(ReplicaMoves, TwoThatUndoEachOtherAreTold) {
 TEST(ReplicaMoves, EachCarryingOverWaitsLonger) {
   ReplicaMoves moves;
   quarrel(moves, 4, 0);
-  EXPECT_EQ(moves.wait(at(0)), seconds{1});
+  EXPECT_EQ(moves.wait(moment(0)), seconds{1});
   quarrel(moves, 2, 0);
-  EXPECT_EQ(moves.wait(at(0)), seconds{4});
+  EXPECT_EQ(moves.wait(moment(0)), seconds{4});
   quarrel(moves, 8, 0);
-  EXPECT_EQ(moves.wait(at(0)), seconds{60});
-  EXPECT_EQ(moves.wait(at(20)), seconds{40});
-  EXPECT_EQ(moves.wait(at(70)), seconds{0});
+  EXPECT_EQ(moves.wait(moment(0)), seconds{60});
+  EXPECT_EQ(moves.wait(moment(20)), seconds{40});
+  EXPECT_EQ(moves.wait(moment(70)), seconds{0});
 }
 
 TEST(ReplicaMoves, OnesThatAreFarApartAreNoQuarrel) {
   ReplicaMoves moves;
   quarrel(moves, 8, 700);
-  EXPECT_FALSE(moves.contested(at(8 * 700)));
+  EXPECT_FALSE(moves.contested(moment(8 * 700)));
 }
 
 TEST(ReplicaMoves, ItIsOverAfterAWhile) {
   ReplicaMoves moves;
   quarrel(moves, 6, 1);
-  EXPECT_TRUE(moves.contested(at(300)));
-  EXPECT_FALSE(moves.contested(at(700)));
+  EXPECT_TRUE(moves.contested(moment(300)));
+  EXPECT_FALSE(moves.contested(moment(700)));
 }
 
 TEST(ReplicaMoves, OneThatWantsNewNumbersQuarrelsWithNobody) {
   ReplicaMoves moves;
-  moves.scaled(1, 2, at(0));
-  moves.adopted(2, 3, at(1));
-  moves.scaled(3, 4, at(2));
-  moves.adopted(4, 5, at(3));
-  moves.scaled(5, 6, at(4));
-  EXPECT_FALSE(moves.contested(at(5)));
+  moves.scaled(1, 2, moment(0));
+  moves.adopted(2, 3, moment(1));
+  moves.scaled(3, 4, moment(2));
+  moves.adopted(4, 5, moment(3));
+  moves.scaled(5, 6, moment(4));
+  EXPECT_FALSE(moves.contested(moment(5)));
 }
 
 TEST(ReplicaMoves, AFallToLessThanHalfIsTold_ForAnHour) {
   ReplicaMoves moves;
-  moves.adopted(6, 3, at(0));
-  EXPECT_FALSE(moves.fall(at(1)));
-  moves.adopted(6, 1, at(10));
-  const auto fall = moves.fall(at(11));
+  moves.adopted(6, 3, moment(0));
+  EXPECT_FALSE(moves.fall(moment(1)));
+  moves.adopted(6, 1, moment(10));
+  const auto fall = moves.fall(moment(11));
   ASSERT_TRUE(fall);
   EXPECT_EQ(fall->from, 6);
   EXPECT_EQ(fall->to, 1);
-  EXPECT_TRUE(moves.fall(at(3600)));
-  EXPECT_FALSE(moves.fall(at(3620)));
+  EXPECT_TRUE(moves.fall(moment(3600)));
+  EXPECT_FALSE(moves.fall(moment(3620)));
 }
 
 TEST(ReplicaMoves, AFallIsOverWhenSomebodySaysElse) {
   ReplicaMoves moves;
-  EXPECT_FALSE(moves.fall(at(0)));
-  moves.adopted(6, 1, at(0));
-  EXPECT_TRUE(moves.fall(at(1)));
-  moves.scaled(1, 2, at(2));
-  EXPECT_FALSE(moves.fall(at(3)));
+  EXPECT_FALSE(moves.fall(moment(0)));
+  moves.adopted(6, 1, moment(0));
+  EXPECT_TRUE(moves.fall(moment(1)));
+  moves.scaled(1, 2, moment(2));
+  EXPECT_FALSE(moves.fall(moment(3)));
 }
 
 TEST(ReplicaMoves, ToNoneIsNoAccident) {
   ReplicaMoves moves;
-  moves.adopted(6, 0, at(0));
-  EXPECT_FALSE(moves.fall(at(1)));
+  moves.adopted(6, 0, moment(0));
+  EXPECT_FALSE(moves.fall(moment(1)));
 }
 
 }  // namespace
