@@ -74,6 +74,18 @@ void add_operator(CLI::App& app, OperatorOptions& options) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->capture_default_str();
   command
+      ->add_option(
+          "--drain-all-on-taints", options.drain_all_taints,
+          "Keys of node taints with which a node ends within moments: all its pods are drained at once")
+      ->delimiter(',')
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->capture_default_str();
+  command
+      ->add_option("--taint-deadline-seconds", options.taint_deadline_seconds,
+                   "For how long pods on such a node drain at most, from when its taint was seen")
+      ->check(CLI::Range(0, 86'400))
+      ->capture_default_str();
+  command
       ->add_option("--uninstall-hold-bind-address", options.uninstall_hold_bind_address,
                    "Where the install's webhook leads that gives time to clean up on uninstall; 0: nowhere")
       ->capture_default_str();

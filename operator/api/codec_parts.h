@@ -20,7 +20,7 @@ void read_revision(std::string_view text, ReplicaSet& out);
 void read_desired_replicas(std::string_view text, ReplicaSet& out);
 // The group of "apps/v1"; empty for "v1".
 std::string group_of(std::string_view api_version);
-Tristate node_ready(std::string_view condition_status);
+void take_node_condition(std::string_view type, std::string_view status, Node& out);
 
 // What a list's ConfigMap has of ours. Anything else in it is somebody's (ConfigMap::shared).
 bool is_label_of_list(std::string_view key);

@@ -89,9 +89,15 @@ std::string group_of(std::string_view api_version) {
   return std::string(slash == std::string_view::npos ? "" : api_version.substr(0, slash));
 }
 
-Tristate node_ready(std::string_view condition_status) {
-  if (condition_status == "True") return Tristate::kTrue;
-  return condition_status == "False" ? Tristate::kFalse : Tristate::kUnknown;
+void take_node_condition(std::string_view type, std::string_view status, Node& out) {
+  if (type == "Ready") {
+    out.ready = status == "True"    ? Tristate::kTrue
+                : status == "False" ? Tristate::kFalse
+                                    : Tristate::kUnknown;
+  }
+  // https://kubernetes.io/docs/reference/node/node-status/#condition
+  const bool announces = type == "DrainInProgress" || type == "MaintenancePlanned";
+  if (announces && status == "True") out.unschedulable = true;
 }
 
 Node NodeCodec::from_json(const json& object) {
@@ -103,8 +109,7 @@ Node NodeCodec::from_json(const json& object) {
   for (const json& taint : array_at(spec, "taints")) out.taints.push_back(string_at(taint, "key"));
   std::sort(out.taints.begin(), out.taints.end());
   for (const json& condition : array_at(member(object, "status"), "conditions")) {
-    if (string_at(condition, "type") != "Ready") continue;
-    out.ready = node_ready(string_at(condition, "status"));
+    take_node_condition(string_at(condition, "type"), string_at(condition, "status"), out);
   }
   return out;
 }

@@ -49,9 +49,13 @@ struct DrainSpec {
   bool operator==(const DrainSpec&) const = default;
 };
 
+// What becomes of the only pod that serves, on a node that is being emptied, if no other comes.
+enum class OnlyReplica : std::uint8_t { kWait, kDrain };
+
 struct DisruptionSpec {
   bool hold_evictions = true;
   bool replace_first = false;  // a pod on a cordoned node drains only once another is ready in its place
+  OnlyReplica only_replica = OnlyReplica::kWait;
 
   bool operator==(const DisruptionSpec&) const = default;
 };

@@ -64,11 +64,12 @@ struct ConfigMap : Identity {
 
 struct Node : Identity {
   std::string zone;
-  bool unschedulable = false;        // cordoned
+  bool unschedulable = false;        // cordoned, or a condition says that it is being emptied
   Tristate ready = Tristate::kTrue;  // condition Ready; one that is not there counts as True
   std::vector<std::string> taints;   // their keys; taken in by classify()
   std::string withdraw_taint;        // the first of those that end a pod's service at once
   std::string drain_taint;           // the first of those that announce its end
+  std::string deadline_taint;        // the first of those that say that it ends within moments
 
   bool operator==(const Node&) const = default;
 };

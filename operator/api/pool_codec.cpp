@@ -65,6 +65,7 @@ void read_drain(const json& spec, InferencePool& out) {
   const json& disruption = member(spec, "disruption");
   out.disruption.hold_evictions = bool_at(disruption, "holdEvictions", true);
   out.disruption.replace_first = bool_at(disruption, "replaceFirst", false);
+  if (string_at(disruption, "onlyReplica") == "drain") out.disruption.only_replica = OnlyReplica::kDrain;
 }
 
 void read_spec(const json& spec, InferencePool& out) {

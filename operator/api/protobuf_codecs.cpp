@@ -45,7 +45,7 @@ void read_node_spec(std::string_view message, Node& out) {
   each_field(message, [&](pbf_reader& spec) {
     switch (spec.tag_and_type()) {
       case number_field(4):
-        out.unschedulable = spec.get_bool();
+        out.unschedulable |= spec.get_bool();
         break;
       case text_field(5): {
         std::string& key = out.taints.emplace_back();
@@ -73,7 +73,7 @@ void read_node_condition(std::string_view message, Node& out) {
         condition.skip();
     }
   });
-  if (type == "Ready") out.ready = node_ready(status);
+  take_node_condition(type, status, out);
 }
 
 void read_node_status(std::string_view message, Node& out) {

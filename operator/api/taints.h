@@ -9,14 +9,17 @@
 
 namespace poolwarden::api::taint {
 
-// Cluster autoscaler and Karpenter taint a node before they evict its pods; the other announces its end
-// within moments.
-inline constexpr std::array<std::string_view, 3> kDrain{
-    "ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted", "node.cloudprovider.kubernetes.io/shutdown"};
+// Cluster autoscaler and Karpenter taint a node before they evict its pods.
+inline constexpr std::array<std::string_view, 2> kDrain{"ToBeDeletedByClusterAutoscaler",
+                                                        "karpenter.sh/disrupted"};
 
-// With one of these a node is as good as gone.
-inline constexpr std::array<std::string_view, 3> kWithdraw{"node.kubernetes.io/out-of-service",
-                                                           "aws-node-termination-handler/spot-itn",
+// With one of these a node is as good as gone. Where a cloud says that the instance is shut down, nobody
+// answers there, whatever the node's last word was.
+inline constexpr std::array<std::string_view, 2> kWithdraw{"node.kubernetes.io/out-of-service",
+                                                           "node.cloudprovider.kubernetes.io/shutdown"};
+
+// A cloud takes a node back: within two minutes, or less, it is gone. So all its pods drain at once.
+inline constexpr std::array<std::string_view, 2> kDrainAll{"aws-node-termination-handler/spot-itn",
                                                            "cloud.google.com/impending-node-termination"};
 
 // The first of `keys` that is among a node's taints; empty if none is.

@@ -1,5 +1,6 @@
 #include "control/change_router.h"
 
+#include "api/names.h"
 #include "pool/drain.h"
 #include "pool/membership.h"
 #include "pool/withdrawal.h"
@@ -124,6 +125,7 @@ void ChangeRouter::changed(const kube::Delta<api::ConfigMap>& delta, api::Now no
 
 void ChangeRouter::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
   const api::Pod& pod = object_of(delta);
+  record_release(delta, now);
   const bool labels_only =
       delta.before && delta.after && same_but_for_labels_of_ours(*delta.before, *delta.after);
   const bool says_nothing = labels_only && same_labels_of_ours(*delta.before, *delta.after);
@@ -155,6 +157,7 @@ bool ChangeRouter::is_under_way(const api::Pod& pod) const {
 }
 
 void ChangeRouter::concerns(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now) {
+  record_slip(record, delta, now);
   saw_event(record, object_of(delta).uid, delta.decoded_at);
   if (delta.before) {
     saw_event(record, delta.before->uid, delta.decoded_at);
@@ -185,6 +188,7 @@ void ChangeRouter::saw_event(PoolRecord& record, const std::string& uid, kube::T
 void ChangeRouter::wrote_label(const kube::ObjectKey& pod, const PoolRecord* writer, api::Now now) {
   const auto object = feeds_.store<Pods>().find(pod);
   if (!object) return;
+  releases_.saw(*object, now.mono);
   survey_.look_again_at(*object);  // the answer may tell what the watch has not told yet
   const auto mark_others = [&](const std::vector<PoolRecord*>& records) {
     for (const PoolRecord* record : records) {
@@ -241,6 +245,7 @@ void ChangeRouter::changed(const kube::Delta<api::Node>& delta, api::Now now) {
   survey_.changed(delta);
   const std::string& name = object_of(delta).name;
   draining_nodes_.saw(name, delta.after && pool::emptying(*delta.after).has_value(), now.mono);
+  draining_nodes_.ends(name, delta.after && !delta.after->deadline_taint.empty(), now.mono);
   if (!feeds_.settled()) return;  // the first list; everything is marked when it is in
   std::set<kube::ObjectKey> touched;
   const auto touch = [&](PoolRecord& record, const api::Pod& pod) {
@@ -265,6 +270,29 @@ void ChangeRouter::changed(const kube::Delta<api::DisruptionBudget>& delta, api:
 
 void ChangeRouter::changed(const kube::Delta<api::GatePart>& delta, api::Now now) {
   if (!says_nothing_new(delta)) mark_all(now);
+}
+
+void ChangeRouter::record_release(const kube::Delta<api::Pod>& delta, api::Now now) {
+  const bool same = delta.before && delta.after && delta.before->uid == delta.after->uid;
+  if (delta.before && !same) releases_.forget(delta.before->uid);
+  if (delta.after) releases_.saw(*delta.after, now.mono);
+}
+
+// It serves or drains, so the gate holds it. The Eviction API, taints and preemption mark a pod before they
+// delete it.
+void ChangeRouter::record_slip(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now) const {
+  if (!delta.before || !delta.after || delta.after->uid != delta.before->uid) return;
+  const api::Pod& before = *delta.before;
+  const bool held = before.serving == api::serving::kTrue || before.serving == api::serving::kDraining;
+  if (!held || !pool::is_active(before) || !delta.after->deletion_timestamp || delta.after->disruption_target)
+    return;
+  const auto set = feeds_.replica_set(*before.controller);
+  if (!set || set->deleting) return;
+  std::int32_t left = 0;
+  for (const PodPtr& other : feeds_.pods_of_controller(set->uid)) {
+    if (pool::is_active(*other)) ++left;
+  }
+  if (left >= set->replicas) record.slipped_deletes.saw(before.uid, now.mono);
 }
 
 // Pods of a first list were bound whenever that was, and so was one that is not new when it is first seen:

@@ -18,6 +18,7 @@
 #include "control/write_dispatcher.h"
 #include "kube/work_queue.h"
 #include "pool/draining_nodes.h"
+#include "pool/releases.h"
 
 #include <memory>
 #include <optional>
@@ -66,6 +67,7 @@ class ChangeRouter {
   void mark_all(api::Now now);
 
   const pool::DrainingNodes& draining_nodes() const { return draining_nodes_; }
+  const pool::Releases& releases() const { return releases_; }
   pool::NodeLookup node_lookup() { return nodes_.lookup(); }
   // Once a step, after all changes: pools are marked for which nodes have become unseen, or seen again, in
   // numbers.
@@ -85,6 +87,8 @@ class ChangeRouter {
   void judge_listed(PoolRecord& record, const std::string& uid, const api::Pod* pod, kube::TimePoint at);
   void saw_event(PoolRecord& record, const std::string& uid, kube::TimePoint at) const;
   std::vector<PoolRecord*> publishers_without_selector(const api::Pod& pod);
+  void record_release(const kube::Delta<api::Pod>& delta, api::Now now);
+  void record_slip(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now) const;
   void record_binding(const kube::Delta<api::Pod>& delta, api::Now now);
   void count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now now);
 
@@ -96,6 +100,7 @@ class ChangeRouter {
   KnownNodes nodes_;
   NodeSurvey survey_;
   pool::DrainingNodes draining_nodes_;
+  pool::Releases releases_;
   bool acting_ = false;
 };
 

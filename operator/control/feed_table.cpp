@@ -33,6 +33,7 @@ void FeedTable::intern(api::Pod& pod) {
 void FeedTable::classify(api::Node& node) const {
   node.withdraw_taint = first_of(options_.withdraw_taints, node.taints);
   node.drain_taint = first_of(options_.drain_taints, node.taints);
+  node.deadline_taint = first_of(options_.drain_all_taints, node.taints);
   node.taints.clear();
 }
 

@@ -61,6 +61,9 @@ struct FeedOptions {
   // gone.
   std::vector<std::string> drain_taints;
   std::vector<std::string> withdraw_taints;
+  // Of those with which a node ends so many seconds later, whoever is still there.
+  std::vector<std::string> drain_all_taints = {};
+  std::chrono::seconds taint_deadline{90};
 };
 
 class FeedTable {
@@ -123,6 +126,7 @@ class FeedTable {
     std::vector<std::string> stale;
   };
   Problems problems() const;
+  std::chrono::seconds taint_deadline() const { return options_.taint_deadline; }
   template <class Kind>
   FeedHealth health() const;
   std::array<FeedHealth, WatchedKinds::kSize> health() const;

@@ -99,6 +99,8 @@ CoreOptions core_options(const OperatorOptions& options, const kube::ClusterAcce
   core.drain_gate = options.drain_gate;
   core.feeds.drain_taints = options.drain_taints;
   core.feeds.withdraw_taints = options.withdraw_taints;
+  core.feeds.drain_all_taints = options.drain_all_taints;
+  core.feeds.taint_deadline = std::chrono::seconds(options.taint_deadline_seconds);
   core.stopwatch = [] { return std::chrono::steady_clock::now(); };
   return core;
 }

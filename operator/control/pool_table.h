@@ -13,6 +13,8 @@
 #include "kube/object_key.h"
 #include "kube/rate_limiter.h"
 #include "kube/time.h"
+#include "pool/replica_moves.h"
+#include "pool/slipped_deletes.h"
 
 #include <cstdint>
 #include <map>
@@ -63,6 +65,8 @@ struct PoolRecord {
 
   // Memory that the cluster does not hold (yet); rebuilt from nothing after a restart.
   ListMemory list;
+  pool::SlippedDeletes slipped_deletes;
+  pool::ReplicaMoves replica_moves;
   WriteErrors errors;
   StatusMemory status;
   std::optional<api::Agreement> agreed;

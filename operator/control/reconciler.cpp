@@ -90,7 +90,7 @@ std::optional<pool::Plan> Reconciler::pass(PoolRecord& record, const api::Infere
   std::erase_if(record.unlabelled, [&](const auto& item) { return now.mono >= item.second.until; });
   record.list.read_all(pool, feeds_.store<ConfigMaps>());
   const bool behind = is_behind(record, now.mono);
-  const pool::Snapshot seen = snapshots_.build(record, pool, behind, now.mono);
+  const pool::Snapshot seen = snapshots_.build(record, pool, behind, now);
   pool::Plan plan = pool::decide(seen, now);
   record.next_pass = now.mono + kPassInterval * static_cast<std::int64_t>(seen.pods.size());
   count_endpoints(record, seen, plan);

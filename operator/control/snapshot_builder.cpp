@@ -3,11 +3,14 @@
 #include "api/names.h"
 #include "kube/resource_version.h"
 #include "pool/budget.h"
+#include "pool/node_drains.h"
 
 #include <algorithm>
 #include <set>
 #include <unordered_map>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace poolwarden::control {
 namespace {
@@ -16,6 +19,45 @@ template <class Kind>
 pool::Visibility visibility_of(const FeedTable& feeds, const void* object) {
   if (object != nullptr) return pool::Visibility::kPresent;
   return feeds.synced<Kind>() ? pool::Visibility::kAbsent : pool::Visibility::kUnknown;
+}
+
+pool::Remark deletes_not_held() {
+  return {.condition = api::condition::kDisruptionSafe,
+          .reason = "DeletesNotHeld",
+          .message =
+              "Pods that served were deleted lately while their ReplicaSet had too many, although the "
+              "gate is there. If nobody deleted them by hand, kube-controller-manager runs without "
+              "--use-service-account-credentials, and the gate does not know its ReplicaSet controller: "
+              "kubectl apply -k manifests/overlays/shared-controller-user"};
+}
+
+// Who wrote what, the API server knows: managedFields are not kept here.
+std::string who_wrote(const std::string& ns, const std::string& kind, const std::string& name) {
+  return fmt::format("kubectl get {} {} -n {} -o yaml --show-managed-fields", kind, name, ns);
+}
+
+void tell_of_replicas(const pool::ReplicaMoves& moves, kube::TimePoint now, pool::Snapshot& seen) {
+  if (seen.target == nullptr) return;
+  const api::Deployment& target = *seen.target;
+  if (const auto counts = moves.contested(now)) {
+    seen.remarks.push_back(
+        {.condition = api::condition::kDegraded,
+         .reason = "ReplicasContested",
+         .message = fmt::format(
+             "Somebody sets the pool to {} replicas and somebody else Deployment {} to {}, "
+             "again and again: they are carried over ever more slowly. Let only one of the "
+             "two say replicas. Who writes there: {}",
+             counts->pool, target.name, counts->target, who_wrote(target.ns, "deployment", target.name))});
+  } else if (const auto fall = moves.fall(now); fall && seen.target_autoscalers.empty()) {
+    seen.remarks.push_back(
+        {.condition = api::condition::kDegraded,
+         .reason = "ReplicasFell",
+         .message = fmt::format(
+             "Deployment {} was set from {} to {} replicas, and the pool followed. If that "
+             "was a chart or a manifest that says replicas, leave them out there, and scale "
+             "the pool. Who wrote it: {}",
+             target.name, fall->from, fall->to, who_wrote(target.ns, "deployment", target.name))});
+  }
 }
 
 }  // namespace
@@ -77,7 +119,7 @@ void SnapshotBuilder::add_list(const PoolRecord& record, pool::Snapshot& seen) c
 }
 
 pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::InferencePool& pool,
-                                      bool pods_behind, kube::TimePoint now) {
+                                      bool pods_behind, api::Now now) {
   pool::Snapshot seen;
   seen.pool = &pool;
   add_target(record, seen);
@@ -94,18 +136,24 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
   add_autoscalers(record, seen);
   seen.loads = &loads_.tracker();
   seen.draining_nodes = &router_.draining_nodes();
+  seen.releases = &router_.releases();
   seen.labels_under_way = &writes_.labels_under_way();
   pool::GateState gate = this->gate();
   seen.gate = gate.gate;
   seen.gate_difference = std::move(gate.difference);
-  add_replica_sets(record, seen, now);
+  pool::shorten_drains(seen, feeds_.taint_deadline(), now);
+  add_replica_sets(record, seen, now.mono);
   add_budgets(record, seen);
+  if (record.slipped_deletes.tell(now.mono) && seen.gate == pool::Gate::kPresent)
+    seen.remarks.push_back(deletes_not_held());
   FeedTable::Problems problems = feeds_.problems();
   seen.watch_errors = std::move(problems.watch_errors);
   seen.stale = std::move(problems.stale);
   seen.can_see = feeds_.synced<Pods>() && feeds_.synced<ConfigMaps>();
   seen.agreed = record.agreed;
   seen.replicas_unsettled = record.replicas_in_flight;
+  seen.replicas_wait = record.replica_moves.wait(now.mono);
+  tell_of_replicas(record.replica_moves, now.mono, seen);
   seen.last_revision = record.list.last_revision();
   seen.once_published = &record.list.ever_listed();
   add_errors(record, seen);

@@ -38,7 +38,7 @@ class SnapshotBuilder {
         router_(router) {}
 
   pool::Snapshot build(const PoolRecord& record, const api::InferencePool& pool, bool pods_behind,
-                       kube::TimePoint now);
+                       api::Now now);
   pool::GateState gate() const;
   // Shards of the pool's list that say they were made from newer pods than the caches have.
   struct NewerShard {

@@ -180,6 +180,7 @@ void WriteOutcomes::tell_change(PoolRecord& record, const PublishWrite& write, s
 bool WriteOutcomes::succeeded(const Answered& in, ScaleTargetWrite& write) {
   if (in.record == nullptr) return false;
   in.record->agreed = api::Agreement{write.what.agreed, write.what.target_uid};
+  in.record->replica_moves.scaled(write.what.from, write.what.to, in.now.mono);
   if (write.event) events_.pool(*in.record, *write.event, in.now);
   in.out.logs.push_back({telemetry::Level::kInfo,
                          "scaled the target",
@@ -213,6 +214,7 @@ bool WriteOutcomes::succeeded(const Answered& in, AdoptReplicasWrite& write) {
   observe<Pools>(in);
   if (in.record == nullptr) return false;
   in.record->agreed = api::Agreement{write.what.to, write.what.target_uid};
+  if (write.what.from) in.record->replica_moves.adopted(*write.what.from, write.what.to, in.now.mono);
   if (write.event) events_.pool(*in.record, *write.event, in.now);
   in.out.logs.push_back(
       {telemetry::Level::kInfo,

@@ -4,6 +4,7 @@
 #include "api/taints.h"
 #include "base/text.h"
 #include "pool/budget.h"
+#include "pool/membership.h"
 #include "pool/replica_sync.h"
 
 #include <algorithm>
@@ -172,6 +173,17 @@ std::string unseen_nodes(const UnseenNodes& unseen) {
       who, api::taint::kWithdraw.front());
 }
 
+// Of this pass, then those of before.
+std::vector<const Remark*> remarks_of(const Observation& seen, std::string_view condition) {
+  std::vector<const Remark*> out;
+  for (const auto* remarks : {&seen.remarks, &seen.snapshot->remarks}) {
+    for (const Remark& remark : *remarks) {
+      if (remark.condition == condition) out.push_back(&remark);
+    }
+  }
+  return out;
+}
+
 Finding degraded(const Observation& seen, const PublishedList& list) {
   const Snapshot& snapshot = *seen.snapshot;
   std::vector<std::pair<std::string, std::string>> found;
@@ -216,6 +228,8 @@ Finding degraded(const Observation& seen, const PublishedList& list) {
   if (!snapshot.service_error.empty()) found.emplace_back("ServiceFailed", snapshot.service_error);
   if (!snapshot.scale_error.empty()) found.emplace_back("ScaleFailed", snapshot.scale_error);
   if (!snapshot.labels_error.empty()) found.emplace_back("PodLabelsFailed", snapshot.labels_error);
+  for (const Remark* remark : remarks_of(seen, api::condition::kDegraded))
+    found.emplace_back(remark->reason, remark->message);
   if (found.empty()) return is_false("AsExpected", "Nothing is wrong");
   std::vector<std::string> messages;
   for (const auto& [reason, message] : found) messages.push_back(message);
@@ -298,8 +312,33 @@ Finding disruption_safe_by_pods(const Observation& seen) {
 
 constexpr std::string_view kGateFix = "kubectl apply -k manifests/gate";
 
+// Pods whose controller is no ReplicaSet that the operator sees: the gate asks only that of ReplicaSets to
+// wait. Of one that is new, the watch of ReplicaSets may be behind that of pods.
+std::optional<Finding> other_controllers(const Observation& seen, api::Timestamp now) {
+  constexpr std::chrono::seconds kNew{60};
+  std::vector<std::string_view> pods;
+  for (const PodVerdict& member : seen.members) {
+    const api::Pod& pod = *member.pod;
+    if (pod.controller->empty() || !is_active(pod) || now - pod.created < kNew) continue;
+    const auto& sets = seen.snapshot->replica_sets;
+    const bool known = std::any_of(sets.begin(), sets.end(), [&pod](const ReplicaSetView& view) {
+      return view.set->uid == *pod.controller;
+    });
+    if (!known) pods.push_back(pod.name);
+  }
+  if (pods.empty()) return std::nullopt;
+  const bool one = pods.size() == 1;
+  return is_false(
+      "OtherController",
+      fmt::format("Deletes of {} are not held: {} controller is no ReplicaSet, and removes {} at once, with "
+                  "what {} in flight. Before you scale it down or roll it out: kubectl poolwarden drain POD",
+                  one ? fmt::format("pod {}", pods.front())
+                      : fmt::format("{} pods, of which one is {},", pods.size(), pods.front()),
+                  one ? "its" : "their", one ? "it" : "them", one ? "it has" : "they have"));
+}
+
 // What stands in the way of holding deletes and evictions; nothing if they are held.
-std::optional<Finding> hold_problem(const Observation& seen) {
+std::optional<Finding> hold_problem(const Observation& seen, api::Timestamp now) {
   const Snapshot& snapshot = *seen.snapshot;
   switch (snapshot.gate) {
     case Gate::kMissing:
@@ -329,6 +368,7 @@ std::optional<Finding> hold_problem(const Observation& seen) {
     return is_false("SurplusUnseen",
                     "ReplicaSets cannot be read, so the gate holds what they want to delete and nothing lets "
                     "it go: grant the operator list and watch on replicasets.apps");
+  if (auto others = other_controllers(seen, now)) return others;
   if (!seen.pool().disruption.hold_evictions) return std::nullopt;
   if (!snapshot.sees_cordons)
     return is_false("EvictionsNotHeld",
@@ -379,8 +419,13 @@ Termination termination(const Observation& seen) {
   return {true, 0, shortest->pod->termination_grace_seconds};
 }
 
-Finding disruption_safe(const Observation& seen) {
-  if (auto problem = hold_problem(seen)) return *problem;
+Finding disruption_safe(const Observation& seen, api::Timestamp now) {
+  if (auto problem = hold_problem(seen, now)) return *problem;
+  if (const auto remarks = remarks_of(seen, api::condition::kDisruptionSafe); !remarks.empty()) {
+    std::vector<std::string_view> messages;
+    for (const Remark* remark : remarks) messages.push_back(remark->message);
+    return is_false(remarks.front()->reason, fmt::format("{}", fmt::join(messages, "; ")));
+  }
   if (seen.target != TargetState::kFound) return disruption_safe_by_pods(seen);
   const api::Deployment& target = *seen.snapshot->target;
   const std::string name = target_name(seen);
@@ -459,7 +504,7 @@ std::vector<api::Condition> conditions(const Observation& seen, const PublishedL
           made(api::condition::kDegraded, degraded(seen, list)),
           made(api::condition::kScaleTargetFound, scale_target_found(seen)),
           made(api::condition::kEndpointsPublished, endpoints_published(seen, list, service_note)),
-          made(api::condition::kDisruptionSafe, disruption_safe(seen))};
+          made(api::condition::kDisruptionSafe, disruption_safe(seen, now))};
 }
 
 }  // namespace poolwarden::pool

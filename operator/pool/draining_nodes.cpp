@@ -3,6 +3,7 @@
 namespace poolwarden::pool {
 
 std::optional<DrainReason> emptying(const api::Node& node) {
+  if (!node.deadline_taint.empty()) return DrainReason::kNodeTaint;
   if (node.unschedulable) return DrainReason::kNodeCordoned;
   if (!node.drain_taint.empty()) return DrainReason::kNodeTaint;
   return std::nullopt;
@@ -13,6 +14,14 @@ void DrainingNodes::saw(const std::string& node, bool draining, TimePoint now) {
     since_.try_emplace(node, now);
   } else if (since_.erase(node) > 0) {
     std::erase_if(late_, [&node](const auto& item) { return item.second == node; });
+  }
+}
+
+void DrainingNodes::ends(const std::string& node, bool ending, TimePoint now) {
+  if (ending) {
+    ending_.try_emplace(node, now);
+  } else {
+    ending_.erase(node);
   }
 }
 

@@ -32,14 +32,28 @@ class DrainingNodes {
 
   // The node is as it says now; a node that is gone does not drain.
   void saw(const std::string& node, bool draining, TimePoint now);
+  // So it does, if at all, within moments.
+  void ends(const std::string& node, bool ending, TimePoint now);
   // The pod has just been bound to the node.
   void bound(const std::string& uid, const std::string& node, TimePoint now);
   void forget(const std::string& uid);
 
+  // Since when it is known that the node ends, if it does.
+  bool any_ends() const { return !ending_.empty(); }
+  std::optional<TimePoint> ending_since(const std::string& node) const {
+    const auto found = ending_.find(node);
+    return found == ending_.end() ? std::nullopt : std::optional{found->second};
+  }
+  // Since when the node drains, if it does.
+  std::optional<TimePoint> draining_since(const std::string& node) const {
+    const auto found = since_.find(node);
+    return found == since_.end() ? std::nullopt : std::optional{found->second};
+  }
   bool scheduled_after_drain(const std::string& uid) const { return late_.contains(uid); }
 
  private:
   std::map<std::string, TimePoint> since_;   // by node
+  std::map<std::string, TimePoint> ending_;  // by node
   std::map<std::string, std::string> late_;  // node, by UID of the pod
 };
 

@@ -2,7 +2,7 @@
 
 #include "api/names.h"
 #include "pool/membership.h"
-#include "pool/replica_sync.h"
+#include "pool/node_drains.h"
 #include "pool/victims.h"
 
 #include <algorithm>
@@ -38,12 +38,16 @@ class Drains {
   void run() {
     for (std::size_t i = 0; i < causes_.size(); ++i) causes_[i] = own_cause(seen_.members[i]);
     for (const ReplicaSetView& set : seen_.snapshot->replica_sets) drain_surplus(set);
-    empty_nodes();
+    empty_nodes(seen_, plan_, causes_, now_, [this](const auto& members, std::int32_t wanted) {
+      take_cheapest(members, wanted, "its node is being emptied", [](const PodVerdict& member) {
+        return reason_to_leave(member).value_or(DrainReason::kNodeCordoned);
+      });
+    });
     for (std::size_t i = 0; i < causes_.size(); ++i) advance(seen_.members[i], causes_[i]);
   }
 
  private:
-  bool is_led_here(const api::Pod& pod) const { return !seen_.snapshot->led_by_others.contains(pod.uid); }
+  bool is_led_here(const api::Pod& pod) const { return seen_.snapshot->leads(pod); }
 
   DrainState state_of(const api::Pod& pod) const {
     if (!is_active(pod)) return NotDraining{};
@@ -57,20 +61,12 @@ class Drains {
     return NotDraining{};
   }
 
-  bool is_written(const api::Pod& pod) const { return !seen_.snapshot->labels_under_way->contains(pod.uid); }
+  bool is_written(const api::Pod& pod) const { return seen_.snapshot->is_written(pod); }
 
   // What does not depend on other pods.
   std::optional<DrainReason> own_cause(const PodVerdict& member) const {
     if (!is_active(*member.pod) || !member.pod->drain_annotations().request) return std::nullopt;
     return member.fit || drains(member.before) ? std::optional{DrainReason::kRequested} : std::nullopt;
-  }
-
-  static std::optional<DrainReason> reason_to_leave(const PodVerdict& member) {
-    return member.node != nullptr ? emptying(*member.node) : std::nullopt;
-  }
-
-  bool leaves_its_node(const PodVerdict& member) const {
-    return reason_to_leave(member) && !seen_.snapshot->draining_nodes->scheduled_after_drain(member.pod->uid);
   }
 
   Candidate candidate(const PodVerdict& member) const {
@@ -89,9 +85,7 @@ class Drains {
                               .poll = seen_.snapshot->drain_of(*member.pod).poll});
   }
 
-  void look_again_in(std::chrono::nanoseconds wait) {
-    plan_.look_again = plan_.look_again ? std::min(*plan_.look_again, wait) : wait;
-  }
+  void look_again_in(std::chrono::nanoseconds wait) { plan_.look_again_in(wait); }
 
   // A choice is made with fresh readings, or without those that do not come in time.
   bool answered_or_timed_out(const std::vector<std::size_t>& members) {
@@ -124,20 +118,9 @@ class Drains {
     }
   }
 
-  // What the nodes that are being emptied leave of the pool.
-  struct NodeDrainSummary {
-    std::int32_t serving = 0;
-    std::vector<std::size_t> leaving;  // of those that serve, who should go; as seen_.members
-    bool draining = false;             // someone, and not for a surplus
-    bool released = false;
-    // Some begin or end a drain just now: who serves, and how many, is about to change.
-    bool settling = false;
-  };
-  NodeDrainSummary node_drain_summary();
-
   void drain_surplus(const ReplicaSetView& set);
-  std::int32_t may_leave(const NodeDrainSummary& summary, std::int32_t asked, bool replace_first) const;
-  void empty_nodes();
+  void drain_its_equals(const std::vector<std::size_t>& draining, const std::vector<std::size_t>& others,
+                        DrainReason reason);
   void watch_released(const Drained& drained, DrainReason cause);
   void note_age(seconds age) { plan_.oldest_drain = std::max(plan_.oldest_drain.value_or(seconds{0}), age); }
   void advance(PodVerdict& member, std::optional<DrainReason> cause);
@@ -178,6 +161,34 @@ std::int32_t surplus(const Observation& seen, const ReplicaSetView& set) {
   return std::max(active - wanted_by(seen, set) - taken_first, 0);
 }
 
+// Somebody gave it the lowest cost there is, which a released pod has from us.
+bool is_given_lowest_cost(const api::Pod& pod) {
+  const api::DrainAnnotations& present = pod.drain_annotations();
+  return (present.saved_cost ? present.saved_cost : present.deletion_cost) == api::kLowestDeletionCost;
+}
+
+// Among pods of the lowest cost its controller chooses by itself. If that is one that is held, it asks for
+// that one again and again, and never for the released one. So they all drain, and when one is taken, the
+// others are wanted again.
+void Drains::drain_its_equals(const std::vector<std::size_t>& draining,
+                              const std::vector<std::size_t>& others, DrainReason reason) {
+  const bool in_vain = std::any_of(draining.begin(), draining.end(), [&](std::size_t i) {
+    const auto& uid = seen_.members[i].pod->uid;
+    const auto waited = seen_.snapshot->releases->released_for(uid, now_.mono);
+    return causes_[i] == reason && waited && *waited >= kReleasedWait;
+  });
+  if (!in_vain) return;
+  for (const auto* members : {&draining, &others}) {
+    for (const std::size_t i : *members) {
+      if (causes_[i] || !is_given_lowest_cost(*seen_.members[i].pod)) continue;
+      causes_[i] = reason;
+      seen_.members[i].why =
+          "its ReplicaSet does not take the one that was released, and this one has the "
+          "lowest deletion cost as well";
+    }
+  }
+}
+
 void Drains::drain_surplus(const ReplicaSetView& set) {
   // Whether a gate that may not be read, or was edited, holds this ReplicaSet's deletes, only time tells.
   const bool uncertain = seen_.snapshot->gate == Gate::kUnseen || seen_.snapshot->gate == Gate::kEdited;
@@ -210,7 +221,7 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
     api::Timestamp started = api::Timestamp::max();
     if (const auto* now = std::get_if<Draining>(&member.before)) started = now->started;
     if (const auto* done = std::get_if<Drained>(&member.before)) started = done->started;
-    const bool goes_anyway = causes_[i] || leaves_its_node(member);
+    const bool goes_anyway = causes_[i] || leaves_its_node(*seen_.snapshot, member);
     return std::tuple{!goes_anyway, !std::holds_alternative<Drained>(member.before), started,
                       member.pod->name};
   };
@@ -220,6 +231,7 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
     if (!causes_[i]) causes_[i] = reason;
     --wanted;
   }
+  drain_its_equals(draining, others, reason);
   const std::string prefix =
       fmt::format("ReplicaSet {} has {} pod{} too many", set.set->name, too_many, too_many == 1 ? "" : "s");
   // Another pool that has pods of this ReplicaSet sees the same surplus. What drains already stays, so that
@@ -229,88 +241,6 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
     if (belongs_to(member, set) && !is_led_here(*member.pod) && drains(member.before)) --wanted;
   }
   take_cheapest(others, wanted, prefix, [reason](const PodVerdict&) { return reason; });
-}
-
-std::string waits_to_leave(std::int32_t serving, std::int32_t asked) {
-  constexpr std::string_view kEmptied = "its node is being emptied: it goes";
-  if (serving < asked) return fmt::format("{} once the pool serves with {}, {} do", kEmptied, asked, serving);
-  if (serving == 1) return fmt::format("{} once another serves: it is the only one that does", kEmptied);
-  return fmt::format("{} in its turn", kEmptied);
-}
-
-Drains::NodeDrainSummary Drains::node_drain_summary() {
-  NodeDrainSummary out;
-  for (std::size_t i = 0; i < seen_.members.size(); ++i) {
-    PodVerdict& member = seen_.members[i];
-    if (!is_active(*member.pod)) continue;
-    if (!is_led_here(*member.pod)) {
-      if (member.fit && !drains(member.before)) ++out.serving;
-      continue;
-    }
-    auto reason = reason_to_leave(member);
-    if (reason && !leaves_its_node(member)) {
-      reason.reset();
-      member.waits =
-          "it came to its node when that was being emptied already, and stays until kubectl "
-          "poolwarden drain or delete";
-    }
-    if (drains(member.before) || causes_[i]) {
-      const bool for_its_node = !causes_[i] && reason;
-      if (for_its_node) causes_[i] = reason;
-      out.settling |= !is_written(*member.pod) || !causes_[i] || !drains(member.before);
-      const bool leaves = reason && (for_its_node || causes_[i] == DrainReason::kRequested);
-      out.draining |= leaves && !std::holds_alternative<Drained>(member.before);
-      out.released |= reason && std::holds_alternative<Drained>(member.before);
-    } else if (member.fit && is_written(*member.pod)) {  // one that is on its way back is not back
-      ++out.serving;
-      if (reason) out.leaving.push_back(i);
-    }
-  }
-  return out;
-}
-
-// One by one where the pool would serve with fewer than it should: the next goes when another has come. A pod
-// that has no room elsewhere so holds up the rest of its node, as any disruption budget would.
-std::int32_t Drains::may_leave(const NodeDrainSummary& summary, std::int32_t asked,
-                               bool replace_first) const {
-  const std::int32_t spare = summary.serving - asked;
-  if (summary.settling || spare < 0) return 0;
-  // A cordon alone brings no replacement: nobody may ever evict the pod. So the last that serves stays,
-  // unless there is no target that could bring one before: then nothing else would ever empty the node. One
-  // that cannot be seen may be there.
-  const bool no_target =
-      seen_.target == TargetState::kNotConfigured || seen_.target == TargetState::kWrongKind;
-  const bool last_stays = summary.serving == 1 && !no_target;
-  return replace_first || last_stays ? spare : std::max(spare, 1);
-}
-
-void Drains::empty_nodes() {
-  const NodeDrainSummary summary = this->node_drain_summary();
-  // What the target has meanwhile is not what was asked for.
-  const std::int32_t target =
-      seen_.target == TargetState::kFound ? seen_.snapshot->target->replicas : seen_.active();
-  const std::int32_t asked = seen_.pool().replicas.value_or(target);
-  // The only one there is goes after its replacement whatever the pool says: nobody would serve meanwhile.
-  // Not where an autoscaler sets the target's replicas: it would take the one more away again, over and over.
-  const bool may_surge = seen_.target == TargetState::kFound && seen_.snapshot->target_autoscalers.empty();
-  const bool replace_first = may_surge && asked > 0 && (seen_.pool().disruption.replace_first || asked == 1);
-  // One more is asked for while a pod drains. Once the pod has drained, the one more is dropped, so that the
-  // ReplicaSet deletes the drained pod. It deletes a pod that is not ready first: then too few serve, and one
-  // more is asked for again.
-  // One that was granted stays until then: its ReplicaSet may be another than that of the pod which goes.
-  const bool is_replaced =
-      summary.draining && summary.serving <= asked + (may_surge ? granted_surge(*seen_.snapshot) : 0);
-  const bool needs_one = summary.released ? summary.serving < asked : is_replaced || !summary.leaving.empty();
-  if (replace_first && needs_one) plan_.surge = 1;
-  if (summary.leaving.empty()) return;
-  const std::int32_t may_go = may_leave(summary, asked, replace_first);
-  take_cheapest(summary.leaving, std::min(may_go, static_cast<std::int32_t>(summary.leaving.size())),
-                "its node is being emptied", [](const PodVerdict& member) {
-                  return reason_to_leave(member).value_or(DrainReason::kNodeCordoned);
-                });
-  for (const std::size_t i : summary.leaving) {
-    if (!causes_[i]) seen_.members[i].waits = waits_to_leave(summary.serving, asked);
-  }
 }
 
 // Its ReplicaSet has only to delete it. One that waits for a person, or for its node's eviction, may wait.

@@ -38,6 +38,7 @@ struct Observation {
   const api::LabelSelector* selector = nullptr;  // in force; null when there is none
   std::vector<PodVerdict> members;               // pods that match, sorted by name
   std::vector<const api::Pod*> unselected;       // the snapshot's other pods
+  std::vector<Remark> remarks;                   // of this pass; beside the snapshot's
 
   const api::InferencePool& pool() const { return *snapshot->pool; }
   const api::Pod* pod(std::string_view name) const;  // of the snapshot; null if it has none of that name

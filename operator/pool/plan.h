@@ -12,7 +12,9 @@
 #include "pool/draining_nodes.h"
 #include "pool/engine_load_tracker.h"
 #include "pool/node_sight.h"
+#include "pool/releases.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -76,6 +78,13 @@ struct ReplicaSetView {
   std::int32_t draining_outside_pool = 0;
 };
 
+// What a condition says beside what follows from the pool's own state.
+struct Remark {
+  std::string_view condition;  // Degraded, or DisruptionSafe, which is False for it
+  std::string reason;
+  std::string message;
+};
+
 // The policy by which the API server holds deletes of serving pods.
 enum class Gate : std::uint8_t {
   kMissing,
@@ -111,7 +120,8 @@ struct Snapshot {
   // While so many nodes are not heard of that this is no sign of illness.
   std::optional<UnseenNodes> unseen_nodes;
   bool sees_cordons = true;  // or may not, or not any more: `node` tells what was seen last
-  const DrainingNodes* draining_nodes = nothing<DrainingNodes>();  // never null
+  const DrainingNodes* draining_nodes = nothing<DrainingNodes>();  // never null, and so below
+  const Releases* releases = nothing<Releases>();
   // HorizontalPodAutoscalers of the namespace that scale the pool, and those that scale its target.
   std::vector<std::string> pool_autoscalers;
   std::vector<std::string> target_autoscalers;
@@ -130,8 +140,8 @@ struct Snapshot {
   std::set<std::string> listed_by_others;  // UIDs of pods here that another pool's list tells to use
   std::set<std::string>
       led_by_others;  // UIDs of pods whose drains another pool decides, which selects them too
-  // By UID, how long pods drain that other pools select, too: in all things as the pool that asks for the
-  // most.
+  // By UID, how pods drain otherwise than the pool says. Those that other pools select, too: in all things as
+  // the pool that asks for the most. Those on a node that ends within moments: no longer than that.
   std::map<std::string, api::DrainSpec> shared_drains;
   std::vector<std::string> overlapping_pools;  // names of pools of the namespace that share a pod with it
   std::set<std::string> pods_of_others;        // uids of pods here that another live pool selects too
@@ -141,11 +151,18 @@ struct Snapshot {
     return shared == shared_drains.end() ? pool->drain : shared->second;
   }
 
+  // Whether its drain is this pool's to decide.
+  bool leads(const api::Pod& pod) const { return !led_by_others.contains(pod.uid); }
+  // Its label is as its pod has it: none is under way.
+  bool is_written(const api::Pod& pod) const { return !labels_under_way->contains(pod.uid); }
+
   // What the operator remembers beyond the cluster's own state; empty after a restart, and then rebuilt.
   std::optional<api::Agreement> agreed;  // newer than status.syncedReplicas while that write is due
   // A scale or adopt write of ours is under way, or acknowledged but not yet in the caches. What the two
   // sides say now is older than what we wrote, and acting on it would undo it. Replicas are left alone.
   bool replicas_unsettled = false;
+  // Two writers undo each other: for how long nothing is to be carried over.
+  std::chrono::nanoseconds replicas_wait{0};
   std::int64_t last_revision = 0;  // highest revision acknowledged
   // Uids of live pods that have been endpoints; not null.
   const std::set<std::string>* once_published = nullptr;
@@ -160,6 +177,7 @@ struct Snapshot {
   // Kinds that were read once and may not be any more, as the API server worded it.
   std::vector<std::string> stale;
   std::vector<std::string> dropped_fields;  // of status, which the installed CRD does not know
+  std::vector<Remark> remarks;              // what was seen to happen between passes
 };
 
 // Why a pod is not an endpoint. One reason each, the most certain first.
@@ -266,6 +284,9 @@ struct Plan {
   // still to come is not agreed yet: remember it when it is acknowledged.
   std::optional<api::Agreement> agreed;
 
+  void look_again_in(std::chrono::nanoseconds wait) {
+    look_again = look_again ? std::min(*look_again, wait) : wait;
+  }
   bool empty() const {
     return !publish && publish_shards.empty() && !scale_target && !adopt_replicas && !service &&
            pod_labels.empty() && !budget && !status;

@@ -20,12 +20,19 @@ EventNote scaled(const api::Deployment& target, const api::ScaleWrite& write) {
                                  write.to, why)};
 }
 
-EventNote adopted(const api::Deployment& target, const api::AdoptWrite& write) {
+EventNote adopted(const Snapshot& snapshot, const api::AdoptWrite& write) {
+  const api::Deployment& target = *snapshot.target;
   const std::string before = write.from ? fmt::format("instead of {}", *write.from) : "as the pool had none";
-  return {
-      .reason = std::string{api::event::kAdoptedReplicas},
-      .warning = false,
-      .message = fmt::format("Took over {} replicas from Deployment {}, {}", write.to, target.name, before)};
+  // Most likely a chart or a manifest that says `replicas` was applied; an autoscaler knows what it does.
+  const bool is_a_fall =
+      write.from && write.to > 0 && write.to < *write.from - write.to && snapshot.target_autoscalers.empty();
+  return {.reason = std::string{api::event::kAdoptedReplicas},
+          .warning = is_a_fall,
+          .message = fmt::format(
+              "Took over {} replicas from Deployment {}, {}{}", write.to, target.name, before,
+              is_a_fall ? fmt::format(". If nobody meant that: kubectl scale pwp/{} --replicas={}",
+                                      snapshot.pool->name, *write.from)
+                        : std::string{})};
 }
 
 }  // namespace
@@ -66,13 +73,17 @@ void sync_replicas(const Observation& seen, Plan& plan) {
   const api::Deployment& target = *snapshot.target;
   if (target.deleting || snapshot.replicas_unsettled || autoscalers_compete(snapshot)) return;
 
+  if (snapshot.replicas_wait.count() > 0) return plan.look_again_in(snapshot.replicas_wait);
+
   const auto agreed = agreed_before(snapshot);
   // What is there only until a replacement has come is in status before it is in the target: whoever comes
   // next knows it from a count that somebody wants.
   const std::int32_t granted = granted_surge(snapshot);
   const std::int32_t surge = std::min(plan.surge, granted);
-  const bool surges =
-      granted > 0 && pool.replicas && pool.replicas == agreed && target.replicas == *pool.replicas + granted;
+  const auto is_lent = [&target, granted](std::int32_t beyond) {
+    return target.replicas > beyond && target.replicas <= beyond + granted;
+  };
+  const bool surges = pool.replicas && pool.replicas == agreed && is_lent(*pool.replicas);
   const auto scale = [&](std::int32_t to) {
     plan.scale_target = api::ScaleWrite{.from = target.replicas,
                                         .to = to,
@@ -91,10 +102,10 @@ void sync_replicas(const Observation& seen, Plan& plan) {
       break;
     case SyncDirection::kTargetToPool: {
       // A pool that lost its count while a replacement comes is not meant to keep that one.
-      const bool lent = agreed && granted > 0 && target.replicas == *agreed + granted;
+      const bool lent = agreed && is_lent(*agreed);
       plan.adopt_replicas = api::AdoptWrite{
           .from = pool.replicas, .to = lent ? *agreed : target.replicas, .target_uid = target.uid};
-      plan.adopt_event = adopted(target, *plan.adopt_replicas);
+      plan.adopt_event = adopted(snapshot, *plan.adopt_replicas);
       break;
     }
   }

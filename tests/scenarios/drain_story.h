@@ -49,6 +49,8 @@ class DrainStory {
   void mend();
   void end_all_trouble();
   void settle();
+  std::string upgrade_nodes();
+  std::size_t ask_to_leave(const std::string& node);
   std::string wrong() const;
   std::string wrong_at_rest() const;
   std::optional<json> some_pod();

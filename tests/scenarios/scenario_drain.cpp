@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace poolwarden::scenarios {
 namespace {
@@ -103,11 +104,33 @@ void ScenarioRun::add_drain_verbs() {
   verbs_["evict"] = {2, 2, [this](const Words& w) {
                        expect_equal("eviction of " + w[0], w[1], cluster_.evict(w[0]) ? "granted" : "held");
                      }};
+  verbs_["drain-node"] = {2, 2, [this](const Words& w) { drain_node(w[0], duration(w[1])); }};
   verbs_["annotate"] = {
       3, 3, [this](const Words& w) {
         const json value = w[2] == "none" ? json() : json(w[2]);
         cluster_.merge("pods", w[0], json({{"metadata", {{"annotations", {{w[1], value}}}}}}).dump());
       }};
+}
+
+// As kubectl drain does: cordons it, and asks for each of its pods every 5 s until they are gone.
+void ScenarioRun::drain_node(const std::string& node, kube::Duration at_most) {
+  constexpr auto kAsksAgain = std::chrono::seconds(5);
+  cluster_.merge("nodes", node, R"({"spec":{"unschedulable":true}})");
+  for (kube::Duration so_far{0};; so_far += kAsksAgain) {
+    std::vector<std::string> left;
+    for (const auto& pod : world_.model().list(kube::kPods, "default")) {
+      const std::string name = pod->body().at("metadata").at("name");
+      if (pod->body().value("/spec/nodeName"_json_pointer, "") != node) continue;
+      if (cluster_.evict(name)) {
+        cluster_.remove_pod(name);
+      } else {
+        left.push_back(name);
+      }
+    }
+    if (left.empty()) return;
+    if (so_far >= at_most) throw problem(fmt::format("{} still has {}", node, fmt::join(left, " ")));
+    world_.time().run_for(kAsksAgain);
+  }
 }
 
 void ScenarioRun::add_drain_expectations() {

@@ -14,20 +14,6 @@ std::runtime_error problem(std::string text) {
   return std::runtime_error(std::move(text));
 }
 
-// "30s", "500ms", "10m".
-kube::Duration duration(const std::string& text) {
-  std::size_t used = 0;
-  const double number = std::stod(text, &used);
-  const std::string unit = text.substr(used);
-  const double scale = unit == "ms"  ? 1e-3
-                       : unit == "s" ? 1.0
-                       : unit == "m" ? 60.0
-                       : unit == "h" ? 3600.0
-                                     : 0.0;
-  if (scale == 0.0) throw problem("not a duration: " + text);
-  return std::chrono::duration_cast<kube::Duration>(std::chrono::duration<double>(number * scale));
-}
-
 Options options(const Words& words, std::size_t from) {
   Options found;
   for (std::size_t i = from; i < words.size(); ++i) {
@@ -70,6 +56,19 @@ sim::WorldOptions world_options() {
 }
 
 }  // namespace
+
+kube::Duration duration(const std::string& text) {
+  std::size_t used = 0;
+  const double number = std::stod(text, &used);
+  const std::string unit = text.substr(used);
+  const double scale = unit == "ms"  ? 1e-3
+                       : unit == "s" ? 1.0
+                       : unit == "m" ? 60.0
+                       : unit == "h" ? 3600.0
+                                     : 0.0;
+  if (scale == 0.0) throw problem("not a duration: " + text);
+  return std::chrono::duration_cast<kube::Duration>(std::chrono::duration<double>(number * scale));
+}
 
 ScenarioRun::ScenarioRun() : world_(world_options()) {
   add_object_verbs();

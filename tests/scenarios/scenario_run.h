@@ -13,6 +13,9 @@ namespace poolwarden::scenarios {
 
 using Words = std::vector<std::string>;
 
+// "30s", "500ms", "10m".
+kube::Duration duration(const std::string& text);
+
 class ScenarioRun {
  public:
   ScenarioRun();
@@ -42,6 +45,7 @@ class ScenarioRun {
   static void dispatch(const std::map<std::string, Verb>& verbs, const std::string& kind, const Words& words);
 
   sim::EngineAnswer engine_of(const engine::LoadRequest& request) const;
+  void drain_node(const std::string& node, kube::Duration at_most);
   void set_engine(const std::string& pod, const std::string& how, const Options& options);
   json annotation(const std::string& pod, const std::string& key) const;
 

@@ -168,7 +168,7 @@ void DrainInvariants::began(const Pod& pod) {
         std::count_if(fell_out_.begin(), fell_out_.end(), [since](auto when) { return when >= since; });
     const std::int64_t left = serving() - 1 + lately;
     const std::int64_t asked = asked_.least(since).value_or(0);
-    if (left < asked - 1) {
+    if (once_ending_.contains(pod.node) ? left < 1 : left < asked - 1) {
       violate(fmt::format("{} begins to drain for its node, which leaves {} of {} serving", pod.name, left,
                           asked));
     }
@@ -210,6 +210,16 @@ bool DrainInvariants::is_emptied(const std::string& node) const {
          find_path(object->body(), {"spec", "taints"}) != nullptr;
 }
 
+void DrainInvariants::look_at_nodes() {
+  for (const auto& node : model_.list(kube::kNodes)) {
+    const json* taints = find_path(node->body(), {"spec", "taints"});
+    const bool ends = taints != nullptr && std::any_of(taints->begin(), taints->end(), [](const json& taint) {
+                        return text_at(taint, {"key"}) == "aws-node-termination-handler/spot-itn";
+                      });
+    if (ends) once_ending_.insert(text_at(node->body(), {"metadata", "name"}));
+  }
+}
+
 // Pods that could be sent requests: of the Deployment's sets, ready, and not draining.
 std::int64_t DrainInvariants::serving() const {
   return std::count_if(pods_.begin(), pods_.end(), [this](const auto& item) {
@@ -224,6 +234,7 @@ void DrainInvariants::changed(const std::set<std::string>& plurals) {
     const auto pool = model_.find(publish::kInferencePools, "default", options_.pool);
     if (pool) timeout_ = int_at(pool->body(), {"spec", "drain", "timeoutSeconds"}, kDefaultTimeout);
   }
+  if (plurals.contains("nodes")) look_at_nodes();
   if (plurals.contains("pods")) look_at_pods();
   if (plurals.contains("replicasets") || plurals.contains("deployments") ||
       plurals.contains("inferencepools"))

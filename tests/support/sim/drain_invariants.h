@@ -6,7 +6,9 @@
 //   - no pod of a ReplicaSet begins to drain for a surplus beyond what that ReplicaSet had too many of, those
 //     taken off that its controller takes first, at some moment of the last `memory`; and none without the
 //     gate
-//   - no pod begins to drain for its node where that left the pool more than one short of what was asked
+//   - no pod begins to drain for its node where that left the pool more than one short of what was asked;
+//   nor,
+//     where the node ends within moments, where that left nobody
 //   - a deletion cost that someone else set is put back when a drain is cancelled
 // Why "of the last `memory`": the operator decides on what its watches have told it, some of which is on its
 // way; that must be no longer than the simulation makes it.
@@ -109,6 +111,7 @@ class DrainInvariants {
   void measure();
   bool gate_stands() const;
   bool is_emptied(const std::string& node) const;
+  void look_at_nodes();
   std::int64_t serving() const;
   void violate(std::string what);
 
@@ -130,6 +133,7 @@ class DrainInvariants {
   std::map<std::string, Sizes> sizes_;    // by uid of the ReplicaSet
   Timeline asked_;                        // of the pool
   std::int64_t timeout_ = 0;              // spec.drain.timeoutSeconds
+  std::set<std::string> once_ending_;     // nodes that were said to end within moments
   std::deque<kube::TimePoint> fell_out_;  // pods that stopped serving by themselves
   std::map<std::string, std::optional<std::string>> foreign_costs_;  // by uid, as last set by someone else
   Counts counts_;

@@ -4,6 +4,7 @@
 #include "publish/calls.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include <fmt/format.h>
@@ -69,11 +70,13 @@ bool drains(const json& pod) {
 }
 
 // As the operator's default --withdraw-on-taints.
-constexpr const char* kWithdrawTaint = "node.kubernetes.io/out-of-service";
+constexpr std::array kWithdrawTaints{"node.kubernetes.io/out-of-service",
+                                     "node.cloudprovider.kubernetes.io/shutdown"};
 
 bool is_away(const json& node) {
   for (const json& taint : at(node, "/spec/taints"_json_pointer)) {
-    if (taint.value("key", "") == kWithdrawTaint) return true;
+    const std::string key = taint.value("key", "");
+    if (std::find(kWithdrawTaints.begin(), kWithdrawTaints.end(), key) != kWithdrawTaints.end()) return true;
   }
   return status_of(node, "Ready") == "False";
 }

@@ -74,6 +74,7 @@ void SimOperator::start() {
   const control::OperatorOptions defaults;
   options.feeds.drain_taints = defaults.drain_taints;
   options.feeds.withdraw_taints = defaults.withdraw_taints;
+  options.feeds.drain_all_taints = defaults.drain_all_taints;
   process_ = std::make_unique<Process>(*this, std::move(options), options_.seed * 77 + starts_);
   perform(*process_, process_->core.start(now()));
 }

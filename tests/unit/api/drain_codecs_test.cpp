@@ -53,6 +53,13 @@ TEST(NodeCodec, ReadsCordonReadinessAndTaints) {
   EXPECT_TRUE(node.unschedulable);
   EXPECT_EQ(node.ready, Tristate::kUnknown);
   EXPECT_EQ(node.taints, (std::vector<std::string>{"a", "b"}));
+  for (const char* type : {"DrainInProgress", "MaintenancePlanned"}) {
+    json announced = json::parse(R"({"metadata":{"name":"n"},"status":{"conditions":[{"status":"True"}]}})");
+    announced["status"]["conditions"][0]["type"] = type;
+    EXPECT_TRUE(read_both<NodeCodec>(announced).unschedulable) << type;
+    announced["status"]["conditions"][0]["status"] = "False";
+    EXPECT_FALSE(read_both<NodeCodec>(announced).unschedulable) << type;
+  }
   const Node new_one = read_both<NodeCodec>(json::parse(R"({"metadata":{"name":"n"}})"));
   EXPECT_EQ(new_one.ready, Tristate::kTrue) << "what it does not say takes nobody off a list";
   EXPECT_FALSE(new_one.unschedulable);
@@ -106,6 +113,9 @@ TEST(GateCodec, SaysInWhatWayAnEditedGateDiffers) {
        "objectSelector"},
       {"everybody's deletes", "/spec/matchConditions", json::array(), "matchConditions"},
       {"somebody else's", "/spec/matchConditions/0/expression", "true", "matchConditions"},
+      {"the user that all controllers are", "/spec/matchConditions/0/expression",
+       "request.userInfo.username == 'system:kube-controller-manager' && !has(request.options.preconditions)",
+       ""},
       {"nothing is refused", "/spec/validations/0/expression", "true", "validations"},
       {"no spec that can be read", "/spec", 7, "resourceRules"},
   };
@@ -171,6 +181,17 @@ TEST(PoolCodec, ReadsHowToDrain) {
     EXPECT_EQ(pool.engine.metrics_path, row.path) << row.situation;
     EXPECT_TRUE(pool.disruption.hold_evictions) << row.situation;
   }
+}
+
+TEST(PoolCodec, WhatBecomesOfTheOnlyReplica) {
+  const auto read = [](const char* spec) {
+    return PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(spec)}})
+        .disruption.only_replica;
+  };
+  EXPECT_EQ(read("{}"), OnlyReplica::kWait);
+  EXPECT_EQ(read(R"({"disruption":{"onlyReplica":"wait"}})"), OnlyReplica::kWait);
+  EXPECT_EQ(read(R"({"disruption":{"onlyReplica":"drain"}})"), OnlyReplica::kDrain);
+  EXPECT_EQ(read(R"({"disruption":{"onlyReplica":"of a later release"}})"), OnlyReplica::kWait);
 }
 
 }  // namespace

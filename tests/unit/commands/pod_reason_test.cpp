@@ -184,9 +184,9 @@ TEST(Reasons, TheNode) {
   NodeView tainted = node();
   tainted.taints = {"node-role.kubernetes.io/control-plane", "karpenter.sh/disrupted"};
   EXPECT_THAT(said(pod, tainted), "") << "with these its pods are drained, at most";
-  tainted.taints.push_back("cloud.google.com/impending-node-termination");
+  tainted.taints.push_back("node.cloudprovider.kubernetes.io/shutdown");
   EXPECT_THAT(said(pod, tainted),
-              "NodeTaint: its node n1 is tainted cloud.google.com/impending-node-termination");
+              "NodeTaint: its node n1 is tainted node.cloudprovider.kubernetes.io/shutdown");
   PodView lost = pod;
   unready(lost, "NodeStatusUnknown");
   EXPECT_THAT(

@@ -357,6 +357,85 @@ TEST(ChangeRouter, ReplicaSetChanges_MarksThePoolsOfItsPodsOnce) {
   EXPECT_THAT(parts.marked(), IsEmpty());
 }
 
+api::Pod released(api::Pod pod) {
+  api::DrainAnnotations annotations;
+  annotations.started = "2023-11-14T22:00:00Z";
+  annotations.saved_cost = "";
+  pod.serving = std::string(api::serving::kDrained);
+  pod.annotations = std::make_shared<const api::DrainAnnotations>(std::move(annotations));
+  return pod;
+}
+
+TEST(ChangeRouter, PodIsReleased_ItIsKnownSinceWhen) {
+  Routed parts;
+  parts.see<Pods>(released(made_pod("p", "vllm")));
+  parts.pass_time(5s);
+  EXPECT_EQ(parts.router.releases().released_for("p-uid", parts.now.mono), 5s);
+  parts.see<Pods>(labelled(made_pod("p", "vllm"), "true"));
+  EXPECT_EQ(parts.router.releases().taken_back("p-uid"), parts.now.mono);
+  parts.lose<Pods>("p");
+  EXPECT_FALSE(parts.router.releases().taken_back("p-uid"));
+}
+
+TEST(ChangeRouter, ReleaseOfOurOwn_IsKnownByItsAnswer) {
+  Routed parts;
+  parts.write_label("drained");
+  api::Pod pod = released(made_pod("p", "vllm"));
+  pod.resource_version = parts.next_version();
+  parts.answer(parts.out.sends.size() - 1, Answer(pod));
+  EXPECT_TRUE(parts.router.releases().released_for("p-uid", parts.now.mono));
+}
+
+// A pod of a ReplicaSet that is to have `replicas`, beside another one.
+struct Deleted : Routed {
+  explicit Deleted(std::int32_t replicas) {
+    api::ReplicaSet set;
+    set.ns = "default";
+    set.name = "set";
+    set.uid = "set-uid";
+    set.replicas = replicas;
+    see<ReplicaSets>(set);
+    for (const char* name : {"p", "q", "r"}) see<Pods>(of_set(name));
+  }
+  static api::Pod of_set(const std::string& name) {
+    api::Pod pod = labelled(made_pod(name, "vllm"), "true");
+    pod.controller = std::make_shared<const std::string>("set-uid");
+    return pod;
+  }
+  void remove(api::Pod pod) {
+    pod.deletion_timestamp = now.wall;
+    see<Pods>(std::move(pod));
+  }
+  bool is_told() { return record("a").slipped_deletes.tell(now.mono); }
+};
+
+TEST(ChangeRouter, PodsOfASurplusAreDeletedWhileTheyServe_NothingHoldsThem) {
+  Deleted parts(1);
+  parts.remove(Deleted::of_set("p"));
+  EXPECT_FALSE(parts.is_told()) << "a person may have done it";
+  parts.remove(Deleted::of_set("q"));
+  EXPECT_TRUE(parts.is_told());
+}
+
+TEST(ChangeRouter, PodsAreDeletedAndThereIsNoSurplus_NobodyElseDidIt) {
+  Deleted parts(3);
+  parts.remove(Deleted::of_set("p"));
+  parts.remove(Deleted::of_set("q"));
+  EXPECT_FALSE(parts.is_told());
+}
+
+TEST(ChangeRouter, PodsAreEvictedOrReleasedBefore_NothingSlipped) {
+  Deleted parts(0);
+  api::Pod evicted = Deleted::of_set("p");
+  evicted.disruption_target = "EvictionByEvictionAPI";
+  parts.remove(evicted);
+  for (const char* name : {"q", "r"}) {
+    parts.see<Pods>(released(Deleted::of_set(name)));
+    parts.remove(released(Deleted::of_set(name)));
+  }
+  EXPECT_FALSE(parts.is_told());
+}
+
 TEST(ChangeRouter, AutoscalersAndBudgets_MarkTheirNamespace) {
   Routed parts;
   api::Autoscaler autoscaler;

@@ -44,7 +44,10 @@ api::Pod pod_on(const std::string& name, const std::string& node) {
 class Feeds : public ::testing::Test {
  protected:
   Feeds()
-      : feeds_({.reflector = {}, .drain_taints = {"drain"}, .withdraw_taints = {"gone", "broken"}},
+      : feeds_({.reflector = {},
+                .drain_taints = {"drain"},
+                .withdraw_taints = {"gone", "broken"},
+                .drain_all_taints = {"ends"}},
                kube::seeded_random(1), metrics_, [](const api::Pod&, std::vector<std::string>&) {}) {
     feeds_.start(kFeedStart, out_);
   }
@@ -118,12 +121,13 @@ TEST_F(Feeds, Taints_AreKeptAsWhatTheyMean) {
   api::Node node;
   node.name = node.uid = "n1";
   node.resource_version = "5";
-  node.taints = {"broken", "drain", "other"};
+  node.taints = {"broken", "drain", "ends", "other"};
   list<Nodes>({node});
   const auto seen = feeds_.store<Nodes>().find("", "n1");
   ASSERT_TRUE(seen);
   EXPECT_EQ(seen->withdraw_taint, "broken");
   EXPECT_EQ(seen->drain_taint, "drain");
+  EXPECT_EQ(seen->deadline_taint, "ends");
   EXPECT_THAT(seen->taints, IsEmpty());
 }
 

@@ -14,7 +14,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 pool::Snapshot snapshot_of(Parts& parts, const std::string& pool) {
-  return parts.snapshots.build(parts.record(pool), *parts.pool(pool), false, parts.now.mono);
+  return parts.snapshots.build(parts.record(pool), *parts.pool(pool), false, parts.now);
 }
 
 std::vector<std::string> pods_in(const pool::Snapshot& seen) {
@@ -299,6 +299,44 @@ TEST(SnapshotBuilder, Budgets_AreItsOwnAndOthersThatSelectItsPods) {
   EXPECT_THAT(seen.other_budgets, ElementsAre("another"));
 }
 
+TEST(SnapshotBuilder, DeletesThatNothingHeld_AreToldWhereTheGateStands) {
+  for (const DrainGate gate : {DrainGate::kOn, DrainGate::kOff}) {
+    Parts parts(gate);
+    parts.list<Pools>({made_pool("a", "vllm")});
+    parts.list_the_rest();
+    parts.record("a").slipped_deletes.saw("p", parts.now.mono);
+    parts.record("a").slipped_deletes.saw("q", parts.now.mono);
+    const auto remarks = snapshot_of(parts, "a").remarks;
+    ASSERT_EQ(remarks.size(), gate == DrainGate::kOn ? 1U : 0U);
+    if (!remarks.empty()) EXPECT_EQ(remarks[0].reason, "DeletesNotHeld");
+  }
+}
+
+TEST(SnapshotBuilder, WhatBecameOfReplicas_IsTold) {
+  Parts parts;
+  api::InferencePool pool = made_pool("a", "vllm");
+  pool.scale_target = api::ScaleTargetRef{.api_version = "apps/v1", .kind = "Deployment", .name = "web"};
+  parts.list<Pools>({pool});
+  api::Deployment target;
+  target.ns = "default";
+  target.name = target.uid = "web";
+  parts.list<Deployments>({target});
+  parts.list_the_rest();
+  auto& moves = parts.record("a").replica_moves;
+  moves.adopted(6, 1, parts.now.mono);
+  ASSERT_EQ(snapshot_of(parts, "a").remarks.size(), 1U);
+  EXPECT_EQ(snapshot_of(parts, "a").remarks[0].reason, "ReplicasFell");
+  EXPECT_EQ(snapshot_of(parts, "a").replicas_wait.count(), 0);
+  for (int i = 0; i < 2; ++i) {
+    moves.scaled(1, 6, parts.now.mono);
+    moves.adopted(6, 1, parts.now.mono);
+  }
+  const pool::Snapshot seen = snapshot_of(parts, "a");
+  ASSERT_EQ(seen.remarks.size(), 1U);
+  EXPECT_EQ(seen.remarks[0].reason, "ReplicasContested");
+  EXPECT_GT(seen.replicas_wait.count(), 0);
+}
+
 TEST(SnapshotBuilder, ReplicaSets_AreThoseOfItsPodsByUid) {
   Parts parts;
   parts.list<Pools>({made_pool("a", "vllm")});
@@ -341,7 +379,7 @@ TEST(SnapshotBuilder, WhatIsRememberedOfThePool_IsShown) {
   record.agreed = api::Agreement{3, "target-uid"};
   record.replicas_in_flight = true;
   const pool::Snapshot seen =
-      parts.snapshots.build(record, *parts.pool("a"), /*pods_behind=*/true, parts.now.mono);
+      parts.snapshots.build(record, *parts.pool("a"), /*pods_behind=*/true, parts.now);
   EXPECT_EQ(seen.config_map_error, "refused");
   EXPECT_EQ(seen.config_map_error_reason, "Forbidden");
   EXPECT_EQ(seen.service_error, "no service");

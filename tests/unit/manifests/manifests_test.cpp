@@ -126,6 +126,15 @@ TEST(Gate, IsNotWhatTheOperatorTakesForEdited) {
   EXPECT_EQ(api::GateBindingCodec::from_json(as_json(gate[1])).difference, "");
 }
 
+TEST(Gate, OfASharedUserIsNotWhatTheOperatorTakesForEdited) {
+  YAML::Node policy = YAML::LoadAll(read("manifests/gate/drain_gate.yaml")).at(0);
+  const YAML::Node overlay = YAML::Load(read("manifests/overlays/shared-controller-user/kustomization.yaml"));
+  const YAML::Node patch = YAML::Load(overlay["patches"][0]["patch"].as<std::string>());
+  ASSERT_EQ(patch[0]["path"].as<std::string>(), "/spec/matchConditions/0/expression");
+  policy["spec"]["matchConditions"][0]["expression"] = patch[0]["value"].as<std::string>();
+  EXPECT_EQ(api::GatePolicyCodec::from_json(as_json(policy)).difference, "");
+}
+
 TEST(Gate, HasTheNamesThatTheOperatorKnows) {
   const std::vector<YAML::Node> gate = YAML::LoadAll(read("manifests/gate/drain_gate.yaml"));
   ASSERT_EQ(gate.size(), 2U);
@@ -194,6 +203,9 @@ TEST(Conditions, HaveTheReasonsOfTheDocs) {
   static const std::regex reason(
       R"re((?:is_(?:true|false|unknown)\(|emplace_back\(|return )\s*"([A-Z][A-Za-z]+)"[,);])re");
   std::set<std::string> given = all_of(read("operator/pool/conditions.cpp"), reason);
+  static const std::regex of_remark(R"re(\.reason = "([A-Z][A-Za-z]+)")re");
+  for (const char* path : {"operator/pool/node_drains.cpp", "operator/control/snapshot_builder.cpp"})
+    given.merge(all_of(read(path), of_remark));
   for (const std::string_view written : {api::failure::kNameTaken, api::failure::kForbidden,
                                          api::failure::kInvalid, api::failure::kWriteFailed,
                                          api::condition::kNodesUnseen})

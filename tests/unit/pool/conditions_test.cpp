@@ -29,6 +29,10 @@ void publish_only(World& world) {
   world.target.reset();
 }
 
+void belongs_to_another(World& world, const std::string& pod) {
+  world.pod(pod).controller = std::make_shared<const std::string>("statefulset-uid");
+}
+
 const std::vector<ConditionRow>& condition_rows() {
   using namespace api::condition;
   static const std::vector<ConditionRow> kRows{
@@ -188,6 +192,17 @@ const std::vector<ConditionRow>& condition_rows() {
        "EvictionsNotHeld", "list and watch on nodes"},
       {"ReplicaSets that may not be read", [](World& w) { w.sees_replica_sets = false; }, kDisruptionSafe,
        "False", "SurplusUnseen", "replicasets.apps"},
+      {"a pod of a StatefulSet", [](World& w) { belongs_to_another(w, "vllm-b"); }, kDisruptionSafe, "False",
+       "OtherController", "Deletes of pod vllm-b are not held"},
+      {"pods of a StatefulSet",
+       [](World& w) { belongs_to_another(w, "vllm-a"), belongs_to_another(w, "vllm-b"); }, kDisruptionSafe,
+       "False", "OtherController", "Deletes of 2 pods, of which one is vllm-a, are not held"},
+      {"a pod of a controller that is to be seen yet",
+       [](World& w) {
+         belongs_to_another(w, "vllm-b"), w.pod("vllm-b").created = at_second(-40).wall;
+         w.target->termination_grace_seconds = 300;
+       },
+       kDisruptionSafe, "True", "Held", ""},
       {"another's budget of that name",
        [](World& w) { w.budget->owners.clear(), w.budget->min_available = "1"; }, kDisruptionSafe, "False",
        "BudgetNameTaken", "vllm-serving"},

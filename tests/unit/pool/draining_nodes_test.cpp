@@ -34,6 +34,27 @@ TEST(DrainingNodes, EmptiedOnceMoreAllItsPodsAreOfBefore) {
   EXPECT_FALSE(nodes.scheduled_after_drain("pod"));
 }
 
+TEST(DrainingNodes, TellsSinceWhenANodeDrains) {
+  DrainingNodes nodes;
+  EXPECT_FALSE(nodes.draining_since("node"));
+  nodes.saw("node", true, after_seconds(10));
+  nodes.saw("node", true, after_seconds(20));
+  EXPECT_EQ(nodes.draining_since("node"), after_seconds(10));
+  nodes.saw("node", false, after_seconds(30));
+  EXPECT_FALSE(nodes.draining_since("node"));
+}
+
+TEST(DrainingNodes, TellsSinceWhenANodeIsKnownToEnd) {
+  DrainingNodes nodes;
+  EXPECT_FALSE(nodes.any_ends());
+  nodes.ends("node", true, after_seconds(10));
+  nodes.ends("node", true, after_seconds(20));
+  EXPECT_EQ(nodes.ending_since("node"), after_seconds(10));
+  EXPECT_TRUE(nodes.any_ends());
+  nodes.ends("node", false, after_seconds(30));
+  EXPECT_FALSE(nodes.any_ends());
+}
+
 TEST(DrainingNodes, ForgetsPodsThatAreGone) {
   DrainingNodes nodes;
   nodes.saw("node", true, after_seconds(0));

@@ -392,6 +392,37 @@ TEST_F(Fleet, MarksGoAlsoWhereALabelIsGone) {
   }
 }
 
+// Its controller chooses among equals by itself, and may choose the one that is held each time.
+TEST_F(Fleet, TheReleasedOneIsNotTaken_ItsEqualsDrainToo) {
+  make({1, 2, 3});
+  for (const char* pod : {"old-a", "old-b"}) {
+    world.pod(pod).annotations = std::make_shared<const api::DrainAnnotations>(
+        api::DrainAnnotations{.started = {},
+                              .reason = {},
+                              .request = {},
+                              .saved_cost = {},
+                              .deletion_cost = std::string(api::kLowestDeletionCost)});
+  }
+  scale(2);
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("old-a"));
+  load["old-a-uid"] = 0;
+  pass_seconds(11, 70);
+  ASSERT_THAT(drained(), ElementsAre("old-a"));
+  EXPECT_THAT(draining(), IsEmpty());
+  settle(80);
+  EXPECT_THAT(draining(), ElementsAre("old-b"));
+  EXPECT_THAT(served(), ElementsAre("old-c")) << "whom nobody has given that cost";
+  load["old-b-uid"] = 0;
+  pass_seconds(81, 85);
+  ASSERT_THAT(drained(), ElementsAre("old-a", "old-b"));
+  world.pod("old-b").deletion_timestamp = api::Timestamp{};
+  pass_seconds(86, 87);
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-c"));
+  EXPECT_EQ(world.pod("old-a").drain_annotations().deletion_cost, api::kLowestDeletionCost) << "as it was";
+  EXPECT_FALSE(world.pod("old-a").drain_annotations().saved_cost);
+}
+
 TEST_F(Fleet, ScaledToZeroAllOfThemDrain) {
   make({0, 0});
   scale_replica_set(0);

@@ -66,9 +66,18 @@ class Fleet : public testing::Test {
                                                                             .saved_cost = {},
                                                                             .deletion_cost = {}});
   }
-  void on_node_two(const std::string& pod) {
-    world.nodes["node-2"].name = "node-2";
-    world.pod(pod).node = std::make_shared<const std::string>("node-2");
+  void on_node(const std::string& node, const std::string& pod) {
+    world.nodes[node].name = node;
+    world.pod(pod).node = std::make_shared<const std::string>(node);
+  }
+  void on_node_two(const std::string& pod) { on_node("node-2", pod); }
+  // Each pod is on a node of its own, and all of these are cordoned at once.
+  void cordon_all() {
+    for (std::size_t i = 0; i < world.pods.size(); ++i) {
+      const std::string node = "node-" + std::to_string(i + 1);
+      on_node(node, world.pods[i].name);
+      world.nodes[node].unschedulable = true;
+    }
   }
 
   // As many passes at one moment as lead to something, engines answering at once.
@@ -91,6 +100,7 @@ class Fleet : public testing::Test {
       for (const auto& [uid, note] : plan.drain_notes) notes.push_back(note);
       if (plan.empty() && !asked) return;
       world.apply(plan);
+      for (const api::Pod& pod : world.pods) world.releases.saw(pod, at_second(second).mono);
       if (HasFatalFailure()) return;
     }
     FAIL() << "still something to do";

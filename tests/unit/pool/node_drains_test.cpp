@@ -33,6 +33,115 @@ TEST_F(Fleet, ACordonedNodeIsEmptiedOneByOne) {
   EXPECT_THAT(draining(), ElementsAre("old-a"));
 }
 
+// Whoever empties nodes asks for another pod all the time.
+TEST_F(Fleet, NobodyEvictsThePodThatHasDrained_ItIsReplaced) {
+  make({2, 1, 3});
+  cordon_all();
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("old-b"));
+  load["old-b-uid"] = 0;
+  pass_seconds(11, 60);
+  ASSERT_THAT(drained(), ElementsAre("old-b"));
+  EXPECT_EQ(world.target->replicas, 3);
+  settle(90);
+  EXPECT_EQ(world.target->replicas, 4);
+  EXPECT_EQ(world.pool.replicas, 3) << "it is not what anybody asked for";
+  add_set("more", "new", {0}, 1);
+  on_node("node-9", "new-a");
+  settle(100);
+  EXPECT_EQ(world.target->replicas, 3) << "its ReplicaSet is to delete who has drained";
+  EXPECT_THAT(drained(), ElementsAre("old-b"));
+  take_released();
+  pass_seconds(101, 102);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+}
+
+TEST_F(Fleet, NothingCanReplaceThePodThatHasDrained_ItStepsAside) {
+  make({1, 2, 3});
+  world.target_autoscalers = {"hpa"};
+  cordon_all();
+  for (const char* uid : {"old-a-uid", "old-b-uid", "old-c-uid"}) load[uid] = 0;
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  pass_seconds(11, 60);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+  pass_seconds(80, 90);
+  EXPECT_THAT(drained(), ElementsAre("old-b"));
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-c"));
+  pass_seconds(160, 170);
+  EXPECT_THAT(drained(), ElementsAre("old-c"));
+  pass_seconds(240, 250);
+  EXPECT_THAT(drained(), ElementsAre("old-a")) << "all have had their turn";
+  EXPECT_EQ(world.target->replicas, 3);
+}
+
+TEST_F(Fleet, NoReplacementComes_WhoHasDrainedStepsAsideAfterATimeout) {
+  make({1, 2, 3});
+  cordon_all();
+  load["old-a-uid"] = 0;
+  pass_seconds(10, 20);
+  ASSERT_THAT(drained(), ElementsAre("old-a"));
+  pass_seconds(100, 101);
+  ASSERT_EQ(world.target->replicas, 4);
+  settle(360);
+  EXPECT_THAT(drained(), ElementsAre("old-a")) << "spec.drain.timeoutSeconds is 300";
+  pass_seconds(380, 382);
+  EXPECT_THAT(draining(), ElementsAre("old-b"));
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-c"));
+  EXPECT_EQ(world.target->replicas, 4) << "its replacement may be loading";
+  world.nodes["node-2"].unschedulable = world.nodes["node-3"].unschedulable = false;
+  world.nodes["node-1"].unschedulable = false;
+  pass_seconds(383, 384);
+  EXPECT_EQ(world.target->replicas, 3);
+}
+
+TEST_F(Fleet, NobodyElseWaits_WhoHasDrainedGoesOnWaiting) {
+  make({0, 2, 3});
+  world.target_autoscalers = {"hpa"};
+  on_node_two("old-b");
+  on_node_two("old-c");
+  world.nodes["node-1"].unschedulable = true;
+  pass_seconds(10, 20);
+  pass_seconds(1000, 1002);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+}
+
+TEST_F(Fleet, WhomAPersonHasTakenOut_DoesNotStepAside) {
+  make({0, 2, 3});
+  world.target_autoscalers = {"hpa"};
+  cordon_all();
+  world.pod("old-a").annotations = std::make_shared<const api::DrainAnnotations>(api::DrainAnnotations{
+      .started = {}, .reason = {}, .request = "requested", .saved_cost = {}, .deletion_cost = {}});
+  pass_seconds(10, 20);
+  pass_seconds(1000, 1002);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+}
+
+// As after replicas were raised while it drained.
+TEST_F(Fleet, TwoThatNobodyEvicts_AreReplacedAtOnce) {
+  make({0, 0, 3, 4});
+  cordon_all();
+  world.nodes["node-3"].unschedulable = world.nodes["node-4"].unschedulable = false;
+  scale(3);
+  world.replica_sets[0].replicas = 4;
+  pass_seconds(10, 20);
+  ASSERT_THAT(drained(), ElementsAre("old-a", "old-b"));
+  scale(4);
+  pass_seconds(21, 22);
+  EXPECT_EQ(world.target->replicas, 4);
+  pass_seconds(90, 92);
+  EXPECT_EQ(world.target->replicas, 6);
+  add_set("more", "new", {0}, 1);
+  on_node("node-9", "new-a");
+  settle(93);
+  EXPECT_EQ(world.target->replicas, 6) << "the other is to be replaced, too";
+  add_set("still-more", "newer", {0}, 1);
+  on_node("node-9", "newer-a");
+  pass_seconds(94, 95);
+  EXPECT_EQ(world.target->replicas, 4);
+  EXPECT_EQ(world.pool.replicas, 4);
+}
+
 TEST_F(Fleet, WhoeverIsOnItsWayBackDoesNotServeYet) {
   make({2, 1, 3});
   world.nodes["node-2"].name = "node-2";
@@ -136,6 +245,60 @@ TEST_F(Fleet, AReplacementIsGivenUpWhenAnAutoscalerComes) {
   settle(11);
   EXPECT_EQ(world.target->replicas, 1);
   EXPECT_EQ(world.pool.replicas, 1);
+}
+
+// It has no room, and nobody would know why the upgrade does not go on.
+TEST_F(Fleet, TheOnlyOneWaitsForLong_ItIsTold) {
+  make({2});
+  world.target->has_pre_stop = world.target->has_readiness_probe = true;
+  world.nodes["node-1"].unschedulable = true;
+  world.draining_nodes.saw("node-1", true, at_second(10).mono);
+  pass_seconds(10, 12);
+  settle(309);
+  EXPECT_NE(condition(world.pool.status, "DisruptionSafe").reason, "OnlyReplicaStays");
+  settle(310);
+  const api::Condition& told = condition(world.pool.status, "DisruptionSafe");
+  EXPECT_EQ(told.reason, "OnlyReplicaStays");
+  EXPECT_EQ(told.status, "False");
+  EXPECT_THAT(told.message, HasSubstr("make room for its replacement, kubectl poolwarden delete old-a"));
+  world.target_autoscalers = {"hpa"};
+  settle(400);
+  EXPECT_THAT(condition(world.pool.status, "DisruptionSafe").message,
+              HasSubstr("let HorizontalPodAutoscaler hpa scale the pool"));
+  EXPECT_THAT(served(), ElementsAre("old-a"));
+  world.nodes["node-1"].unschedulable = false;
+  settle(410);
+  EXPECT_NE(condition(world.pool.status, "DisruptionSafe").reason, "OnlyReplicaStays");
+}
+
+TEST_F(Fleet, TheOnlyOneWaitsForLong_ItDrainsWhereThePoolSaysSo) {
+  make({2});
+  world.pool.disruption.only_replica = api::OnlyReplica::kDrain;
+  world.nodes["node-1"].unschedulable = true;
+  world.draining_nodes.saw("node-1", true, at_second(10).mono);
+  pass_seconds(10, 12);
+  settle(309);
+  EXPECT_THAT(draining(), IsEmpty());
+  EXPECT_EQ(world.decide(309).look_again, std::chrono::seconds{1});
+  pass_seconds(310, 311);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  load["old-a-uid"] = 0;
+  pass_seconds(312, 316);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+  EXPECT_EQ(world.target->replicas, 2) << "its replacement is still to come";
+}
+
+// One of several that turned unready, say.
+TEST_F(Fleet, TheLastThatServesOfSeveral_DrainsWhereThePoolSaysSo) {
+  make({2, 3});
+  world.pool.disruption.only_replica = api::OnlyReplica::kDrain;
+  world.pod("old-b").ready = api::Tristate::kFalse;
+  world.nodes["node-1"].unschedulable = true;
+  world.draining_nodes.saw("node-1", true, at_second(10).mono);
+  pass_seconds(10, 12);
+  EXPECT_THAT(draining(), IsEmpty());
+  pass_seconds(310, 311);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
 }
 
 // Its replacement would come to the same node again, and so on.
@@ -315,6 +478,77 @@ TEST_F(Fleet, DrainTaintDrains_WithdrawTaintWithdraws) {
   world.nodes["node-1"].withdraw_taint = "node.kubernetes.io/out-of-service";
   settle(11);
   EXPECT_THAT(served(), IsEmpty());
+}
+
+class EndingNode : public Fleet {
+ protected:
+  void ends(const std::string& node, int second) {
+    world.nodes[node].deadline_taint = "aws-node-termination-handler/spot-itn";
+    world.draining_nodes.saw(node, true, at_second(second).mono);
+    world.draining_nodes.ends(node, true, at_second(second).mono);
+  }
+};
+
+TEST_F(EndingNode, AllItsPodsGoAtOnce_AsLongAsAnotherServes) {
+  make({2, 1, 3});
+  on_node_two("old-c");
+  ends("node-1", 10);
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("old-a", "old-b"));
+  EXPECT_THAT(served(), ElementsAre("old-c"));
+  EXPECT_EQ(world.pod("old-a").drain_annotations().reason, "NodeTaint");
+}
+
+TEST_F(EndingNode, NobodyElseServes_TheyGoOneByOneAndTheLastStays) {
+  make({2, 1});
+  ends("node-1", 10);
+  pass_seconds(10, 12);
+  EXPECT_THAT(draining(), ElementsAre("old-b"));
+  EXPECT_THAT(served(), ElementsAre("old-a"));
+}
+
+TEST_F(EndingNode, TwoOfThemAndNoOther_OneIsEmptied) {
+  make({2, 1, 3});
+  on_node_two("old-c");
+  ends("node-1", 10);
+  ends("node-2", 10);
+  pass_seconds(10, 12);
+  EXPECT_THAT(served(), ElementsAre("old-c"));
+}
+
+TEST_F(EndingNode, DrainsEndWithIt) {
+  make({2, 1, 3});
+  on_node_two("old-c");
+  ends("node-1", 10);
+  pass_seconds(10, 99);
+  EXPECT_THAT(draining(), ElementsAre("old-a", "old-b"));
+  ASSERT_EQ(world.pool.status.endpoints.size(), 2U);
+  EXPECT_EQ(world.pool.status.endpoints[0].deadline, at_second(100).wall);
+  settle(100);
+  EXPECT_THAT(drained(), ElementsAre("old-a", "old-b"));
+}
+
+TEST_F(EndingNode, ADrainThatBeganBefore_HasWhatIsLeft) {
+  make({2, 1, 3});
+  on_node_two("old-c");
+  scale(2);
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("old-b"));
+  pass_seconds(11, 100);
+  ends("node-1", 100);
+  pass_seconds(101, 189);
+  EXPECT_THAT(draining(), testing::Contains("old-b"));
+  settle(190);
+  EXPECT_THAT(drained(), testing::Contains("old-b"));
+}
+
+TEST_F(EndingNode, ADrainIsNeverLongerForIt) {
+  make({2, 1, 3});
+  on_node_two("old-c");
+  world.pool.drain.timeout = std::chrono::seconds{20};
+  ends("node-1", 10);
+  pass_seconds(10, 30);
+  EXPECT_THAT(drained(), ElementsAre("old-a", "old-b"));
 }
 
 // A pod in two budgets cannot be evicted at all: kubectl drain would give up.

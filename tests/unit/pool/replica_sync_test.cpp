@@ -229,6 +229,28 @@ TEST(ReplicaSync, EventsNameBothCounts) {
   const Plan adopted = world.decide();
   EXPECT_EQ(adopted.adopt_event->reason, api::event::kAdoptedReplicas);
   EXPECT_EQ(adopted.adopt_event->message, "Took over 3 replicas from Deployment vllm, instead of 2");
+  EXPECT_FALSE(adopted.adopt_event->warning);
+}
+
+TEST(ReplicaSync, AFallToLessThanHalf_IsAWarningWithTheWayBack) {
+  World world = settled();
+  world.pool.replicas = world.target->replicas = 6;
+  world.settle();
+  world.target->replicas = 1;
+  const Plan fell = world.decide();
+  EXPECT_TRUE(fell.adopt_event->warning);
+  EXPECT_NE(fell.adopt_event->message.find("kubectl scale pwp/vllm --replicas=6"), std::string::npos);
+  world.target_autoscalers = {"hpa"};
+  EXPECT_FALSE(world.decide().adopt_event->warning) << "it knows what it does";
+}
+
+TEST(ReplicaSync, TwoWritersUndoEachOther_WaitsAsLongAsItShould) {
+  World world = settled();
+  world.pool.replicas = 4;
+  world.replicas_wait = std::chrono::seconds{4};
+  const Plan plan = world.decide();
+  EXPECT_FALSE(plan.scale_target || plan.adopt_replicas);
+  EXPECT_LE(plan.look_again, std::chrono::seconds{4});
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "world.h"
 
 #include "api/names.h"
+#include "pool/node_drains.h"
 
 #include <algorithm>
 
@@ -84,6 +85,7 @@ Plan World::decide(std::int64_t second) const {
   }
   snapshot.unseen_nodes = unseen_nodes;
   snapshot.draining_nodes = &draining_nodes;
+  snapshot.releases = &releases;
   snapshot.pods_version = pods_version;
   snapshot.pods_behind = pods_behind;
   add_list(snapshot);
@@ -93,6 +95,7 @@ Plan World::decide(std::int64_t second) const {
   snapshot.pods_of_others = pods_of_others;
   snapshot.agreed = agreed;
   snapshot.replicas_unsettled = replicas_unsettled;
+  snapshot.replicas_wait = replicas_wait;
   snapshot.last_revision = last_revision;
   snapshot.once_published = &once_published;
   snapshot.config_map_error = config_map_error;
@@ -121,6 +124,7 @@ Plan World::decide(std::int64_t second) const {
   snapshot.led_by_others = led_by_others;
   snapshot.listed_by_others = listed_by_others;
   snapshot.shared_drains = shared_drains;
+  shorten_drains(snapshot, taint_deadline, at_second(second));
   std::set<std::string> listed;
   for (const ListShard& shard : snapshot.list) {
     const auto set = shard.config_map != nullptr

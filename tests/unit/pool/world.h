@@ -38,6 +38,8 @@ struct World {
   bool nodes_stale = false;  // they were, and are not any more
   std::optional<UnseenNodes> unseen_nodes;
   DrainingNodes draining_nodes;
+  Releases releases;
+  std::chrono::seconds taint_deadline{90};
   bool can_see = true;
   std::vector<std::string> watch_errors;
   std::string pods_version = "100";
@@ -62,6 +64,7 @@ struct World {
   std::map<std::string, api::DrainSpec> shared_drains;
   std::optional<api::Agreement> agreed;
   bool replicas_unsettled = false;
+  std::chrono::seconds replicas_wait{0};
   std::int64_t last_revision = 0;
   std::set<std::string> once_published;
   std::vector<std::string> stale, dropped_fields;
