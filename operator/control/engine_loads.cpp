@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace poolwarden::control {
 namespace {
 
@@ -10,6 +12,8 @@ namespace {
 constexpr kube::Duration kChoicePoll = std::chrono::seconds(1);
 // While a reading waits for its turn.
 constexpr kube::Duration kStillWanted = std::chrono::seconds(1);
+// Of one reading: a pod may be in any number of pools.
+constexpr std::size_t kMaxSources = 32;
 // What an engine's refusal may take in status.
 constexpr std::size_t kMaxProblem = 256;
 
@@ -21,9 +25,11 @@ std::string bounded(std::string text) {
   return text + " ...";
 }
 
-// Where and what the pool's engine says of its load, but for what is there already.
+// Where and what the pool's engine says of its load, but for what is there already. At most one more than may
+// be.
 void add_sources(const api::InferencePool& pool, std::vector<engine::LoadSource>& out) {
   const auto add = [&](std::int32_t port) {
+    if (out.size() > kMaxSources) return;
     engine::LoadSource source{port, pool.engine.metrics_path, engine::metrics_of(pool.engine)};
     if (std::find(out.begin(), out.end(), source) == out.end()) out.push_back(std::move(source));
   };
@@ -41,8 +47,15 @@ std::optional<kube::TimePoint> EngineLoads::request(const pool::WantedReading& w
   if (!tracker_.request(wanted.uid, wanted.withdrawn, poll, now)) return tracker_.due(wanted.uid);
   engine::LoadRequest request;
   request.ip = wanted.ip;
+  request.ns = pool.ns;
   add_sources(pool, request.sources);
   for (const api::InferencePool* other : others) add_sources(*other, request.sources);
+  if (request.sources.size() > kMaxSources) {
+    tracker_.began(wanted.uid, now);
+    tracker_.took(wanted.uid, std::nullopt,
+                  fmt::format("the pools that select it name more than {} ports to ask", kMaxSources), now);
+    return tracker_.due(wanted.uid);
+  }
   scheduler_.enqueue({wanted.uid, {pool.ns, pool.name}, std::move(request)},
                      tracker_.last_read_failed(wanted.uid));
   return now + kStillWanted;

@@ -70,7 +70,7 @@ void SimOperator::start() {
   options.lease.outlives_process = true;
   options.lease.ns = "poolwarden-system";
   options.lease.name = "poolwarden";
-  options.load_sources_in_flight = 16;  // so that a story of a few dozen pods may want more
+  options.load_sources_in_flight = 32;  // so that a story of a few dozen pods may want more
   const control::OperatorOptions defaults;
   options.feeds.drain_taints = defaults.drain_taints;
   options.feeds.withdraw_taints = defaults.withdraw_taints;

@@ -36,7 +36,7 @@ struct Asking {
   kube::TimePoint now = Parts::kStart;
   api::InferencePool pool = made_pool("a", "vllm");
   std::vector<const api::InferencePool*> others;
-  EngineLoads loads{2};
+  EngineLoads loads{4};  // of which a namespace that is alone has half
   Effects out;
 };
 
@@ -82,6 +82,29 @@ TEST(EngineLoads, SamePortOfAnotherEngine_IsAskedForBoth) {
   EXPECT_THAT(asking.ports_asked(), ElementsAre(8000, 8000));
 }
 
+TEST(EngineLoads, MoreSourcesThanAReadingMayHave_AreUnknownAtOnce) {
+  Asking asking;
+  std::vector<api::InferencePool> pools(5, made_pool("b", "vllm"));
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    pools[i].target_ports.clear();
+    for (std::size_t port = 0; port < 8; ++port)
+      pools[i].target_ports.push_back({.number = static_cast<std::int32_t>(9000 + 8 * i + port), .name = ""});
+    asking.others.push_back(&pools[i]);
+  }
+  EXPECT_EQ(asking.request("p"), asking.now + 1s);
+  EXPECT_THAT(asking.read(), IsEmpty());
+  EXPECT_EQ(asking.loads.tracker().find("p-uid")->problem,
+            "the pools that select it name more than 32 ports to ask");
+}
+
+TEST(EngineLoads, Request_IsReadFromTheBudgetOfItsNamespace) {
+  Asking asking;
+  asking.pool.ns = "team";
+  asking.request("p");
+  asking.read();
+  EXPECT_EQ(asking.out.load_reads[0].request.ns, "team");
+}
+
 TEST(EngineLoads, MoreThanPlaces_WaitTheirTurn) {
   Asking asking;
   for (const char* pod : {"p", "q", "r"}) asking.request(pod);
@@ -89,6 +112,15 @@ TEST(EngineLoads, MoreThanPlaces_WaitTheirTurn) {
   EXPECT_EQ(asking.request("r"), asking.now + 1s) << "still wanted, or it is forgotten";
   asking.arrive("q", pool::Load{.in_flight = 3, .cache_usage = 0.5});
   EXPECT_THAT(asking.read(), ElementsAre("r-uid"));
+}
+
+TEST(EngineLoads, NamespaceWhoseEnginesHang_DelaysNoOther) {
+  Asking asking;
+  for (const char* pod : {"p", "q", "r", "s"}) asking.request(pod);
+  EXPECT_THAT(asking.read(), ElementsAre("p-uid", "q-uid"));
+  asking.pool.ns = "calm";
+  asking.request("c");
+  EXPECT_THAT(asking.read(), ElementsAre("c-uid")) << "while the others are being asked";
 }
 
 TEST(EngineLoads, NotWantedWhenItsTurnComes_IsForgotten) {
