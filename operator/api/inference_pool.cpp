@@ -2,6 +2,8 @@
 
 #include "api/names.h"
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 
 #include <fmt/format.h>
@@ -63,6 +65,15 @@ void check_engine(const InferencePool& pool, std::vector<std::string>& out) {
 std::string published_port_name(const InferencePool& pool, const EndpointPort& port) {
   if (!port.name.empty()) return port.name;
   return pool.target_ports.size() == 1 ? "http" : fmt::format("port-{}", port.number);
+}
+
+std::vector<EndpointPort> ports_in_use(const std::vector<EndpointPort>& ports,
+                                       const std::vector<std::int32_t>& active) {
+  std::vector<EndpointPort> out;
+  std::copy_if(ports.begin(), ports.end(), std::back_inserter(out), [&](const EndpointPort& port) {
+    return std::find(active.begin(), active.end(), port.number) != active.end();
+  });
+  return out.empty() ? ports : out;
 }
 
 std::vector<std::string> differing_fields(const PoolStatus& a, const PoolStatus& b) {

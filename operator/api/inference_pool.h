@@ -120,6 +120,11 @@ struct InferencePool : Identity {
 // The name a port has in the pool's Service: its own, else "http", or "port-8000" where there are several.
 std::string published_port_name(const InferencePool& pool, const EndpointPort& port);
 
+// Of the pool's ports those that are among `active`, as a pod says which it serves on; all of them if none
+// is.
+std::vector<EndpointPort> ports_in_use(const std::vector<EndpointPort>& ports,
+                                       const std::vector<std::int32_t>& active);
+
 // What a person must fix in the spec, naming the field; empty when it is usable. The CRD's schema and CEL
 // rules refuse the same things with the same words, but an older CRD may be installed.
 std::vector<std::string> problems(const InferencePool& pool);

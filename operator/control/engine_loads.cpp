@@ -27,14 +27,24 @@ std::string bounded(std::string text) {
 
 // Where and what the pool's engine says of its load, but for what is there already. At most one more than may
 // be.
-void add_sources(const api::InferencePool& pool, std::vector<engine::LoadSource>& out) {
+void add_sources(const api::InferencePool& pool, const std::vector<std::int32_t>& active,
+                 std::vector<engine::LoadSource>& out) {
   const auto add = [&](std::int32_t port) {
     if (out.size() > kMaxSources) return;
     engine::LoadSource source{port, pool.engine.metrics_path, engine::metrics_of(pool.engine)};
     if (std::find(out.begin(), out.end(), source) == out.end()) out.push_back(std::move(source));
   };
   if (pool.engine.metrics_port) return add(*pool.engine.metrics_port);
-  for (const api::EndpointPort& port : pool.target_ports) add(port.number);
+  for (const api::EndpointPort& port : api::ports_in_use(pool.target_ports, active)) add(port.number);
+}
+
+bool asks_all(const api::InferencePool& pool, const std::vector<std::int32_t>& active,
+              const std::vector<engine::LoadSource>& sources) {
+  const auto ports = api::ports_in_use(pool.target_ports, active);
+  return std::all_of(ports.begin(), ports.end(), [&](const api::EndpointPort& port) {
+    return std::any_of(sources.begin(), sources.end(),
+                       [&](const engine::LoadSource& source) { return source.port == port.number; });
+  });
 }
 
 }  // namespace
@@ -48,15 +58,19 @@ std::optional<kube::TimePoint> EngineLoads::request(const pool::WantedReading& w
   engine::LoadRequest request;
   request.ip = wanted.ip;
   request.ns = pool.ns;
-  add_sources(pool, request.sources);
-  for (const api::InferencePool* other : others) add_sources(*other, request.sources);
+  add_sources(pool, wanted.active_ports, request.sources);
+  for (const api::InferencePool* other : others) add_sources(*other, wanted.active_ports, request.sources);
   if (request.sources.size() > kMaxSources) {
     tracker_.began(wanted.uid, now);
     tracker_.took(wanted.uid, std::nullopt,
                   fmt::format("the pools that select it name more than {} ports to ask", kMaxSources), now);
     return tracker_.due(wanted.uid);
   }
-  scheduler_.enqueue({wanted.uid, {pool.ns, pool.name}, std::move(request)},
+  const bool all = asks_all(pool, wanted.active_ports, request.sources) &&
+                   std::all_of(others.begin(), others.end(), [&](const api::InferencePool* other) {
+                     return asks_all(*other, wanted.active_ports, request.sources);
+                   });
+  scheduler_.enqueue({wanted.uid, {pool.ns, pool.name}, std::move(request), all},
                      tracker_.last_read_failed(wanted.uid));
   return now + kStillWanted;
 }
@@ -71,7 +85,7 @@ void EngineLoads::read(kube::TimePoint now, Effects& out) {
 
 void EngineLoads::arrived(LoadArrived load, kube::TimePoint now) {
   scheduler_.finished(load.pod_uid);
-  tracker_.took(load.pod_uid, load.load, bounded(std::move(load.problem)), now);
+  tracker_.took(load.pod_uid, load.load, bounded(std::move(load.problem)), now, load.refused);
 }
 
 }  // namespace poolwarden::control

@@ -164,4 +164,23 @@ Load load_of_all(const std::vector<Load>& ports) {
   return all;
 }
 
+tl::expected<Load, NoLoad> load_of_those_that_answer(const std::vector<tl::expected<Load, NoLoad>>& ports) {
+  std::vector<Load> loads;
+  loads.reserve(ports.size());
+  const NoLoad* refusal = nullptr;
+  for (const auto& port : ports) {
+    if (port) {
+      loads.push_back(*port);
+    } else if (!port.error().refused) {
+      return port;
+    } else if (refusal == nullptr) {
+      refusal = &port.error();
+    }
+  }
+  if (loads.empty() && refusal != nullptr) {
+    return tl::unexpected(*refusal);
+  }
+  return load_of_all(loads);
+}
+
 }  // namespace poolwarden::engine

@@ -40,6 +40,12 @@ struct Load {
   bool operator==(const Load&) const = default;
 };
 
+// Why there is no load.
+struct NoLoad {
+  std::string why;       // for a person
+  bool refused = false;  // nobody listens on any of the ports that were asked
+};
+
 // The load that one document tells, read as it arrives.
 class LoadText {
  public:
@@ -72,5 +78,8 @@ tl::expected<Load, std::string> read_load(std::string_view body, const EngineMet
 
 // Of a replica that has several ports, one for each data-parallel rank. Precondition: at least one.
 Load load_of_all(const std::vector<Load>& ports);
+// The same where some ports may not have answered. Nobody listens on a port that refuses the connection
+// beside others that answer, so it has nothing in flight. Where all refuse, nothing is known.
+tl::expected<Load, NoLoad> load_of_those_that_answer(const std::vector<tl::expected<Load, NoLoad>>& ports);
 
 }  // namespace poolwarden::engine

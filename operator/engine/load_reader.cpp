@@ -28,7 +28,7 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using asio::ip::tcp;
 using boost::system::error_code;
-using Answer = tl::expected<Load, std::string>;
+using Answer = tl::expected<Load, NoLoad>;
 
 constexpr std::size_t kPiece = 16u << 10;     // of a body, read at once
 constexpr std::uint32_t kMaxHead = 8u << 10;  // status line and headers; also of what may follow the body
@@ -58,27 +58,14 @@ std::string describe(const error_code& error, std::size_t max_bytes) {
 struct Reading {
   LoadRequest request;
   LoadReader::Callback done;
-  std::vector<std::optional<Answer>> answers;  // as many as sources
+  std::vector<Answer> answers;  // as many as sources
   std::size_t missing = 0;
 
   void answer(std::size_t source, Answer answer) {
     answers[source] = std::move(answer);
     if (--missing == 0) {
-      done(together());
+      done(load_of_those_that_answer(answers));
     }
-  }
-
- private:
-  Answer together() {
-    std::vector<Load> loads;
-    loads.reserve(answers.size());
-    for (const auto& answer : answers) {
-      if (!*answer) {
-        return *answer;
-      }
-      loads.push_back(**answer);
-    }
-    return load_of_all(loads);
   }
 };
 
@@ -203,7 +190,9 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
     return fmt::format(fmt::runtime(ip.is_v6() ? "[{}]:{}" : "{}:{}"), ip.to_string(), endpoint_.port());
   }
   std::string url() const { return fmt::format("http://{}{}", address(), source_.path); }
-  void fail(const std::string& what) { finish(tl::unexpected(fmt::format("{} {}", url(), what))); }
+  void fail(const std::string& what, bool refused = false) {
+    finish(tl::unexpected(NoLoad{fmt::format("{} {}", url(), what), refused}));
+  }
   void finish(Answer answer);
   // A step of the exchange: `next` is called when it went well, and never after finish().
   template <class Next>
@@ -213,7 +202,8 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
         return;
       }
       if (error) {
-        return self->fail(describe(error, self->owner_.options_.max_bytes));
+        return self->fail(describe(error, self->owner_.options_.max_bytes),
+                          error == asio::error::connection_refused);
       }
       next(*self);
     };
@@ -382,7 +372,7 @@ bool LoadReader::Impl::Fetch::is_welcome() {
 void LoadReader::Impl::Fetch::conclude() {
   auto load = text_.finish();
   if (!load) {
-    return finish(tl::unexpected(fmt::format("{}: {}", url(), load.error())));
+    return finish(tl::unexpected(NoLoad{fmt::format("{}: {}", url(), load.error())}));
   }
   finish(*load);
 }
@@ -402,7 +392,7 @@ void LoadReader::Impl::Fetch::finish(Answer answer) {
 }
 
 void LoadReader::Impl::begin(const std::shared_ptr<Reading>& reading) {
-  const auto refuse = [&](std::string why) { reading->done(tl::unexpected(std::move(why))); };
+  const auto refuse = [&](std::string why) { reading->done(tl::unexpected(NoLoad{std::move(why)})); };
   if (stopping_) {
     return refuse("was not read: the reader is being stopped");
   }

@@ -1,7 +1,8 @@
 // Asks the engines of a pod, over HTTP, how busy they are.
 //
 // A pod is asked at all its sources, which are ports, at once. Its load is that of all sources together. If
-// one of them cannot be read the load is unknown, with the address and the reason for a person. A pod may
+// one of them cannot be read the load is unknown, with the address and the reason for a person. A port that
+// refuses the connection beside others that answer has nothing in flight: nobody listens there. A pod may
 // refuse, redirect, never answer, dribble, send gigabytes or send nonsense. A read still ends by its
 // deadline, and holds no more than some 100 KiB for each port. Answers are read as they arrive (load.h), and
 // an answer that is not complete is not believed. A redirect is not followed, and no answer is quoted. What a
@@ -59,7 +60,7 @@ struct LoadReaderOptions {
 
 class LoadReader {
  public:
-  using Callback = std::function<void(tl::expected<Load, std::string>)>;
+  using Callback = std::function<void(tl::expected<Load, NoLoad>)>;
 
   explicit LoadReader(LoadReaderOptions options = {});
   ~LoadReader();

@@ -30,7 +30,7 @@ void EngineLoadTracker::began(const std::string& uid, TimePoint now) {
 }
 
 void EngineLoadTracker::took(const std::string& uid, std::optional<Load> load, std::string problem,
-                             TimePoint now) {
+                             TimePoint now, bool refused) {
   const auto found = entries_.find(uid);
   if (found == entries_.end()) return;
   Entry& entry = found->second;
@@ -46,6 +46,7 @@ void EngineLoadTracker::took(const std::string& uid, std::optional<Load> load, s
   }
   entry.known.load = load;
   entry.known.problem = std::move(problem);
+  entry.known.refused = !load && refused;
 }
 
 std::optional<EngineLoadTracker::TimePoint> EngineLoadTracker::due(const std::string& uid) const {

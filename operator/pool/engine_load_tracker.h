@@ -25,6 +25,7 @@ struct Load {
 struct PodLoad {
   std::optional<Load> load;  // of the newest reading; nothing: unknown, and `problem` says why
   std::string problem;
+  bool refused = false;    // the newest reading found nobody who listens on any of the pod's ports
   bool answered = false;   // at least one reading has come to an end, however
   std::int32_t quiet = 0;  // readings of zero in a row that count
 };
@@ -50,7 +51,8 @@ class EngineLoadTracker {
   bool request(const std::string& uid, bool withdrawn, Duration poll, TimePoint now);
   void began(const std::string& uid, TimePoint now);
   // The outcome of the reading that began last: a load, or why there is none.
-  void took(const std::string& uid, std::optional<Load> load, std::string problem, TimePoint now);
+  void took(const std::string& uid, std::optional<Load> load, std::string problem, TimePoint now,
+            bool refused = false);
   // When the next reading is due; nothing while one is under way, or none is wanted.
   std::optional<TimePoint> due(const std::string& uid) const;
   // Someone has wanted it lately.

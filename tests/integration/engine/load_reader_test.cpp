@@ -271,11 +271,36 @@ TEST(LoadReader, KnowsNothingWhenOnePortOfSeveralCannotBeRead) {
   HttpsServer server(plain(), [](ServerConnection& connection, const ServerRequest&) {
     connection.send(with_length(kMetrics, kMetrics.size()));
   });
+  HttpsServer cuts(plain(), [](ServerConnection& connection, const ServerRequest&) { connection.close(); });
+  LoadReader reader(on_loopback());
+  const Answer answer = read_now(reader, request_to({server.port(), cuts.port(), closed_port()}));
+  ASSERT_FALSE(answer);
+  EXPECT_THAT(answer.error(),
+              HasSubstr(fmt::format("http://127.0.0.1:{}/metrics ended the connection", cuts.port())));
+}
+
+TEST(LoadReader, PortThatRefuses_HasNothingInFlight) {
+  HttpsServer server(plain(), [](ServerConnection& connection, const ServerRequest&) {
+    connection.send(with_length(kMetrics, kMetrics.size()));
+  });
+  LoadReader reader(on_loopback());
+  const Answer answer = read_now(reader, request_to({closed_port(), server.port(), closed_port()}));
+  ASSERT_TRUE(answer) << answer.error();
+  EXPECT_EQ(*answer, (Load{3, 0.5}));
+}
+
+TEST(LoadReader, AllPortsRefuse_IsUnknownAndToldApart) {
   LoadReader reader(on_loopback());
   const std::int32_t closed = closed_port();
-  const Answer answer = read_now(reader, request_to({server.port(), closed, server.port()}));
+  std::promise<FullAnswer> promise;
+  reader.read(request_to({closed, closed_port()}),
+              [&](FullAnswer answer) { promise.set_value(std::move(answer)); });
+  auto future = promise.get_future();
+  ASSERT_EQ(future.wait_for(kLong), std::future_status::ready);
+  const FullAnswer answer = future.get();
   ASSERT_FALSE(answer);
-  EXPECT_EQ(answer.error(), fmt::format("http://127.0.0.1:{}/metrics refused the connection", closed));
+  EXPECT_TRUE(answer.error().refused);
+  EXPECT_EQ(answer.error().why, fmt::format("http://127.0.0.1:{}/metrics refused the connection", closed));
 }
 
 TEST(LoadReader, SpeaksIpv6) {
@@ -502,7 +527,7 @@ TEST(LoadReader, TakesReadsFromManyThreadsAndCallsBackOnOne) {
     for (int i = 0; i < kThreads; ++i) {
       threads.emplace_back([&] {
         for (int j = 0; j < kReads; ++j) {
-          reader.read(request_to({server.port()}), [&](const Answer& answer) {
+          reader.read(request_to({server.port()}), [&](const FullAnswer& answer) {
             called += answer ? 1 : 0;
             if (--left == 0) all.set_value();
           });
@@ -521,8 +546,9 @@ TEST(LoadReader, MayBeAskedAgainFromACallback) {
   });
   LoadReader reader(on_loopback());
   std::promise<Answer> second;
-  reader.read(request_to({server.port()}), [&](const Answer&) {
-    reader.read(request_to({server.port()}), [&](Answer answer) { second.set_value(std::move(answer)); });
+  reader.read(request_to({server.port()}), [&](const FullAnswer&) {
+    reader.read(request_to({server.port()}),
+                [&](FullAnswer answer) { second.set_value(in_words(std::move(answer))); });
   });
   EXPECT_TRUE(result_of(second.get_future()));
 }

@@ -140,11 +140,11 @@ void SimOperator::perform(Process& process, control::Effects effects) {
 }
 
 void SimOperator::read_load(const std::shared_ptr<bool>& alive, const engine::LoadRequest& request,
-                            std::function<void(tl::expected<engine::Load, std::string>)> done) {
+                            engine::LoadReader::Callback done) {
   EngineAnswer answer{engine::Load{}};
   if (options_.engines) answer = options_.engines(request);
   if (answer.after >= request.deadline) {
-    answer = {tl::unexpected(std::string("no answer in time")), request.deadline};
+    answer = {tl::unexpected(engine::NoLoad{"no answer in time"}), request.deadline};
   }
   time_.after(answer.after, [alive, answer, done = std::move(done)] {
     if (*alive) done(answer.load);

@@ -13,7 +13,7 @@ using ::testing::IsEmpty;
 
 struct Asking {
   std::optional<kube::TimePoint> request(const std::string& pod, bool withdrawn = false) {
-    return loads.request({pod + "-uid", pod, "10.0.0.1", withdrawn, 5s}, pool, others, now);
+    return loads.request({pod + "-uid", pod, "10.0.0.1", withdrawn, 5s, active}, pool, others, now);
   }
   // The UIDs of the pods whose engines are asked now.
   std::vector<std::string> read() {
@@ -36,6 +36,7 @@ struct Asking {
   kube::TimePoint now = Parts::kStart;
   api::InferencePool pool = made_pool("a", "vllm");
   std::vector<const api::InferencePool*> others;
+  std::vector<std::int32_t> active;
   EngineLoads loads{4};  // of which a namespace that is alone has half
   Effects out;
 };
@@ -70,6 +71,32 @@ TEST(EngineLoads, PortOfMetrics_IsTheOnlySource) {
   asking.read();
   EXPECT_THAT(asking.ports_asked(), ElementsAre(9000));
   EXPECT_EQ(asking.out.load_reads[0].request.sources[0].path, "/load");
+}
+
+TEST(EngineLoads, PortsThePodDoesNotServeOn_AreNotAsked) {
+  Asking asking;
+  asking.pool.target_ports = {{.number = 8000, .name = ""}, {.number = 8001, .name = ""}};
+  asking.active = {8001, 9999};
+  asking.request("p");
+  asking.read();
+  EXPECT_THAT(asking.ports_asked(), ElementsAre(8001));
+  EXPECT_TRUE(asking.out.load_reads[0].asks_all_ports);
+}
+
+TEST(EngineLoads, RefusalAtAPortOfMetrics_ProvesNothing) {
+  Asking asking;
+  asking.pool.engine.metrics_port = 9000;
+  asking.request("p");
+  asking.read();
+  EXPECT_FALSE(asking.out.load_reads[0].asks_all_ports) << "the engine itself listens on another";
+}
+
+TEST(EngineLoads, Refusal_IsKnownOfThePod) {
+  Asking asking;
+  asking.request("p");
+  asking.read();
+  asking.loads.arrived({"p-uid", {"default", "a"}, std::nullopt, "refused the connection", true}, asking.now);
+  EXPECT_TRUE(asking.loads.tracker().find("p-uid")->refused);
 }
 
 TEST(EngineLoads, SamePortOfAnotherEngine_IsAskedForBoth) {

@@ -1,5 +1,6 @@
 #include "engine/load.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -216,6 +217,33 @@ TEST(LoadOfAll, AddsRequestsAndTakesTheMeanOfCaches) {
   EXPECT_EQ(load_of_all({{2, 0.5}}), (Load{2, 0.5}));
   EXPECT_EQ(load_of_all({{2, 0.5}, {3, 0.25}}), (Load{5, 0.375}));
   EXPECT_EQ(load_of_all({{2, 0.5}, {3, std::nullopt}}), (Load{5, std::nullopt}));
+}
+
+struct PortsRow {
+  const char* situation;
+  std::vector<tl::expected<Load, NoLoad>> ports;
+  std::optional<Load> load;  // nothing: unknown
+  bool refused = false;
+};
+
+TEST(LoadOfThoseThatAnswer, RefusedBesideAnAnswer_IsNothingInFlight) {
+  const auto refused = [](const char* why) { return tl::unexpected(NoLoad{.why = why, .refused = true}); };
+  const auto unknown = [](const char* why) { return tl::unexpected(NoLoad{.why = why, .refused = false}); };
+  for (const PortsRow& row : {PortsRow{"all answer", {Load{2, 0.5}, Load{3, 0.25}}, Load{5, 0.375}},
+                              {"one refuses", {refused("r"), Load{3, 0.25}}, Load{3, 0.25}},
+                              {"one is unknown", {Load{3, 0.25}, unknown("first")}, {}},
+                              {"one refuses, one is unknown", {refused("r"), unknown("first")}, {}},
+                              {"all three", {refused("r"), Load{0, {}}, unknown("first")}, {}},
+                              {"all refuse", {refused("first"), refused("r")}, {}, true}}) {
+    const auto load = load_of_those_that_answer(row.ports);
+    ASSERT_EQ(load.has_value(), row.load.has_value()) << row.situation;
+    if (load) {
+      EXPECT_EQ(*load, *row.load) << row.situation;
+    } else {
+      EXPECT_EQ(load.error().why, "first") << row.situation;
+      EXPECT_EQ(load.error().refused, row.refused) << row.situation;
+    }
+  }
 }
 
 }  // namespace

@@ -45,6 +45,23 @@ TEST(EngineLoadTracker, AnyOtherAnswerBeginsTheCountAnew) {
   }
 }
 
+TEST(EngineLoadTracker, Refusal_IsToldApartAndIsNotIdle) {
+  EngineLoadTracker tracker;
+  for (const int second : {0, 1, 2}) {
+    tracker.request("pod", true, kPoll, at(second));
+    tracker.began("pod", at(second));
+    tracker.took("pod", std::nullopt, "refused the connection", at(second), true);
+  }
+  EXPECT_TRUE(tracker.find("pod")->refused);
+  EXPECT_FALSE(tracker.find("pod")->load);
+  EXPECT_EQ(tracker.find("pod")->quiet, 0);
+  tracker.took("pod", std::nullopt, "no answer", at(3));
+  EXPECT_FALSE(tracker.find("pod")->refused) << "the newest reading counts";
+  tracker.took("pod", std::nullopt, "refused the connection", at(4), true);
+  tracker.took("pod", Load{0, {}}, "", at(5));
+  EXPECT_FALSE(tracker.find("pod")->refused);
+}
+
 TEST(EngineLoadTracker, ReadmittedPod_StartsAfreshAtTheNextDrain) {
   EngineLoadTracker tracker;
   read(tracker, 0, Load{0, {}});
