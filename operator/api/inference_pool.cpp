@@ -1,5 +1,6 @@
 #include "api/inference_pool.h"
 
+#include "api/metric_selector.h"
 #include "api/names.h"
 
 #include <algorithm>
@@ -53,6 +54,16 @@ void check_engine(const InferencePool& pool, std::vector<std::string>& out) {
   if ((engine.type == EngineType::kCustom) == engine.in_flight_metrics.empty())
     out.push_back(
         "spec.engine.inFlightMetrics names the metrics of engine type custom: give both, or neither");
+  const auto check = [&out](const char* field, const std::string& metric) {
+    if (!parse_metric_selector(metric)) {
+      out.push_back(fmt::format(
+          "spec.engine.{}: {} is neither a metric's name nor name{{label=\"value\"}}, with 4 labels "
+          "at most",
+          field, metric));
+    }
+  };
+  for (const std::string& metric : engine.in_flight_metrics) check("inFlightMetrics", metric);
+  if (!engine.cache_usage_metric.empty()) check("cacheUsageMetric", engine.cache_usage_metric);
   if (!engine.metrics_path.starts_with('/'))
     out.push_back(fmt::format("spec.engine.metricsPath is {}: it must begin with /", engine.metrics_path));
   if (engine.metrics_port && (*engine.metrics_port < 1 || *engine.metrics_port > 65535))

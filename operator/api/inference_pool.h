@@ -35,6 +35,7 @@ struct EngineSpec {
   EngineType type = EngineType::kVllm;
   std::optional<std::int32_t> metrics_port;  // absent: every target port
   std::string metrics_path = "/metrics";
+  // As metric_selector.h reads them.
   std::vector<std::string> in_flight_metrics;  // kCustom only: their sum is what is in flight
   std::string cache_usage_metric;              // kCustom only; may be empty
 

@@ -1,5 +1,6 @@
 #include "engine/load.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -79,27 +80,36 @@ LoadText::LoadText(const EngineMetrics& metrics)
       required_(sums_of(metrics.in_flight)),
       optional_(sums_of(metrics.in_flight_where_known)),
       cache_(sums_of(metrics.cache_usage)),
-      text_([this](std::string_view name, double value) { add(name, value); }) {}
+      text_([this](const MetricSample& sample) { add(sample); },
+            [this](std::string_view name) { return is_wanted(name); }) {}
 
 std::vector<LoadText::Sum> LoadText::sums_of(const std::vector<std::string>& names) {
   std::vector<Sum> sums;
   sums.reserve(names.size());
   for (const std::string& name : names) {
-    sums.push_back({name, 0, 0, std::nullopt});
+    // One that cannot be read is not among the metrics.
+    sums.push_back(
+        {name, api::parse_metric_selector(name).value_or(api::MetricSelector{name, {}}), 0, 0, {}});
   }
   return sums;
 }
 
-void LoadText::add(std::string_view name, double value) {
+bool LoadText::is_wanted(std::string_view name) const {
+  const auto is = [name](const Sum& sum) { return sum.wanted.name == name; };
+  const auto any = [&is](const std::vector<Sum>& sums) { return std::any_of(sums.begin(), sums.end(), is); };
+  return any(required_) || any(optional_) || any(cache_);
+}
+
+void LoadText::add(const MetricSample& sample) {
   for (auto* sums : {&required_, &optional_, &cache_}) {
     for (Sum& sum : *sums) {
-      if (sum.name != name) {
+      if (sum.wanted.name != sample.name || !sample.has_labels(sum.wanted.labels)) {
         continue;
       }
       ++sum.samples;
-      sum.sum += value;
-      if (!sum.impossible && !possible(value)) {
-        sum.impossible = value;
+      sum.sum += sample.value;
+      if (!sum.impossible && !possible(sample.value)) {
+        sum.impossible = sample.value;
       }
     }
   }
@@ -116,10 +126,10 @@ tl::expected<Load, std::string> LoadText::finish() {
   for (const auto* sums : {&required_, &optional_}) {
     for (const Sum& sum : *sums) {
       if (sum.samples == 0 && sums == &required_) {
-        return tl::unexpected(fmt::format("{} is not among the metrics ({})", sum.name, hint_));
+        return tl::unexpected(fmt::format("{} is not among the metrics ({})", sum.asked, hint_));
       }
       if (sum.impossible) {
-        return tl::unexpected(fmt::format("{} is {}, which is no number of requests", sum.name,
+        return tl::unexpected(fmt::format("{} is {}, which is no number of requests", sum.asked,
                                           kind_of_impossible(*sum.impossible)));
       }
       load.in_flight += sum.sum;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "api/inference_pool.h"
+#include "api/metric_selector.h"
 #include "engine/metrics_text.h"
 
 #include <cstddef>
@@ -19,8 +20,8 @@
 
 namespace poolwarden::engine {
 
-// Names of metrics, in full. Of each, all samples count, whatever their labels: data-parallel ranks and
-// served models each have one of their own.
+// Names of metrics, in full, each perhaps with labels (metric_selector.h). Of each, all samples count that
+// have these labels, whatever their others: data-parallel ranks and served models each have one of their own.
 struct EngineMetrics {
   std::vector<std::string> in_flight;              // all must be there; their sum is what is in flight
   std::vector<std::string> in_flight_where_known;  // added to it by the versions that have them
@@ -57,15 +58,17 @@ class LoadText {
   tl::expected<Load, std::string> finish();  // after the last piece, once
 
  private:
-  // Of the samples of one name.
+  // Of the samples of one name, with the labels that are asked for.
   struct Sum {
-    std::string name;
+    std::string asked;  // as it was written
+    api::MetricSelector wanted;
     std::size_t samples = 0;
     double sum = 0;
     std::optional<double> impossible;  // the first that can be no count and no share
   };
   static std::vector<Sum> sums_of(const std::vector<std::string>& names);
-  void add(std::string_view name, double value);
+  void add(const MetricSample& sample);
+  bool is_wanted(std::string_view name) const;
 
   const std::string hint_;
   std::vector<Sum> required_;

@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                           api::EngineType::kCustom}) {
     api::EngineSpec spec;
     spec.type = type;
-    spec.in_flight_metrics = {"a", "b"};
+    spec.in_flight_metrics = {"a", "b{c=\"d\"}"};
     spec.cache_usage_metric = "c";
     const engine::EngineMetrics metrics = engine::metrics_of(spec);
     const auto whole = engine::read_load(text, metrics);

@@ -115,7 +115,23 @@ INSTANTIATE_TEST_SUITE_P(
                 custom({"busy", "queued"}, "cache"),
                 "busy 1\nqueued 2\ncache 0.5\nvllm:x 9\n",
                 {3, 0.5}},
-        LoadRow{"a custom engine without a cache", custom({"busy"}), "busy 1\n", {1, std::nullopt}}));
+        LoadRow{"a custom engine without a cache", custom({"busy"}), "busy 1\n", {1, std::nullopt}},
+        LoadRow{
+            "TensorRT-LLM in Triton, which tells its gauges apart by a label, its capacity among them",
+            custom({"nv_trt_llm_request_metrics{request_type=\"active\"}",
+                    "nv_trt_llm_request_metrics{request_type=\"waiting\"}"},
+                   "nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=\"fraction\",version=\"1\"}"),
+            "nv_trt_llm_request_metrics{model=\"m\",request_type=\"waiting\",version=\"1\"} 1\n"
+            "nv_trt_llm_request_metrics{model=\"m\",request_type=\"max\",version=\"1\"} 256\n"
+            "nv_trt_llm_request_metrics{model=\"m\",request_type=\"active\",version=\"1\"} 2\n"
+            "nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=\"used\",model=\"m\",version=\"1\"} 60\n"
+            "nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=\"fraction\",model=\"m\",version=\"1\"} "
+            "0.25\n",
+            {3, 0.25}},
+        LoadRow{"a long line of another metric",
+                custom({"busy"}),
+                "adapters{names=\"" + std::string(100'000, 'x') + "\"} 1\nbusy 1\n",
+                {1, std::nullopt}}));
 
 INSTANTIATE_TEST_SUITE_P(Cache, KnownLoad,
                          testing::Values(LoadRow{"no cache usage is told",
@@ -179,6 +195,8 @@ INSTANTIATE_TEST_SUITE_P(
         UnknownRow{"TensorRT-LLM before its first request", of_type(EngineType::kTrtllm),
                    "# TYPE trtllm_num_requests_running gauge\n", "once it has served a request"},
         UnknownRow{"one of the custom names", custom({"busy", "queued"}), "busy 0\n", "queued is not among"},
+        UnknownRow{"no sample with the label", custom({"busy{kind=\"a\"}"}), "busy 0\nbusy{kind=\"b\"} 0\n",
+                   "busy{kind=\"a\"} is not among the metrics"},
         UnknownRow{"no custom names", custom({}), "busy 0\n",
                    "spec.engine.inFlightMetrics names no metric"}));
 
