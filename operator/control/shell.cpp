@@ -73,7 +73,7 @@ void Shell::perform(const LoadRead& read) {
               all_ports = read.asks_all_ports](tl::expected<engine::Load, engine::NoLoad> load) {
                LoadArrived arrived{uid, pool, std::nullopt, {}};
                if (load) {
-                 arrived.load = pool::Load{load->in_flight, load->cache_usage};
+                 arrived.load = pool::Load{load->in_flight, load->cache_usage, load->work};
                } else {
                  arrived.problem = std::move(load.error().why);
                  arrived.refused = load.error().refused && all_ports;

@@ -10,13 +10,17 @@ namespace poolwarden::engine {
 namespace {
 
 // vLLM, v1/metrics/loggers.py: the two gauges are there from the start, one sample for each "engine", unless
-// no statistics are logged; "waiting" counts deferred requests too. num_requests_swapped went with V0
-// (vllm-project/vllm#14136); the cache's share had gpu_ in its name before (#18354, #29330).
+// no statistics are logged; "waiting" counts deferred requests too. They are brought up to date by steps of
+// the engine: when all clients of a busy one go away, there is no further step, and they stay as they are.
+// The counters of tokens move with each step, but for those that only prepare a part of a long prompt.
+// num_requests_swapped went with V0 (vllm-project/vllm#14136); the cache's share had gpu_ in its name before
+// (#18354, #29330).
 EngineMetrics vllm() {
   return {{"vllm:num_requests_running", "vllm:num_requests_waiting"},
           {"vllm:num_requests_swapped"},
           {"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"},
-          "vLLM has these metrics unless it runs with --disable-log-stats"};
+          "vLLM has these metrics unless it runs with --disable-log-stats",
+          {"vllm:prompt_tokens_total", "vllm:generation_tokens_total"}};
 }
 
 // SGLang, srt/observability/metrics_collector.py and
@@ -80,6 +84,7 @@ LoadText::LoadText(const EngineMetrics& metrics)
       required_(sums_of(metrics.in_flight)),
       optional_(sums_of(metrics.in_flight_where_known)),
       cache_(sums_of(metrics.cache_usage)),
+      work_(sums_of(metrics.work)),
       text_([this](const MetricSample& sample) { add(sample); },
             [this](std::string_view name) { return is_wanted(name); }) {}
 
@@ -97,11 +102,11 @@ std::vector<LoadText::Sum> LoadText::sums_of(const std::vector<std::string>& nam
 bool LoadText::is_wanted(std::string_view name) const {
   const auto is = [name](const Sum& sum) { return sum.wanted.name == name; };
   const auto any = [&is](const std::vector<Sum>& sums) { return std::any_of(sums.begin(), sums.end(), is); };
-  return any(required_) || any(optional_) || any(cache_);
+  return any(required_) || any(optional_) || any(cache_) || any(work_);
 }
 
 void LoadText::add(const MetricSample& sample) {
-  for (auto* sums : {&required_, &optional_, &cache_}) {
+  for (auto* sums : {&required_, &optional_, &cache_, &work_}) {
     for (Sum& sum : *sums) {
       if (sum.wanted.name != sample.name || !sample.has_labels(sum.wanted.labels)) {
         continue;
@@ -150,6 +155,11 @@ tl::expected<Load, std::string> LoadText::finish() {
       break;
     }
   }
+  for (const Sum& sum : work_) {
+    if (sum.samples > 0 && possible(sum.sum)) {
+      load.work = load.work.value_or(0) + sum.sum;
+    }
+  }
   return load;
 }
 
@@ -162,14 +172,21 @@ tl::expected<Load, std::string> read_load(std::string_view body, const EngineMet
 Load load_of_all(const std::vector<Load>& ports) {
   Load all;
   double cache = 0;
+  double work = 0;
   bool all_know = true;
+  bool all_work = true;
   for (const Load& port : ports) {
     all.in_flight += port.in_flight;
     all_know = all_know && port.cache_usage.has_value();
     cache += port.cache_usage.value_or(0);
+    all_work = all_work && port.work.has_value();
+    work += port.work.value_or(0);
   }
   if (all_know) {
     all.cache_usage = cache / static_cast<double>(ports.size());
+  }
+  if (all_work) {
+    all.work = work;
   }
   return all;
 }

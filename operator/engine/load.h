@@ -28,6 +28,7 @@ struct EngineMetrics {
   std::vector<std::string> cache_usage;            // the first that is there says it; none need be
   std::string
       hint;  // for a person who wonders why one is missing: what must be switched on, or where to look
+  std::vector<std::string> work = {};  // counters that move while anything is in flight; none need be there
 
   bool operator==(const EngineMetrics&) const = default;
 };
@@ -37,6 +38,7 @@ EngineMetrics metrics_of(const api::EngineSpec& engine);
 struct Load {
   double in_flight = 0;               // requests running or waiting; a sum of finite numbers >= 0
   std::optional<double> cache_usage;  // share of the KV cache that is in use, 0 to 1
+  std::optional<double> work = {};  // done so far, in a unit of its own: it only says whether anything moves
 
   bool operator==(const Load&) const = default;
 };
@@ -74,6 +76,7 @@ class LoadText {
   std::vector<Sum> required_;
   std::vector<Sum> optional_;
   std::vector<Sum> cache_;
+  std::vector<Sum> work_;
   MetricsText text_;
 };
 

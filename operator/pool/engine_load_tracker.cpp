@@ -35,6 +35,7 @@ void EngineLoadTracker::took(const std::string& uid, std::optional<Load> load, s
   if (found == entries_.end()) return;
   Entry& entry = found->second;
   entry.under_way = false;
+  note_motion(entry, load, now);
   entry.answered_at = now;
   entry.known.answered = true;
   entry.failures = load ? 0 : entry.failures + 1;
@@ -47,6 +48,19 @@ void EngineLoadTracker::took(const std::string& uid, std::optional<Load> load, s
   entry.known.load = load;
   entry.known.problem = std::move(problem);
   entry.known.refused = !load && refused;
+}
+
+void EngineLoadTracker::note_motion(Entry& entry, const std::optional<Load>& load, TimePoint now) {
+  const std::optional<Load>& before = entry.known.load;
+  const bool tells = load && load->work && load->in_flight > 0;
+  const bool same =
+      tells && entry.still_since && before->in_flight == load->in_flight && before->work == load->work;
+  if (!same) {
+    entry.moves = tells && before && before->work && now - entry.answered_at <= kFresh;
+    entry.still_since = tells ? std::optional(entry.began_at) : std::nullopt;
+  }
+  entry.known.still = entry.still_since ? entry.began_at - *entry.still_since : Duration::zero();
+  if (entry.known.stalled()) entry.moves = false;
 }
 
 std::optional<EngineLoadTracker::TimePoint> EngineLoadTracker::due(const std::string& uid) const {
@@ -87,10 +101,12 @@ const PodLoad* EngineLoadTracker::recent(const std::string& uid, TimePoint now) 
 bool EngineLoadTracker::answered_or_timed_out(const std::string& uid, TimePoint now) const {
   const auto found = entries_.find(uid);
   if (found == entries_.end()) return false;
-  if (recent(uid, now) != nullptr) return true;
+  const Entry& entry = found->second;
+  const bool is_decided = !entry.still_since || entry.moves || entry.known.stalled();
+  if (recent(uid, now) != nullptr && is_decided) return true;
   // What was wanted some time ago was another choice, with a patience of its own.
   if (!is_wanted(uid, now)) return false;
-  const Entry& entry = found->second;
+  if (recent(uid, now) != nullptr) return now - entry.first_wanted >= kPatience;
   if (now - entry.first_wanted >= kPatienceForATurn) return true;
   const auto next = due(uid);
   if (next && now >= *next) return false;

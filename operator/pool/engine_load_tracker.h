@@ -20,6 +20,7 @@ namespace poolwarden::pool {
 struct Load {
   double in_flight = 0;
   std::optional<double> cache_usage;  // 0 to 1
+  std::optional<double> work = {};    // counters that move while anything is in flight
 };
 
 struct PodLoad {
@@ -28,6 +29,12 @@ struct PodLoad {
   bool refused = false;    // the newest reading found nobody who listens on any of the pod's ports
   bool answered = false;   // at least one reading has come to an end, however
   std::int32_t quiet = 0;  // readings of zero in a row that count
+  // For how long nothing has moved, though something is in flight: neither the figure nor its counters of
+  // work.
+  std::chrono::steady_clock::duration still{};
+
+  // Nothing that it counts as in flight is being worked on, as far as can be seen. It is not idle for that.
+  bool stalled() const { return still >= std::chrono::seconds(2); }
 };
 
 class EngineLoadTracker {
@@ -65,7 +72,8 @@ class EngineLoadTracker {
   // What it said lately: null if that is nothing, or too old to choose by.
   const PodLoad* recent(const std::string& uid, TimePoint now) const;
   // True if the engine answered recently, or if its answer has timed out since it was requested for this
-  // choice. False while its request is still queued. The same before and after the request() of one moment.
+  // choice. False while its request is still queued. An engine that is busy and counts its work is asked
+  // until it is seen to move, or not to. The same before and after the request() of one moment.
   bool answered_or_timed_out(const std::string& uid, TimePoint now) const;
   void sweep(TimePoint now);
   std::size_t size() const { return entries_.size(); }
@@ -80,9 +88,13 @@ class EngineLoadTracker {
     int failures = 0;  // in a row
     Duration poll{};
     std::optional<TimePoint> counts_from;
+    std::optional<TimePoint>
+        still_since;     // when the reading began that was the first to say what all have since
+    bool moves = false;  // of two readings shortly after each other, the later said another thing
     bool under_way = false;
   };
   static Duration pause(const Entry& entry);
+  static void note_motion(Entry& entry, const std::optional<Load>& load, TimePoint now);
   std::unordered_map<std::string, Entry> entries_;
 };
 

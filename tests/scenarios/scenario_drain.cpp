@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace poolwarden::scenarios {
 namespace {
@@ -57,8 +58,8 @@ sim::EngineAnswer ScenarioRun::engine_of(const engine::LoadRequest& request) con
   return together;
 }
 
-// engine POD says busy=N [cache=SHARE] | engine POD hangs | engine POD refuses why=TEXT | engine POD closed;
-// each with [port=N]
+// engine POD says busy=N [cache=SHARE] [work=COUNT] | engine POD hangs | engine POD refuses why=TEXT | engine
+// POD closed; each with [port=N]
 void ScenarioRun::set_engine(const std::string& pod, const std::string& how, const Options& options) {
   sim::EngineAnswer answer{engine::Load{}};
   if (how == "hangs") {
@@ -70,6 +71,7 @@ void ScenarioRun::set_engine(const std::string& pod, const std::string& how, con
   } else if (how == "says") {
     answer.load->in_flight = std::stod(options.at("busy"));
     if (options.contains("cache")) answer.load->cache_usage = std::stod(options.at("cache"));
+    if (options.contains("work")) answer.load->work = std::stod(options.at("work"));
   } else {
     throw problem("engine POD says busy=N [cache=SHARE], hangs, closed, or refuses why=TEXT");
   }
@@ -146,17 +148,19 @@ void ScenarioRun::add_drain_expectations() {
                                expect_equal("drains " + w[0], w[1],
                                             std::to_string(found == drains.end() ? 0 : found->second));
                              }};
-  // What status says of an endpoint: one of its fields.
+  // What status says of an endpoint: one of its fields, of which a text may go on.
   expectations_["endpoint"] = {
-      4, 4, [this](const Words& w) {
+      4, 40, [this](const Words& w) {
         const json pool = cluster_.get("inferencepools", w[0]);
         for (const json& endpoint : pool.value("/status/endpoints"_json_pointer, json::array())) {
           if (endpoint.value("pod", "") != w[1]) continue;
-          const json found = endpoint.value(w[2], json());
-          return expect_equal(fmt::format("{} of {}", w[2], w[1]), w[3],
-                              found.is_null()     ? "none"
-                              : found.is_string() ? found.get<std::string>()
-                                                  : found.dump());
+          const json value = endpoint.value(w[2], json());
+          std::string found = value.is_null()     ? "none"
+                              : value.is_string() ? value.get<std::string>()
+                                                  : value.dump();
+          const std::string wanted = fmt::format("{}", fmt::join(w.begin() + 3, w.end(), " "));
+          if (w.size() > 4) found.resize(std::min(found.size(), wanted.size()));
+          return expect_equal(fmt::format("{} of {}", w[2], w[1]), wanted, found);
         }
         throw problem("status does not name " + w[1]);
       }};

@@ -65,6 +65,7 @@ TEST_P(KnownLoad, IsRead) {
   ASSERT_TRUE(load) << load.error();
   EXPECT_EQ(load->in_flight, row.load.in_flight);
   EXPECT_EQ(load->cache_usage, row.load.cache_usage);
+  EXPECT_EQ(load->work, row.load.work);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -151,6 +152,26 @@ INSTANTIATE_TEST_SUITE_P(Cache, KnownLoad,
                                                  "busy 1\ncache 0.5\ncache +Inf\n",
                                                  {1, std::nullopt}}));
 
+INSTANTIATE_TEST_SUITE_P(
+    Work, KnownLoad,
+    testing::Values(
+        LoadRow{"vLLM's counters of tokens",
+                of_type(EngineType::kVllm),
+                "vllm:num_requests_running{engine=\"0\"} 3\nvllm:num_requests_waiting{engine=\"0\"} 0\n"
+                "vllm:prompt_tokens_total{engine=\"0\"} 100\n"
+                "vllm:generation_tokens_total{engine=\"0\"} 20\n"
+                "vllm:generation_tokens_total{engine=\"1\"} 5\n",
+                {3, std::nullopt, 125}},
+        LoadRow{"one of them is nonsense",
+                of_type(EngineType::kVllm),
+                "vllm:num_requests_running 3\nvllm:num_requests_waiting 0\n"
+                "vllm:prompt_tokens_total NaN\nvllm:generation_tokens_total 20\n",
+                {3, std::nullopt, 20}},
+        LoadRow{"an engine of which no counter is known",
+                custom({"busy"}),
+                "busy 3\nvllm:generation_tokens_total 20\n",
+                {3, std::nullopt, std::nullopt}}));
+
 struct UnknownRow {
   const char* situation;
   EngineSpec engine;
@@ -235,6 +256,8 @@ TEST(LoadOfAll, AddsRequestsAndTakesTheMeanOfCaches) {
   EXPECT_EQ(load_of_all({{2, 0.5}}), (Load{2, 0.5}));
   EXPECT_EQ(load_of_all({{2, 0.5}, {3, 0.25}}), (Load{5, 0.375}));
   EXPECT_EQ(load_of_all({{2, 0.5}, {3, std::nullopt}}), (Load{5, std::nullopt}));
+  EXPECT_EQ(load_of_all({{2, {}, 10}, {3, {}, 5}}), (Load{5, {}, 15}));
+  EXPECT_EQ(load_of_all({{2, {}, 10}, {3, {}, {}}}), (Load{5, {}, {}})) << "of one nothing can be said";
 }
 
 struct PortsRow {

@@ -116,6 +116,75 @@ TEST(EngineLoadTracker, WhatItSaidAMinuteAgoDecidesNothing) {
   EXPECT_EQ(tracker.recent("pod", at(63)), nullptr) << "but it chooses without the old figure";
 }
 
+Load working(double in_flight, double work) {
+  return {.in_flight = in_flight, .cache_usage = {}, .work = work};
+}
+
+// One reading at each of these seconds, from 0.
+struct MotionRow {
+  const char* situation;
+  std::vector<std::optional<Load>> readings;
+  seconds still;  // after the last
+};
+
+TEST(EngineLoadTracker, StandsStill_WhenNeitherFigureNorWorkMoves) {
+  const Load no_counter{3, {}};
+  for (const MotionRow& row :
+       {MotionRow{"one reading", {working(3, 10)}, seconds{0}},
+        {"two that say the same", {working(3, 10), working(3, 10)}, seconds{1}},
+        {"three", {working(3, 10), working(3, 10), working(3, 10)}, seconds{2}},
+        {"work moves", {working(3, 10), working(3, 10), working(3, 11)}, seconds{0}},
+        {"the figure moves", {working(3, 10), working(3, 10), working(2, 10)}, seconds{0}},
+        {"still again", {working(3, 10), working(3, 11), working(3, 11)}, seconds{1}},
+        {"nothing in flight", {working(0, 10), working(0, 10), working(0, 10)}, seconds{0}},
+        {"no counter", {no_counter, no_counter, no_counter}, seconds{0}},
+        {"the counter went away", {working(3, 10), working(3, 10), no_counter}, seconds{0}},
+        {"unknown between", {working(3, 10), std::nullopt, working(3, 10)}, seconds{0}}}) {
+    EngineLoadTracker tracker;
+    int second = 0;
+    for (const auto& reading : row.readings) {
+      tracker.request("pod", true, kPoll, at(second));
+      tracker.began("pod", at(second));
+      tracker.took("pod", reading, "", at(second++));
+    }
+    EXPECT_EQ(tracker.find("pod")->still, row.still) << row.situation;
+    EXPECT_EQ(tracker.find("pod")->stalled(), row.still >= seconds{2}) << row.situation;
+    EXPECT_EQ(tracker.find("pod")->quiet, row.readings.back() && row.readings.back()->in_flight == 0 ? 2 : 0)
+        << row.situation << ": it is never idle for standing still";
+  }
+}
+
+TEST(EngineLoadTracker, AChoiceWaitsToSeeWhetherABusyEngineMoves) {
+  const auto decided_at = [](std::vector<Load> readings) {
+    EngineLoadTracker tracker;
+    int second = 0;
+    for (; !answered_or_timed_out(tracker, second); ++second) {
+      const Load& said =
+          readings.at(std::min<std::size_t>(static_cast<std::size_t>(second), readings.size() - 1));
+      tracker.began("pod", at(second));
+      tracker.took("pod", said, "", at(second));
+      if (answered_or_timed_out(tracker, second)) break;
+    }
+    return second;
+  };
+  EXPECT_EQ(decided_at({working(0, 10)}), 0) << "it is idle";
+  EXPECT_EQ(decided_at({Load{3, {}}}), 0) << "nothing more can be known";
+  EXPECT_EQ(decided_at({working(3, 10), working(3, 11)}), 1) << "it works";
+  EXPECT_EQ(decided_at({working(3, 10), working(2, 10)}), 1) << "one request has ended";
+  EXPECT_EQ(decided_at({working(3, 10)}), 2) << "it stands still";
+}
+
+TEST(EngineLoadTracker, AChoiceDoesNotWaitForLongToSeeWhatMoves) {
+  EngineLoadTracker tracker;
+  EXPECT_FALSE(answered_or_timed_out(tracker, 0));
+  tracker.began("pod", at(0));
+  tracker.took("pod", working(3, 10), "", at(1));
+  tracker.began("pod", at(2));
+  EXPECT_FALSE(answered_or_timed_out(tracker, 2));
+  EXPECT_TRUE(answered_or_timed_out(tracker, 3)) << "the second reading hangs";
+  EXPECT_FALSE(answered_or_timed_out(tracker, 60)) << "this is another choice";
+}
+
 TEST(EngineLoadTracker, QueuedRead_GetsMorePatience) {
   EngineLoadTracker tracker;
   for (const int second : {0, 4, 8})
