@@ -16,6 +16,7 @@ bool EngineLoadTracker::request(const std::string& uid, bool withdrawn, Duration
   if (!withdrawn) {
     entry.counts_from.reset();
     entry.known.quiet = 0;
+    entry.known.still_sent_to = false;
   } else if (!entry.counts_from) {
     entry.counts_from = now + kSettle;
   }
@@ -45,6 +46,9 @@ void EngineLoadTracker::took(const std::string& uid, std::optional<Load> load, s
   } else if (entry.counts_from && entry.began_at >= *entry.counts_from) {
     ++entry.known.quiet;
   }
+  const bool rose = load && entry.known.load && load->in_flight > entry.known.load->in_flight;
+  if (rose && entry.counts_from && entry.began_at >= *entry.counts_from + kStragglers)
+    entry.known.still_sent_to = true;
   entry.known.load = load;
   entry.known.problem = std::move(problem);
   entry.known.refused = !load && refused;

@@ -29,6 +29,8 @@ struct PodLoad {
   bool refused = false;    // the newest reading found nobody who listens on any of the pod's ports
   bool answered = false;   // at least one reading has come to an end, however
   std::int32_t quiet = 0;  // readings of zero in a row that count
+  // Requests came to it long after it was off every list: someone does not follow the lists.
+  bool still_sent_to = false;
   // For how long nothing has moved, though something is in flight: neither the figure nor its counters of
   // work.
   std::chrono::steady_clock::duration still{};
@@ -44,6 +46,9 @@ class EngineLoadTracker {
 
   // After the list and the label say so, until gateways have acted on it.
   static constexpr Duration kSettle = std::chrono::seconds(1);
+  // A request may have been on its way then, or in preparation, where no gauge counts it; and gauges lag.
+  // What comes after so long a while was sent by someone who does not follow the lists.
+  static constexpr Duration kStragglers = std::chrono::seconds(10);
   // A choice among pods waits so long for a reading that may begin. It waits longer for a reading that may
   // not begin, as too many others are under way.
   static constexpr Duration kPatience = std::chrono::seconds(3);

@@ -62,6 +62,35 @@ TEST(EngineLoadTracker, Refusal_IsToldApartAndIsNotIdle) {
   EXPECT_FALSE(tracker.find("pod")->refused);
 }
 
+// When the pod was asked, and what it had in flight then. It is off every list from the first on.
+struct SentToRow {
+  const char* situation;
+  std::vector<std::pair<int, std::optional<double>>> readings;
+  bool still_sent_to;
+};
+
+TEST(EngineLoadTracker, RiseLongAfterTheWithdrawal_IsOfSomeoneWhoDoesNotFollow) {
+  for (const SentToRow& row :
+       {SentToRow{"it falls", {{0, 9}, {11, 5}, {12, 2}, {13, 0}}, false},
+        {"it stays", {{0, 9}, {11, 9}, {12, 9}}, false},
+        {"it rises while requests may be on their way", {{0, 1}, {5, 2}, {10, 9}, {11, 9}}, false},
+        {"it rises", {{0, 9}, {11, 3}, {12, 4}}, true},
+        {"it rises from nothing", {{0, 0}, {10, 0}, {11, 1}}, true},
+        {"it rises and falls again", {{0, 9}, {11, 3}, {12, 4}, {13, 0}}, true},
+        {"it is known again", {{0, 1}, {11, std::nullopt}, {13, 4}}, false},
+        {"it rises, and is unknown", {{0, 1}, {12, 4}, {13, std::nullopt}}, true}}) {
+    EngineLoadTracker tracker;
+    for (const auto& [second, in_flight] : row.readings) {
+      tracker.request("pod", true, kPoll, at(second));
+      tracker.began("pod", at(second));
+      tracker.took("pod", in_flight ? std::optional(Load{*in_flight, {}}) : std::nullopt, "", at(second));
+    }
+    EXPECT_EQ(tracker.find("pod")->still_sent_to, row.still_sent_to) << row.situation;
+    tracker.request("pod", false, kPoll, at(60));
+    EXPECT_FALSE(tracker.find("pod")->still_sent_to) << "it is on the list again";
+  }
+}
+
 TEST(EngineLoadTracker, ReadmittedPod_StartsAfreshAtTheNextDrain) {
   EngineLoadTracker tracker;
   read(tracker, 0, Load{0, {}});
