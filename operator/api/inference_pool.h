@@ -46,6 +46,7 @@ struct DrainSpec {
   std::chrono::seconds timeout{300};
   std::int32_t quiet_reads = 2;  // readings of zero in a row before a pod counts as idle
   std::chrono::seconds poll{1};
+  std::chrono::seconds settle{1};  // until whoever sends requests has acted on the list
 
   bool operator==(const DrainSpec&) const = default;
 };

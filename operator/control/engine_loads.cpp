@@ -54,7 +54,8 @@ std::optional<kube::TimePoint> EngineLoads::request(const pool::WantedReading& w
                                                     const std::vector<const api::InferencePool*>& others,
                                                     kube::TimePoint now) {
   const kube::Duration poll = wanted.withdrawn ? kube::Duration(wanted.poll) : kChoicePoll;
-  if (!tracker_.request(wanted.uid, wanted.withdrawn, poll, now)) return tracker_.due(wanted.uid);
+  if (!tracker_.request(wanted.uid, wanted.withdrawn, poll, now, wanted.settle))
+    return tracker_.due(wanted.uid);
   engine::LoadRequest request;
   request.ip = wanted.ip;
   request.ns = pool.ns;

@@ -87,7 +87,8 @@ class Drains {
                               .ip = member.pod->ip,
                               .withdrawn = withdrawn,
                               .poll = seen_.snapshot->drain_of(*member.pod).poll,
-                              .active_ports = api::active_ports_of(*member.pod)});
+                              .active_ports = api::active_ports_of(*member.pod),
+                              .settle = seen_.snapshot->drain_of(*member.pod).settle});
   }
 
   void look_again_in(std::chrono::nanoseconds wait) {

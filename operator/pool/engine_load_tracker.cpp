@@ -7,18 +7,20 @@
 
 namespace poolwarden::pool {
 
-bool EngineLoadTracker::request(const std::string& uid, bool withdrawn, Duration poll, TimePoint now) {
+bool EngineLoadTracker::request(const std::string& uid, bool withdrawn, Duration poll, TimePoint now,
+                                Duration settle) {
   auto [found, fresh] = entries_.try_emplace(uid);
   Entry& entry = found->second;
   if (fresh || now - entry.last_wanted > kFresh) entry.first_wanted = now;
   entry.last_wanted = now;
   entry.poll = poll;
+  entry.settle = settle;
   if (!withdrawn) {
-    entry.counts_from.reset();
+    entry.off_lists_since.reset();
     entry.known.quiet = 0;
     entry.known.still_sent_to = false;
-  } else if (!entry.counts_from) {
-    entry.counts_from = now + kSettle;
+  } else if (!entry.off_lists_since) {
+    entry.off_lists_since = now;
   }
   const auto next = due(uid);
   return next && now >= *next;
@@ -43,15 +45,18 @@ void EngineLoadTracker::took(const std::string& uid, std::optional<Load> load, s
   const bool quiet = load && load->in_flight == 0;
   if (!quiet) {
     entry.known.quiet = 0;
-  } else if (entry.counts_from && entry.began_at >= *entry.counts_from) {
+  } else if (began_settled(entry, {})) {
     ++entry.known.quiet;
   }
   const bool rose = load && entry.known.load && load->in_flight > entry.known.load->in_flight;
-  if (rose && entry.counts_from && entry.began_at >= *entry.counts_from + kStragglers)
-    entry.known.still_sent_to = true;
+  if (rose && began_settled(entry, kStragglers)) entry.known.still_sent_to = true;
   entry.known.load = load;
   entry.known.problem = std::move(problem);
   entry.known.refused = !load && refused;
+}
+
+bool EngineLoadTracker::began_settled(const Entry& entry, Duration since) {
+  return entry.off_lists_since && entry.began_at >= *entry.off_lists_since + entry.settle + since;
 }
 
 void EngineLoadTracker::note_motion(Entry& entry, const std::optional<Load>& load, TimePoint now) {

@@ -1,8 +1,8 @@
 // What the engines last said of their load: the memory behind choosing a victim and behind calling it idle.
 //
 // A reading is wanted anew in each pass; one that nobody wants any more is forgotten by sweep(). Zero
-// readings count towards idleness only if they began after the pod had been out of every list for a while. An
-// earlier reading may have been taken while a request was still on its way to the pod.
+// readings count towards idleness only if they began after the pod had been out of every list for `settle`.
+// An earlier reading may have been taken while a request was still on its way to the pod.
 //
 // Pure: time is an argument. Owned by the loop.
 #pragma once
@@ -44,7 +44,7 @@ class EngineLoadTracker {
   using TimePoint = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::steady_clock::duration;
 
-  // After the list and the label say so, until gateways have acted on it.
+  // After the list and the label say so, until gateways have acted on it: where the pool says nothing else.
   static constexpr Duration kSettle = std::chrono::seconds(1);
   // A request may have been on its way then, or in preparation, where no gauge counts it; and gauges lag.
   // What comes after so long a while was sent by someone who does not follow the lists.
@@ -60,7 +60,8 @@ class EngineLoadTracker {
   static constexpr Duration kMemory = std::chrono::minutes(3);
 
   // `withdrawn`: nobody is told any more to send requests to it. True if a reading should begin now.
-  bool request(const std::string& uid, bool withdrawn, Duration poll, TimePoint now);
+  bool request(const std::string& uid, bool withdrawn, Duration poll, TimePoint now,
+               Duration settle = kSettle);
   void began(const std::string& uid, TimePoint now);
   // The outcome of the reading that began last: a load, or why there is none.
   void took(const std::string& uid, std::optional<Load> load, std::string problem, TimePoint now,
@@ -92,13 +93,16 @@ class EngineLoadTracker {
     TimePoint answered_at{};
     int failures = 0;  // in a row
     Duration poll{};
-    std::optional<TimePoint> counts_from;
+    std::optional<TimePoint> off_lists_since;
+    Duration settle{};
     std::optional<TimePoint>
         still_since;     // when the reading began that was the first to say what all have since
     bool moves = false;  // of two readings shortly after each other, the later said another thing
     bool under_way = false;
   };
   static Duration pause(const Entry& entry);
+  // Whether the reading that began last began so long after the pod had settled.
+  static bool began_settled(const Entry& entry, Duration since);
   static void note_motion(Entry& entry, const std::optional<Load>& load, TimePoint now);
   std::unordered_map<std::string, Entry> entries_;
 };

@@ -32,6 +32,21 @@ TEST(EngineLoadTracker, EarlyReading_DoesNotCountAsIdle) {
   EXPECT_EQ(tracker.find("pod")->quiet, 2);
 }
 
+TEST(EngineLoadTracker, ReadingsCountOnceWhoeverSendsHasSettled) {
+  EngineLoadTracker tracker;
+  const auto quiet_at = [&tracker](int second, seconds settle) {
+    tracker.request("pod", true, kPoll, at(second), settle);
+    tracker.began("pod", at(second));
+    tracker.took("pod", Load{0, {}}, "", at(second));
+    return tracker.find("pod")->quiet;
+  };
+  EXPECT_EQ(quiet_at(0, seconds{90}), 0);
+  EXPECT_EQ(quiet_at(89, seconds{90}), 0);
+  EXPECT_EQ(quiet_at(90, seconds{90}), 1);
+  EXPECT_EQ(quiet_at(91, seconds{120}), 1) << "the pool says another thing now";
+  EXPECT_EQ(quiet_at(92, seconds{0}), 2);
+}
+
 TEST(EngineLoadTracker, AnyOtherAnswerBeginsTheCountAnew) {
   const std::pair<const char*, std::optional<Load>> rows[] = {
       {"busy", Load{1, {}}}, {"half a request", Load{0.5, {}}}, {"unknown", std::nullopt}};
