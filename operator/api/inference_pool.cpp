@@ -54,6 +54,8 @@ void check_engine(const InferencePool& pool, std::vector<std::string>& out) {
   if ((engine.type == EngineType::kCustom) == engine.in_flight_metrics.empty())
     out.push_back(
         "spec.engine.inFlightMetrics names the metrics of engine type custom: give both, or neither");
+  if (engine.server_load && engine.type != EngineType::kVllm)
+    out.push_back("spec.engine.serverLoad is what engine type vllm tells at /load: leave it out for others");
   const auto check = [&out](const char* field, const std::string& metric) {
     if (!parse_metric_selector(metric)) {
       out.push_back(fmt::format(

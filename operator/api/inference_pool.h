@@ -38,6 +38,7 @@ struct EngineSpec {
   // As metric_selector.h reads them.
   std::vector<std::string> in_flight_metrics;  // kCustom only: their sum is what is in flight
   std::string cache_usage_metric;              // kCustom only; may be empty
+  bool server_load = false;                    // kVllm only: what its HTTP server has taken in counts, too
 
   bool operator==(const EngineSpec&) const = default;
 };

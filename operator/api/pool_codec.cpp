@@ -49,6 +49,7 @@ void read_engine(const json& engine, EngineSpec& out) {
     if (name.is_string()) out.in_flight_metrics.push_back(name.get<std::string>());
   }
   out.cache_usage_metric = string_at(engine, "cacheUsageMetric");
+  out.server_load = bool_at(engine, "serverLoad", false);
 }
 
 void read_drain(const json& spec, InferencePool& out) {

@@ -25,17 +25,24 @@ std::string bounded(std::string text) {
   return text + " ...";
 }
 
+engine::LoadSource source_of(const api::InferencePool& pool, std::int32_t port) {
+  return {port, pool.engine.metrics_path, engine::metrics_of(pool.engine)};
+}
+
 // Where and what the pool's engine says of its load, but for what is there already. At most one more than may
 // be.
 void add_sources(const api::InferencePool& pool, const std::vector<std::int32_t>& active,
                  std::vector<engine::LoadSource>& out) {
-  const auto add = [&](std::int32_t port) {
+  const auto add = [&](engine::LoadSource source) {
     if (out.size() > kMaxSources) return;
-    engine::LoadSource source{port, pool.engine.metrics_path, engine::metrics_of(pool.engine)};
     if (std::find(out.begin(), out.end(), source) == out.end()) out.push_back(std::move(source));
   };
-  if (pool.engine.metrics_port) return add(*pool.engine.metrics_port);
-  for (const api::EndpointPort& port : api::ports_in_use(pool.target_ports, active)) add(port.number);
+  const auto ports = api::ports_in_use(pool.target_ports, active);
+  if (pool.engine.server_load) {
+    for (const api::EndpointPort& port : ports) add(engine::server_load_of(port.number));
+  }
+  if (pool.engine.metrics_port) return add(source_of(pool, *pool.engine.metrics_port));
+  for (const api::EndpointPort& port : ports) add(source_of(pool, port.number));
 }
 
 bool asks_all(const api::InferencePool& pool, const std::vector<std::int32_t>& active,

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace poolwarden::engine {
 namespace {
@@ -169,25 +170,42 @@ tl::expected<Load, std::string> read_load(std::string_view body, const EngineMet
   return text.finish();
 }
 
+tl::expected<Load, std::string> read_server_load(std::string_view body) {
+  const auto document = nlohmann::json::parse(body, nullptr, false);
+  const auto load = document.is_object() ? document.find("server_load") : document.end();
+  if (load == document.end() || !load->is_number() || !possible(load->get<double>())) {
+    return tl::unexpected(std::string("the answer has no server_load that is a number of requests"));
+  }
+  return Load{.in_flight = 0, .cache_usage = {}, .taken_in = load->get<double>()};
+}
+
 Load load_of_all(const std::vector<Load>& ports) {
   Load all;
   double cache = 0;
   double work = 0;
+  double taken_in = 0;
+  double gauges = 0;
   bool all_know = true;
   bool all_work = true;
   for (const Load& port : ports) {
+    if (port.taken_in) {
+      taken_in += *port.taken_in;
+      continue;
+    }
+    ++gauges;
     all.in_flight += port.in_flight;
     all_know = all_know && port.cache_usage.has_value();
     cache += port.cache_usage.value_or(0);
     all_work = all_work && port.work.has_value();
     work += port.work.value_or(0);
   }
-  if (all_know) {
-    all.cache_usage = cache / static_cast<double>(ports.size());
+  if (all_know && gauges > 0) {
+    all.cache_usage = cache / gauges;
   }
-  if (all_work) {
+  if (all_work && gauges > 0) {
     all.work = work;
   }
+  all.in_flight = std::max(all.in_flight, taken_in);
   return all;
 }
 

@@ -38,6 +38,8 @@ EngineMetrics metrics_of(const api::EngineSpec& engine);
 struct Load {
   double in_flight = 0;               // requests running or waiting; a sum of finite numbers >= 0
   std::optional<double> cache_usage;  // share of the KV cache that is in use, 0 to 1
+  // Requests that its HTTP server has taken in and not answered in full; of a source that tells nothing else.
+  std::optional<double> taken_in = {};
   std::optional<double> work = {};  // done so far, in a unit of its own: it only says whether anything moves
 
   bool operator==(const Load&) const = default;
@@ -82,7 +84,12 @@ class LoadText {
 
 tl::expected<Load, std::string> read_load(std::string_view body, const EngineMetrics& metrics);
 
-// Of a replica that has several ports, one for each data-parallel rank. Precondition: at least one.
+// The load that vLLM tells at /load, {"server_load": 3}: of a small document, whole.
+inline constexpr std::size_t kMaxServerLoad = 4u << 10;
+tl::expected<Load, std::string> read_server_load(std::string_view body);
+
+// Of a replica that has several ports, one for each data-parallel rank. Precondition: at least one. What its
+// HTTP servers have taken in is what is in flight and somewhat more: the larger of the two figures counts.
 Load load_of_all(const std::vector<Load>& ports);
 // The same where some ports may not have answered. Nobody listens on a port that refuses the connection
 // beside others that answer, so it has nothing in flight. Where all refuse, nothing is known.

@@ -99,7 +99,7 @@ std::optional<std::string> problem(const LoadRequest& request, bool allow_loopba
   if (request.sources.empty()) {
     return "there is no port to ask for metrics: set spec.engine.metricsPort or spec.targetPorts";
   }
-  for (const auto& [port, path, metrics] : request.sources) {
+  for (const auto& [port, path, metrics, is_server_load] : request.sources) {
     if (port < 1 || port > 65'535) {
       return fmt::format("{} is no port: it must be 1 to 65535", port);
     }
@@ -114,6 +114,12 @@ std::optional<std::string> problem(const LoadRequest& request, bool allow_loopba
 }
 
 }  // namespace
+
+LoadSource server_load_of(std::int32_t port) {
+  LoadSource out{port, "/load", {}, true};
+  out.metrics.hint = "vLLM says there what it has taken in, with --enable-server-load-tracking";
+  return out;
+}
 
 // All of it happens on the one thread, but for the constructor, the destructor and the posting in read().
 class LoadReader::Impl {
@@ -225,6 +231,7 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
   bool waits_for_budget_ = false;
   std::vector<char> piece_;  // empty until it is its turn
   LoadText text_;
+  std::string document_;  // of a source that has no metrics; at most kMaxServerLoad
   bool finished_ = false;
 };
 
@@ -342,7 +349,16 @@ bool LoadReader::Impl::Fetch::parse_body() {
   parser_.get().body() = {piece_.data(), piece_.size(), true};
   error_code error;
   buffer_.consume(parser_.put(buffer_.data(), error));
-  text_.feed({piece_.data(), piece_.size() - parser_.get().body().size});
+  const std::string_view piece{piece_.data(), piece_.size() - parser_.get().body().size};
+  if (source_.is_server_load) {
+    document_.append(piece);
+  } else {
+    text_.feed(piece);
+  }
+  if (document_.size() > kMaxServerLoad) {
+    fail(describe(http::error::body_limit, kMaxServerLoad));
+    return false;
+  }
   if (error == http::error::need_more) {
     read_on();
     return false;
@@ -362,7 +378,9 @@ bool LoadReader::Impl::Fetch::is_welcome() {
   if (status >= 300 && status < 400) {
     fail(fmt::format("answered {}, a redirect, which is not followed", status));
   } else if (status == 404) {
-    fail(fmt::format("answered 404; see spec.engine.metricsPort and metricsPath ({})", source_.metrics.hint));
+    fail(fmt::format("answered 404; see spec.engine.{} ({})",
+                     source_.is_server_load ? "serverLoad" : "metricsPort and metricsPath",
+                     source_.metrics.hint));
   } else {
     fail(fmt::format("answered {}", status));
   }
@@ -370,7 +388,7 @@ bool LoadReader::Impl::Fetch::is_welcome() {
 }
 
 void LoadReader::Impl::Fetch::conclude() {
-  auto load = text_.finish();
+  auto load = source_.is_server_load ? read_server_load(document_) : text_.finish();
   if (!load) {
     return finish(tl::unexpected(NoLoad{fmt::format("{}: {}", url(), load.error())}));
   }

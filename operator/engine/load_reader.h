@@ -39,9 +39,13 @@ struct LoadSource {
   std::int32_t port = 0;
   std::string path = "/metrics";
   EngineMetrics metrics;
+  bool is_server_load = false;  // it answers as read_server_load() reads, and not with metrics
 
   bool operator==(const LoadSource&) const = default;
 };
+
+// Where vLLM's HTTP server on that port says what it has taken in.
+LoadSource server_load_of(std::int32_t port);
 
 struct LoadRequest {
   std::string ip;                             // v4 or v6, as in the pod's status

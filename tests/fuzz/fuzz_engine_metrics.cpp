@@ -18,6 +18,9 @@ bool same(const tl::expected<Load, std::string>& a, const tl::expected<Load, std
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace poolwarden;
   const std::string_view text = fuzz::as_text(data, size);
+  if (const auto load = engine::read_server_load(text))
+    fuzz::expect(load->taken_in && std::isfinite(*load->taken_in) && *load->taken_in >= 0,
+                 "what a server has taken in is a number of requests");
   for (const auto type : {api::EngineType::kVllm, api::EngineType::kSglang, api::EngineType::kTrtllm,
                           api::EngineType::kCustom}) {
     api::EngineSpec spec;

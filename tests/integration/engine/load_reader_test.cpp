@@ -267,6 +267,37 @@ TEST(LoadReader, AsksEachSourceInItsOwnWords) {
   EXPECT_EQ(*answer, (Load{5, {}}));
 }
 
+TEST(LoadReader, ServerLoad_CountsRequestsThatNoGaugeHas) {
+  std::atomic<bool> has_load = true;
+  HttpsServer server(plain(), [&](ServerConnection& connection, const ServerRequest& request) {
+    if (request.target != "/load") return void(connection.send(with_length(kMetrics, kMetrics.size())));
+    if (!has_load) return void(connection.reply(404, "{\"detail\":\"Not Found\"}"));
+    connection.reply(200, "{\"server_load\":7}");
+  });
+  LoadReader reader(on_loopback());
+  LoadRequest request = request_to({server.port()});
+  request.sources.push_back(server_load_of(server.port()));
+  Answer answer = read_now(reader, request);
+  ASSERT_TRUE(answer) << answer.error();
+  EXPECT_EQ(*answer, (Load{7, 0.5}));
+  has_load = false;
+  answer = read_now(reader, request);
+  ASSERT_FALSE(answer) << "the pool counts on it";
+  EXPECT_THAT(
+      answer.error(),
+      HasSubstr("/load answered 404; see spec.engine.serverLoad (vLLM says there what it has taken in"));
+}
+
+TEST(LoadReader, ServerLoadThatIsLong_IsNotRead) {
+  HttpsServer server(plain(), [](ServerConnection& connection, const ServerRequest&) {
+    connection.reply(200, "{\"server_load\":7}" + std::string(kMaxServerLoad, ' '));
+  });
+  LoadReader reader(on_loopback());
+  LoadRequest request = request_to({});
+  request.sources.push_back(server_load_of(server.port()));
+  EXPECT_THAT(read_now(reader, request).error(), HasSubstr("answered with more than 4096 bytes"));
+}
+
 TEST(LoadReader, KnowsNothingWhenOnePortOfSeveralCannotBeRead) {
   HttpsServer server(plain(), [](ServerConnection& connection, const ServerRequest&) {
     connection.send(with_length(kMetrics, kMetrics.size()));

@@ -41,6 +41,12 @@ TEST(PoolProblems, EachNamesItsField) {
          p.engine.in_flight_metrics = {"busy", "busy{type=}"};
        },
        "spec.engine.inFlightMetrics: busy{type=} is neither a metric's name nor name{label=\"value\"}"},
+      {"what only vLLM tells",
+       [](auto& p) {
+         p.engine.type = EngineType::kSglang;
+         p.engine.server_load = true;
+       },
+       "spec.engine.serverLoad is what engine type vllm tells at /load"},
       {"a cache that is no metric",
        [](auto& p) {
          p.engine.type = EngineType::kCustom;

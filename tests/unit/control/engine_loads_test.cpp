@@ -99,6 +99,19 @@ TEST(EngineLoads, Refusal_IsKnownOfThePod) {
   EXPECT_TRUE(asking.loads.tracker().find("p-uid")->refused);
 }
 
+TEST(EngineLoads, ServerLoad_IsAskedOfEachPortBesideTheMetrics) {
+  Asking asking;
+  asking.pool.target_ports = {{.number = 8000, .name = ""}, {.number = 8001, .name = ""}};
+  asking.pool.engine.metrics_port = 9000;
+  asking.pool.engine.server_load = true;
+  asking.request("p");
+  asking.read();
+  EXPECT_THAT(asking.ports_asked(), ElementsAre(8000, 8001, 9000));
+  const auto& sources = asking.out.load_reads[0].request.sources;
+  EXPECT_EQ(sources[0], engine::server_load_of(8000));
+  EXPECT_EQ(sources[2].path, "/metrics");
+}
+
 TEST(EngineLoads, SamePortOfAnotherEngine_IsAskedForBoth) {
   Asking asking;
   api::InferencePool other = made_pool("b", "vllm");

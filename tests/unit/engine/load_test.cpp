@@ -161,16 +161,16 @@ INSTANTIATE_TEST_SUITE_P(
                 "vllm:prompt_tokens_total{engine=\"0\"} 100\n"
                 "vllm:generation_tokens_total{engine=\"0\"} 20\n"
                 "vllm:generation_tokens_total{engine=\"1\"} 5\n",
-                {3, std::nullopt, 125}},
+                {3, std::nullopt, {}, 125}},
         LoadRow{"one of them is nonsense",
                 of_type(EngineType::kVllm),
                 "vllm:num_requests_running 3\nvllm:num_requests_waiting 0\n"
                 "vllm:prompt_tokens_total NaN\nvllm:generation_tokens_total 20\n",
-                {3, std::nullopt, 20}},
+                {3, std::nullopt, {}, 20}},
         LoadRow{"an engine of which no counter is known",
                 custom({"busy"}),
                 "busy 3\nvllm:generation_tokens_total 20\n",
-                {3, std::nullopt, std::nullopt}}));
+                {3, std::nullopt, {}, std::nullopt}}));
 
 struct UnknownRow {
   const char* situation;
@@ -256,8 +256,28 @@ TEST(LoadOfAll, AddsRequestsAndTakesTheMeanOfCaches) {
   EXPECT_EQ(load_of_all({{2, 0.5}}), (Load{2, 0.5}));
   EXPECT_EQ(load_of_all({{2, 0.5}, {3, 0.25}}), (Load{5, 0.375}));
   EXPECT_EQ(load_of_all({{2, 0.5}, {3, std::nullopt}}), (Load{5, std::nullopt}));
-  EXPECT_EQ(load_of_all({{2, {}, 10}, {3, {}, 5}}), (Load{5, {}, 15}));
-  EXPECT_EQ(load_of_all({{2, {}, 10}, {3, {}, {}}}), (Load{5, {}, {}})) << "of one nothing can be said";
+  EXPECT_EQ(load_of_all({{2, {}, {}, 10}, {3, {}, {}, 5}}), (Load{5, {}, {}, 15}));
+  EXPECT_EQ(load_of_all({{2, {}, {}, 10}, {3, {}, {}, {}}}), (Load{5, {}, {}, {}}))
+      << "of one nothing can be said";
+}
+
+TEST(LoadOfAll, WhatServersHaveTakenInCountsWhereItIsMore) {
+  const Load server{.in_flight = 0, .cache_usage = {}, .taken_in = 3};
+  EXPECT_EQ(load_of_all({{2, 0.5, {}, 10}, server}), (Load{3, 0.5, {}, 10}));
+  EXPECT_EQ(load_of_all({server, {5, 0.5}}), (Load{5, 0.5})) << "they are the same requests";
+  EXPECT_EQ(load_of_all({server, {0, {}}, server}), (Load{6, {}}));
+  EXPECT_EQ(load_of_all({server}), (Load{3, {}}));
+}
+
+TEST(ServerLoad, IsReadOrUnknown) {
+  EXPECT_EQ(read_server_load("{\"server_load\":3}")->taken_in, 3);
+  EXPECT_EQ(read_server_load("{\"server_load\":0,\"more\":[]}\n")->taken_in, 0);
+  for (const char* text : {"", "3", "[]", "{}", "{\"server_load\":-1}", "{\"server_load\":\"3\"}",
+                           "{\"server_load\":null}", "{\"server_load\":3", "server_load 3\n", "<html>"}) {
+    const auto load = read_server_load(text);
+    ASSERT_FALSE(load) << text;
+    EXPECT_EQ(load.error(), "the answer has no server_load that is a number of requests") << text;
+  }
 }
 
 struct PortsRow {
