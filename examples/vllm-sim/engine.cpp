@@ -49,8 +49,7 @@ bool Engine::take_place(Rank& rank, const Wait& wait) {
   return true;
 }
 
-Engine::Outcome Engine::produce(std::size_t tokens, const Wait& wait, const OnToken& on_token,
-                                std::uint64_t& produced) const {
+Engine::Outcome Engine::produce(Rank& rank, std::size_t tokens, const Wait& wait, const OnToken& on_token) {
   // Deadlines are absolute, so that slow writes to the client do not add up.
   auto due = std::chrono::steady_clock::now() + std::chrono::milliseconds(options_.time_to_first_token_ms);
   const auto step = std::chrono::milliseconds(options_.time_per_output_token_ms);
@@ -58,18 +57,20 @@ Engine::Outcome Engine::produce(std::size_t tokens, const Wait& wait, const OnTo
     if (!wait(std::max<std::chrono::nanoseconds>(due - std::chrono::steady_clock::now(), 0ns))) {
       return Outcome::kClientGone;
     }
-    ++produced;
+    {
+      const std::lock_guard lock(mutex_);
+      ++rank.generation_tokens;  // with each step of the engine, as vLLM does
+    }
     if (!on_token(i)) return Outcome::kClientGone;
   }
   return Outcome::kFinished;
 }
 
-void Engine::leave(Rank& rank, Outcome outcome, std::size_t prompt_tokens, std::uint64_t produced) {
+void Engine::leave(Rank& rank, Outcome outcome, std::size_t prompt_tokens) {
   const std::lock_guard lock(mutex_);
   --rank.running;
   ++(outcome == Outcome::kFinished ? rank.finished : rank.aborted);
   rank.prompt_tokens += prompt_tokens;
-  rank.generation_tokens += produced;
 }
 
 Engine::Outcome Engine::generate(std::size_t tokens, std::size_t prompt_tokens, const Wait& wait,
@@ -80,9 +81,8 @@ Engine::Outcome Engine::generate(std::size_t tokens, std::size_t prompt_tokens, 
     rank = &ranks_[least_loaded()];
   }
   if (!take_place(*rank, wait)) return Outcome::kClientGone;
-  std::uint64_t produced = 0;
-  const Outcome outcome = produce(tokens, wait, on_token, produced);
-  leave(*rank, outcome, prompt_tokens, produced);
+  const Outcome outcome = produce(*rank, tokens, wait, on_token);
+  leave(*rank, outcome, prompt_tokens);
   return outcome;
 }
 
@@ -102,7 +102,7 @@ std::string Engine::metrics() const {
     out += fmt::format("# HELP {0} {2}\n# TYPE {0} {1}\n", fam.name, fam.type, fam.help);
   };
   const auto sample = [&](const char* name, std::size_t engine, const char* more, double value) {
-    out += fmt::format("{}{{engine=\"{}\",{}model_name=\"{}\"}} {:.6g}\n", name, engine, more,
+    out += fmt::format("{}{{engine=\"{}\",{}model_name=\"{}\"}} {:.12g}\n", name, engine, more,
                        options_.shown_model(), value);
   };
   const auto each = [&](const Family& fam, auto value_of) {

@@ -51,9 +51,8 @@ class Engine {
 
   std::size_t least_loaded() const;  // lock held
   bool take_place(Rank& rank, const Wait& wait);
-  Outcome produce(std::size_t tokens, const Wait& wait, const OnToken& on_token,
-                  std::uint64_t& produced) const;
-  void leave(Rank& rank, Outcome outcome, std::size_t prompt_tokens, std::uint64_t produced);
+  Outcome produce(Rank& rank, std::size_t tokens, const Wait& wait, const OnToken& on_token);
+  void leave(Rank& rank, Outcome outcome, std::size_t prompt_tokens);
 
   const Options& options_;
   mutable std::mutex mutex_;  // protects all below

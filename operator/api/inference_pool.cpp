@@ -1,7 +1,10 @@
 #include "api/inference_pool.h"
 
+#include "api/metric_selector.h"
 #include "api/names.h"
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 
 #include <fmt/format.h>
@@ -51,6 +54,18 @@ void check_engine(const InferencePool& pool, std::vector<std::string>& out) {
   if ((engine.type == EngineType::kCustom) == engine.in_flight_metrics.empty())
     out.push_back(
         "spec.engine.inFlightMetrics names the metrics of engine type custom: give both, or neither");
+  if (engine.server_load && engine.type != EngineType::kVllm)
+    out.push_back("spec.engine.serverLoad is what engine type vllm tells at /load: leave it out for others");
+  const auto check = [&out](const char* field, const std::string& metric) {
+    if (!parse_metric_selector(metric)) {
+      out.push_back(fmt::format(
+          "spec.engine.{}: {} is neither a metric's name nor name{{label=\"value\"}}, with 4 labels "
+          "at most",
+          field, metric));
+    }
+  };
+  for (const std::string& metric : engine.in_flight_metrics) check("inFlightMetrics", metric);
+  if (!engine.cache_usage_metric.empty()) check("cacheUsageMetric", engine.cache_usage_metric);
   if (!engine.metrics_path.starts_with('/'))
     out.push_back(fmt::format("spec.engine.metricsPath is {}: it must begin with /", engine.metrics_path));
   if (engine.metrics_port && (*engine.metrics_port < 1 || *engine.metrics_port > 65535))
@@ -63,6 +78,15 @@ void check_engine(const InferencePool& pool, std::vector<std::string>& out) {
 std::string published_port_name(const InferencePool& pool, const EndpointPort& port) {
   if (!port.name.empty()) return port.name;
   return pool.target_ports.size() == 1 ? "http" : fmt::format("port-{}", port.number);
+}
+
+std::vector<EndpointPort> ports_in_use(const std::vector<EndpointPort>& ports,
+                                       const std::vector<std::int32_t>& active) {
+  std::vector<EndpointPort> out;
+  std::copy_if(ports.begin(), ports.end(), std::back_inserter(out), [&](const EndpointPort& port) {
+    return std::find(active.begin(), active.end(), port.number) != active.end();
+  });
+  return out.empty() ? ports : out;
 }
 
 std::vector<std::string> differing_fields(const PoolStatus& a, const PoolStatus& b) {

@@ -35,8 +35,10 @@ struct EngineSpec {
   EngineType type = EngineType::kVllm;
   std::optional<std::int32_t> metrics_port;  // absent: every target port
   std::string metrics_path = "/metrics";
+  // As metric_selector.h reads them.
   std::vector<std::string> in_flight_metrics;  // kCustom only: their sum is what is in flight
   std::string cache_usage_metric;              // kCustom only; may be empty
+  bool server_load = false;                    // kVllm only: what its HTTP server has taken in counts, too
 
   bool operator==(const EngineSpec&) const = default;
 };
@@ -45,6 +47,7 @@ struct DrainSpec {
   std::chrono::seconds timeout{300};
   std::int32_t quiet_reads = 2;  // readings of zero in a row before a pod counts as idle
   std::chrono::seconds poll{1};
+  std::chrono::seconds settle{1};  // until whoever sends requests has acted on the list
 
   bool operator==(const DrainSpec&) const = default;
 };
@@ -123,6 +126,11 @@ struct InferencePool : Identity {
 
 // The name a port has in the pool's Service: its own, else "http", or "port-8000" where there are several.
 std::string published_port_name(const InferencePool& pool, const EndpointPort& port);
+
+// Of the pool's ports those that are among `active`, as a pod says which it serves on; all of them if none
+// is.
+std::vector<EndpointPort> ports_in_use(const std::vector<EndpointPort>& ports,
+                                       const std::vector<std::int32_t>& active);
 
 // What a person must fix in the spec, naming the field; empty when it is usable. The CRD's schema and CEL
 // rules refuse the same things with the same words, but an older CRD may be installed.

@@ -33,6 +33,10 @@ inline constexpr std::string_view kLowestDeletionCost = "-2147483648";
 inline constexpr std::string_view kDeploymentRevisionAnnotation = "deployment.kubernetes.io/revision";
 // On a ReplicaSet: its Deployment's replicas when it was last sized.
 inline constexpr std::string_view kDesiredReplicasAnnotation = "deployment.kubernetes.io/desired-replicas";
+// On a pod: the ports of the pool that it serves on, "8000,8001", where these are not all. Read only; the
+// first counts. The second is that of https://llm-d.ai, for pods that are annotated for its router.
+inline constexpr std::string_view kActivePortsAnnotation = "poolwarden.io/active-ports";
+inline constexpr std::string_view kLlmdActivePortsAnnotation = "llm-d.ai/active-ports";
 // Of the ValidatingAdmissionPolicy and of its binding.
 inline constexpr std::string_view kGateName = "poolwarden-drain-gate";
 

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace poolwarden::api {
 
@@ -42,6 +43,7 @@ struct Pod : Identity {
   Rare<std::string> unmet_gate;         // first readiness gate whose condition is not True
   Rare<std::string> status_reason;      // status.reason, "Evicted"
   Rare<Timestamp> deletion_timestamp;
+  Rare<std::vector<std::int32_t>> active_ports;  // those it says it serves on, sorted; never empty
   std::int64_t deletion_grace_seconds = 0;
   std::int64_t termination_grace_seconds = 30;
   PodPhase phase = PodPhase::kUnknown;
@@ -52,5 +54,7 @@ struct Pod : Identity {
 
   const DrainAnnotations& drain_annotations() const;  // empty ones when it has none
 };
+
+const std::vector<std::int32_t>& active_ports_of(const Pod& pod);  // empty: it does not say
 
 }  // namespace poolwarden::api

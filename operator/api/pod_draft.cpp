@@ -3,6 +3,8 @@
 #include "api/names.h"
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 #include <utility>
 
 namespace poolwarden::api {
@@ -14,6 +16,24 @@ constexpr std::size_t kMaxText = 256;
 
 std::string bounded(std::string text) {
   return text.size() > kMaxText ? "TooLong" : std::move(text);
+}
+
+// "8000, 8001": what is no port number is left out.
+std::vector<std::int32_t> read_ports(std::string_view text) {
+  std::vector<std::int32_t> out;
+  while (!text.empty()) {
+    std::string_view word = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    word.remove_prefix(std::min(word.find_first_not_of(' '), word.size()));
+    word = word.substr(0, word.find_last_not_of(' ') + 1);
+    std::int32_t port = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), port);
+    if (error == std::errc() && end == word.data() + word.size() && port >= 1 && port <= 65'535)
+      out.push_back(port);
+  }
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
 }
 
 }  // namespace
@@ -37,9 +57,15 @@ const DrainAnnotations& Pod::drain_annotations() const {
   return annotations == nullptr ? kNone : *annotations;
 }
 
+const std::vector<std::int32_t>& active_ports_of(const Pod& pod) {
+  static const std::vector<std::int32_t> kNone;
+  return pod.active_ports ? *pod.active_ports : kNone;
+}
+
 bool PodDraft::keeps_annotation(std::string_view key) {
   return key == kDrainStartedAnnotation || key == kDrainReasonAnnotation || key == kDrainRequestAnnotation ||
-         key == kSavedCostAnnotation || key == kDeletionCostAnnotation;
+         key == kSavedCostAnnotation || key == kDeletionCostAnnotation || key == kActivePortsAnnotation ||
+         key == kLlmdActivePortsAnnotation;
 }
 
 void PodDraft::annotation(std::string_view key, std::string value) {
@@ -54,6 +80,10 @@ void PodDraft::annotation(std::string_view key, std::string value) {
     annotations_.saved_cost = std::move(value);
   } else if (key == kDeletionCostAnnotation) {
     annotations_.deletion_cost = std::move(value);
+  } else if (key == kActivePortsAnnotation) {
+    active_ports_ = std::move(value);
+  } else if (key == kLlmdActivePortsAnnotation) {
+    llmd_active_ports_ = std::move(value);
   }
 }
 
@@ -107,6 +137,8 @@ Pod PodDraft::take() {
   pod.controller = std::make_shared<const std::string>(std::move(controller));
   if (annotations_ != DrainAnnotations{})
     pod.annotations = std::make_shared<const DrainAnnotations>(std::move(annotations_));
+  auto ports = read_ports(active_ports_.empty() ? llmd_active_ports_ : active_ports_);
+  if (!ports.empty()) pod.active_ports = std::move(ports);
   Pod out = std::move(pod);
   *this = PodDraft{};
   return out;

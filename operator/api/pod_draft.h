@@ -31,7 +31,7 @@ class PodDraft {
   std::vector<std::string> gates;
   std::vector<ConditionDraft> conditions;
 
-  // Those about draining.
+  // Those about draining, and about its ports.
   static bool keeps_annotation(std::string_view key);
   void annotation(std::string_view key, std::string value);
   void container(bool has_pre_stop);  // init containers aside
@@ -46,6 +46,7 @@ class PodDraft {
   void finish_conditions();
 
   DrainAnnotations annotations_;
+  std::string active_ports_, llmd_active_ports_;
   std::size_t containers_ = 0;
   std::size_t pre_stops_ = 0;
 };

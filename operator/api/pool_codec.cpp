@@ -49,6 +49,7 @@ void read_engine(const json& engine, EngineSpec& out) {
     if (name.is_string()) out.in_flight_metrics.push_back(name.get<std::string>());
   }
   out.cache_usage_metric = string_at(engine, "cacheUsageMetric");
+  out.server_load = bool_at(engine, "serverLoad", false);
 }
 
 void read_drain(const json& spec, InferencePool& out) {
@@ -62,6 +63,7 @@ void read_drain(const json& spec, InferencePool& out) {
   // SGLang counts a request only some decode steps after it has begun, by default every 40th.
   out.drain.quiet_reads = within("quietReads", out.engine.type == EngineType::kSglang ? 5 : 2, 1, 100);
   out.drain.poll = std::chrono::seconds(within("pollSeconds", 1, 1, 60));
+  out.drain.settle = std::chrono::seconds(within("settleSeconds", 1, 0, 600));
   const json& disruption = member(spec, "disruption");
   out.disruption.hold_evictions = bool_at(disruption, "holdEvictions", true);
   out.disruption.replace_first = bool_at(disruption, "replaceFirst", false);

@@ -20,7 +20,8 @@ bool same_but_for_labels_of_ours(const api::Pod& a, const api::Pod& b) {
          a.disruption_target == b.disruption_target && a.unmet_gate == b.unmet_gate &&
          a.status_reason == b.status_reason && a.deletion_timestamp == b.deletion_timestamp &&
          a.has_readiness_probe == b.has_readiness_probe && a.has_pre_stop == b.has_pre_stop &&
-         a.termination_grace_seconds == b.termination_grace_seconds && a.controller == b.controller;
+         a.termination_grace_seconds == b.termination_grace_seconds && a.controller == b.controller &&
+         a.active_ports == b.active_ports;
 }
 
 bool same_labels_of_ours(const api::Pod& a, const api::Pod& b) {

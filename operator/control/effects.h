@@ -39,6 +39,7 @@ struct LoadArrived {
   kube::ObjectKey pool;
   std::optional<pool::Load> load;
   std::string problem;
+  bool refused = false;  // nobody listens on any port of the pod that the pool knows
 };
 
 // Asks for a clean end: no new write, what is in flight finishes, the lease is given back.
@@ -65,6 +66,7 @@ struct LoadRead {
   std::string pod_uid;
   kube::ObjectKey pool;
   engine::LoadRequest request;
+  bool asks_all_ports = false;  // that the pod serves on; where it does not, a refusal proves nothing
 };
 
 struct LogLine {

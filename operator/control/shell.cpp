@@ -68,16 +68,18 @@ void Shell::perform(Effects& effects) {
 }
 
 void Shell::perform(const LoadRead& read) {
-  read_load_(read.request, [post = post_, uid = read.pod_uid,
-                            pool = read.pool](tl::expected<engine::Load, std::string> load) {
-    LoadArrived arrived{uid, pool, std::nullopt, {}};
-    if (load) {
-      arrived.load = pool::Load{load->in_flight, load->cache_usage};
-    } else {
-      arrived.problem = std::move(load.error());
-    }
-    post(std::move(arrived));
-  });
+  read_load_(read.request,
+             [post = post_, uid = read.pod_uid, pool = read.pool,
+              all_ports = read.asks_all_ports](tl::expected<engine::Load, engine::NoLoad> load) {
+               LoadArrived arrived{uid, pool, std::nullopt, {}};
+               if (load) {
+                 arrived.load = pool::Load{load->in_flight, load->cache_usage, load->work};
+               } else {
+                 arrived.problem = std::move(load.error().why);
+                 arrived.refused = load.error().refused && all_ports;
+               }
+               post(std::move(arrived));
+             });
 }
 
 void Shell::perform(Send send) {

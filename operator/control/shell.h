@@ -46,8 +46,7 @@ class Shell {
   using Clock = std::function<kube::TimePoint()>;
 
   // Asks an engine for its load; calls back once, from any thread, also after the shell is gone.
-  using ReadLoad =
-      std::function<void(engine::LoadRequest, std::function<void(tl::expected<engine::Load, std::string>)>)>;
+  using ReadLoad = std::function<void(engine::LoadRequest, engine::LoadReader::Callback)>;
 
   // `ns`: the one namespace to look after, or empty for all. The transport must outlive the shell.
   Shell(kube::Transport& transport, const std::string& ns, Clock now, Post post, ReadLoad read_load);

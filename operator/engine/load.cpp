@@ -1,21 +1,27 @@
 #include "engine/load.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace poolwarden::engine {
 namespace {
 
 // vLLM, v1/metrics/loggers.py: the two gauges are there from the start, one sample for each "engine", unless
-// no statistics are logged; "waiting" counts deferred requests too. num_requests_swapped went with V0
-// (vllm-project/vllm#14136); the cache's share had gpu_ in its name before (#18354, #29330).
+// no statistics are logged; "waiting" counts deferred requests too. They are brought up to date by steps of
+// the engine: when all clients of a busy one go away, there is no further step, and they stay as they are.
+// The counters of tokens move with each step, but for those that only prepare a part of a long prompt.
+// num_requests_swapped went with V0 (vllm-project/vllm#14136); the cache's share had gpu_ in its name before
+// (#18354, #29330).
 EngineMetrics vllm() {
   return {{"vllm:num_requests_running", "vllm:num_requests_waiting"},
           {"vllm:num_requests_swapped"},
           {"vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"},
-          "vLLM has these metrics unless it runs with --disable-log-stats"};
+          "vLLM has these metrics unless it runs with --disable-log-stats",
+          {"vllm:prompt_tokens_total", "vllm:generation_tokens_total"}};
 }
 
 // SGLang, srt/observability/metrics_collector.py and
@@ -79,27 +85,37 @@ LoadText::LoadText(const EngineMetrics& metrics)
       required_(sums_of(metrics.in_flight)),
       optional_(sums_of(metrics.in_flight_where_known)),
       cache_(sums_of(metrics.cache_usage)),
-      text_([this](std::string_view name, double value) { add(name, value); }) {}
+      work_(sums_of(metrics.work)),
+      text_([this](const MetricSample& sample) { add(sample); },
+            [this](std::string_view name) { return is_wanted(name); }) {}
 
 std::vector<LoadText::Sum> LoadText::sums_of(const std::vector<std::string>& names) {
   std::vector<Sum> sums;
   sums.reserve(names.size());
   for (const std::string& name : names) {
-    sums.push_back({name, 0, 0, std::nullopt});
+    // One that cannot be read is not among the metrics.
+    sums.push_back(
+        {name, api::parse_metric_selector(name).value_or(api::MetricSelector{name, {}}), 0, 0, {}});
   }
   return sums;
 }
 
-void LoadText::add(std::string_view name, double value) {
-  for (auto* sums : {&required_, &optional_, &cache_}) {
+bool LoadText::is_wanted(std::string_view name) const {
+  const auto is = [name](const Sum& sum) { return sum.wanted.name == name; };
+  const auto any = [&is](const std::vector<Sum>& sums) { return std::any_of(sums.begin(), sums.end(), is); };
+  return any(required_) || any(optional_) || any(cache_) || any(work_);
+}
+
+void LoadText::add(const MetricSample& sample) {
+  for (auto* sums : {&required_, &optional_, &cache_, &work_}) {
     for (Sum& sum : *sums) {
-      if (sum.name != name) {
+      if (sum.wanted.name != sample.name || !sample.has_labels(sum.wanted.labels)) {
         continue;
       }
       ++sum.samples;
-      sum.sum += value;
-      if (!sum.impossible && !possible(value)) {
-        sum.impossible = value;
+      sum.sum += sample.value;
+      if (!sum.impossible && !possible(sample.value)) {
+        sum.impossible = sample.value;
       }
     }
   }
@@ -116,10 +132,10 @@ tl::expected<Load, std::string> LoadText::finish() {
   for (const auto* sums : {&required_, &optional_}) {
     for (const Sum& sum : *sums) {
       if (sum.samples == 0 && sums == &required_) {
-        return tl::unexpected(fmt::format("{} is not among the metrics ({})", sum.name, hint_));
+        return tl::unexpected(fmt::format("{} is not among the metrics ({})", sum.asked, hint_));
       }
       if (sum.impossible) {
-        return tl::unexpected(fmt::format("{} is {}, which is no number of requests", sum.name,
+        return tl::unexpected(fmt::format("{} is {}, which is no number of requests", sum.asked,
                                           kind_of_impossible(*sum.impossible)));
       }
       load.in_flight += sum.sum;
@@ -140,6 +156,11 @@ tl::expected<Load, std::string> LoadText::finish() {
       break;
     }
   }
+  for (const Sum& sum : work_) {
+    if (sum.samples > 0 && possible(sum.sum)) {
+      load.work = load.work.value_or(0) + sum.sum;
+    }
+  }
   return load;
 }
 
@@ -149,19 +170,62 @@ tl::expected<Load, std::string> read_load(std::string_view body, const EngineMet
   return text.finish();
 }
 
+tl::expected<Load, std::string> read_server_load(std::string_view body) {
+  const auto document = nlohmann::json::parse(body, nullptr, false);
+  const auto load = document.is_object() ? document.find("server_load") : document.end();
+  if (load == document.end() || !load->is_number() || !possible(load->get<double>())) {
+    return tl::unexpected(std::string("the answer has no server_load that is a number of requests"));
+  }
+  return Load{.in_flight = 0, .cache_usage = {}, .taken_in = load->get<double>()};
+}
+
 Load load_of_all(const std::vector<Load>& ports) {
   Load all;
   double cache = 0;
+  double work = 0;
+  double taken_in = 0;
+  double gauges = 0;
   bool all_know = true;
+  bool all_work = true;
   for (const Load& port : ports) {
+    if (port.taken_in) {
+      taken_in += *port.taken_in;
+      continue;
+    }
+    ++gauges;
     all.in_flight += port.in_flight;
     all_know = all_know && port.cache_usage.has_value();
     cache += port.cache_usage.value_or(0);
+    all_work = all_work && port.work.has_value();
+    work += port.work.value_or(0);
   }
-  if (all_know) {
-    all.cache_usage = cache / static_cast<double>(ports.size());
+  if (all_know && gauges > 0) {
+    all.cache_usage = cache / gauges;
   }
+  if (all_work && gauges > 0) {
+    all.work = work;
+  }
+  all.in_flight = std::max(all.in_flight, taken_in);
   return all;
+}
+
+tl::expected<Load, NoLoad> load_of_those_that_answer(const std::vector<tl::expected<Load, NoLoad>>& ports) {
+  std::vector<Load> loads;
+  loads.reserve(ports.size());
+  const NoLoad* refusal = nullptr;
+  for (const auto& port : ports) {
+    if (port) {
+      loads.push_back(*port);
+    } else if (!port.error().refused) {
+      return port;
+    } else if (refusal == nullptr) {
+      refusal = &port.error();
+    }
+  }
+  if (loads.empty() && refusal != nullptr) {
+    return tl::unexpected(*refusal);
+  }
+  return load_of_all(loads);
 }
 
 }  // namespace poolwarden::engine

@@ -1,6 +1,7 @@
 #include "engine/load_reader.h"
 
 #include "base/address.h"
+#include "engine/byte_budgets.h"
 #include "kube/user_agent.h"
 
 #include <algorithm>
@@ -27,10 +28,10 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using asio::ip::tcp;
 using boost::system::error_code;
-using Answer = tl::expected<Load, std::string>;
+using Answer = tl::expected<Load, NoLoad>;
 
 constexpr std::size_t kPiece = 16u << 10;     // of a body, read at once
-constexpr std::uint32_t kMaxHead = 8u << 10;  // status line and headers; also of trailers
+constexpr std::uint32_t kMaxHead = 8u << 10;  // status line and headers; also of what may follow the body
 constexpr std::size_t kMaxPath = 2u << 10;    // none that is meant is longer
 constexpr int kPlainHttp = 11;                // HTTP/1.1, as Beast writes it
 
@@ -57,27 +58,14 @@ std::string describe(const error_code& error, std::size_t max_bytes) {
 struct Reading {
   LoadRequest request;
   LoadReader::Callback done;
-  std::vector<std::optional<Answer>> answers;  // as many as sources
+  std::vector<Answer> answers;  // as many as sources
   std::size_t missing = 0;
 
   void answer(std::size_t source, Answer answer) {
     answers[source] = std::move(answer);
     if (--missing == 0) {
-      done(together());
+      done(load_of_those_that_answer(answers));
     }
-  }
-
- private:
-  Answer together() {
-    std::vector<Load> loads;
-    loads.reserve(answers.size());
-    for (const auto& answer : answers) {
-      if (!*answer) {
-        return *answer;
-      }
-      loads.push_back(**answer);
-    }
-    return load_of_all(loads);
   }
 };
 
@@ -111,7 +99,7 @@ std::optional<std::string> problem(const LoadRequest& request, bool allow_loopba
   if (request.sources.empty()) {
     return "there is no port to ask for metrics: set spec.engine.metricsPort or spec.targetPorts";
   }
-  for (const auto& [port, path, metrics] : request.sources) {
+  for (const auto& [port, path, metrics, is_server_load] : request.sources) {
     if (port < 1 || port > 65'535) {
       return fmt::format("{} is no port: it must be 1 to 65535", port);
     }
@@ -127,11 +115,20 @@ std::optional<std::string> problem(const LoadRequest& request, bool allow_loopba
 
 }  // namespace
 
+LoadSource server_load_of(std::int32_t port) {
+  LoadSource out{port, "/load", {}, true};
+  out.metrics.hint = "vLLM says there what it has taken in, with --enable-server-load-tracking";
+  return out;
+}
+
 // All of it happens on the one thread, but for the constructor, the destructor and the posting in read().
 class LoadReader::Impl {
  public:
   explicit Impl(LoadReaderOptions options)
-      : options_(options), work_(io_.get_executor()), thread_([this] { io_.run(); }) {}
+      : options_(options),
+        budgets_(options.bytes_per_second),
+        work_(io_.get_executor()),
+        thread_([this] { io_.run(); }) {}
   ~Impl() {
     asio::post(io_, [this] { stop(); });
     thread_.join();
@@ -149,6 +146,7 @@ class LoadReader::Impl {
   void ended(Fetch& fetch);
 
   const LoadReaderOptions options_;
+  ByteBudgets budgets_;
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_;
   std::unordered_map<Fetch*, std::shared_ptr<Fetch>> connected_;  // at most max_connections
@@ -169,6 +167,7 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
         endpoint_(asio::ip::make_address(reading_->request.ip), static_cast<std::uint16_t>(source_.port)),
         socket_(owner.io_),
         timer_(owner.io_),
+        pause_(owner.io_),
         text_(source_.metrics) {}
 
   void arm() {
@@ -183,23 +182,23 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
   void cancel() { fail("was not read: the reader is being stopped"); }
 
  private:
-  void on_deadline() {
-    fail(fmt::format(
-        "{} within {} ms",
-        piece_.empty() ? "had to wait for too many others and was not asked" : "gave no complete answer",
-        reading_->request.deadline.count()));
-  }
+  void on_deadline();
   void ask();
-  void read_head();
-  void on_head();
-  void read_piece();
-  void on_piece(error_code error);
+  void read_on();
+  void on_bytes(error_code error, std::size_t count);
+  void parse();
+  bool parse_head();
+  bool parse_body();
+  bool is_welcome();
+  void conclude();
   std::string address() const {
     const auto ip = endpoint_.address();
     return fmt::format(fmt::runtime(ip.is_v6() ? "[{}]:{}" : "{}:{}"), ip.to_string(), endpoint_.port());
   }
   std::string url() const { return fmt::format("http://{}{}", address(), source_.path); }
-  void fail(const std::string& what) { finish(tl::unexpected(fmt::format("{} {}", url(), what))); }
+  void fail(const std::string& what, bool refused = false) {
+    finish(tl::unexpected(NoLoad{fmt::format("{} {}", url(), what), refused}));
+  }
   void finish(Answer answer);
   // A step of the exchange: `next` is called when it went well, and never after finish().
   template <class Next>
@@ -209,7 +208,8 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
         return;
       }
       if (error) {
-        return self->fail(describe(error, self->owner_.options_.max_bytes));
+        return self->fail(describe(error, self->owner_.options_.max_bytes),
+                          error == asio::error::connection_refused);
       }
       next(*self);
     };
@@ -222,17 +222,36 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
   const tcp::endpoint endpoint_;
   tcp::socket socket_;
   asio::steady_timer timer_;
+  asio::steady_timer pause_;
   http::request<http::empty_body> request_;
   boost::beast::flat_buffer buffer_{kMaxHead + kPiece};
   http::response_parser<http::buffer_body> parser_;
+  std::size_t received_ = 0;  // bytes, whatever of the answer they are
+  std::size_t head_ = 0;      // of them, those that were parsed as its head
+  bool waits_for_budget_ = false;
   std::vector<char> piece_;  // empty until it is its turn
   LoadText text_;
+  std::string document_;  // of a source that has no metrics; at most kMaxServerLoad
   bool finished_ = false;
 };
 
 void LoadReader::Impl::Fetch::connect() {
   piece_.resize(kPiece);
   socket_.async_connect(endpoint_, then([](Fetch& fetch) { fetch.ask(); }));
+}
+
+void LoadReader::Impl::Fetch::on_deadline() {
+  const auto limit = reading_->request.deadline.count();
+  if (piece_.empty()) {
+    return fail(fmt::format("had to wait for too many others and was not asked within {} ms", limit));
+  }
+  if (waits_for_budget_) {
+    return fail(fmt::format(
+        "was not read to its end within {} ms: the engines of its namespace answer with more than "
+        "{} bytes a second",
+        limit, owner_.options_.bytes_per_second));
+  }
+  fail(fmt::format("gave no complete answer within {} ms", limit));
 }
 
 void LoadReader::Impl::Fetch::ask() {
@@ -243,51 +262,135 @@ void LoadReader::Impl::Fetch::ask() {
   request_.set(http::field::user_agent, std::string(kube::user_agent()));
   request_.set(http::field::accept, "text/plain;version=0.0.4");
   request_.set(http::field::connection, "close");
-  http::async_write(socket_, request_, then([](Fetch& fetch) { fetch.read_head(); }));
-}
-
-void LoadReader::Impl::Fetch::read_head() {
   parser_.header_limit(kMaxHead);
   parser_.body_limit(owner_.options_.max_bytes);
-  http::async_read_header(socket_, buffer_, parser_, then([](Fetch& fetch) { fetch.on_head(); }));
+  http::async_write(socket_, request_, then([](Fetch& fetch) { fetch.read_on(); }));
 }
 
-void LoadReader::Impl::Fetch::on_head() {
-  const unsigned status = parser_.get().result_int();
-  if (status == 200) {
-    return read_piece();
+// Beast's own reading would go on for as long as there is a head to read: its limit is that of what it has
+// not parsed yet, so that a head of many short fields has none. So the bytes are counted here.
+void LoadReader::Impl::Fetch::read_on() {
+  const auto wait = owner_.budgets_.wait(reading_->request.ns, std::chrono::steady_clock::now());
+  waits_for_budget_ = wait > std::chrono::steady_clock::duration::zero();
+  if (waits_for_budget_) {
+    pause_.expires_after(wait);
+    pause_.async_wait(then([](Fetch& fetch) { fetch.read_on(); }));
+    return;
   }
-  if (status >= 300 && status < 400) {
-    return fail(fmt::format("answered {}, a redirect, which is not followed", status));
+  const std::size_t room = std::min(kPiece, buffer_.max_size() - buffer_.size());
+  if (room == 0) {
+    return fail(describe(http::error::buffer_overflow, owner_.options_.max_bytes));
   }
-  if (status == 404) {
-    return fail(
-        fmt::format("answered 404; see spec.engine.metricsPort and metricsPath ({})", source_.metrics.hint));
-  }
-  fail(fmt::format("answered {}", status));
+  socket_.async_read_some(buffer_.prepare(room),
+                          [self = shared_from_this()](const error_code& error, std::size_t count) {
+                            self->on_bytes(error, count);
+                          });
 }
 
-void LoadReader::Impl::Fetch::read_piece() {
-  parser_.get().body() = {piece_.data(), piece_.size(), true};
-  http::async_read(
-      socket_, buffer_, parser_,
-      [self = shared_from_this()](const error_code& error, std::size_t) { self->on_piece(error); });
-}
-
-void LoadReader::Impl::Fetch::on_piece(error_code error) {
+void LoadReader::Impl::Fetch::on_bytes(error_code error, std::size_t count) {
   if (finished_) {
     return;
   }
-  if (error && error != http::error::need_buffer) {  // which only says that the piece is full
+  if (error == asio::error::eof && parser_.got_some()) {
+    error.clear();
+    parser_.put_eof(error);
+    if (!error) {
+      return conclude();
+    }
+  }
+  if (error) {
     return fail(describe(error, owner_.options_.max_bytes));
   }
-  text_.feed({piece_.data(), piece_.size() - parser_.get().body().size});
-  if (!parser_.is_done()) {
-    return read_piece();
+  buffer_.commit(count);
+  received_ += count;
+  owner_.budgets_.spend(reading_->request.ns, count, std::chrono::steady_clock::now());
+  // What frames the chunks of a body counts no more than the body may.
+  if (received_ > kMaxHead + 2 * owner_.options_.max_bytes) {
+    return fail(describe(http::error::body_limit, owner_.options_.max_bytes));
   }
-  auto load = text_.finish();
+  parse();
+}
+
+void LoadReader::Impl::Fetch::parse() {
+  while (buffer_.size() > 0 && !parser_.is_done()) {
+    if (!(parser_.is_header_done() ? parse_body() : parse_head())) {
+      return;
+    }
+  }
+  if (parser_.is_done()) {
+    return conclude();
+  }
+  read_on();
+}
+
+// As much as has come. False: there is nothing more to do with it for now.
+bool LoadReader::Impl::Fetch::parse_head() {
+  error_code error;
+  const std::size_t used = parser_.put(buffer_.data(), error);
+  buffer_.consume(used);
+  head_ += used;
+  const bool is_incomplete = error == http::error::need_more;
+  if (error && !is_incomplete) {
+    fail(describe(error, owner_.options_.max_bytes));
+    return false;
+  }
+  if (head_ + (is_incomplete ? buffer_.size() : 0) > kMaxHead) {
+    fail(describe(http::error::header_limit, owner_.options_.max_bytes));
+    return false;
+  }
+  if (is_incomplete) {
+    read_on();
+    return false;
+  }
+  return !parser_.is_header_done() || is_welcome();
+}
+
+bool LoadReader::Impl::Fetch::parse_body() {
+  parser_.get().body() = {piece_.data(), piece_.size(), true};
+  error_code error;
+  buffer_.consume(parser_.put(buffer_.data(), error));
+  const std::string_view piece{piece_.data(), piece_.size() - parser_.get().body().size};
+  if (source_.is_server_load) {
+    document_.append(piece);
+  } else {
+    text_.feed(piece);
+  }
+  if (document_.size() > kMaxServerLoad) {
+    fail(describe(http::error::body_limit, kMaxServerLoad));
+    return false;
+  }
+  if (error == http::error::need_more) {
+    read_on();
+    return false;
+  }
+  if (error && error != http::error::need_buffer) {  // which only says that the piece is full
+    fail(describe(error, owner_.options_.max_bytes));
+    return false;
+  }
+  return true;
+}
+
+bool LoadReader::Impl::Fetch::is_welcome() {
+  const unsigned status = parser_.get().result_int();
+  if (status == 200) {
+    return true;
+  }
+  if (status >= 300 && status < 400) {
+    fail(fmt::format("answered {}, a redirect, which is not followed", status));
+  } else if (status == 404) {
+    fail(fmt::format("answered 404; see spec.engine.{} ({})",
+                     source_.is_server_load ? "serverLoad" : "metricsPort and metricsPath",
+                     source_.metrics.hint));
+  } else {
+    fail(fmt::format("answered {}", status));
+  }
+  return false;
+}
+
+void LoadReader::Impl::Fetch::conclude() {
+  auto load = source_.is_server_load ? read_server_load(document_) : text_.finish();
   if (!load) {
-    return finish(tl::unexpected(fmt::format("{}: {}", url(), load.error())));
+    return finish(tl::unexpected(NoLoad{fmt::format("{}: {}", url(), load.error())}));
   }
   finish(*load);
 }
@@ -299,6 +402,7 @@ void LoadReader::Impl::Fetch::finish(Answer answer) {
   finished_ = true;
   const auto self = shared_from_this();
   timer_.cancel();
+  pause_.cancel();
   error_code ignored;
   socket_.close(ignored);
   owner_.ended(*this);
@@ -306,7 +410,7 @@ void LoadReader::Impl::Fetch::finish(Answer answer) {
 }
 
 void LoadReader::Impl::begin(const std::shared_ptr<Reading>& reading) {
-  const auto refuse = [&](std::string why) { reading->done(tl::unexpected(std::move(why))); };
+  const auto refuse = [&](std::string why) { reading->done(tl::unexpected(NoLoad{std::move(why)})); };
   if (stopping_) {
     return refuse("was not read: the reader is being stopped");
   }

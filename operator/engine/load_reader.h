@@ -1,10 +1,12 @@
 // Asks the engines of a pod, over HTTP, how busy they are.
 //
 // A pod is asked at all its sources, which are ports, at once. Its load is that of all sources together. If
-// one of them cannot be read the load is unknown, with the address and the reason for a person. A pod may
+// one of them cannot be read the load is unknown, with the address and the reason for a person. A port that
+// refuses the connection beside others that answer has nothing in flight: nobody listens there. A pod may
 // refuse, redirect, never answer, dribble, send gigabytes or send nonsense. A read still ends by its
 // deadline, and holds no more than some 100 KiB for each port. Answers are read as they arrive (load.h), and
-// an answer that is not complete is not believed. A redirect is not followed, and no answer is quoted.
+// an answer that is not complete is not believed. A redirect is not followed, and no answer is quoted. What a
+// namespace's engines answer is read at no more than a rate (byte_budgets.h), so that others are read too.
 //
 // Who can write a pod's status chooses the address. Addresses that only this machine or its link has are
 // refused: loopback, link-local (with the metadata services of clouds), multicast, unspecified.
@@ -37,26 +39,32 @@ struct LoadSource {
   std::int32_t port = 0;
   std::string path = "/metrics";
   EngineMetrics metrics;
+  bool is_server_load = false;  // it answers as read_server_load() reads, and not with metrics
 
   bool operator==(const LoadSource&) const = default;
 };
+
+// Where vLLM's HTTP server on that port says what it has taken in.
+LoadSource server_load_of(std::int32_t port);
 
 struct LoadRequest {
   std::string ip;                             // v4 or v6, as in the pod's status
   std::vector<LoadSource> sources;            // all of them are asked
   std::chrono::milliseconds deadline{2'000};  // of the whole read, its wait for a connection included
+  std::string ns = {};                        // the pod's namespace, whose budget the answers are read from
 };
 
 struct LoadReaderOptions {
-  std::size_t max_connections = 256;  // at once; further ports wait their turn
-  std::size_t max_waiting = 8'192;    // ports that wait; a read that would need more fails at once
-  std::size_t max_bytes = 4u << 20;   // of one answer
-  bool allow_loopback = false;        // stand-ins on this machine may be asked
+  std::size_t max_connections = 256;         // at once; further ports wait their turn
+  std::size_t max_waiting = 8'192;           // ports that wait; a read that would need more fails at once
+  std::size_t max_bytes = 512u << 10;        // of one answer
+  std::size_t bytes_per_second = 16u << 20;  // of all answers of one namespace
+  bool allow_loopback = false;               // stand-ins on this machine may be asked
 };
 
 class LoadReader {
  public:
-  using Callback = std::function<void(tl::expected<Load, std::string>)>;
+  using Callback = std::function<void(tl::expected<Load, NoLoad>)>;
 
   explicit LoadReader(LoadReaderOptions options = {});
   ~LoadReader();

@@ -26,6 +26,7 @@ class Cursor {
  public:
   explicit Cursor(std::string_view line) : left_(line) {}
 
+  std::string_view left() const { return left_; }
   bool at_end() const { return left_.empty(); }
   bool at(char c) const { return left_.starts_with(c); }
   bool take(char c) {
@@ -49,8 +50,9 @@ class Cursor {
     }
     return word([&](char c) { return belongs(c) || is_digit(c); });
   }
-  // {a="b",c="d\"e",}: a comma may end the list.
-  bool labels() {
+  // {a="b",c="d\"e",}: a comma may end the list. Each label is told, its value as it is quoted there.
+  template <class OnLabel>
+  bool labels(OnLabel on_label) {
     if (!take('{')) {
       return false;
     }
@@ -59,7 +61,7 @@ class Cursor {
       if (take('}')) {
         return true;
       }
-      if (!label()) {
+      if (!label(on_label)) {
         return false;
       }
       blanks();
@@ -93,8 +95,10 @@ class Cursor {
     left_.remove_prefix(taken.size());
     return taken;
   }
-  bool label() {
-    if (name(false).empty()) {
+  template <class OnLabel>
+  bool label(OnLabel& on_label) {
+    const std::string_view key = name(false);
+    if (key.empty()) {
       return false;
     }
     blanks();
@@ -102,27 +106,52 @@ class Cursor {
       return false;
     }
     blanks();
-    return take('"') && rest_of_quoted();
+    const auto value = take('"') ? rest_of_quoted() : std::nullopt;
+    if (value) {
+      on_label(key, *value);
+    }
+    return value.has_value();
   }
-  bool rest_of_quoted() {
+  std::optional<std::string_view> rest_of_quoted() {
     for (std::size_t i = 0; i < left_.size(); ++i) {
       if (left_[i] == '\\') {
         ++i;
       } else if (left_[i] == '"') {
+        const std::string_view inside = left_.substr(0, i);
         left_.remove_prefix(i + 1);
-        return true;
+        return inside;
       }
     }
-    return false;
+    return std::nullopt;
   }
 
   std::string_view left_;
 };
 
+void ignore_label(std::string_view, std::string_view) {}
+
+// Whether what stands between quotes means `value`. A backslash makes the next character itself, and n a
+// newline.
+bool means(std::string_view quoted, std::string_view value) {
+  std::size_t at = 0;
+  for (const char wanted : value) {
+    if (at < quoted.size() && quoted[at] == '\\') {
+      ++at;
+      if (at >= quoted.size() || wanted != (quoted[at] == 'n' ? '\n' : quoted[at])) {
+        return false;
+      }
+    } else if (at >= quoted.size() || wanted != quoted[at]) {
+      return false;
+    }
+    ++at;
+  }
+  return at == quoted.size();
+}
+
 // " # {trace_id="x"} 0.5 1612345678.123": https://prometheus.io/docs/specs/om/open_metrics_spec/#exemplars
 bool rest_is_exemplar(Cursor& cursor) {
   cursor.blanks();
-  if (!cursor.labels()) {
+  if (!cursor.labels(ignore_label)) {
     return false;
   }
   cursor.blanks();
@@ -136,22 +165,19 @@ bool rest_is_exemplar(Cursor& cursor) {
   return cursor.at_end();
 }
 
-struct Sample {
-  std::string_view name;
-  double value = 0;
-};
-
-std::optional<Sample> parse_sample(Cursor cursor) {
-  Sample sample;
+std::optional<MetricSample> parse_sample(Cursor cursor) {
+  MetricSample sample;
   sample.name = cursor.name(true);
   if (sample.name.empty()) {
     return std::nullopt;
   }
   bool parted = cursor.blanks();
   if (cursor.at('{')) {
-    if (!cursor.labels()) {
+    const std::string_view from_here = cursor.left();
+    if (!cursor.labels(ignore_label)) {
       return std::nullopt;
     }
+    sample.labels = from_here.substr(0, from_here.size() - cursor.left().size());
     cursor.blanks();
     parted = true;  // a brace needs no blank after it
   }
@@ -184,19 +210,65 @@ std::string foreign(std::string_view line) {
 
 }  // namespace
 
-MetricsText::MetricsText(OnSample on_sample) : on_sample_(std::move(on_sample)) {}
+bool MetricSample::has_labels(const std::vector<std::pair<std::string, std::string>>& wanted) const {
+  return std::all_of(wanted.begin(), wanted.end(), [this](const auto& label) {
+    bool found = false;
+    Cursor(labels).labels([&](std::string_view key, std::string_view quoted) {
+      found = found || (key == label.first && means(quoted, label.second));
+    });
+    return found;
+  });
+}
+
+MetricsText::MetricsText(OnSample on_sample, IsWanted is_wanted)
+    : on_sample_(std::move(on_sample)), is_wanted_(std::move(is_wanted)) {}
 
 void MetricsText::feed(std::string_view piece) {
-  if (!wrong_.empty()) {
-    return;
-  }
-  if (!lines_.feed(piece, [this](std::string_view line) { take(line); }) && wrong_.empty()) {
-    wrong_ = fmt::format("a line of the metrics is longer than {} bytes", kMaxLine);
+  while (wrong_.empty() && !piece.empty()) {
+    const std::size_t newline = piece.find('\n');
+    const bool ends = newline != std::string_view::npos;
+    const std::string_view part = piece.substr(0, newline);
+    piece.remove_prefix(ends ? newline + 1 : piece.size());
+    if (skips_) {
+      skips_ = !ends;
+    } else if (begun_.size() + part.size() > kMaxLine) {
+      pass_over(part);
+      skips_ = !ends;
+    } else if (!ends) {
+      begun_.append(part);
+    } else if (begun_.empty()) {
+      take(part);
+    } else {
+      begun_.append(part);
+      take(begun_);
+      begun_.clear();
+    }
   }
 }
 
+// Of a line that is too long, the start is enough to tell whether it may be skipped.
+void MetricsText::pass_over(std::string_view start) {
+  begun_.append(start.substr(0, kMaxLine - begun_.size()));
+  ++lines_read_;
+  Cursor cursor(begun_);
+  cursor.blanks();
+  const bool is_comment = cursor.at('#');
+  const std::string_view name = cursor.name(true);
+  const bool is_named = !name.empty() && !cursor.at_end();
+  if (!is_comment && (!is_named || !is_wanted_ || is_wanted_(name))) {
+    wrong_ = lines_read_ == 1 ? foreign(begun_) : std::string();
+    if (wrong_.empty()) {
+      wrong_ = fmt::format("line {} of the metrics is longer than {} bytes", lines_read_, kMaxLine);
+    }
+  }
+  begun_.clear();
+}
+
 void MetricsText::take(std::string_view line) {
-  if (!wrong_.empty()) {
+  if (line.ends_with('\r')) {
+    line.remove_suffix(1);
+  }
+  if (line.empty()) {
     return;
   }
   ++lines_read_;
@@ -206,7 +278,7 @@ void MetricsText::take(std::string_view line) {
     return;
   }
   if (const auto sample = parse_sample(cursor)) {
-    return on_sample_(sample->name, sample->value);
+    return on_sample_(*sample);
   }
   wrong_ = lines_read_ == 1 ? foreign(line) : std::string();
   if (wrong_.empty()) {
@@ -215,9 +287,8 @@ void MetricsText::take(std::string_view line) {
 }
 
 tl::expected<void, std::string> MetricsText::finish() {
-  if (wrong_.empty() && lines_.pending() > 0) {
-    static_cast<void>(lines_.feed(
-        "\n", [this](std::string_view cut) { wrong_ = lines_read_ == 0 ? foreign(cut) : std::string(); }));
+  if (wrong_.empty() && (skips_ || !begun_.empty())) {
+    wrong_ = lines_read_ == 0 ? foreign(begun_) : std::string();
     if (wrong_.empty()) {
       wrong_ = "the metrics end in the middle of a line";
     }

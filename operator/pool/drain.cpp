@@ -86,7 +86,8 @@ DrainStep next(const DrainState& state, const DrainInput& input) {
 api::DrainSpec longer(const api::DrainSpec& a, const api::DrainSpec& b) {
   return {.timeout = std::max(a.timeout, b.timeout),
           .quiet_reads = std::max(a.quiet_reads, b.quiet_reads),
-          .poll = std::max(a.poll, b.poll)};
+          .poll = std::max(a.poll, b.poll),
+          .settle = std::max(a.settle, b.settle)};
 }
 
 seconds elapsed(api::Timestamp started, api::Timestamp now) {

@@ -82,7 +82,9 @@ class Drains {
                               .name = member.pod->name,
                               .ip = member.pod->ip,
                               .withdrawn = withdrawn,
-                              .poll = seen_.snapshot->drain_of(*member.pod).poll});
+                              .poll = seen_.snapshot->drain_of(*member.pod).poll,
+                              .active_ports = api::active_ports_of(*member.pod),
+                              .settle = seen_.snapshot->drain_of(*member.pod).settle});
   }
 
   void look_again_in(std::chrono::nanoseconds wait) { plan_.look_again_in(wait); }

@@ -46,7 +46,7 @@ api::EndpointSet wanted_set(const Observation& seen) {
     out.endpoints.push_back({.pod = pod.name,
                              .uid = pod.uid,
                              .ip = pod.ip,
-                             .ports = seen.pool().target_ports,
+                             .ports = api::ports_in_use(seen.pool().target_ports, api::active_ports_of(pod)),
                              .node = *pod.node,
                              .zone = zone_of(member),
                              .state = state_of(member)});
@@ -107,10 +107,12 @@ std::int64_t revision_of(const api::ConfigMap& map, const std::optional<api::End
 }
 
 bool says_of(const Observation& seen, const api::Endpoint& endpoint, const PodVerdict& member) {
+  const std::vector<api::EndpointPort>& ports = seen.pool().target_ports;
   const api::Pod& pod = *member.pod;
   return endpoint.uid == pod.uid && endpoint.pod == pod.name && endpoint.state == state_of(member) &&
          endpoint.ip == pod.ip && endpoint.node == *pod.node && endpoint.zone == zone_of(member) &&
-         endpoint.ports == seen.pool().target_ports;
+         (pod.active_ports ? endpoint.ports == api::ports_in_use(ports, *pod.active_ports)
+                           : endpoint.ports == ports);
 }
 
 // The answer of nearly every pass, and so without building the list: the members are sorted by name, and so

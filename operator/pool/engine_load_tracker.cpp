@@ -7,17 +7,20 @@
 
 namespace poolwarden::pool {
 
-bool EngineLoadTracker::request(const std::string& uid, bool withdrawn, Duration poll, TimePoint now) {
+bool EngineLoadTracker::request(const std::string& uid, bool withdrawn, Duration poll, TimePoint now,
+                                Duration settle) {
   auto [found, fresh] = entries_.try_emplace(uid);
   Entry& entry = found->second;
   if (fresh || now - entry.last_wanted > kFresh) entry.first_wanted = now;
   entry.last_wanted = now;
   entry.poll = poll;
+  entry.settle = settle;
   if (!withdrawn) {
-    entry.counts_from.reset();
+    entry.off_lists_since.reset();
     entry.known.quiet = 0;
-  } else if (!entry.counts_from) {
-    entry.counts_from = now + kSettle;
+    entry.known.still_sent_to = false;
+  } else if (!entry.off_lists_since) {
+    entry.off_lists_since = now;
   }
   const auto next = due(uid);
   return next && now >= *next;
@@ -30,22 +33,43 @@ void EngineLoadTracker::began(const std::string& uid, TimePoint now) {
 }
 
 void EngineLoadTracker::took(const std::string& uid, std::optional<Load> load, std::string problem,
-                             TimePoint now) {
+                             TimePoint now, bool refused) {
   const auto found = entries_.find(uid);
   if (found == entries_.end()) return;
   Entry& entry = found->second;
   entry.under_way = false;
+  note_motion(entry, load, now);
   entry.answered_at = now;
   entry.known.answered = true;
   entry.failures = load ? 0 : entry.failures + 1;
   const bool quiet = load && load->in_flight == 0;
   if (!quiet) {
     entry.known.quiet = 0;
-  } else if (entry.counts_from && entry.began_at >= *entry.counts_from) {
+  } else if (began_settled(entry, {})) {
     ++entry.known.quiet;
   }
+  const bool rose = load && entry.known.load && load->in_flight > entry.known.load->in_flight;
+  if (rose && began_settled(entry, kStragglers)) entry.known.still_sent_to = true;
   entry.known.load = load;
   entry.known.problem = std::move(problem);
+  entry.known.refused = !load && refused;
+}
+
+bool EngineLoadTracker::began_settled(const Entry& entry, Duration since) {
+  return entry.off_lists_since && entry.began_at >= *entry.off_lists_since + entry.settle + since;
+}
+
+void EngineLoadTracker::note_motion(Entry& entry, const std::optional<Load>& load, TimePoint now) {
+  const std::optional<Load>& before = entry.known.load;
+  const bool tells = load && load->work && load->in_flight > 0;
+  const bool same =
+      tells && entry.still_since && before->in_flight == load->in_flight && before->work == load->work;
+  if (!same) {
+    entry.moves = tells && before && before->work && now - entry.answered_at <= kFresh;
+    entry.still_since = tells ? std::optional(entry.began_at) : std::nullopt;
+  }
+  entry.known.still = entry.still_since ? entry.began_at - *entry.still_since : Duration::zero();
+  if (entry.known.stalled()) entry.moves = false;
 }
 
 std::optional<EngineLoadTracker::TimePoint> EngineLoadTracker::due(const std::string& uid) const {
@@ -86,10 +110,12 @@ const PodLoad* EngineLoadTracker::recent(const std::string& uid, TimePoint now) 
 bool EngineLoadTracker::answered_or_timed_out(const std::string& uid, TimePoint now) const {
   const auto found = entries_.find(uid);
   if (found == entries_.end()) return false;
-  if (recent(uid, now) != nullptr) return true;
+  const Entry& entry = found->second;
+  const bool is_decided = !entry.still_since || entry.moves || entry.known.stalled();
+  if (recent(uid, now) != nullptr && is_decided) return true;
   // What was wanted some time ago was another choice, with a patience of its own.
   if (!is_wanted(uid, now)) return false;
-  const Entry& entry = found->second;
+  if (recent(uid, now) != nullptr) return now - entry.first_wanted >= kPatience;
   if (now - entry.first_wanted >= kPatienceForATurn) return true;
   const auto next = due(uid);
   if (next && now >= *next) return false;

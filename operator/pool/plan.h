@@ -251,6 +251,8 @@ struct WantedReading {
   std::string ip;
   bool withdrawn = false;  // see EngineLoadTracker
   std::chrono::seconds poll{1};
+  std::vector<std::int32_t> active_ports = {};  // of the pod, as api::Pod has them
+  std::chrono::seconds settle{1};
 };
 
 // A step of a drain, to tell of once its label is written.

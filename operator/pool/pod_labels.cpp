@@ -1,6 +1,7 @@
 #include "pool/pod_labels.h"
 
 #include "api/names.h"
+#include "pool/load_words.h"
 #include "pool/membership.h"
 
 #include <utility>
@@ -88,11 +89,7 @@ bool is_going(std::string_view serving) {
 }
 
 std::string in_flight_now(const Observation& seen, const api::Pod& pod) {
-  const PodLoad* load = seen.snapshot->loads->find(pod.uid);
-  if (load != nullptr && load->load) return fmt::format("with {:.0f} in flight", load->load->in_flight);
-  return fmt::format("and how many requests are in flight is unknown{}{}",
-                     load == nullptr || load->problem.empty() ? "" : ": ",
-                     load == nullptr ? "" : load->problem);
+  return in_flight_words(seen.snapshot->loads->find(pod.uid));
 }
 
 api::Timestamp started(const DrainState& state) {

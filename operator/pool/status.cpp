@@ -3,6 +3,7 @@
 #include "api/names.h"
 #include "base/text.h"
 #include "pool/conditions.h"
+#include "pool/load_words.h"
 #include "pool/membership.h"
 #include "pool/replica_sync.h"
 
@@ -53,9 +54,8 @@ api::EndpointStatus drain_status(const Observation& seen, const PodVerdict& memb
   if (load != nullptr && load->load) {
     constexpr double kMost = 1e9;
     out.in_flight = static_cast<std::int32_t>(std::min(load->load->in_flight, kMost));
-  } else if (load != nullptr) {
-    out.message = load->problem;
   }
+  if (load != nullptr) out.message = remark_on(*load);
   return out;
 }
 

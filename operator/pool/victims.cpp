@@ -13,9 +13,14 @@ namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::infinity();
 
+bool stands_still(const Candidate& candidate) {
+  return candidate.load != nullptr && candidate.load->load && candidate.load->stalled();
+}
+
 double in_flight(const Candidate& candidate) {
   const bool known = candidate.load != nullptr && candidate.load->load;
-  return known ? candidate.load->load->in_flight : kUnknown;
+  if (!known) return kUnknown;
+  return stands_still(candidate) ? 0 : candidate.load->load->in_flight;
 }
 
 double cache_usage(const Candidate& candidate) {
@@ -24,7 +29,7 @@ double cache_usage(const Candidate& candidate) {
 }
 
 // What two candidates differ in first.
-enum class Difference : std::uint8_t { kServes, kCost, kInFlight, kCache, kNode, kAge, kName };
+enum class Difference : std::uint8_t { kServes, kCost, kInFlight, kStill, kCache, kNode, kAge, kName };
 
 struct Comparison {
   Difference by;
@@ -38,6 +43,7 @@ Comparison compare(const Candidate& a, const Candidate& b) {
   const auto cost_b = deletion_cost(*b.pod);
   if (cost_a != cost_b) return differ(Difference::kCost, cost_a, cost_b);
   if (in_flight(a) != in_flight(b)) return differ(Difference::kInFlight, in_flight(a), in_flight(b));
+  if (stands_still(a) != stands_still(b)) return differ(Difference::kStill, stands_still(a), stands_still(b));
   if (cache_usage(a) != cache_usage(b)) return differ(Difference::kCache, cache_usage(a), cache_usage(b));
   if (a.node_is_emptied != b.node_is_emptied)
     return differ(Difference::kNode, b.node_is_emptied, a.node_is_emptied);
@@ -45,21 +51,24 @@ Comparison compare(const Candidate& a, const Candidate& b) {
   return differ(Difference::kName, a.pod->name, b.pod->name);
 }
 
-std::string count(double value) {
-  return value == kUnknown ? "unknown" : fmt::format("{:.0f}", value);
+std::string requests(const Candidate& candidate) {
+  if (in_flight(candidate) == kUnknown) return "unknown";
+  return fmt::format("{:.0f}{}", candidate.load->load->in_flight,
+                     stands_still(candidate) ? " that do not move" : "");
 }
 
-std::string percent(double value) {
+std::string warmth(const Candidate& candidate) {
+  const double value = cache_usage(candidate);
   return value == kUnknown ? "unknown" : fmt::format("{:.0f} %", value * 100);
 }
 
-template <class Value, class Text>
-std::string beside(const std::vector<Candidate>& ranked, Value value, Text text) {
+template <class Text>
+std::string beside(const std::vector<Candidate>& ranked, Text text) {
   constexpr std::size_t kNamed = 4;
   std::vector<std::string> others;
-  for (std::size_t i = 1; i < ranked.size() && i <= kNamed; ++i) others.push_back(text(value(ranked[i])));
+  for (std::size_t i = 1; i < ranked.size() && i <= kNamed; ++i) others.push_back(text(ranked[i]));
   if (ranked.size() > kNamed + 1) others.emplace_back("...");
-  return fmt::format("{} (the others: {})", text(value(ranked[0])), fmt::join(others, ", "));
+  return fmt::format("{} (the others: {})", text(ranked[0]), fmt::join(others, ", "));
 }
 
 }  // namespace
@@ -86,10 +95,15 @@ std::string explain(const std::vector<Candidate>& ranked) {
     case Difference::kCost:
       return fmt::format("it has the lowest deletion cost, {}", deletion_cost(*ranked[0].pod));
     case Difference::kInFlight:
-      return "it had the fewest requests in flight, " + beside(ranked, in_flight, count);
+      return (stands_still(ranked[0])
+                  ? "its engine stands still, so what it counts as in flight is taken for none, "
+                  : "it had the fewest requests in flight, ") +
+             beside(ranked, requests);
+    case Difference::kStill:
+      return "it had nothing in flight, and others only stand still, " + beside(ranked, requests);
     case Difference::kCache:
       return "as many requests are in flight on others, but its cache was the coldest, " +
-             beside(ranked, cache_usage, percent);
+             beside(ranked, warmth);
     case Difference::kNode:
       return "it is no busier than others, and its node is being emptied";
     case Difference::kAge:

@@ -3,7 +3,9 @@
 // In this order, the first difference decides:
 //   - it serves nobody any more (its node or a gate has withdrawn it)
 //   - lower deletion cost, where someone has set one: that is what the annotation is for
-//   - fewer requests in flight; how many are unknown counts as the most
+//   - fewer requests in flight; how many are unknown counts as the most. Those of an engine that stands still
+//   count
+//     as none, but an engine that has none goes first: it is released sooner
 //   - colder cache: less of the engine's KV cache in use; unknown counts as the warmest
 //   - it is on a node that is being emptied
 //   - younger

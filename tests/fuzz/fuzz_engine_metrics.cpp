@@ -18,11 +18,14 @@ bool same(const tl::expected<Load, std::string>& a, const tl::expected<Load, std
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace poolwarden;
   const std::string_view text = fuzz::as_text(data, size);
+  if (const auto load = engine::read_server_load(text))
+    fuzz::expect(load->taken_in && std::isfinite(*load->taken_in) && *load->taken_in >= 0,
+                 "what a server has taken in is a number of requests");
   for (const auto type : {api::EngineType::kVllm, api::EngineType::kSglang, api::EngineType::kTrtllm,
                           api::EngineType::kCustom}) {
     api::EngineSpec spec;
     spec.type = type;
-    spec.in_flight_metrics = {"a", "b"};
+    spec.in_flight_metrics = {"a", "b{c=\"d\"}"};
     spec.cache_usage_metric = "c";
     const engine::EngineMetrics metrics = engine::metrics_of(spec);
     const auto whole = engine::read_load(text, metrics);

@@ -75,7 +75,7 @@ void ScenarioCluster::remove(const std::string& resource, const std::string& nam
 }
 
 // pool NAME [app=X | selector by target] [target=X] [replicas=N] [ports=8000,8001] [service=X] [configmap=X]
-//      [timeout=SECONDS] [replace-first=true] [only-replica=drain]
+//      [timeout=SECONDS] [settle=SECONDS] [replace-first=true] [only-replica=drain]
 void ScenarioCluster::create_pool(const std::string& name, const Options& options) {
   json spec = json::object();
   if (options.contains("app")) spec["selector"]["matchLabels"]["app"] = options.at("app");
@@ -95,6 +95,7 @@ void ScenarioCluster::create_pool(const std::string& name, const Options& option
   if (options.contains("configmap")) spec["publish"]["configMap"]["name"] = options.at("configmap");
   if (options.contains("timeout")) spec["drain"]["timeoutSeconds"] = std::stoi(options.at("timeout"));
   if (options.contains("only-replica")) spec["disruption"]["onlyReplica"] = options.at("only-replica");
+  if (options.contains("settle")) spec["drain"]["settleSeconds"] = std::stoi(options.at("settle"));
   if (options.contains("replace-first"))
     spec["disruption"]["replaceFirst"] = options.at("replace-first") == "true";
   world_.request(HttpMethod::kPost, path("inferencepools"),

@@ -40,6 +40,7 @@ json ScenarioRun::annotation(const std::string& pod, const std::string& key) con
 }
 
 sim::EngineAnswer ScenarioRun::engine_of(const engine::LoadRequest& request) const {
+  std::vector<tl::expected<engine::Load, engine::NoLoad>> ports;
   sim::EngineAnswer together{engine::Load{}};  // idle
   for (const auto& [pod, answers] : engines_) {
     const auto object = world_.model().find(kube::kPods, "default", pod);
@@ -47,31 +48,32 @@ sim::EngineAnswer ScenarioRun::engine_of(const engine::LoadRequest& request) con
     if (const auto any = answers.find(0); any != answers.end()) return any->second;
     for (const engine::LoadSource& source : request.sources) {
       const auto found = answers.find(source.port);
-      if (found == answers.end()) continue;
-      const sim::EngineAnswer& answer = found->second;
+      const sim::EngineAnswer answer =
+          found == answers.end() ? sim::EngineAnswer{engine::Load{}} : found->second;
       together.after = std::max(together.after, answer.after);
-      if (together.load && answer.load) {
-        together.load->in_flight += answer.load->in_flight;
-      } else if (!answer.load) {
-        together.load = answer.load;
-      }
+      ports.push_back(answer.load);
     }
   }
+  if (!ports.empty()) together.load = engine::load_of_those_that_answer(ports);
   return together;
 }
 
-// engine POD says busy=N [cache=SHARE] | engine POD hangs | engine POD refuses why=TEXT; each with [port=N]
+// engine POD says busy=N [cache=SHARE] [work=COUNT] | engine POD hangs | engine POD refuses why=TEXT | engine
+// POD closed; each with [port=N]
 void ScenarioRun::set_engine(const std::string& pod, const std::string& how, const Options& options) {
   sim::EngineAnswer answer{engine::Load{}};
   if (how == "hangs") {
     answer.after = std::chrono::hours(1);
   } else if (how == "refuses") {
-    answer.load = tl::unexpected(options.at("why"));
+    answer.load = tl::unexpected(engine::NoLoad{options.at("why")});
+  } else if (how == "closed") {  // nobody listens
+    answer.load = tl::unexpected(engine::NoLoad{"refused-the-connection", true});
   } else if (how == "says") {
     answer.load->in_flight = std::stod(options.at("busy"));
     if (options.contains("cache")) answer.load->cache_usage = std::stod(options.at("cache"));
+    if (options.contains("work")) answer.load->work = std::stod(options.at("work"));
   } else {
-    throw problem("engine POD says busy=N [cache=SHARE], hangs, or refuses why=TEXT");
+    throw problem("engine POD says busy=N [cache=SHARE], hangs, closed, or refuses why=TEXT");
   }
   engines_[pod][options.contains("port") ? std::stoi(options.at("port")) : 0] = answer;
 }
@@ -168,17 +170,19 @@ void ScenarioRun::add_drain_expectations() {
                                expect_equal("drains " + w[0], w[1],
                                             std::to_string(found == drains.end() ? 0 : found->second));
                              }};
-  // What status says of an endpoint: one of its fields.
+  // What status says of an endpoint: one of its fields, of which a text may go on.
   expectations_["endpoint"] = {
-      4, 4, [this](const Words& w) {
+      4, 40, [this](const Words& w) {
         const json pool = cluster_.get("inferencepools", w[0]);
         for (const json& endpoint : pool.value("/status/endpoints"_json_pointer, json::array())) {
           if (endpoint.value("pod", "") != w[1]) continue;
-          const json found = endpoint.value(w[2], json());
-          return expect_equal(fmt::format("{} of {}", w[2], w[1]), w[3],
-                              found.is_null()     ? "none"
-                              : found.is_string() ? found.get<std::string>()
-                                                  : found.dump());
+          const json value = endpoint.value(w[2], json());
+          std::string found = value.is_null()     ? "none"
+                              : value.is_string() ? value.get<std::string>()
+                                                  : value.dump();
+          const std::string wanted = fmt::format("{}", fmt::join(w.begin() + 3, w.end(), " "));
+          if (w.size() > 4) found.resize(std::min(found.size(), wanted.size()));
+          return expect_equal(fmt::format("{} of {}", w[2], w[1]), wanted, found);
         }
         throw problem("status does not name " + w[1]);
       }};

@@ -13,6 +13,7 @@
 namespace poolwarden::engine {
 
 using Answer = tl::expected<Load, std::string>;
+using FullAnswer = tl::expected<Load, NoLoad>;
 
 constexpr std::chrono::seconds kLong{20};  // that no test waits for unless it fails
 
@@ -23,9 +24,15 @@ inline LoadReaderOptions on_loopback() {
   return options;
 }
 
+inline Answer in_words(FullAnswer answer) {
+  if (answer) return *answer;
+  return tl::unexpected(std::move(answer.error().why));
+}
+
 inline std::future<Answer> begin_read(LoadReader& reader, LoadRequest request) {
   auto promise = std::make_shared<std::promise<Answer>>();  // a second callback would throw, and end the test
-  reader.read(std::move(request), [promise](Answer answer) { promise->set_value(std::move(answer)); });
+  reader.read(std::move(request),
+              [promise](FullAnswer answer) { promise->set_value(in_words(std::move(answer))); });
   return promise->get_future();
 }
 

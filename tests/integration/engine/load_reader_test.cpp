@@ -166,7 +166,7 @@ INSTANTIATE_TEST_SUITE_P(
     Floods, OneServer,
     testing::Values(Behaviour{"10 MB, announced",
                               [](auto& c) { c.send(with_length(std::string(10u << 20, 'a'), 10u << 20)); },
-                              "answered with more than 4194304 bytes"},
+                              "answered with more than 524288 bytes"},
                     Behaviour{"10 MB, of lines, in chunks",
                               [](auto& c) {
                                 c.begin_chunked();
@@ -175,7 +175,7 @@ INSTANTIATE_TEST_SUITE_P(
                                 }
                                 c.end_chunks();
                               },
-                              "answered with more than 4194304 bytes"},
+                              "answered with more than 524288 bytes"},
                     Behaviour{"one chunk of 1 TiB",
                               [](auto& c) {
                                 c.begin_chunked();
@@ -183,14 +183,35 @@ INSTANTIATE_TEST_SUITE_P(
                                 while (c.send(kMetrics)) {
                                 }
                               },
-                              "answered with more than 4194304 bytes"},
+                              "answered with more than 524288 bytes"},
                     Behaviour{"without an end, and without a length",
                               [](auto& c) {
                                 c.send("HTTP/1.0 200 OK\r\n\r\n");
                                 while (c.send(kMetrics)) {
                                 }
                               },
-                              "answered with more than 4194304 bytes"},
+                              "answered with more than 524288 bytes"},
+                    Behaviour{"small chunks whose frames are larger than they are",
+                              [](auto& c) {
+                                c.begin_chunked();
+                                std::string chunks;
+                                for (int i = 0; i < 1'000; ++i)
+                                  chunks += "1;extension=of-the-chunk\r\n\n\r\n";
+                                while (c.send(chunks)) {
+                                }
+                              },
+                              "answered with more than 524288 bytes"},
+                    Behaviour{"a head of many fields, one at a time",
+                              [](auto& c) {
+                                c.send("HTTP/1.1 200 OK\r\n");
+                                for (int i = 0; i < 12; ++i) {
+                                  if (!c.send("X-More: " + std::string(1'000, 'x') + "\r\n") ||
+                                      !c.pause(10ms))
+                                    return;
+                                }
+                                c.send("\r\n" + std::string(kMetrics));
+                              },
+                              "did not answer in HTTP that can be read"},
                     Behaviour{"a head without an end",
                               [](auto& c) {
                                 c.send("HTTP/1.1 200 OK\r\n");
@@ -246,15 +267,71 @@ TEST(LoadReader, AsksEachSourceInItsOwnWords) {
   EXPECT_EQ(*answer, (Load{5, {}}));
 }
 
+TEST(LoadReader, ServerLoad_CountsRequestsThatNoGaugeHas) {
+  std::atomic<bool> has_load = true;
+  HttpsServer server(plain(), [&](ServerConnection& connection, const ServerRequest& request) {
+    if (request.target != "/load") return void(connection.send(with_length(kMetrics, kMetrics.size())));
+    if (!has_load) return void(connection.reply(404, "{\"detail\":\"Not Found\"}"));
+    connection.reply(200, "{\"server_load\":7}");
+  });
+  LoadReader reader(on_loopback());
+  LoadRequest request = request_to({server.port()});
+  request.sources.push_back(server_load_of(server.port()));
+  Answer answer = read_now(reader, request);
+  ASSERT_TRUE(answer) << answer.error();
+  EXPECT_EQ(*answer, (Load{7, 0.5}));
+  has_load = false;
+  answer = read_now(reader, request);
+  ASSERT_FALSE(answer) << "the pool counts on it";
+  EXPECT_THAT(
+      answer.error(),
+      HasSubstr("/load answered 404; see spec.engine.serverLoad (vLLM says there what it has taken in"));
+}
+
+TEST(LoadReader, ServerLoadThatIsLong_IsNotRead) {
+  HttpsServer server(plain(), [](ServerConnection& connection, const ServerRequest&) {
+    connection.reply(200, "{\"server_load\":7}" + std::string(kMaxServerLoad, ' '));
+  });
+  LoadReader reader(on_loopback());
+  LoadRequest request = request_to({});
+  request.sources.push_back(server_load_of(server.port()));
+  EXPECT_THAT(read_now(reader, request).error(), HasSubstr("answered with more than 4096 bytes"));
+}
+
 TEST(LoadReader, KnowsNothingWhenOnePortOfSeveralCannotBeRead) {
   HttpsServer server(plain(), [](ServerConnection& connection, const ServerRequest&) {
     connection.send(with_length(kMetrics, kMetrics.size()));
   });
+  HttpsServer cuts(plain(), [](ServerConnection& connection, const ServerRequest&) { connection.close(); });
+  LoadReader reader(on_loopback());
+  const Answer answer = read_now(reader, request_to({server.port(), cuts.port(), closed_port()}));
+  ASSERT_FALSE(answer);
+  EXPECT_THAT(answer.error(),
+              HasSubstr(fmt::format("http://127.0.0.1:{}/metrics ended the connection", cuts.port())));
+}
+
+TEST(LoadReader, PortThatRefuses_HasNothingInFlight) {
+  HttpsServer server(plain(), [](ServerConnection& connection, const ServerRequest&) {
+    connection.send(with_length(kMetrics, kMetrics.size()));
+  });
+  LoadReader reader(on_loopback());
+  const Answer answer = read_now(reader, request_to({closed_port(), server.port(), closed_port()}));
+  ASSERT_TRUE(answer) << answer.error();
+  EXPECT_EQ(*answer, (Load{3, 0.5}));
+}
+
+TEST(LoadReader, AllPortsRefuse_IsUnknownAndToldApart) {
   LoadReader reader(on_loopback());
   const std::int32_t closed = closed_port();
-  const Answer answer = read_now(reader, request_to({server.port(), closed, server.port()}));
+  std::promise<FullAnswer> promise;
+  reader.read(request_to({closed, closed_port()}),
+              [&](FullAnswer answer) { promise.set_value(std::move(answer)); });
+  auto future = promise.get_future();
+  ASSERT_EQ(future.wait_for(kLong), std::future_status::ready);
+  const FullAnswer answer = future.get();
   ASSERT_FALSE(answer);
-  EXPECT_EQ(answer.error(), fmt::format("http://127.0.0.1:{}/metrics refused the connection", closed));
+  EXPECT_TRUE(answer.error().refused);
+  EXPECT_EQ(answer.error().why, fmt::format("http://127.0.0.1:{}/metrics refused the connection", closed));
 }
 
 TEST(LoadReader, SpeaksIpv6) {
@@ -388,6 +465,51 @@ TEST(LoadReader, CountsTheWaitForAConnectionAmongTheDeadline) {
   EXPECT_THAT(second.error(), HasSubstr("had to wait for too many others and was not asked within 100 ms"));
 }
 
+// 400 KiB of metrics, none of which is wanted but the first three.
+std::string long_metrics() {
+  std::string body(kMetrics);
+  while (body.size() < 400U << 10) body += "other{label=\"value\"} 1\n";
+  return body;
+}
+
+TEST(LoadReader, FloodOfOneNamespace_DelaysNoOther) {
+  HttpsServer floods(plain(), [](ServerConnection& connection, const ServerRequest&) {
+    static const std::string body = long_metrics();
+    connection.send(with_length(body, body.size()));
+  });
+  HttpsServer calm(plain(), [](ServerConnection& connection, const ServerRequest&) {
+    connection.send(with_length(kMetrics, kMetrics.size()));
+  });
+  LoadReaderOptions options = on_loopback();
+  options.bytes_per_second = 64U << 10;
+  LoadReader reader(options);
+  LoadRequest flood = request_to({floods.port()}, 500ms);
+  flood.ns = "noisy";
+  std::vector<std::future<Answer>> reads;
+  for (int i = 0; i < 8; ++i) reads.push_back(begin_read(reader, flood));
+  const Answer put_off = result_of(std::move(reads[0]));
+  ASSERT_FALSE(put_off) << "its budget is not enough for this";
+  EXPECT_THAT(put_off.error(),
+              HasSubstr("was not read to its end within 500 ms: the engines of its namespace "
+                        "answer with more than 65536 bytes a second"));
+  LoadRequest other = request_to({calm.port()});
+  other.ns = "calm";
+  EXPECT_TRUE(read_now(reader, other)) << "of another budget";
+}
+
+TEST(LoadReader, AnswerBeyondTheBudget_IsReadWithPauses) {
+  HttpsServer server(plain(), [](ServerConnection& connection, const ServerRequest&) {
+    static const std::string body = long_metrics();
+    connection.send(with_length(body, body.size()));
+  });
+  LoadReaderOptions options = on_loopback();
+  options.bytes_per_second = 256U << 10;
+  LoadReader reader(options);
+  const Answer answer = read_now(reader, request_to({server.port()}));
+  ASSERT_TRUE(answer) << answer.error();
+  EXPECT_EQ(*answer, (Load{3, 0.5}));
+}
+
 TEST(LoadReader, RefusesMoreThanItMayHold) {
   HttpsServer server(
       plain(), [](ServerConnection& connection, const ServerRequest&) { connection.client_gone(kLong); });
@@ -436,7 +558,7 @@ TEST(LoadReader, TakesReadsFromManyThreadsAndCallsBackOnOne) {
     for (int i = 0; i < kThreads; ++i) {
       threads.emplace_back([&] {
         for (int j = 0; j < kReads; ++j) {
-          reader.read(request_to({server.port()}), [&](const Answer& answer) {
+          reader.read(request_to({server.port()}), [&](const FullAnswer& answer) {
             called += answer ? 1 : 0;
             if (--left == 0) all.set_value();
           });
@@ -455,8 +577,9 @@ TEST(LoadReader, MayBeAskedAgainFromACallback) {
   });
   LoadReader reader(on_loopback());
   std::promise<Answer> second;
-  reader.read(request_to({server.port()}), [&](const Answer&) {
-    reader.read(request_to({server.port()}), [&](Answer answer) { second.set_value(std::move(answer)); });
+  reader.read(request_to({server.port()}), [&](const FullAnswer&) {
+    reader.read(request_to({server.port()}),
+                [&](FullAnswer answer) { second.set_value(in_words(std::move(answer))); });
   });
   EXPECT_TRUE(result_of(second.get_future()));
 }

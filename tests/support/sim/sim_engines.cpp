@@ -114,14 +114,14 @@ EngineAnswer SimEngines::answer(const engine::LoadRequest& request) {
   const auto found = std::find_if(pods_.begin(), pods_.end(),
                                   [&request](const auto& item) { return item.second.ip == request.ip; });
   const kube::Duration after = std::chrono::milliseconds(1) + up_to(std::chrono::milliseconds(20));
-  if (found == pods_.end()) return {tl::unexpected(std::string("connection refused")), after};
+  if (found == pods_.end()) return {tl::unexpected(engine::NoLoad{"connection refused", true}), after};
   switch (found->second.metrics) {
     case Metrics::kHangs:
       return {engine::Load{}, std::chrono::hours(1)};
     case Metrics::kGone:
-      return {tl::unexpected(std::string("HTTP 404")), after};
+      return {tl::unexpected(engine::NoLoad{"HTTP 404"}), after};
     case Metrics::kBroken:
-      return {tl::unexpected(std::string("it answers with HTML")), after};
+      return {tl::unexpected(engine::NoLoad{"it answers with HTML"}), after};
     case Metrics::kLies:
       return {engine::Load{}, after};
     case Metrics::kHonest:

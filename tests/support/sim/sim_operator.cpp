@@ -70,7 +70,7 @@ void SimOperator::start() {
   options.lease.outlives_process = true;
   options.lease.ns = "poolwarden-system";
   options.lease.name = "poolwarden";
-  options.load_sources_in_flight = 16;  // so that a story of a few dozen pods may want more
+  options.load_sources_in_flight = 32;  // so that a story of a few dozen pods may want more
   const control::OperatorOptions defaults;
   options.feeds.drain_taints = defaults.drain_taints;
   options.feeds.withdraw_taints = defaults.withdraw_taints;
@@ -141,11 +141,11 @@ void SimOperator::perform(Process& process, control::Effects effects) {
 }
 
 void SimOperator::read_load(const std::shared_ptr<bool>& alive, const engine::LoadRequest& request,
-                            std::function<void(tl::expected<engine::Load, std::string>)> done) {
+                            engine::LoadReader::Callback done) {
   EngineAnswer answer{engine::Load{}};
   if (options_.engines) answer = options_.engines(request);
   if (answer.after >= request.deadline) {
-    answer = {tl::unexpected(std::string("no answer in time")), request.deadline};
+    answer = {tl::unexpected(engine::NoLoad{"no answer in time"}), request.deadline};
   }
   time_.after(answer.after, [alive, answer, done = std::move(done)] {
     if (*alive) done(answer.load);

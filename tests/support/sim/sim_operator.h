@@ -34,7 +34,7 @@ struct SimRecord {
 // What engines answer, when asked for their load. `after`: how long they take; longer than the request's
 // deadline is no answer.
 struct EngineAnswer {
-  tl::expected<engine::Load, std::string> load;
+  tl::expected<engine::Load, engine::NoLoad> load;
   kube::Duration after = std::chrono::milliseconds(1);
 };
 using Engines = std::function<EngineAnswer(const engine::LoadRequest&)>;  // none: all are idle
@@ -76,7 +76,7 @@ class SimOperator {
   void step(Process& process);
   void perform(Process& process, control::Effects effects);
   void read_load(const std::shared_ptr<bool>& alive, const engine::LoadRequest& request,
-                 std::function<void(tl::expected<engine::Load, std::string>)> done);
+                 engine::LoadReader::Callback done);
   void wake(Process& process);
   api::Now now() const { return {time_.now().mono, time_.now().wall + options_.wall_skew}; }
 

@@ -42,14 +42,14 @@ inline std::string describe(const Pod& pod) {
   return fmt::format(
       "{}/{} uid={} rv={} labels={} serving={} node={} controller={} created={} ip={} phase={} ready={}/{} "
       "reason='{}' target={} gate='{}' status='{}' deletion={} grace={}/{} probe={} pre_stop={} "
-      "annotations={},{},{},{},{}",
+      "annotations={},{},{},{},{} ports={}",
       pod.ns, pod.name, pod.uid, pod.resource_version, pod.labels->to_map(), mark(pod.serving), *pod.node,
       *pod.controller, time(pod.created), pod.ip, static_cast<int>(pod.phase), static_cast<int>(pod.ready),
       static_cast<int>(pod.containers_ready), mark(pod.ready_reason), mark(pod.disruption_target),
       mark(pod.unmet_gate), mark(pod.status_reason), time(pod.deletion_timestamp), pod.deletion_grace_seconds,
       pod.termination_grace_seconds, pod.has_readiness_probe, pod.has_pre_stop, mark(annotations.started),
       mark(annotations.reason), mark(annotations.request), mark(annotations.saved_cost),
-      mark(annotations.deletion_cost));
+      mark(annotations.deletion_cost), fmt::join(active_ports_of(pod), ","));
 }
 
 // What kube's decoder makes of it, also of one without a name.

@@ -158,19 +158,23 @@ TEST(PoolCodec, ReadsHowToDrain) {
   struct {
     const char* situation;
     const char* spec;
-    int timeout, quiet, poll;
+    int timeout, quiet, poll, settle;
     const char* path;
   } const rows[] = {
-      {"nothing said", "{}", 300, 2, 1, "/metrics"},
+      {"nothing said", "{}", 300, 2, 1, 1, "/metrics"},
       {"all said",
-       R"({"drain":{"timeoutSeconds":0,"quietReads":9,"pollSeconds":5},"engine":{"metricsPath":"/m"}})", 0, 9,
-       5, "/m"},
-      {"out of bounds", R"({"drain":{"timeoutSeconds":-1,"quietReads":0,"pollSeconds":9999}})", 0, 1, 60,
+       R"({"drain":{"timeoutSeconds":0,"quietReads":9,"pollSeconds":5,"settleSeconds":90},
+           "engine":{"metricsPath":"/m"}})",
+       0, 9, 5, 90, "/m"},
+      {"out of bounds",
+       R"({"drain":{"timeoutSeconds":-1,"quietReads":0,"pollSeconds":9999,"settleSeconds":-1}})", 0, 1, 60, 0,
        "/metrics"},
-      {"no numbers", R"({"drain":{"timeoutSeconds":"soon","quietReads":null,"pollSeconds":[]}})", 300, 2, 1,
-       "/metrics"},
-      {"sglang", R"({"engine":{"type":"sglang"}})", 300, 5, 1, "/metrics"},
-      {"trtllm", R"({"engine":{"type":"trtllm"}})", 300, 2, 1, "/prometheus/metrics"},
+      {"too long", R"({"drain":{"settleSeconds":9999}})", 300, 2, 1, 600, "/metrics"},
+      {"no numbers",
+       R"({"drain":{"timeoutSeconds":"soon","quietReads":null,"pollSeconds":[],"settleSeconds":{}}})", 300, 2,
+       1, 1, "/metrics"},
+      {"sglang", R"({"engine":{"type":"sglang"}})", 300, 5, 1, 1, "/metrics"},
+      {"trtllm", R"({"engine":{"type":"trtllm"}})", 300, 2, 1, 1, "/prometheus/metrics"},
   };
   for (const auto& row : rows) {
     const InferencePool pool =
@@ -178,6 +182,7 @@ TEST(PoolCodec, ReadsHowToDrain) {
     EXPECT_EQ(pool.drain.timeout.count(), row.timeout) << row.situation;
     EXPECT_EQ(pool.drain.quiet_reads, row.quiet) << row.situation;
     EXPECT_EQ(pool.drain.poll.count(), row.poll) << row.situation;
+    EXPECT_EQ(pool.drain.settle.count(), row.settle) << row.situation;
     EXPECT_EQ(pool.engine.metrics_path, row.path) << row.situation;
     EXPECT_TRUE(pool.disruption.hold_evictions) << row.situation;
   }

@@ -35,6 +35,25 @@ struct ProblemRow {
 
 TEST(PoolProblems, EachNamesItsField) {
   const ProblemRow rows[] = {
+      {"a metric with half a label",
+       [](auto& p) {
+         p.engine.type = EngineType::kCustom;
+         p.engine.in_flight_metrics = {"busy", "busy{type=}"};
+       },
+       "spec.engine.inFlightMetrics: busy{type=} is neither a metric's name nor name{label=\"value\"}"},
+      {"what only vLLM tells",
+       [](auto& p) {
+         p.engine.type = EngineType::kSglang;
+         p.engine.server_load = true;
+       },
+       "spec.engine.serverLoad is what engine type vllm tells at /load"},
+      {"a cache that is no metric",
+       [](auto& p) {
+         p.engine.type = EngineType::kCustom;
+         p.engine.in_flight_metrics = {"busy{type=\"active\"}"};
+         p.engine.cache_usage_metric = "the cache";
+       },
+       "spec.engine.cacheUsageMetric: the cache is neither"},
       {"neither target nor selector", [](auto& p) { p.scale_target.reset(); },
        "spec.scaleTargetRef or spec.selector is required"},
       {"a target without a name", [](auto& p) { p.scale_target->name.clear(); },

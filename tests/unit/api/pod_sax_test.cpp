@@ -143,6 +143,28 @@ TEST(PodSax, MarksOfADrain) {
   EXPECT_EQ(pod.drain_annotations().deletion_cost, "5");
 }
 
+struct PortsRow {
+  json annotations;
+  std::vector<std::int32_t> ports;
+};
+
+TEST(PodSax, PortsThatItServesOn) {
+  const std::string ours = "poolwarden.io/active-ports";
+  const std::string llmd = "llm-d.ai/active-ports";
+  for (const PortsRow& row : {PortsRow{{{ours, "8001,8000"}}, {8000, 8001}},
+                              {{{llmd, "8000"}}, {8000}},
+                              {{{llmd, "8000"}, {ours, "8001"}}, {8001}},
+                              {{{ours, " 8001 , 8001,,x,0,65536,-1,8000x,+8 "}}, {8001}},
+                              {{{ours, ""}}, {}},
+                              {{{ours, "none"}}, {}},
+                              {{{ours, std::string(300'000, '1')}}, {}},
+                              {{{"other", "8000"}}, {}}}) {
+    json object = realistic();
+    object["metadata"]["annotations"] = row.annotations;
+    EXPECT_EQ(active_ports_of(read(object)), row.ports) << row.annotations.dump().substr(0, 100);
+  }
+}
+
 TEST(PodSax, LongTextsAreNotKept) {
   const std::string text(300'000, 'x');
   json object = realistic();

@@ -13,7 +13,7 @@ using ::testing::IsEmpty;
 
 struct Asking {
   std::optional<kube::TimePoint> request(const std::string& pod, bool withdrawn = false) {
-    return loads.request({pod + "-uid", pod, "10.0.0.1", withdrawn, 5s}, pool, others, now);
+    return loads.request({pod + "-uid", pod, "10.0.0.1", withdrawn, 5s, active}, pool, others, now);
   }
   // The UIDs of the pods whose engines are asked now.
   std::vector<std::string> read() {
@@ -36,7 +36,8 @@ struct Asking {
   kube::TimePoint now = Parts::kStart;
   api::InferencePool pool = made_pool("a", "vllm");
   std::vector<const api::InferencePool*> others;
-  EngineLoads loads{2};
+  std::vector<std::int32_t> active;
+  EngineLoads loads{4};  // of which a namespace that is alone has half
   Effects out;
 };
 
@@ -72,6 +73,45 @@ TEST(EngineLoads, PortOfMetrics_IsTheOnlySource) {
   EXPECT_EQ(asking.out.load_reads[0].request.sources[0].path, "/load");
 }
 
+TEST(EngineLoads, PortsThePodDoesNotServeOn_AreNotAsked) {
+  Asking asking;
+  asking.pool.target_ports = {{.number = 8000, .name = ""}, {.number = 8001, .name = ""}};
+  asking.active = {8001, 9999};
+  asking.request("p");
+  asking.read();
+  EXPECT_THAT(asking.ports_asked(), ElementsAre(8001));
+  EXPECT_TRUE(asking.out.load_reads[0].asks_all_ports);
+}
+
+TEST(EngineLoads, RefusalAtAPortOfMetrics_ProvesNothing) {
+  Asking asking;
+  asking.pool.engine.metrics_port = 9000;
+  asking.request("p");
+  asking.read();
+  EXPECT_FALSE(asking.out.load_reads[0].asks_all_ports) << "the engine itself listens on another";
+}
+
+TEST(EngineLoads, Refusal_IsKnownOfThePod) {
+  Asking asking;
+  asking.request("p");
+  asking.read();
+  asking.loads.arrived({"p-uid", {"default", "a"}, std::nullopt, "refused the connection", true}, asking.now);
+  EXPECT_TRUE(asking.loads.tracker().find("p-uid")->refused);
+}
+
+TEST(EngineLoads, ServerLoad_IsAskedOfEachPortBesideTheMetrics) {
+  Asking asking;
+  asking.pool.target_ports = {{.number = 8000, .name = ""}, {.number = 8001, .name = ""}};
+  asking.pool.engine.metrics_port = 9000;
+  asking.pool.engine.server_load = true;
+  asking.request("p");
+  asking.read();
+  EXPECT_THAT(asking.ports_asked(), ElementsAre(8000, 8001, 9000));
+  const auto& sources = asking.out.load_reads[0].request.sources;
+  EXPECT_EQ(sources[0], engine::server_load_of(8000));
+  EXPECT_EQ(sources[2].path, "/metrics");
+}
+
 TEST(EngineLoads, SamePortOfAnotherEngine_IsAskedForBoth) {
   Asking asking;
   api::InferencePool other = made_pool("b", "vllm");
@@ -82,6 +122,29 @@ TEST(EngineLoads, SamePortOfAnotherEngine_IsAskedForBoth) {
   EXPECT_THAT(asking.ports_asked(), ElementsAre(8000, 8000));
 }
 
+TEST(EngineLoads, MoreSourcesThanAReadingMayHave_AreUnknownAtOnce) {
+  Asking asking;
+  std::vector<api::InferencePool> pools(5, made_pool("b", "vllm"));
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    pools[i].target_ports.clear();
+    for (std::size_t port = 0; port < 8; ++port)
+      pools[i].target_ports.push_back({.number = static_cast<std::int32_t>(9000 + 8 * i + port), .name = ""});
+    asking.others.push_back(&pools[i]);
+  }
+  EXPECT_EQ(asking.request("p"), asking.now + 1s);
+  EXPECT_THAT(asking.read(), IsEmpty());
+  EXPECT_EQ(asking.loads.tracker().find("p-uid")->problem,
+            "the pools that select it name more than 32 ports to ask");
+}
+
+TEST(EngineLoads, Request_IsReadFromTheBudgetOfItsNamespace) {
+  Asking asking;
+  asking.pool.ns = "team";
+  asking.request("p");
+  asking.read();
+  EXPECT_EQ(asking.out.load_reads[0].request.ns, "team");
+}
+
 TEST(EngineLoads, MoreThanPlaces_WaitTheirTurn) {
   Asking asking;
   for (const char* pod : {"p", "q", "r"}) asking.request(pod);
@@ -89,6 +152,15 @@ TEST(EngineLoads, MoreThanPlaces_WaitTheirTurn) {
   EXPECT_EQ(asking.request("r"), asking.now + 1s) << "still wanted, or it is forgotten";
   asking.arrive("q", pool::Load{.in_flight = 3, .cache_usage = 0.5});
   EXPECT_THAT(asking.read(), ElementsAre("r-uid"));
+}
+
+TEST(EngineLoads, NamespaceWhoseEnginesHang_DelaysNoOther) {
+  Asking asking;
+  for (const char* pod : {"p", "q", "r", "s"}) asking.request(pod);
+  EXPECT_THAT(asking.read(), ElementsAre("p-uid", "q-uid"));
+  asking.pool.ns = "calm";
+  asking.request("c");
+  EXPECT_THAT(asking.read(), ElementsAre("c-uid")) << "while the others are being asked";
 }
 
 TEST(EngineLoads, NotWantedWhenItsTurnComes_IsForgotten) {

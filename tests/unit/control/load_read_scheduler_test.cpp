@@ -14,7 +14,11 @@ using testing::IsEmpty;
 class LoadReadSchedulerOfFour : public testing::Test {
  protected:
   void enqueue(const std::string& uid, bool last_read_failed = false, std::size_t ports = 1) {
-    LoadRead read{uid, {"default", "pool"}, {}};
+    enqueue_of("default", uid, last_read_failed, ports);
+  }
+  void enqueue_of(const std::string& ns, const std::string& uid, bool last_read_failed = false,
+                  std::size_t ports = 1) {
+    LoadRead read{uid, {ns, "pool"}, {}};
     read.request.sources.resize(ports);
     scheduler.enqueue(std::move(read), last_read_failed);
   }
@@ -26,7 +30,7 @@ class LoadReadSchedulerOfFour : public testing::Test {
     return out;
   }
 
-  LoadReadScheduler scheduler{4};
+  LoadReadScheduler scheduler{8};  // a namespace that is alone has half of the places
   std::set<std::string> unwanted;
 };
 
@@ -94,6 +98,67 @@ TEST_F(LoadReadSchedulerOfFour, ForgetWhomNobodyWantsAnyMore) {
   scheduler.finished("a");
   for (const char* uid : {"1", "2", "3"}) enqueue(uid);
   EXPECT_THAT(take(), ElementsAre("1", "2")) << "what did not begin did not end";
+}
+
+TEST_F(LoadReadSchedulerOfFour, NamespaceThatComesLater_FindsRoomAtOnce) {
+  for (int i = 0; i < 100; ++i) enqueue_of("noisy", "noisy" + std::to_string(i));
+  EXPECT_EQ(take().size(), 4U) << "and none of them ends";
+  enqueue_of("calm", "a");
+  enqueue_of("calm", "b");
+  EXPECT_THAT(take(), ElementsAre("a", "b")) << "not behind a hundred, and not when those have timed out";
+  enqueue_of("third", "c");
+  EXPECT_THAT(take(), ElementsAre("c"));
+  for (const char* uid : {"noisy0", "noisy1", "noisy2"}) scheduler.finished(uid);
+  EXPECT_THAT(take(), ElementsAre("noisy4"))
+      << "of eight places among three and one to come, two are its share";
+  scheduler.finished("a");
+  scheduler.finished("b");
+  scheduler.finished("c");
+  EXPECT_THAT(take(), ElementsAre("noisy5", "noisy6")) << "they are its own again";
+}
+
+TEST_F(LoadReadSchedulerOfFour, NamespacesTakeTurns) {
+  for (const char* ns : {"a", "b", "c"}) {
+    for (int i = 1; i <= 3; ++i) enqueue_of(ns, ns + std::to_string(i));
+  }
+  EXPECT_THAT(take(), ElementsAre("a1", "b1", "c1", "a2", "b2", "c2"));
+  scheduler.finished("a1");
+  EXPECT_THAT(take(), ElementsAre("a3"));
+  for (const char* uid : {"a2", "b1", "c1"}) scheduler.finished(uid);
+  EXPECT_THAT(take(), ElementsAre("b3", "c3"));
+}
+
+TEST_F(LoadReadSchedulerOfFour, EnginesThatHang_LeaveTheirNeighboursHalfOfItsShare) {
+  enqueue_of("calm", "there");
+  for (const char* uid : {"hangs1", "hangs2", "hangs3"}) enqueue_of("noisy", uid, true);
+  EXPECT_THAT(take(), ElementsAre("there", "hangs1")) << "half of a share of two";
+  enqueue_of("noisy", "answers");
+  EXPECT_THAT(take(), ElementsAre("answers"));
+}
+
+TEST_F(LoadReadSchedulerOfFour, LargeReading_WaitsForRoomAndIsNotOvertaken) {
+  enqueue_of("a", "small", false, 2);
+  enqueue_of("b", "large", false, 7);
+  enqueue_of("c", "last");
+  EXPECT_THAT(take(), ElementsAre("small"));
+  scheduler.finished("small");
+  EXPECT_THAT(take(), ElementsAre("large", "last"));
+}
+
+TEST_F(LoadReadSchedulerOfFour, MoreNamespacesThanPlaces_EachGetsItsTurn) {
+  for (int ns = 0; ns < 100; ++ns) {
+    for (int i = 0; i < 2; ++i) enqueue_of("ns" + std::to_string(ns), std::to_string(2 * ns + i));
+  }
+  std::set<std::string> served;
+  while (served.size() < 200) {
+    const auto taken = take();
+    ASSERT_FALSE(taken.empty());
+    for (const std::string& uid : taken) {
+      EXPECT_TRUE(served.insert(uid).second);
+      scheduler.finished(uid);
+    }
+  }
+  EXPECT_THAT(take(), IsEmpty());
 }
 
 }  // namespace

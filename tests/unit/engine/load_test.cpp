@@ -1,5 +1,6 @@
 #include "engine/load.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,7 @@ TEST_P(KnownLoad, IsRead) {
   ASSERT_TRUE(load) << load.error();
   EXPECT_EQ(load->in_flight, row.load.in_flight);
   EXPECT_EQ(load->cache_usage, row.load.cache_usage);
+  EXPECT_EQ(load->work, row.load.work);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -114,7 +116,23 @@ INSTANTIATE_TEST_SUITE_P(
                 custom({"busy", "queued"}, "cache"),
                 "busy 1\nqueued 2\ncache 0.5\nvllm:x 9\n",
                 {3, 0.5}},
-        LoadRow{"a custom engine without a cache", custom({"busy"}), "busy 1\n", {1, std::nullopt}}));
+        LoadRow{"a custom engine without a cache", custom({"busy"}), "busy 1\n", {1, std::nullopt}},
+        LoadRow{
+            "TensorRT-LLM in Triton, which tells its gauges apart by a label, its capacity among them",
+            custom({"nv_trt_llm_request_metrics{request_type=\"active\"}",
+                    "nv_trt_llm_request_metrics{request_type=\"waiting\"}"},
+                   "nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=\"fraction\",version=\"1\"}"),
+            "nv_trt_llm_request_metrics{model=\"m\",request_type=\"waiting\",version=\"1\"} 1\n"
+            "nv_trt_llm_request_metrics{model=\"m\",request_type=\"max\",version=\"1\"} 256\n"
+            "nv_trt_llm_request_metrics{model=\"m\",request_type=\"active\",version=\"1\"} 2\n"
+            "nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=\"used\",model=\"m\",version=\"1\"} 60\n"
+            "nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type=\"fraction\",model=\"m\",version=\"1\"} "
+            "0.25\n",
+            {3, 0.25}},
+        LoadRow{"a long line of another metric",
+                custom({"busy"}),
+                "adapters{names=\"" + std::string(100'000, 'x') + "\"} 1\nbusy 1\n",
+                {1, std::nullopt}}));
 
 INSTANTIATE_TEST_SUITE_P(Cache, KnownLoad,
                          testing::Values(LoadRow{"no cache usage is told",
@@ -133,6 +151,26 @@ INSTANTIATE_TEST_SUITE_P(Cache, KnownLoad,
                                                  custom({"busy"}, "cache"),
                                                  "busy 1\ncache 0.5\ncache +Inf\n",
                                                  {1, std::nullopt}}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Work, KnownLoad,
+    testing::Values(
+        LoadRow{"vLLM's counters of tokens",
+                of_type(EngineType::kVllm),
+                "vllm:num_requests_running{engine=\"0\"} 3\nvllm:num_requests_waiting{engine=\"0\"} 0\n"
+                "vllm:prompt_tokens_total{engine=\"0\"} 100\n"
+                "vllm:generation_tokens_total{engine=\"0\"} 20\n"
+                "vllm:generation_tokens_total{engine=\"1\"} 5\n",
+                {3, std::nullopt, {}, 125}},
+        LoadRow{"one of them is nonsense",
+                of_type(EngineType::kVllm),
+                "vllm:num_requests_running 3\nvllm:num_requests_waiting 0\n"
+                "vllm:prompt_tokens_total NaN\nvllm:generation_tokens_total 20\n",
+                {3, std::nullopt, {}, 20}},
+        LoadRow{"an engine of which no counter is known",
+                custom({"busy"}),
+                "busy 3\nvllm:generation_tokens_total 20\n",
+                {3, std::nullopt, {}, std::nullopt}}));
 
 struct UnknownRow {
   const char* situation;
@@ -178,6 +216,8 @@ INSTANTIATE_TEST_SUITE_P(
         UnknownRow{"TensorRT-LLM before its first request", of_type(EngineType::kTrtllm),
                    "# TYPE trtllm_num_requests_running gauge\n", "once it has served a request"},
         UnknownRow{"one of the custom names", custom({"busy", "queued"}), "busy 0\n", "queued is not among"},
+        UnknownRow{"no sample with the label", custom({"busy{kind=\"a\"}"}), "busy 0\nbusy{kind=\"b\"} 0\n",
+                   "busy{kind=\"a\"} is not among the metrics"},
         UnknownRow{"no custom names", custom({}), "busy 0\n",
                    "spec.engine.inFlightMetrics names no metric"}));
 
@@ -216,6 +256,55 @@ TEST(LoadOfAll, AddsRequestsAndTakesTheMeanOfCaches) {
   EXPECT_EQ(load_of_all({{2, 0.5}}), (Load{2, 0.5}));
   EXPECT_EQ(load_of_all({{2, 0.5}, {3, 0.25}}), (Load{5, 0.375}));
   EXPECT_EQ(load_of_all({{2, 0.5}, {3, std::nullopt}}), (Load{5, std::nullopt}));
+  EXPECT_EQ(load_of_all({{2, {}, {}, 10}, {3, {}, {}, 5}}), (Load{5, {}, {}, 15}));
+  EXPECT_EQ(load_of_all({{2, {}, {}, 10}, {3, {}, {}, {}}}), (Load{5, {}, {}, {}}))
+      << "of one nothing can be said";
+}
+
+TEST(LoadOfAll, WhatServersHaveTakenInCountsWhereItIsMore) {
+  const Load server{.in_flight = 0, .cache_usage = {}, .taken_in = 3};
+  EXPECT_EQ(load_of_all({{2, 0.5, {}, 10}, server}), (Load{3, 0.5, {}, 10}));
+  EXPECT_EQ(load_of_all({server, {5, 0.5}}), (Load{5, 0.5})) << "they are the same requests";
+  EXPECT_EQ(load_of_all({server, {0, {}}, server}), (Load{6, {}}));
+  EXPECT_EQ(load_of_all({server}), (Load{3, {}}));
+}
+
+TEST(ServerLoad, IsReadOrUnknown) {
+  EXPECT_EQ(read_server_load("{\"server_load\":3}")->taken_in, 3);
+  EXPECT_EQ(read_server_load("{\"server_load\":0,\"more\":[]}\n")->taken_in, 0);
+  for (const char* text : {"", "3", "[]", "{}", "{\"server_load\":-1}", "{\"server_load\":\"3\"}",
+                           "{\"server_load\":null}", "{\"server_load\":3", "server_load 3\n", "<html>"}) {
+    const auto load = read_server_load(text);
+    ASSERT_FALSE(load) << text;
+    EXPECT_EQ(load.error(), "the answer has no server_load that is a number of requests") << text;
+  }
+}
+
+struct PortsRow {
+  const char* situation;
+  std::vector<tl::expected<Load, NoLoad>> ports;
+  std::optional<Load> load;  // nothing: unknown
+  bool refused = false;
+};
+
+TEST(LoadOfThoseThatAnswer, RefusedBesideAnAnswer_IsNothingInFlight) {
+  const auto refused = [](const char* why) { return tl::unexpected(NoLoad{.why = why, .refused = true}); };
+  const auto unknown = [](const char* why) { return tl::unexpected(NoLoad{.why = why, .refused = false}); };
+  for (const PortsRow& row : {PortsRow{"all answer", {Load{2, 0.5}, Load{3, 0.25}}, Load{5, 0.375}},
+                              {"one refuses", {refused("r"), Load{3, 0.25}}, Load{3, 0.25}},
+                              {"one is unknown", {Load{3, 0.25}, unknown("first")}, {}},
+                              {"one refuses, one is unknown", {refused("r"), unknown("first")}, {}},
+                              {"all three", {refused("r"), Load{0, {}}, unknown("first")}, {}},
+                              {"all refuse", {refused("first"), refused("r")}, {}, true}}) {
+    const auto load = load_of_those_that_answer(row.ports);
+    ASSERT_EQ(load.has_value(), row.load.has_value()) << row.situation;
+    if (load) {
+      EXPECT_EQ(*load, *row.load) << row.situation;
+    } else {
+      EXPECT_EQ(load.error().why, "first") << row.situation;
+      EXPECT_EQ(load.error().refused, row.refused) << row.situation;
+    }
+  }
 }
 
 }  // namespace

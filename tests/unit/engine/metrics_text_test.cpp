@@ -23,7 +23,7 @@ struct Samples {
 
 Samples read(const std::vector<std::string_view>& pieces) {
   Samples samples;
-  MetricsText text([&](std::string_view name, double value) { samples.all.emplace_back(name, value); });
+  MetricsText text([&](const MetricSample& sample) { samples.all.emplace_back(sample.name, sample.value); });
   for (const std::string_view piece : pieces) {
     text.feed(piece);
   }
@@ -167,8 +167,91 @@ TEST(MetricsText, TakesALineOfTheLongestLengthAndNoneBeyond) {
   EXPECT_THAT(beyond.wrong, HasSubstr("longer than 65536 bytes"));
 }
 
+struct LongLine {
+  const char* situation;
+  std::string start;
+  std::string wrong;  // empty: it is skipped
+};
+
+// Only "a" is wanted.
+TEST(MetricsText, LongLineOfAnUnwantedMetric_IsSkipped) {
+  for (const LongLine& row :
+       {LongLine{"another metric", "b{c=\"", ""},
+        {"another metric that begins as the wanted one", "ab{c=\"", ""},
+        {"a comment", "# HELP a ", ""},
+        {"a comment after blanks", " \t# HELP a ", ""},
+        {"the wanted one", "a{b=\"", "line 2 of the metrics is longer than 65536 bytes"},
+        {"the wanted one after blanks", "  a {b=\"", "line 2 of the metrics is longer"},
+        {"a name without an end", "b", "line 2 of the metrics is longer"},
+        {"no name", "{", "line 2 of the metrics is longer"}}) {
+    const std::string line = row.start + std::string(3 * MetricsText::kMaxLine, 'x') + "\"} 1\n";
+    for (const std::size_t piece : {line.size(), std::size_t{1'000}, MetricsText::kMaxLine}) {
+      std::vector<double> values;
+      MetricsText text([&](const MetricSample& sample) { values.push_back(sample.value); },
+                       [](std::string_view name) { return name == "a"; });
+      text.feed("a 1\n");
+      for (std::size_t at = 0; at < line.size(); at += piece)
+        text.feed(std::string_view(line).substr(at, piece));
+      text.feed("a 2\n");
+      const auto end = text.finish();
+      if (row.wrong.empty()) {
+        EXPECT_TRUE(end) << row.situation << ": " << end.error();
+        EXPECT_EQ(values, (std::vector<double>{1, 2})) << row.situation;
+      } else {
+        ASSERT_FALSE(end) << row.situation;
+        EXPECT_THAT(end.error(), HasSubstr(row.wrong)) << row.situation;
+      }
+    }
+  }
+}
+
+TEST(MetricsText, LongLineWithoutAnEnd_IsCutOff) {
+  MetricsText text([](const MetricSample&) {}, [](std::string_view) { return false; });
+  text.feed("b{c=\"" + std::string(MetricsText::kMaxLine, 'x'));
+  EXPECT_EQ(text.finish().error(), "the metrics end in the middle of a line");
+}
+
+TEST(MetricsText, LongFirstLineOfJson_IsToldAsThat) {
+  EXPECT_EQ(read({"[" + std::string(MetricsText::kMaxLine, '1')}).wrong,
+            "the answer is JSON and not metrics");
+}
+
+struct LabelsRow {
+  const char* line;
+  std::vector<std::pair<std::string, std::string>> wanted;
+  bool has = true;
+};
+
+TEST(MetricsText, Labels_AreThoseOfTheSample) {
+  for (const LabelsRow& row : {LabelsRow{"a 1", {}},
+                               {"a{} 1", {}},
+                               {"a{b=\"c\"} 1", {}},
+                               {"a{b=\"c\"} 1", {{"b", "c"}}},
+                               {"a { x=\"y\" , b = \"c\" , } 1", {{"b", "c"}, {"x", "y"}}},
+                               {"a{b=\"\"} 1", {{"b", ""}}},
+                               {R"(a{b="c\\d\"e\nf\g"} 1)", {{"b", "c\\d\"e\nfg"}}},
+                               {"a{b=\"c=\\\"d\"} 1", {{"b", "c=\"d"}}},
+                               {"a 1", {{"b", "c"}}, false},
+                               {"a{b=\"cc\"} 1", {{"b", "c"}}, false},
+                               {"a{b=\"c\"} 1", {{"b", "cc"}}, false},
+                               {"a{b=\"c\"} 1", {{"b", ""}}, false},
+                               {"a{bb=\"c\"} 1", {{"b", "c"}}, false},
+                               {"a{b=\"x\",c=\"b=\"} 1", {{"b", "c"}}, false},
+                               {"a{b=\"c\"} 1", {{"b", "c"}, {"x", "y"}}, false},
+                               {"a 1 # {b=\"c\"} 1", {{"b", "c"}}, false}}) {
+    int seen = 0;
+    MetricsText text([&](const MetricSample& sample) {
+      ++seen;
+      EXPECT_EQ(sample.has_labels(row.wanted), row.has) << row.line;
+    });
+    text.feed(std::string(row.line) + "\n");
+    EXPECT_TRUE(text.finish()) << row.line;
+    EXPECT_EQ(seen, 1) << row.line;
+  }
+}
+
 TEST(MetricsText, SaysWhatWasWrongFirst) {
-  MetricsText text([](std::string_view, double) {});
+  MetricsText text([](const MetricSample&) {});
   text.feed("a 1\nfirst wrong\n");
   for (int i = 0; i < 100; ++i) {
     text.feed(std::string(MetricsText::kMaxLine, 'x'));

@@ -295,14 +295,17 @@ TEST_F(Fleet, AnotherPoolsDrainIsFollowedAndNotTouched) {
 TEST_F(Fleet, APodOfTwoPoolsDrainsAsTheOneThatAsksForMore) {
   make({0, 5});
   world.pool.drain = {.timeout = std::chrono::seconds{0}, .quiet_reads = 1, .poll = std::chrono::seconds{1}};
-  world.shared_drains["old-a-uid"] = {
-      .timeout = std::chrono::seconds{60}, .quiet_reads = 4, .poll = std::chrono::seconds{2}};
+  world.shared_drains["old-a-uid"] = {.timeout = std::chrono::seconds{60},
+                                      .quiet_reads = 4,
+                                      .poll = std::chrono::seconds{2},
+                                      .settle = std::chrono::seconds{7}};
   scale_replica_set(1);
   settle(10);
   EXPECT_THAT(draining(), ElementsAre("old-a"));
   const Plan plan = world.decide(11);
   ASSERT_EQ(plan.readings.size(), 1U);
   EXPECT_EQ(plan.readings[0].poll, std::chrono::seconds{2});
+  EXPECT_EQ(plan.readings[0].settle, std::chrono::seconds{7});
   EXPECT_EQ(world.pool.status.endpoints[0].deadline, at_second(70).wall);
   pass_seconds(11, 13);
   EXPECT_THAT(drained(), IsEmpty());

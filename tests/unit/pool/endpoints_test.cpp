@@ -44,6 +44,20 @@ TEST(Endpoints, HaveNoZoneWhileNodesCannotBeRead) {
   EXPECT_EQ(world.decide().publish->write.set.endpoints.at(0).zone, "");
 }
 
+TEST(Endpoints, HaveThePortsThatThePodServesOn) {
+  World world;
+  world.pool.target_ports = {{.number = 8000, .name = "a"}, {.number = 8001, .name = "b"}};
+  world.pod("vllm-a").active_ports = std::vector<std::int32_t>{8001, 9000};
+  world.pod("vllm-b").active_ports = std::vector<std::int32_t>{9000};
+  const auto endpoints = world.decide().publish->write.set.endpoints;
+  EXPECT_EQ(endpoints.at(0).ports, (std::vector<api::EndpointPort>{{.number = 8001, .name = "b"}}));
+  EXPECT_EQ(endpoints.at(1).ports, world.pool.target_ports) << "none of these is the pool's";
+  world.settle();
+  EXPECT_TRUE(world.decide().empty());
+  world.pod("vllm-a").active_ports.reset();
+  EXPECT_EQ(world.decide().publish->write.set.endpoints.at(0).ports, world.pool.target_ports);
+}
+
 TEST(Endpoints, APoolWithoutReadyPodsPublishesAnEmptyList) {
   World world;
   world.pods.clear();

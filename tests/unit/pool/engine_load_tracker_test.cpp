@@ -32,6 +32,21 @@ TEST(EngineLoadTracker, EarlyReading_DoesNotCountAsIdle) {
   EXPECT_EQ(tracker.find("pod")->quiet, 2);
 }
 
+TEST(EngineLoadTracker, ReadingsCountOnceWhoeverSendsHasSettled) {
+  EngineLoadTracker tracker;
+  const auto quiet_at = [&tracker](int second, seconds settle) {
+    tracker.request("pod", true, kPoll, at(second), settle);
+    tracker.began("pod", at(second));
+    tracker.took("pod", Load{0, {}}, "", at(second));
+    return tracker.find("pod")->quiet;
+  };
+  EXPECT_EQ(quiet_at(0, seconds{90}), 0);
+  EXPECT_EQ(quiet_at(89, seconds{90}), 0);
+  EXPECT_EQ(quiet_at(90, seconds{90}), 1);
+  EXPECT_EQ(quiet_at(91, seconds{120}), 1) << "the pool says another thing now";
+  EXPECT_EQ(quiet_at(92, seconds{0}), 2);
+}
+
 TEST(EngineLoadTracker, AnyOtherAnswerBeginsTheCountAnew) {
   const std::pair<const char*, std::optional<Load>> rows[] = {
       {"busy", Load{1, {}}}, {"half a request", Load{0.5, {}}}, {"unknown", std::nullopt}};
@@ -42,6 +57,52 @@ TEST(EngineLoadTracker, AnyOtherAnswerBeginsTheCountAnew) {
     ASSERT_EQ(tracker.find("pod")->quiet, 1);
     read(tracker, 2, answer);
     EXPECT_EQ(tracker.find("pod")->quiet, 0) << situation;
+  }
+}
+
+TEST(EngineLoadTracker, Refusal_IsToldApartAndIsNotIdle) {
+  EngineLoadTracker tracker;
+  for (const int second : {0, 1, 2}) {
+    tracker.request("pod", true, kPoll, at(second));
+    tracker.began("pod", at(second));
+    tracker.took("pod", std::nullopt, "refused the connection", at(second), true);
+  }
+  EXPECT_TRUE(tracker.find("pod")->refused);
+  EXPECT_FALSE(tracker.find("pod")->load);
+  EXPECT_EQ(tracker.find("pod")->quiet, 0);
+  tracker.took("pod", std::nullopt, "no answer", at(3));
+  EXPECT_FALSE(tracker.find("pod")->refused) << "the newest reading counts";
+  tracker.took("pod", std::nullopt, "refused the connection", at(4), true);
+  tracker.took("pod", Load{0, {}}, "", at(5));
+  EXPECT_FALSE(tracker.find("pod")->refused);
+}
+
+// When the pod was asked, and what it had in flight then. It is off every list from the first on.
+struct SentToRow {
+  const char* situation;
+  std::vector<std::pair<int, std::optional<double>>> readings;
+  bool still_sent_to;
+};
+
+TEST(EngineLoadTracker, RiseLongAfterTheWithdrawal_IsOfSomeoneWhoDoesNotFollow) {
+  for (const SentToRow& row :
+       {SentToRow{"it falls", {{0, 9}, {11, 5}, {12, 2}, {13, 0}}, false},
+        {"it stays", {{0, 9}, {11, 9}, {12, 9}}, false},
+        {"it rises while requests may be on their way", {{0, 1}, {5, 2}, {10, 9}, {11, 9}}, false},
+        {"it rises", {{0, 9}, {11, 3}, {12, 4}}, true},
+        {"it rises from nothing", {{0, 0}, {10, 0}, {11, 1}}, true},
+        {"it rises and falls again", {{0, 9}, {11, 3}, {12, 4}, {13, 0}}, true},
+        {"it is known again", {{0, 1}, {11, std::nullopt}, {13, 4}}, false},
+        {"it rises, and is unknown", {{0, 1}, {12, 4}, {13, std::nullopt}}, true}}) {
+    EngineLoadTracker tracker;
+    for (const auto& [second, in_flight] : row.readings) {
+      tracker.request("pod", true, kPoll, at(second));
+      tracker.began("pod", at(second));
+      tracker.took("pod", in_flight ? std::optional(Load{*in_flight, {}}) : std::nullopt, "", at(second));
+    }
+    EXPECT_EQ(tracker.find("pod")->still_sent_to, row.still_sent_to) << row.situation;
+    tracker.request("pod", false, kPoll, at(60));
+    EXPECT_FALSE(tracker.find("pod")->still_sent_to) << "it is on the list again";
   }
 }
 
@@ -97,6 +158,75 @@ TEST(EngineLoadTracker, WhatItSaidAMinuteAgoDecidesNothing) {
   EXPECT_FALSE(answered_or_timed_out(tracker, 62));
   EXPECT_TRUE(answered_or_timed_out(tracker, 63)) << "this choice has been patient, too";
   EXPECT_EQ(tracker.recent("pod", at(63)), nullptr) << "but it chooses without the old figure";
+}
+
+Load working(double in_flight, double work) {
+  return {.in_flight = in_flight, .cache_usage = {}, .work = work};
+}
+
+// One reading at each of these seconds, from 0.
+struct MotionRow {
+  const char* situation;
+  std::vector<std::optional<Load>> readings;
+  seconds still;  // after the last
+};
+
+TEST(EngineLoadTracker, StandsStill_WhenNeitherFigureNorWorkMoves) {
+  const Load no_counter{3, {}};
+  for (const MotionRow& row :
+       {MotionRow{"one reading", {working(3, 10)}, seconds{0}},
+        {"two that say the same", {working(3, 10), working(3, 10)}, seconds{1}},
+        {"three", {working(3, 10), working(3, 10), working(3, 10)}, seconds{2}},
+        {"work moves", {working(3, 10), working(3, 10), working(3, 11)}, seconds{0}},
+        {"the figure moves", {working(3, 10), working(3, 10), working(2, 10)}, seconds{0}},
+        {"still again", {working(3, 10), working(3, 11), working(3, 11)}, seconds{1}},
+        {"nothing in flight", {working(0, 10), working(0, 10), working(0, 10)}, seconds{0}},
+        {"no counter", {no_counter, no_counter, no_counter}, seconds{0}},
+        {"the counter went away", {working(3, 10), working(3, 10), no_counter}, seconds{0}},
+        {"unknown between", {working(3, 10), std::nullopt, working(3, 10)}, seconds{0}}}) {
+    EngineLoadTracker tracker;
+    int second = 0;
+    for (const auto& reading : row.readings) {
+      tracker.request("pod", true, kPoll, at(second));
+      tracker.began("pod", at(second));
+      tracker.took("pod", reading, "", at(second++));
+    }
+    EXPECT_EQ(tracker.find("pod")->still, row.still) << row.situation;
+    EXPECT_EQ(tracker.find("pod")->stalled(), row.still >= seconds{2}) << row.situation;
+    EXPECT_EQ(tracker.find("pod")->quiet, row.readings.back() && row.readings.back()->in_flight == 0 ? 2 : 0)
+        << row.situation << ": it is never idle for standing still";
+  }
+}
+
+TEST(EngineLoadTracker, AChoiceWaitsToSeeWhetherABusyEngineMoves) {
+  const auto decided_at = [](std::vector<Load> readings) {
+    EngineLoadTracker tracker;
+    int second = 0;
+    for (; !answered_or_timed_out(tracker, second); ++second) {
+      const Load& said =
+          readings.at(std::min<std::size_t>(static_cast<std::size_t>(second), readings.size() - 1));
+      tracker.began("pod", at(second));
+      tracker.took("pod", said, "", at(second));
+      if (answered_or_timed_out(tracker, second)) break;
+    }
+    return second;
+  };
+  EXPECT_EQ(decided_at({working(0, 10)}), 0) << "it is idle";
+  EXPECT_EQ(decided_at({Load{3, {}}}), 0) << "nothing more can be known";
+  EXPECT_EQ(decided_at({working(3, 10), working(3, 11)}), 1) << "it works";
+  EXPECT_EQ(decided_at({working(3, 10), working(2, 10)}), 1) << "one request has ended";
+  EXPECT_EQ(decided_at({working(3, 10)}), 2) << "it stands still";
+}
+
+TEST(EngineLoadTracker, AChoiceDoesNotWaitForLongToSeeWhatMoves) {
+  EngineLoadTracker tracker;
+  EXPECT_FALSE(answered_or_timed_out(tracker, 0));
+  tracker.began("pod", at(0));
+  tracker.took("pod", working(3, 10), "", at(1));
+  tracker.began("pod", at(2));
+  EXPECT_FALSE(answered_or_timed_out(tracker, 2));
+  EXPECT_TRUE(answered_or_timed_out(tracker, 3)) << "the second reading hangs";
+  EXPECT_FALSE(answered_or_timed_out(tracker, 60)) << "this is another choice";
 }
 
 TEST(EngineLoadTracker, QueuedRead_GetsMorePatience) {

@@ -89,6 +89,20 @@ TEST(Status, SaysOfALoadThatIsNotKnownOnlyWhatIsPrintable) {
   EXPECT_EQ(message.size(), 1024U) << "as the definition allows";
 }
 
+TEST(Status, SaysOfAnEngineThatItStandsStill) {
+  World world = on_hold_while_the_first_drains();
+  const std::string uid = world.pods.front().uid;
+  for (const int second : {0, 9, 10}) {
+    world.loads.request(uid, true, std::chrono::seconds(1), at_second(second).mono);
+    world.loads.began(uid, at_second(second).mono);
+    world.loads.took(uid, Load{.in_flight = 3, .cache_usage = {}, .work = 100}, "", at_second(second).mono);
+    world.settle(second);
+    const api::EndpointStatus& told = world.pool.status.endpoints.at(0);
+    EXPECT_EQ(told.in_flight, 3);
+    EXPECT_EQ(told.message.starts_with("its engine stands still"), second == 10) << second;
+  }
+}
+
 TEST(Status, IsWrittenOnlyWhenItDiffers) {
   World world = settled();
   for (const std::int64_t second : {1, 60, 86'400}) EXPECT_FALSE(world.decide(second).status) << second;

@@ -30,6 +30,13 @@ Made with_load(const char* name, double in_flight, std::optional<double> cache =
   return out;
 }
 
+Made standing_still(const char* name, double in_flight,
+                    std::chrono::seconds still = std::chrono::seconds(2)) {
+  Made out = with_load(name, in_flight);
+  out.load.still = still;
+  return out;
+}
+
 Made with_cost(Made one, const char* cost) {
   one.pod.annotations = std::make_shared<const api::DrainAnnotations>(api::DrainAnnotations{
       .started = {}, .reason = {}, .request = {}, .saved_cost = {}, .deletion_cost = cost});
@@ -60,6 +67,15 @@ TEST(Victims, AreThoseThatCostLeast) {
        "fewest requests in flight"},
       {"fewer requests", with_load("z", 1, 0.9), with_load("a", 2, 0.1), "1 (the others: 2)"},
       {"unknown is the busiest", with_load("z", 99), never_asked, "99 (the others: unknown)"},
+      {"it stands still", standing_still("z", 106), with_load("a", 2),
+       "its engine stands still, so what it counts as in flight is taken for none, 106 that do not move (the "
+       "others: 2)"},
+      {"idle goes before it", with_load("z", 0, 0.9), standing_still("a", 106),
+       "it had nothing in flight, and others only stand still, 0 (the others: 106 that do not move)"},
+      {"two that stand still", with_cost(standing_still("z", 106), "-1"), standing_still("a", 5),
+       "lowest deletion cost"},
+      {"a moment is not still", with_load("a", 2), standing_still("z", 106, std::chrono::seconds(1)),
+       "2 (the others: 106)"},
       {"a colder cache", with_load("z", 1, 0.1), with_load("a", 1, 0.2), "10 % (the others: 20 %)"},
       {"an unknown cache is the warmest", with_load("z", 1, 0.9), with_load("a", 1), "coldest"},
       {"its node is emptied", emptied, with_load("a", 1, 0.5), "node is being emptied"},
