@@ -87,6 +87,14 @@ class Chart(unittest.TestCase):
         self.assertEqual(0, gates("ops", "drainGate.enabled=false"))
         self.assertEqual(0, gates("ops", "watchNamespace=models"), "it is no namespace's")
 
+    def test_who_may_scrape(self) -> None:
+        def ingress(*values: str) -> list[dict]:
+            return self.rendered("ops", *values)["NetworkPolicy", "ops", "poolwarden"]["spec"]["ingress"]
+        where = "networkPolicy.metricsFrom"
+        self.assertEqual([{"podSelector": {"matchLabels": {"app": "a"}}}],
+                         ingress(f"{where}[0].podSelector.matchLabels.app=a")[0]["from"])
+        self.assertNotIn("from", ingress(f"{where}=null")[0], "anybody")
+
     def test_its_other_values_render(self) -> None:
         chart = self.rendered("ops", "replicas=3", "image.tag=x", "priorityClassName=system-cluster-critical",
                               "networkPolicy.enabled=false", "extraArgs={--log-level=debug}", "nodeSelector.a=b",

@@ -214,6 +214,15 @@ TEST(Conditions, HaveTheReasonsOfTheDocs) {
   EXPECT_EQ(given, documented);
 }
 
+TEST(NetworkPolicy, AdmitsOnlyMonitoringToTheMetrics) {
+  const YAML::Node rules = YAML::Load(read("manifests/base/network_policy.yaml"))["spec"]["ingress"];
+  ASSERT_EQ(rules.size(), 1U);
+  EXPECT_EQ(rules[0]["ports"][0]["port"].as<std::string>(), "metrics");
+  ASSERT_EQ(rules[0]["from"].size(), 1U);
+  const YAML::Node monitoring = rules[0]["from"][0]["namespaceSelector"]["matchLabels"];
+  EXPECT_EQ(monitoring["kubernetes.io/metadata.name"].as<std::string>(), "monitoring");
+}
+
 // The image that is built, installed and shown is this version's.
 TEST(Version, IsTheSameEverywhere) {
   const std::string version = POOLWARDEN_VERSION;
