@@ -82,10 +82,15 @@ class Chart(unittest.TestCase):
 
     def test_the_gate_can_be_left_out(self) -> None:
         def gates(namespace: str, *values: str) -> int:
-            return len([kind for kind, _, _ in self.rendered(namespace, *values) if "AdmissionPolicy" in kind])
+            return len([name for _, _, name in self.rendered(namespace, *values) if name == "poolwarden-drain-gate"])
         self.assertEqual(2, gates("ops"))
         self.assertEqual(0, gates("ops", "drainGate.enabled=false"))
         self.assertEqual(0, gates("ops", "watchNamespace=models"), "it is no namespace's")
+
+    def test_the_fence_is_around_its_own_operator(self) -> None:
+        policy = self.rendered("ops")["ValidatingAdmissionPolicy", "", "poolwarden-fence"]
+        self.assertEqual("request.userInfo.username == 'system:serviceaccount:ops:poolwarden'",
+                         policy["spec"]["matchConditions"][0]["expression"])
 
     def test_who_may_scrape(self) -> None:
         def ingress(*values: str) -> list[dict]:
