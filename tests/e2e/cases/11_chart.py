@@ -92,6 +92,15 @@ class Chart(unittest.TestCase):
         self.assertEqual("request.userInfo.username == 'system:serviceaccount:ops:poolwarden'",
                          policy["spec"]["matchConditions"][0]["expression"])
 
+    def test_what_is_the_clusters_can_be_left_out(self) -> None:
+        names = {"fence.enabled": {"poolwarden-fence"}, "roles.enabled": {"poolwarden-view", "poolwarden-edit"},
+                 "scaleRights.enabled": {"poolwarden-scale-rights"}}
+        everything = {name for _, _, name in self.rendered("ops")}
+        for value, gone in names.items():
+            self.assertEqual(gone, everything - {name for _, _, name in self.rendered("ops", f"{value}=false")}, value)
+        one = {name for _, _, name in self.rendered("ops", "watchNamespace=models")}
+        self.assertEqual(set(), one & set().union(*names.values()), "it is no namespace's")
+
     def test_who_may_scrape(self) -> None:
         def ingress(*values: str) -> list[dict]:
             return self.rendered("ops", *values)["NetworkPolicy", "ops", "poolwarden"]["spec"]["ingress"]

@@ -289,6 +289,22 @@ TEST(Fence, IsDocumentedAsItIsTried) {
   EXPECT_GT(allowed.size(), 15U);
 }
 
+TEST(Roles, AreAddedToThoseOfKubernetes) {
+  const std::vector<YAML::Node> roles = YAML::LoadAll(read("manifests/cluster/roles.yaml"));
+  ASSERT_EQ(roles.size(), 2U);
+  const auto added_to = [](const YAML::Node& role, const std::string& name) {
+    const YAML::Node label = role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-" + name];
+    return label && label.as<std::string>() == "true";
+  };
+  EXPECT_TRUE(added_to(roles[0], "view"));
+  EXPECT_FALSE(added_to(roles[0], "edit"));
+  EXPECT_TRUE(added_to(roles[1], "edit") && added_to(roles[1], "admin"));
+  EXPECT_FALSE(added_to(roles[1], "view"));
+  for (const auto& rule : roles[0]["rules"]) {
+    EXPECT_THAT(rule["verbs"].as<std::vector<std::string>>(), testing::ElementsAre("get", "list", "watch"));
+  }
+}
+
 TEST(NetworkPolicy, AdmitsOnlyMonitoringToTheMetrics) {
   const YAML::Node rules = YAML::Load(read("manifests/base/network_policy.yaml"))["spec"]["ingress"];
   ASSERT_EQ(rules.size(), 1U);
