@@ -6,7 +6,9 @@ Usage: check_docs.py [root]
 Prints "file:line: what is wrong" and exits with 1 if
   - a line of a table has more than 200 characters (a diff of such a line cannot be reviewed),
   - the line below a page's title is not the question that the page answers,
-  - a link leads to a file or a heading that is not there.
+  - a link leads to a file or a heading that is not there,
+  - a test that a page names is not there: `scenarios/pod-life`, `e2e/12_gate test_what_the_refusal_says`,
+    `unit/kube/lease_test Lease.CreatesTheLeaseWhereThereIsNone`.
 Warns of sentences with more than 25 words. A warning fails nothing.
 """
 
@@ -23,6 +25,7 @@ PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**/*.md", "example
 
 CODE = re.compile(r"`[^`]*`")
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+TEST = re.compile(r"`(scenarios|e2e|unit|integration)/([\w/-]+)(?: ([\w.]+))?`")
 # What begins a block of its own: an item of a list, a heading, a quotation.
 BLOCK = re.compile(r"^\s*(?:[-*+]|\d+\.|#+|>)\s+")
 
@@ -82,6 +85,24 @@ def dead_links(page: pathlib.Path, text: str) -> Iterator[tuple[int, str]]:
                 yield number, f"{target}: there is no such heading"
 
 
+def has_test(root: pathlib.Path, kind: str, path: str, name: str | None) -> bool:
+    if kind == "scenarios":
+        return (root / "tests/scenarios" / f"{path}.txt").exists()
+    file = root / "tests/e2e/cases" / f"{path}.py" if kind == "e2e" else root / "tests" / kind / f"{path}.cpp"
+    if not file.exists():
+        return False
+    suite, _, test = (name or "").rpartition(".")
+    wanted = rf"def {test}\(" if kind == "e2e" else rf"TEST(_F|_P)?\({suite}, {test}\)"
+    return name is None or re.search(wanted, file.read_text(encoding="utf-8")) is not None
+
+
+def missing_tests(root: pathlib.Path, text: str) -> Iterator[tuple[int, str]]:
+    for number, line in lines_of(text):
+        for match in TEST.finditer(line):
+            if not has_test(root, *match.groups()):
+                yield number, f"{match.group(0).strip('`')}: there is no such test"
+
+
 def blocks_of(text: str) -> Iterator[Line]:
     """Paragraphs, items of lists, headings and cells of tables, each on one line."""
     block: list[str] = []
@@ -124,7 +145,8 @@ def check(root: pathlib.Path) -> tuple[list[str], list[str]]:
     for page in found:
         name = page.relative_to(root)
         text = page.read_text(encoding="utf-8")
-        problems = [*long_table_lines(text), *missing_question(text), *dead_links(page, text)]
+        problems = [*long_table_lines(text), *missing_question(text), *dead_links(page, text),
+                    *missing_tests(root, text)]
         wrong += [f"{name}:{number}: {what}" for number, what in sorted(problems)]
         warned += [f"{name}:{number}: {what}" for number, what in long_sentences(text)]
     return wrong, warned

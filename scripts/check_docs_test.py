@@ -58,6 +58,17 @@ class CheckDocs(unittest.TestCase):
     def test_an_example_of_a_link_is_no_link(self) -> None:
         self.assertEqual([], self.wrong(GOOD + "\n`[a](gone.md)`\n\n```\n# [a](gone.md)\n```\n"))
 
+    def test_tests_that_are_there_pass(self) -> None:
+        text = GOOD + "\n`scenarios/pod-life`, `e2e/12_gate test_it`, `unit/a/b_test A.B`, `integration/c_test C.D`\n"
+        self.assertEqual([], self.wrong(text, **{
+            "tests/scenarios/pod-life.txt": "", "tests/e2e/cases/12_gate.py": "    def test_it(self) -> None:",
+            "tests/unit/a/b_test.cpp": "TEST_F(A, B) {", "tests/integration/c_test.cpp": "TEST(C, D) {"}))
+
+    def test_a_test_that_is_not_there_is_named(self) -> None:
+        files = {"tests/e2e/cases/12_gate.py": "def test_it_too():", "tests/unit/b_test.cpp": "TEST(A, Bee) {"}
+        for name in ("scenarios/gone", "e2e/12_gate test_it", "e2e/13_gone", "unit/b_test A.B", "integration/c_test"):
+            self.assertEqual([f"docs/page.md:5: {name}: there is no such test"], self.wrong(f"{GOOD}\n`{name}`\n", **files))
+
     def test_headings_of_the_same_name_are_numbered(self) -> None:
         text = GOOD + "\n## Flags\n\n## Flags\n\n[first](#flags) [second](#flags-1)\n"
         self.assertEqual([], self.wrong(text))

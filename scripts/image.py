@@ -10,6 +10,8 @@ the paths it names. Nothing else is in the image but /etc/passwd, /etc/group, /e
 The result is an OCI image layout in a tar (`ctr images import`, `skopeo copy oci-archive:`, `podman load`) that has
 docker's manifest.json as well (`docker load`). It is reproducible: the same files give the same bytes, whoever
 builds it, where and when. Times are $SOURCE_DATE_EPOCH, or 0.
+
+--sbom FILE also writes down what is in it: each file, and each Debian package that it comes from (sbom.py).
 """
 
 import argparse
@@ -25,6 +27,8 @@ import re
 import subprocess
 import sys
 import tarfile
+
+import sbom
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # Numbers need no names to run as; programs that ask for their own find these. 65532 is what "nonroot" images use,
@@ -145,9 +149,12 @@ def config_of(layer: bytes, options: argparse.Namespace, epoch: int) -> bytes:
         "history": [{"created": created, "created_by": "scripts/image.py"}]})
 
 
-def build(options: argparse.Namespace, epoch: int) -> tuple[bytes, str]:
+Files = dict[str, tuple[bytes, int]]
+
+
+def build(options: argparse.Namespace, files: Files, epoch: int) -> tuple[bytes, str]:
     """The image's tar, and the digest of its manifest: what a registry would call it."""
-    layer = layer_of(collect(options.files), epoch)
+    layer = layer_of(files, epoch)
     packed = gzip.compress(layer, compresslevel=9, mtime=0)
     config = config_of(layer, options, epoch)
     manifest = canonical({
@@ -169,6 +176,16 @@ def build(options: argparse.Namespace, epoch: int) -> tuple[bytes, str]:
     return tar_of(entries, contents, epoch), f"sha256:{digest(manifest)}"
 
 
+def sbom_of(options: argparse.Namespace, files: Files, name: str, epoch: int) -> bytes:
+    """What is in the image of that digest."""
+    sources = {destination.lstrip("/"): source for source, _, destination in (pair.partition(":") for pair in options.files)}
+    made = {name: (content, sources.get(name, f"/{name}")) for name, (content, _) in files.items()}
+    # /etc/passwd and its like are written here, and are nobody's.
+    told = [sbom.File(path, content, None if source.startswith("/etc/") else sbom.package_of(source))
+            for path, (content, source) in made.items()]
+    return sbom.document(options.name, name, told, [sbom.installed(each) for each in options.compiled_in], epoch)
+
+
 def words(text: str) -> list[str]:
     """A JSON array of strings, as in a Containerfile's ENTRYPOINT."""
     value = json.loads(text)
@@ -187,6 +204,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--env", action="append", default=[], metavar="K=V")
     parser.add_argument("--label", action="append", default=[], metavar="K=V")
     parser.add_argument("--stop-signal", metavar="SIGNAL")
+    parser.add_argument("--sbom", type=pathlib.Path, metavar="FILE", help="where to write what is in the image, as SPDX")
+    parser.add_argument("--compiled-in", action="append", default=[], metavar="PACKAGE",
+                        help="a Debian package whose headers are part of a program, for the SBOM")
     parser.add_argument("files", nargs="+", metavar="SRC:/DST")
     options = parser.parse_args(arguments)
     if ":" not in options.name.rpartition("/")[2]:
@@ -196,13 +216,18 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def main() -> int:
     options = parse(sys.argv[1:])
+    epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
     try:
-        image, name = build(options, int(os.environ.get("SOURCE_DATE_EPOCH", "0")))
-    except ImageError as error:
+        files = collect(options.files)
+        image, name = build(options, files, epoch)
+        told = sbom_of(options, files, name, epoch) if options.sbom else b""
+    except (ImageError, sbom.SbomError) as error:
         print(f"image.py: {error}", file=sys.stderr)
         return 1
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_bytes(image)
+    if options.sbom:
+        options.sbom.write_bytes(told)
     print(f"{options.out}  {len(image) / 1e6:.1f} MB  {options.name}@{name}")
     return 0
 

@@ -25,7 +25,7 @@ class Image(unittest.TestCase):
 
     def build(self, *arguments, epoch=0):
         options = image.parse(["--name", "example.org/a:1", "--out", "unused", "--entrypoint", '["/bin/ls"]', *arguments])
-        return image.build(options, epoch)
+        return image.build(options, image.collect(options.files), epoch)
 
     def unpack(self, packed):
         """The image's files by name."""

@@ -82,10 +82,32 @@ class Chart(unittest.TestCase):
 
     def test_the_gate_can_be_left_out(self) -> None:
         def gates(namespace: str, *values: str) -> int:
-            return len([kind for kind, _, _ in self.rendered(namespace, *values) if "AdmissionPolicy" in kind])
+            return len([name for _, _, name in self.rendered(namespace, *values) if name == "poolwarden-drain-gate"])
         self.assertEqual(2, gates("ops"))
         self.assertEqual(0, gates("ops", "drainGate.enabled=false"))
         self.assertEqual(0, gates("ops", "watchNamespace=models"), "it is no namespace's")
+
+    def test_the_fence_is_around_its_own_operator(self) -> None:
+        policy = self.rendered("ops")["ValidatingAdmissionPolicy", "", "poolwarden-fence"]
+        self.assertEqual("request.userInfo.username == 'system:serviceaccount:ops:poolwarden'",
+                         policy["spec"]["matchConditions"][0]["expression"])
+
+    def test_what_is_the_clusters_can_be_left_out(self) -> None:
+        names = {"fence.enabled": {"poolwarden-fence"}, "roles.enabled": {"poolwarden-view", "poolwarden-edit"},
+                 "scaleRights.enabled": {"poolwarden-scale-rights"}}
+        everything = {name for _, _, name in self.rendered("ops")}
+        for value, gone in names.items():
+            self.assertEqual(gone, everything - {name for _, _, name in self.rendered("ops", f"{value}=false")}, value)
+        one = {name for _, _, name in self.rendered("ops", "watchNamespace=models")}
+        self.assertEqual(set(), one & set().union(*names.values()), "it is no namespace's")
+
+    def test_who_may_scrape(self) -> None:
+        def ingress(*values: str) -> list[dict]:
+            return self.rendered("ops", *values)["NetworkPolicy", "ops", "poolwarden"]["spec"]["ingress"]
+        where = "networkPolicy.metricsFrom"
+        self.assertEqual([{"podSelector": {"matchLabels": {"app": "a"}}}],
+                         ingress(f"{where}[0].podSelector.matchLabels.app=a")[0]["from"])
+        self.assertNotIn("from", ingress(f"{where}=null")[0], "anybody")
 
     def test_its_other_values_render(self) -> None:
         chart = self.rendered("ops", "replicas=3", "image.tag=x", "priorityClassName=system-cluster-critical",

@@ -21,8 +21,11 @@ def granted() -> set[Right]:
     found = subprocess.run(["kubectl", "create", "--dry-run=client", "-o", "json", "-f", "-"], input=rendered, check=True,
                            capture_output=True, text=True, timeout=30).stdout
     rights = set()
-    for each in objects(found):
-        for rule in each.get("rules", []) if each["kind"] in ("Role", "ClusterRole") else []:
+    things = objects(found)
+    # The other roles are for people.
+    bound = {(each["roleRef"]["kind"], each["roleRef"]["name"]) for each in things if "roleRef" in each}
+    for each in things:
+        for rule in each.get("rules", []) if (each["kind"], each["metadata"]["name"]) in bound else []:
             rights |= {(group, resource, verb) for group in rule["apiGroups"] for resource in rule["resources"]
                        for verb in rule["verbs"]}
     return rights

@@ -227,6 +227,106 @@ TEST(Conditions, HaveTheReasonsOfTheDocs) {
   EXPECT_EQ(given, documented);
 }
 
+// "core pods" -> what of it the fence looks at.
+std::map<std::string, std::set<std::string>> fenced() {
+  std::map<std::string, std::set<std::string>> out;
+  const YAML::Node policy = YAML::LoadAll(read("manifests/fence/fence.yaml")).at(0);
+  for (const auto& rule : policy["spec"]["matchConstraints"]["resourceRules"]) {
+    const auto group = rule["apiGroups"][0].as<std::string>();
+    for (const auto& resource : rule["resources"]) {
+      auto& operations = out[(group.empty() ? "core" : group) + " " + resource.as<std::string>()];
+      for (const auto& operation : rule["operations"]) operations.insert(operation.as<std::string>());
+    }
+  }
+  return out;
+}
+
+// What it may write there by RBAC is judged, but for what says nothing that others act on.
+TEST(Fence, IsAroundEachRightToWrite) {
+  std::map<std::string, std::set<std::string>> expected;
+  for (const std::string& grant : granted_by("manifests/cluster/rbac.yaml")) {
+    const std::size_t verb = grant.rfind(' ');
+    const std::string what = grant.substr(0, verb);
+    if (what == "events.k8s.io events" || what == "poolwarden.io inferencepools/status") continue;
+    if (grant.ends_with(" create")) expected[what].insert("CREATE");
+    if (grant.ends_with(" update") || grant.ends_with(" patch")) expected[what].insert("UPDATE");
+  }
+  EXPECT_EQ(fenced(), expected);
+}
+
+TEST(Fence, IsAroundTheOperatorAndRefusesWhatItCannotJudge) {
+  const std::vector<YAML::Node> fence = YAML::LoadAll(read("manifests/fence/fence.yaml"));
+  ASSERT_EQ(fence.size(), 2U);
+  const YAML::Node account = YAML::Load(read("manifests/base/service_account.yaml"))["metadata"];
+  EXPECT_EQ(fence[0]["spec"]["matchConditions"][0]["expression"].as<std::string>(),
+            "request.userInfo.username == 'system:serviceaccount:" + account["namespace"].as<std::string>() +
+                ":" + account["name"].as<std::string>() + "'");
+  EXPECT_EQ(fence[0]["spec"]["failurePolicy"].as<std::string>(), "Fail");
+  EXPECT_EQ(fence[1]["spec"]["policyName"].as<std::string>(), fence[0]["metadata"]["name"].as<std::string>());
+  EXPECT_THAT(fence[1]["spec"]["validationActions"].as<std::vector<std::string>>(),
+              testing::ElementsAre("Deny"));
+}
+
+TEST(Fence, KnowsTheNamesThatTheOperatorWrites) {
+  const std::string fence = read("manifests/fence/fence.yaml");
+  for (const std::string_view name :
+       {api::kServingLabel, api::kPoolLabel, api::kReadyEndpointsLabel, api::kHealthLabel,
+        api::kManagedByLabel, api::kDeletionCostAnnotation, api::kEndpointsJsonKey, api::kEndpointsTextKey,
+        api::kPoolKind, api::kGroup})
+    EXPECT_THAT(fence, testing::HasSubstr("'" + std::string{name})) << name;
+  for (const std::string_view annotation :
+       {api::kDrainStartedAnnotation, api::kDrainReasonAnnotation, api::kSavedCostAnnotation})
+    EXPECT_TRUE(annotation.starts_with("poolwarden.io/")) << annotation;
+  EXPECT_THAT(fence, testing::HasSubstr("== " + std::to_string(api::kBlockAllEvictions)));
+}
+
+// From one heading, or other line, to the next.
+std::string between(const std::string& text, const std::string& begin, const std::string& end) {
+  const std::size_t from = text.find(begin);
+  EXPECT_NE(from, std::string::npos) << begin;
+  if (from == std::string::npos) return {};
+  return text.substr(from, text.find(end, from + begin.size()) - from);
+}
+
+// The page says what the API server was seen to do, line by line.
+TEST(Fence, IsDocumentedAsItIsTried) {
+  const std::string tried = read("tests/e2e/cases/91_fence.py");
+  const std::string page = read("docs/security.md");
+  static const std::regex row(R"re(\n    "([^"]+)": )re");
+  static const std::regex item(R"re(\n- ([a-z][^\n]+))re");
+  const auto refused = all_of(between(page, "### What the fence refuses", "\n#"), item);
+  const auto allowed = all_of(between(page, "### What the fence lets through", "\n#"), item);
+  EXPECT_EQ(refused, all_of(between(tried, "\nREFUSED", "\n}"), row));
+  EXPECT_EQ(allowed, all_of(between(tried, "\nALLOWED", "\n}"), row));
+  EXPECT_GT(refused.size(), 25U);
+  EXPECT_GT(allowed.size(), 15U);
+}
+
+TEST(Roles, AreAddedToThoseOfKubernetes) {
+  const std::vector<YAML::Node> roles = YAML::LoadAll(read("manifests/cluster/roles.yaml"));
+  ASSERT_EQ(roles.size(), 2U);
+  const auto added_to = [](const YAML::Node& role, const std::string& name) {
+    const YAML::Node label = role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-" + name];
+    return label && label.as<std::string>() == "true";
+  };
+  EXPECT_TRUE(added_to(roles[0], "view"));
+  EXPECT_FALSE(added_to(roles[0], "edit"));
+  EXPECT_TRUE(added_to(roles[1], "edit") && added_to(roles[1], "admin"));
+  EXPECT_FALSE(added_to(roles[1], "view"));
+  for (const auto& rule : roles[0]["rules"]) {
+    EXPECT_THAT(rule["verbs"].as<std::vector<std::string>>(), testing::ElementsAre("get", "list", "watch"));
+  }
+}
+
+TEST(NetworkPolicy, AdmitsOnlyMonitoringToTheMetrics) {
+  const YAML::Node rules = YAML::Load(read("manifests/base/network_policy.yaml"))["spec"]["ingress"];
+  ASSERT_EQ(rules.size(), 1U);
+  EXPECT_EQ(rules[0]["ports"][0]["port"].as<std::string>(), "metrics");
+  ASSERT_EQ(rules[0]["from"].size(), 1U);
+  const YAML::Node monitoring = rules[0]["from"][0]["namespaceSelector"]["matchLabels"];
+  EXPECT_EQ(monitoring["kubernetes.io/metadata.name"].as<std::string>(), "monitoring");
+}
+
 // The image that is built, installed and shown is this version's.
 TEST(Version, IsTheSameEverywhere) {
   const std::string version = POOLWARDEN_VERSION;
