@@ -179,6 +179,8 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
     // A withdrawal waits for no pass: it leaves when the step ends. The next step is not cut short as well.
     if (withdrew && !gave_way_ && queue_.size(kube::Lane::kUrgent) == 0) break;
     const kube::TimePoint began = time(now);
+    // A pass takes its time, and the Lease may not last as long.
+    if (!may_act_after(now)) break;
     const auto key = queue_.get(began);
     if (!key) break;
     PoolRecord* record = table_.find(*key);
@@ -194,12 +196,22 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
   }
   gave_way_ = withdrew && !gave_way_ && queue_.size() > 0;
   loads_.read(now.mono, out);
-  for (auto& [key, plan] : rest) {
-    PoolRecord* record = table_.find(key);
-    const auto object = feeds_.store<Pools>().find(key);
-    if (record != nullptr && object) reconciler_.write_rest(*record, *object, plan, now, out);
-  }
-  reconciler_.release_orphans(now, out);
+  for (auto& [key, plan] : rest) write_rest(key, plan, now, out);
+  if (may_act_after(now)) reconciler_.release_orphans(now, out);
+}
+
+bool OperatorCore::may_act_after(api::Now began) {
+  can_decide_ = can_decide_ && may_act(time(began));
+  return can_decide_;
+}
+
+void OperatorCore::write_rest(const kube::ObjectKey& key, pool::Plan& plan, api::Now now, Effects& out) {
+  PoolRecord* record = table_.find(key);
+  const auto object = feeds_.store<Pools>().find(key);
+  if (record == nullptr || !object) return;
+  // What is not sent is decided anew.
+  if (!may_act_after(now)) return queue_.add(key, now.mono);
+  reconciler_.write_rest(*record, *object, plan, now, out);
 }
 
 std::optional<kube::TimePoint> OperatorCore::next_deadline() const {

@@ -19,6 +19,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,11 +41,17 @@ struct NotedMetrics final : ControllerMetrics {
   void drained(std::string_view result, kube::Duration) override { drains.emplace_back(result); }
   void pool_gone(std::string_view, std::string_view pool) override { gone.emplace_back(pool); }
   void leading(bool yes) override { leads = yes; }
+  // Told in each pass over a pool.
+  void endpoints(std::string_view, std::string_view pool, EndpointCounts) override {
+    passes.emplace_back(pool);
+    if (on_pass) on_pass();
+  }
 
   int retries = 0;
   int standby_withdrawals = 0;
   std::vector<kube::Duration> withdrawals;
-  std::vector<std::string> drains, gone;
+  std::vector<std::string> drains, gone, passes;
+  std::function<void()> on_pass;
   std::optional<bool> leads;
 };
 
