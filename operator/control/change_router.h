@@ -26,7 +26,8 @@
 
 namespace poolwarden::control {
 
-using PoolQueue = kube::WorkQueue<kube::ObjectKey>;
+// Pools of a namespace that is busy do not hold up others.
+using PoolQueue = kube::WorkQueue<kube::ObjectKey, std::hash<kube::ObjectKey>, kube::ByNamespace>;
 
 class ChangeRouter {
  public:

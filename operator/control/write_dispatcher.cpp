@@ -20,8 +20,7 @@ kube::CallLane connection_lane(const PendingCall& call, std::optional<WriteLane>
 }  // namespace
 
 kube::ObjectKey WriteDispatcher::Waiters::pop() {
-  kube::ObjectKey first = std::move(order_.front());
-  order_.pop_front();
+  kube::ObjectKey first = order_.pop();
   there_.erase(first);
   return first;
 }

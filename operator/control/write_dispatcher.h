@@ -15,11 +15,11 @@
 #include "control/write_purpose.h"
 #include "control/write_throttle.h"
 #include "kube/rate_limiter.h"
+#include "kube/turn_queue.h"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -111,17 +111,17 @@ class WriteDispatcher {
     PendingCall call;
     std::optional<WriteLane> lane;
   };
-  // Pools in the order in which they began to wait, each once.
+  // Pools in the order in which they began to wait, each once. Namespaces take turns.
   class Waiters {
    public:
     void add(const kube::ObjectKey& pool) {
-      if (there_.insert(pool).second) order_.push_back(pool);
+      if (there_.insert(pool).second) order_.push(pool);
     }
     bool empty() const { return order_.empty(); }
     kube::ObjectKey pop();
 
    private:
-    std::deque<kube::ObjectKey> order_;
+    kube::TurnQueue<kube::ObjectKey, kube::ByNamespace> order_;
     std::set<kube::ObjectKey> there_;
   };
 

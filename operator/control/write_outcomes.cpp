@@ -92,6 +92,13 @@ bool remember_error(PoolRecord& record, const PendingCall& call, std::string rea
 }
 
 }  // namespace
+bool withdraws(const PendingCall& call) {
+  const auto* list = std::get_if<PublishWrite>(&call.purpose);
+  return list != nullptr &&
+         std::any_of(list->what.changes.begin(), list->what.changes.end(),
+                     [](const auto& change) { return change.reason != pool::Withdrawal::kNone; });
+}
+
 
 std::string_view WriteOutcomes::kind_of(const PendingCall& call) {
   if (std::holds_alternative<EventWrite>(call.purpose)) return "Event";
@@ -107,13 +114,19 @@ void WriteOutcomes::take(AnsweredCall answered, kube::Result<Answer> answer, api
   if (record != nullptr && replicas) record->replicas_in_flight = false;
   if (!answer) {
     failed(answered, record, answer.error(), now, out);
-    if (record != nullptr) router_.mark(*record, now, kube::Lane::kUrgent);
+    if (record != nullptr)
+      router_.mark(*record, now, withdraws(call) ? kube::Lane::kUrgent : lane_of(*record));
     return;
   }
   const bool cleared = record != nullptr && remember_error(*record, call, {}, {});
   const Answered in{answered, record, *answer, now, out};
   const bool look = std::visit([&](auto& purpose) { return succeeded(in, purpose); }, answered.call.purpose);
-  if (record != nullptr && (look || cleared)) router_.mark(*record, now, kube::Lane::kUrgent);
+  if (record != nullptr && (look || cleared)) router_.mark(*record, now, lane_of(*record));
+}
+
+// An answer is no reason to go before other pools, unless endpoints are still on the list that are unfit.
+kube::Lane WriteOutcomes::lane_of(const PoolRecord& record) {
+  return record.list.withdrawal_due() ? kube::Lane::kUrgent : kube::Lane::kNormal;
 }
 
 template <class Kind>

@@ -144,6 +144,38 @@ TEST_F(OperatorCoreStep, Withdrawal_LeavesBeforeTheNextPool) {
   EXPECT_FALSE(has_more_to_do());
 }
 
+// However many of one namespace there are, and however long they have waited.
+TEST_F(OperatorCoreStep, ManyWithdrawalsOfANamespace_AnothersIsTheSecond) {
+  const auto in_noisy = [](auto object) {
+    object.ns = "noisy";
+    object.uid = "noisy-" + object.uid;
+    return object;
+  };
+  constexpr int kPools = 50;
+  for (int i = 0; i < kPools; ++i) {
+    const std::string name = fmt::format("n{}", i);
+    const api::InferencePool pool = in_noisy(made_pool(name, "app-" + name));
+    see<Pools>(pool);
+    see<ConfigMaps>(made_list(pool, {name + "-pod"}));
+    api::Pod pod = made_pod(name + "-pod", "app-" + name);
+    pod.ns = "noisy";
+    see<Pods>(pod);
+  }
+  for (int i = 0; i < 3; ++i) step();
+  now_.mono += 10s;
+  for (int i = 0; i < 3; ++i) step();
+  for (int i = 0; i < kPools; ++i) {
+    const std::string name = fmt::format("n{}", i);
+    api::Pod pod = unready(made_pod(name + "-pod", "app-" + name));
+    pod.ns = "noisy";
+    see<Pods>(pod);
+  }
+  see<Pods>(unready(made_pod("p", "app-a")));
+  const std::vector<std::string> sent = step();
+  ASSERT_GE(sent.size(), 2U);
+  EXPECT_EQ(sent[1], "update a-endpoints") << "the other namespace's first is " << sent[0];
+}
+
 TEST_F(OperatorCoreStep, PassesTakeLong_StepEndsWithItsBudget) {
   for (const char* pool : {"c", "d", "e"}) see<Pools>(made_pool(pool, std::string("app-") + pool));
   for (int i = 0; i < 3; ++i) step();
