@@ -16,6 +16,12 @@ std::string bounded(std::string text) {
   return text.size() > kMaxText ? "TooLong" : std::move(text);
 }
 
+std::shared_ptr<const Labels> kept(const LabelMap& labels) {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : labels) bytes += key.size() + value.size();
+  return std::make_shared<const Labels>(bytes > Labels::kMaxBytes ? Labels::unknown() : Labels(labels));
+}
+
 }  // namespace
 
 PodPhase to_phase(std::string_view text) {
@@ -102,9 +108,9 @@ Pod PodDraft::take() {
   }
   ip(std::move(primary_ip));
   pod.ip.shrink_to_fit();  // a parser's buffer has room to spare
-  pod.labels = std::make_shared<const Labels>(labels);
+  pod.labels = kept(labels);
   pod.node = std::make_shared<const std::string>(std::move(node));
-  pod.controller = std::make_shared<const std::string>(std::move(controller));
+  pod.controller = std::make_shared<const std::string>(bounded(std::move(controller)));
   if (annotations_ != DrainAnnotations{})
     pod.annotations = std::make_shared<const DrainAnnotations>(std::move(annotations_));
   Pod out = std::move(pod);
