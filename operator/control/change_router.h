@@ -79,7 +79,7 @@ class ChangeRouter {
   void sweep() { nodes_.sweep(); }
 
  private:
-  void pools_changed();
+  void pools_changed(const std::string& ns);
   std::shared_ptr<const api::Deployment> target_of(const api::InferencePool& pool) const;
   bool is_under_way(const api::Pod& pod) const;
   void concerns(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now);

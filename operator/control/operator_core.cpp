@@ -44,13 +44,15 @@ bool is_answer(const StopRequested&) {
 OperatorCore::OperatorCore(CoreOptions options, ControllerMetrics& metrics)
     : options_(std::move(options)),
       metrics_(metrics),
-      feeds_(options_.feeds, random_of(options_, 1), metrics,
-             [this](const api::Pod& pod, std::vector<std::string>& keys) {
-               const auto& pools = table_.matching(pod);
-               for (const PoolRecord* record : pools) keys.push_back(record->key.to_string());
-               if (pools.empty() && pool::is_marked(pod) && !pod.deletion_timestamp)
-                 keys.emplace_back(kOrphanIndex);
-             }),
+      feeds_(
+          options_.feeds, random_of(options_, 1), metrics,
+          [this](const api::Pod& pod, std::vector<std::string>& keys) {
+            const auto& pools = table_.matching(pod);
+            for (const PoolRecord* record : pools) keys.push_back(record->key.to_string());
+            if (pools.empty() && pool::is_marked(pod) && !pod.deletion_timestamp)
+              keys.push_back(orphan_index(pod.ns));
+          },
+          [this](const std::string& ns, const std::string& name) { return table_.publishes(ns, name); }),
       queue_(&metrics_),
       writes_(options_.writes),
       router_(feeds_, table_, writes_, queue_, metrics_),
@@ -167,7 +169,6 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
     metrics_.drain_gate(pool::to_string(gate));
   can_decide_ = may_act(now.mono);
   if (!can_decide_) return;
-  feeds_.reindex_if_needed();
   for (const kube::ObjectKey& key : writes_.take_woken(now.mono)) queue_.add(key, now.mono);
 
   // Every pool's withdrawals leave before any pool's labels, status and events.
@@ -178,13 +179,14 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
   while (pods < options_.step_pods && time(now) - started < options_.step_budget) {
     // A withdrawal waits for no pass: it leaves when the step ends. The next step is not cut short as well.
     if (withdrew && !gave_way_ && queue_.size(kube::Lane::kUrgent) == 0) break;
-    const kube::TimePoint began = time(now);
     // A pass takes its time, and the Lease may not last as long.
     if (!may_act_after(now)) break;
+    const kube::TimePoint began = time(now);
     const auto key = queue_.get(began);
     if (!key) break;
     PoolRecord* record = table_.find(*key);
     const auto object = feeds_.store<Pools>().find(*key);
+    feeds_.reindex_if_needed(key->ns);
     const bool known = record != nullptr && object != nullptr;
     if (known && reconciler_.withdraw(*record, *object, now, out)) {
       withdrew = true;
@@ -273,8 +275,13 @@ void OperatorCore::sweep(api::Now now) {
   // here.
   table_.for_each([&](PoolRecord& record) {
     if (!record.list.has_outgrown()) return;
-    std::set<std::string> living;
-    feeds_.store<Pods>().for_each_in(record.key.ns, [&](const PodPtr& pod) { living.insert(pod->uid); });
+  const std::string* ns = nullptr;  // of those that live; pools come by namespace
+  std::set<std::string> living;
+    if (ns == nullptr || *ns != record.key.ns) {
+      ns = &record.key.ns;
+      living.clear();
+      feeds_.store<Pods>().for_each_in(*ns, [&](const PodPtr& pod) { living.insert(pod->uid); });
+    }
     record.list.keep_only(living);
   });
   feeds_.sweep();

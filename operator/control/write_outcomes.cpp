@@ -2,6 +2,7 @@
 
 #include "api/names.h"
 #include "pool/conditions.h"
+#include "pool/endpoints.h"
 #include "pool/status.h"
 
 #include <algorithm>
@@ -91,7 +92,6 @@ bool remember_error(PoolRecord& record, const PendingCall& call, std::string rea
   return false;
 }
 
-}  // namespace
 bool withdraws(const PendingCall& call) {
   const auto* list = std::get_if<PublishWrite>(&call.purpose);
   return list != nullptr &&
@@ -99,6 +99,7 @@ bool withdraws(const PendingCall& call) {
                      [](const auto& change) { return change.reason != pool::Withdrawal::kNone; });
 }
 
+}  // namespace
 
 std::string_view WriteOutcomes::kind_of(const PendingCall& call) {
   if (std::holds_alternative<EventWrite>(call.purpose)) return "Event";
@@ -305,8 +306,16 @@ void WriteOutcomes::report_degraded(const PoolRecord& record, const std::vector<
 
 bool WriteOutcomes::succeeded(const Answered& in, ConfigMapLookup&) {
   if (in.record == nullptr) return false;
-  in.record->unlabelled[in.call().object.key.name] = {std::get<api::ConfigMap>(std::move(in.answer)),
-                                                      in.now.mono + kForeignMemory};
+  auto map = std::get<api::ConfigMap>(std::move(in.answer));
+  const auto label = map.labels.find(api::kPoolLabel);
+  const bool may_be_ours =
+      pool::is_owned_by(map, in.record->uid) ||
+      (map.owners.empty() && label != map.labels.end() && label->second == in.record->key.name);
+  if (!may_be_ours) {  // who has it is all that is told of it
+    std::string().swap(map.endpoints_json);
+    std::string().swap(map.endpoints_text);
+  }
+  in.record->unlabelled[in.call().object.key.name] = {std::move(map), in.now.mono + kForeignMemory};
   return true;
 }
 

@@ -112,7 +112,8 @@ struct Snapshot {
   std::optional<UnseenNodes> unseen_nodes;
   bool sees_cordons = true;  // or may not, or not any more: `node` tells what was seen last
   const DrainingNodes* draining_nodes = nothing<DrainingNodes>();  // never null
-  // HorizontalPodAutoscalers of the namespace that scale the pool, and those that scale its target.
+  // HorizontalPodAutoscalers of the namespace that scale the pool, and those that scale its target. Names for
+  // a person, and so the first few of each.
   std::vector<std::string> pool_autoscalers;
   std::vector<std::string> target_autoscalers;
   Gate gate = Gate::kMissing;
@@ -121,7 +122,7 @@ struct Snapshot {
   bool sees_replica_sets = true;             // or may not: then no surplus is ever seen
   Visibility budget_visibility = Visibility::kAbsent;
   const api::DisruptionBudget* budget = nullptr;  // of the name the pool's budget has, whoever owns it
-  std::vector<std::string> other_budgets;         // names of others that select a pod of the pool
+  std::vector<std::string> other_budgets;         // names of others that select a pod of it, the first few
   const EngineLoadTracker* loads = nothing<EngineLoadTracker>();  // never null, and so below
   // Serving labels that are being written, by UID.
   const std::map<std::string, std::string>* labels_under_way = nothing<std::map<std::string, std::string>>();
@@ -133,8 +134,10 @@ struct Snapshot {
   // By UID, how long pods drain that other pools select, too: in all things as the pool that asks for the
   // most.
   std::map<std::string, api::DrainSpec> shared_drains;
-  std::vector<std::string> overlapping_pools;  // names of pools of the namespace that share a pod with it
-  std::set<std::string> pods_of_others;        // uids of pods here that another live pool selects too
+  // Names of pools of the namespace that share a pod with it: the first by name, and how many more there are.
+  std::vector<std::string> overlapping_pools;
+  std::size_t more_overlapping_pools = 0;
+  std::set<std::string> pods_of_others;  // uids of pods here that another live pool selects too
 
   const api::DrainSpec& drain_of(const api::Pod& pod) const {
     const auto shared = shared_drains.find(pod.uid);

@@ -163,14 +163,16 @@ class Parts {
   static constexpr kube::TimePoint kStart{std::chrono::seconds(100'000)};
 
   explicit Parts(DrainGate gate = DrainGate::kOff)
-      : feeds({.reflector = {}, .drain_taints = {"drain"}, .withdraw_taints = {"gone"}},
-              kube::seeded_random(1), metrics,
-              [this](const api::Pod& pod, std::vector<std::string>& keys) {
-                const auto& pools = table.matching(pod);
-                for (const PoolRecord* record : pools) keys.push_back(record->key.to_string());
-                if (pools.empty() && pool::is_marked(pod) && !pod.deletion_timestamp)
-                  keys.emplace_back(kOrphanIndex);
-              }),
+      : feeds(
+            {.reflector = {}, .drain_taints = {"drain"}, .withdraw_taints = {"gone"}}, kube::seeded_random(1),
+            metrics,
+            [this](const api::Pod& pod, std::vector<std::string>& keys) {
+              const auto& pools = table.matching(pod);
+              for (const PoolRecord* record : pools) keys.push_back(record->key.to_string());
+              if (pools.empty() && pool::is_marked(pod) && !pod.deletion_timestamp)
+                keys.push_back(orphan_index(pod.ns));
+            },
+            [this](const std::string& ns, const std::string& name) { return table.publishes(ns, name); }),
         router(feeds, table, writes, queue, metrics),
         snapshots(gate, {}, feeds, table, loads, writes, router),
         reconciler(feeds, table, snapshots, loads, writes, queue, metrics, kube::seeded_random(2),
@@ -300,7 +302,7 @@ class Parts {
     const bool look_at_all =
         feeds.take(std::move(in), now.mono, out, [this](const auto& delta) { router.changed(delta, now); });
     if (look_at_all) router.mark_all(now);
-    feeds.reindex_if_needed();
+    feeds.reindex_if_needed("default");
   }
   template <class Kind>
   std::uint64_t attempt() const {
