@@ -87,7 +87,10 @@ Effects OperatorCore::step(std::vector<Input>& inputs, api::Now now) {
   router_.look_at_nodes(now);
   run_passes(now, out);
   standby_.step(std::holds_alternative<Running>(state_) && !leadership_.leads(), now, out);
-  if (may_act(now.mono)) events_.post(writes_, now, out);
+  if (may_act(time(now))) events_.post(writes_, now, out);
+  // Also of Events that were dropped while none is written.
+  const kube::EventStats& events = events_.stats();
+  if (std::exchange(told_drops_, events.dropped()) != events.dropped()) metrics_.events(events);
   run_stop(now, out);
   sweep(now);
   table_.trim();
@@ -139,7 +142,6 @@ void OperatorCore::take(CallAnswered& in, api::Now now, Effects& out) {
   if (call.verb != kube::Verb::kGet) metrics_.wrote(WriteOutcomes::kind_of(call), result);
   if (const auto* event = std::get_if<EventWrite>(&call.purpose)) {
     events_.posted(*event, text(), now.mono);
-    metrics_.events(events_.stats());
     return;
   }
   standby_.answered(call, in.answer, now.mono);
@@ -177,16 +179,16 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
   std::size_t pods = 0;
   bool withdrew = false;
   while (pods < options_.step_pods && time(now) - started < options_.step_budget) {
-    // A withdrawal waits for no pass: it leaves when the step ends. The next step is not cut short as well.
-    if (withdrew && !gave_way_ && queue_.size(kube::Lane::kUrgent) == 0) break;
     // A pass takes its time, and the Lease may not last as long.
     if (!may_act_after(now)) break;
+    // A withdrawal waits for no pass: it leaves when the step ends. The next step is not cut short as well.
+    if (withdrew && !gave_way_ && queue_.size(kube::Lane::kUrgent) == 0) break;
     const kube::TimePoint began = time(now);
     const auto key = queue_.get(began);
     if (!key) break;
+    feeds_.reindex_if_needed(key->ns);
     PoolRecord* record = table_.find(*key);
     const auto object = feeds_.store<Pools>().find(*key);
-    feeds_.reindex_if_needed(key->ns);
     const bool known = record != nullptr && object != nullptr;
     if (known && reconciler_.withdraw(*record, *object, now, out)) {
       withdrew = true;
@@ -273,10 +275,10 @@ void OperatorCore::sweep(api::Now now) {
   // We normally forget a pod on its delete event. If the pod was relabelled out of the pool first, that event
   // is not delivered to this pool. And a stopwatch runs on while the list cannot be written. So we prune
   // here.
-  table_.for_each([&](PoolRecord& record) {
-    if (!record.list.has_outgrown()) return;
   const std::string* ns = nullptr;  // of those that live; pools come by namespace
   std::set<std::string> living;
+  table_.for_each([&](PoolRecord& record) {
+    if (!record.list.has_outgrown()) return;
     if (ns == nullptr || *ns != record.key.ns) {
       ns = &record.key.ns;
       living.clear();

@@ -106,6 +106,7 @@ class OperatorCore {
   // The same, for the time that the step which began then has taken so far. Once no, it is no for this step.
   bool may_act_after(api::Now began);
   void run_passes(api::Now now, Effects& out);
+  void write_rest(const kube::ObjectKey& key, pool::Plan& plan, api::Now now, Effects& out);
   void stop(Exit exit, api::Now now, Effects& out);
   void run_stop(api::Now now, Effects& out);
   void sweep(api::Now now);
@@ -128,7 +129,8 @@ class OperatorCore {
   bool can_decide_ = false;  // the last step was allowed to look at pools
   bool gave_way_ = false;    // and it ended early, so that a withdrawal leaves
   std::optional<pool::Gate> told_gate_;
-  kube::TimePoint now_{};  // of the last step
+  std::uint64_t told_drops_ = 0;  // of Events
+  kube::TimePoint now_{};         // of the last step
   kube::TimePoint next_sweep_{};
   std::variant<Running, Stopping> state_;
 };
