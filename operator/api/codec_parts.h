@@ -3,6 +3,7 @@
 
 #include "api/objects.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -21,6 +22,15 @@ void read_desired_replicas(std::string_view text, ReplicaSet& out);
 // The group of "apps/v1"; empty for "v1".
 std::string group_of(std::string_view api_version);
 void take_node_condition(std::string_view type, std::string_view status, Node& out);
+
+// Of what anybody may write so long that it means nothing, the beginning is kept.
+std::string bounded_text(std::string text);
+// More than `kMaxServicePorts` are not ours, whatever they are.
+inline constexpr std::size_t kMaxServicePorts = 64;
+// Keeps of a Service's labels what is looked at, and enough of its selector to see that it is not ours.
+void bound_service(Service& out);
+// Keeps of a list's ConfigMap the labels that are looked at, and short annotations.
+void bound_config_map(ConfigMap& out);
 
 // What a list's ConfigMap has of ours. Anything else in it is somebody's (ConfigMap::shared).
 bool is_label_of_list(std::string_view key);

@@ -3,9 +3,11 @@
 #include "api/codec_parts.h"
 #include "api/json_read.h"
 #include "api/names.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 
 #include <nlohmann/json.hpp>
 
@@ -86,7 +88,32 @@ void read_desired_replicas(std::string_view text, ReplicaSet& out) {
 
 std::string group_of(std::string_view api_version) {
   const auto slash = api_version.find('/');
-  return std::string(slash == std::string_view::npos ? "" : api_version.substr(0, slash));
+  return bounded_text(std::string(slash == std::string_view::npos ? "" : api_version.substr(0, slash)));
+}
+
+std::string bounded_text(std::string text) {
+  constexpr std::size_t kMaxText = 256;
+  return text.size() > kMaxText ? std::string(base::cut(text, kMaxText)) : std::move(text);
+}
+
+void bound_service(Service& out) {
+  std::erase_if(out.labels, [](const auto& label) {
+    return label.first != kReadyEndpointsLabel && label.first != kHealthLabel &&
+           !is_label_of_list(label.first);
+  });
+  std::size_t bytes = 0;
+  for (auto at = out.selector.begin(); at != out.selector.end();) {
+    const bool enough = bytes > LabelSelector::kMaxBytes;
+    bytes += at->first.size() + at->second.size();
+    at = enough ? out.selector.erase(at) : std::next(at);
+  }
+  if (out.ports.size() > kMaxServicePorts) out.ports.resize(kMaxServicePorts);
+}
+
+void bound_config_map(ConfigMap& out) {
+  std::erase_if(out.labels, [](const auto& label) { return !is_label_of_list(label.first); });
+  out.revision = bounded_text(std::move(out.revision));
+  out.pods_version = bounded_text(std::move(out.pods_version));
 }
 
 void take_node_condition(std::string_view type, std::string_view status, Node& out) {
@@ -147,8 +174,8 @@ Autoscaler AutoscalerCodec::from_json(const json& object) {
   read_identity(object, out);
   const json& target = member(member(object, "spec"), "scaleTargetRef");
   out.target_group = group_of(string_at(target, "apiVersion"));
-  out.target_kind = string_at(target, "kind");
-  out.target_name = string_at(target, "name");
+  out.target_kind = bounded_text(string_at(target, "kind"));
+  out.target_name = bounded_text(string_at(target, "name"));
   return out;
 }
 
@@ -188,6 +215,7 @@ Service ServiceCodec::from_json(const json& object) {
                          .target = target_port(port, number),
                          .protocol = std::move(protocol)});
   }
+  bound_service(out);
   return out;
 }
 
@@ -234,6 +262,7 @@ ConfigMap ConfigMapCodec::from_json(const json& object) {
   out.endpoints_json = string_at(data, kEndpointsJsonKey);
   out.endpoints_text = string_at(data, kEndpointsTextKey);
   out.shared = is_shared(object, metadata, out.owners.size());
+  bound_config_map(out);
   return out;
 }
 

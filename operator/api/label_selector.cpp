@@ -117,12 +117,24 @@ bool LabelSelector::uses(std::string_view key) const {
 }
 
 bool LabelSelector::matches(const Labels& labels) const {
-  if (absent) return false;
+  if (absent || too_large || !labels.known()) return false;
   for (const auto& [key, value] : match_labels) {
     if (labels.find(key) != value) return false;
   }
   return std::all_of(match_expressions.begin(), match_expressions.end(),
                      [&](const SelectorRequirement& requirement) { return meets(requirement, labels); });
+}
+
+void LabelSelector::bound() {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : match_labels) bytes += key.size() + value.size();
+  for (const auto& requirement : match_expressions) {
+    bytes += requirement.key.size() + requirement.op.size();
+    for (const std::string& value : requirement.values) bytes += value.size() + 1;
+  }
+  if (match_labels.size() + match_expressions.size() <= kMaxRequirements && bytes <= kMaxBytes) return;
+  *this = LabelSelector{};
+  too_large = true;
 }
 
 std::string LabelSelector::to_string() const {
@@ -133,6 +145,9 @@ std::string LabelSelector::to_string() const {
 }
 
 std::optional<std::string> LabelSelector::problem() const {
+  if (too_large)
+    return fmt::format("more than {} requirements or {} bytes: give the pods one label that only they have",
+                       kMaxRequirements, kMaxBytes);
   for (const auto& [key, value] : match_labels) {
     if (!is_label_key(key)) return fmt::format("matchLabels: \"{}\" is not a label key", key);
     if (!is_label_value(value))
@@ -146,6 +161,7 @@ std::optional<std::string> LabelSelector::problem() const {
 }
 
 bool may_select(std::string_view selector, const Labels& labels) {
+  if (!labels.known()) return false;
   while (!selector.empty()) {
     const std::string_view text = take_requirement(selector);
     if (text.empty()) continue;

@@ -1,5 +1,7 @@
 #include "api/labels.h"
 
+#include <algorithm>
+
 namespace poolwarden::api {
 namespace {
 
@@ -9,7 +11,7 @@ bool may_be_label(const LabelMap::value_type& label) {
 
 std::string_view take_text(std::string_view& rest) {
   const std::string_view taken = rest.substr(0, rest.find('\0'));
-  rest.remove_prefix(taken.size() + 1);
+  rest.remove_prefix(std::min(taken.size() + 1, rest.size()));
   return taken;
 }
 
@@ -24,6 +26,12 @@ Labels::Labels(const LabelMap& labels) {
     text_.append(label.first).push_back('\0');
     text_.append(label.second).push_back('\0');
   }
+}
+
+Labels Labels::unknown() {
+  Labels out;
+  out.text_ = kUnknown;
+  return out;
 }
 
 std::optional<std::string_view> Labels::find(std::string_view key) const {

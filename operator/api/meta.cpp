@@ -1,6 +1,8 @@
 #include "api/meta.h"
 
 #include "api/json_read.h"
+#include "api/names.h"
+#include "base/text.h"
 
 #include <algorithm>
 
@@ -37,7 +39,23 @@ std::vector<OwnerReference> read_owners(const json& metadata) {
                    .uid = string_at(owner, "uid"),
                    .controller = bool_at(owner, "controller", false)});
   }
+  bound_owners(out);
   return out;
+}
+
+void bound_owners(std::vector<OwnerReference>& owners) {
+  constexpr std::size_t kMaxOwners = 8;
+  constexpr std::size_t kMaxText = 256;
+  if (owners.size() > kMaxOwners) {
+    std::stable_partition(owners.begin(), owners.end(), [](const OwnerReference& owner) {
+      return owner.controller || owner.kind == kPoolKind;
+    });
+    owners.resize(kMaxOwners);
+  }
+  for (OwnerReference& owner : owners) {
+    for (std::string* text : {&owner.api_version, &owner.kind, &owner.name, &owner.uid})
+      if (text->size() > kMaxText) *text = std::string(base::cut(*text, kMaxText));
+  }
 }
 
 LabelSelector read_selector(const json& selector) {
@@ -52,6 +70,7 @@ LabelSelector read_selector(const json& selector) {
     }
     out.match_expressions.push_back(std::move(requirement));
   }
+  out.bound();
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include "api/labels.h"
 #include "api/time.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -63,12 +64,16 @@ struct SelectorRequirement {
 // null label selector matches no objects", says metav1.LabelSelector, and policy/v1 says it of a budget's
 // selector.
 struct LabelSelector {
+  static constexpr std::size_t kMaxRequirements = 64;
+  static constexpr std::size_t kMaxBytes = 4096;
+
   LabelMap match_labels;
   std::vector<SelectorRequirement> match_expressions;
-  bool absent = false;  // the object has none
+  bool absent = false;     // the object has none
+  bool too_large = false;  // it was beyond those bounds and is not kept: it matches nothing
 
   bool operator==(const LabelSelector&) const = default;
-  bool empty() const { return !absent && match_labels.empty() && match_expressions.empty(); }
+  bool empty() const { return !absent && !too_large && match_labels.empty() && match_expressions.empty(); }
   bool uses(std::string_view key) const;
   bool matches(const Labels& labels) const;
   // "app=vllm,tier in (a,b)", as kubectl and an HPA parse it.
@@ -76,6 +81,8 @@ struct LabelSelector {
   // What the API server would refuse, for a person ("matchExpressions[0].operator ..."); nothing if it is
   // well formed, as {} is.
   std::optional<std::string> problem() const;
+  // Keeps nothing of one that is beyond the bounds. For its readers.
+  void bound();
 };
 
 // Whether such a text may select these labels. What it says of our own label is passed over, because that
@@ -87,6 +94,8 @@ bool may_select(std::string_view selector, const Labels& labels);
 void read_identity(const nlohmann::json& object, Identity& out);
 LabelMap read_string_map(const nlohmann::json& object, std::string_view key);
 std::vector<OwnerReference> read_owners(const nlohmann::json& metadata);
+// Owners are written by anybody. A few are kept, those that matter before others, and none that is long.
+void bound_owners(std::vector<OwnerReference>& owners);
 LabelSelector read_selector(const nlohmann::json& selector);  // absent, if it is no object
 nlohmann::json to_json(const OwnerReference& owner);
 nlohmann::json to_json(const Condition& condition);

@@ -50,10 +50,11 @@ struct Service : Identity {
 struct ConfigMap : Identity {
   LabelMap labels;
   std::vector<OwnerReference> owners;
-  std::string revision;        // kRevisionAnnotation, as text
-  std::string pods_version;    // kPodsVersionAnnotation, as text
-  std::string endpoints_json;  // data["endpoints.json"], byte for byte
-  std::string endpoints_text;  // data["endpoints.txt"]
+  std::string revision;            // kRevisionAnnotation, as text
+  std::string pods_version;        // kPodsVersionAnnotation, as text
+  std::string endpoints_json;      // data["endpoints.json"], byte for byte
+  std::string endpoints_text;      // data["endpoints.txt"]
+  bool without_documents = false;  // both were dropped, as no pool has a list of that name
   // Others have put something into it (a label, an annotation, an owner, a finalizer, a key): replacing the
   // whole object would take that away.
   bool shared = false;

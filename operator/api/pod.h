@@ -30,7 +30,8 @@ struct DrainAnnotations {
 };
 
 struct Pod : Identity {
-  std::shared_ptr<const Labels> labels;     // without kServingLabel; never null after decoding
+  // Without kServingLabel; never null after decoding. Unknown if they are longer than is kept.
+  std::shared_ptr<const Labels> labels;
   std::shared_ptr<const std::string> node;  // never null; empty while unscheduled
   std::shared_ptr<const std::string>
       controller;  // UID of the owner that controls it; never null, may be empty

@@ -36,6 +36,12 @@ std::vector<std::int32_t> read_ports(std::string_view text) {
   return out;
 }
 
+std::shared_ptr<const Labels> kept(const LabelMap& labels) {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : labels) bytes += key.size() + value.size();
+  return std::make_shared<const Labels>(bytes > Labels::kMaxBytes ? Labels::unknown() : Labels(labels));
+}
+
 }  // namespace
 
 PodPhase to_phase(std::string_view text) {
@@ -132,9 +138,9 @@ Pod PodDraft::take() {
   }
   ip(std::move(primary_ip));
   pod.ip.shrink_to_fit();  // a parser's buffer has room to spare
-  pod.labels = std::make_shared<const Labels>(labels);
+  pod.labels = kept(labels);
   pod.node = std::make_shared<const std::string>(std::move(node));
-  pod.controller = std::make_shared<const std::string>(std::move(controller));
+  pod.controller = std::make_shared<const std::string>(bounded(std::move(controller)));
   if (annotations_ != DrainAnnotations{})
     pod.annotations = std::make_shared<const DrainAnnotations>(std::move(annotations_));
   auto ports = read_ports(active_ports_.empty() ? llmd_active_ports_ : active_ports_);

@@ -1,5 +1,6 @@
 #include "api/codecs.h"
 #include "api/json_read.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <utility>
@@ -10,6 +11,9 @@ namespace poolwarden::api {
 namespace {
 
 using nlohmann::json;
+
+// Of a condition. What the operator writes is shorter.
+constexpr std::size_t kMaxMessage = 4096;
 
 Timestamp time_at(const json& object, std::string_view key) {
   return parse_rfc3339(string_at(object, key)).value_or(Timestamp{});
@@ -121,7 +125,7 @@ PoolStatus read_status(const json& status) {
         {.type = string_at(condition, "type"),
          .status = string_at(condition, "status"),
          .reason = string_at(condition, "reason"),
-         .message = string_at(condition, "message"),
+         .message = std::string(base::cut(string_at(condition, "message"), kMaxMessage)),
          .observed_generation = integer_at<std::int64_t>(condition, "observedGeneration").value_or(0),
          .last_transition = time_at(condition, "lastTransitionTime")});
   }

@@ -98,6 +98,7 @@ void read_replica_set_metadata(std::string_view message, ReplicaSet& out) {
         field.skip();
     }
   });
+  bound_owners(owners);
   out.controller = controller_of(owners);
 }
 
@@ -133,6 +134,7 @@ void read_owned_metadata(std::string_view message, Object& out) {
     }
     field.skip();
   });
+  bound_owners(out.owners);
 }
 
 void read_budget_spec(std::string_view message, DisruptionBudget& out) {
@@ -160,10 +162,10 @@ void read_scale_target(std::string_view message, Autoscaler& out) {
   each_field(message, [&](pbf_reader& target) {
     switch (target.tag_and_type()) {
       case text_field(1):
-        out.target_kind = text_of(target);
+        out.target_kind = bounded_text(text_of(target));
         break;
       case text_field(2):
-        out.target_name = text_of(target);
+        out.target_name = bounded_text(text_of(target));
         break;
       case text_field(3):
         out.target_group = group_of(text_of(target));
@@ -366,7 +368,10 @@ std::optional<Deployment> DeploymentCodec::from_protobuf(std::string_view messag
 }
 
 std::optional<Service> ServiceCodec::from_protobuf(std::string_view message) {
-  return read_object<Service>(message, read_owned_metadata<Service>, read_service_spec, pass_over<Service>);
+  auto out =
+      read_object<Service>(message, read_owned_metadata<Service>, read_service_spec, pass_over<Service>);
+  if (out) bound_service(*out);
+  return out;
 }
 
 std::optional<ConfigMap> ConfigMapCodec::from_protobuf(std::string_view message) {
@@ -381,6 +386,7 @@ std::optional<ConfigMap> ConfigMapCodec::from_protobuf(std::string_view message)
   out->shared |=
       out->owners.size() > 1 || !std::all_of(out->labels.begin(), out->labels.end(),
                                              [](const auto& label) { return is_label_of_list(label.first); });
+  bound_config_map(*out);
   return out;
 }
 

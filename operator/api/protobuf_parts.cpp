@@ -80,6 +80,7 @@ LabelSelector read_selector(std::string_view message) {
         selector.skip();
     }
   });
+  out.bound();
   return out;
 }
 

@@ -66,18 +66,21 @@ void ChangeRouter::changed(const kube::Delta<api::InferencePool>& delta, api::No
   const kube::ObjectKey key = key_of(delta);
   if (!delta.after) {
     table_.remove(key);
-    pools_changed();
+    pools_changed(key.ns);
     metrics_.pool_gone(key.ns, key.name);
     mark_namespace(key.ns, now);  // a neighbour may no longer overlap
     return;
   }
   const api::InferencePool& pool = *delta.after;
+  const PoolRecord* known = table_.find(key);
+  if (known == nullptr || known->config_map != pool.publish.config_map_name)
+    feeds_.list_named(key.ns, pool.publish.config_map_name);
   const bool selects_differently = table_.upsert(pool, target_of(pool).get());
   PoolRecord& record = *table_.find(key);
   const bool under_way = writes_.changed({Written::kPool, key});
   record.list.read_all(pool, feeds_.store<ConfigMaps>());
   if (selects_differently) {
-    pools_changed();
+    pools_changed(key.ns);
     mark_namespace(key.ns, now);
   }
   // While a write of its status is under way, a change of nothing but its status is most likely that.
@@ -87,8 +90,8 @@ void ChangeRouter::changed(const kube::Delta<api::InferencePool>& delta, api::No
   if (!under_way || !same_spec) mark(record, now);
 }
 
-void ChangeRouter::pools_changed() {
-  feeds_.pools_changed();
+void ChangeRouter::pools_changed(const std::string& ns) {
+  feeds_.pools_changed(ns);
   survey_.pools_changed();
 }
 
@@ -215,7 +218,7 @@ void ChangeRouter::changed(const kube::Delta<api::Deployment>& delta, api::Now n
        table_.in_namespace(key.ns, [&](const PoolRecord& r) { return r.target == key.name; })) {
     const auto pool = feeds_.store<Pools>().find(record->key);
     if (pool && table_.upsert(*pool, delta.after.get())) {
-      pools_changed();
+      pools_changed(key.ns);
       mark_namespace(key.ns, now);
     }
     mark(*record, now);

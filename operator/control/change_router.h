@@ -27,7 +27,8 @@
 
 namespace poolwarden::control {
 
-using PoolQueue = kube::WorkQueue<kube::ObjectKey>;
+// Pools of a namespace that is busy do not hold up others.
+using PoolQueue = kube::WorkQueue<kube::ObjectKey, std::hash<kube::ObjectKey>, kube::ByNamespace>;
 
 class ChangeRouter {
  public:
@@ -80,7 +81,7 @@ class ChangeRouter {
   void sweep() { nodes_.sweep(); }
 
  private:
-  void pools_changed();
+  void pools_changed(const std::string& ns);
   std::shared_ptr<const api::Deployment> target_of(const api::InferencePool& pool) const;
   bool is_under_way(const api::Pod& pod) const;
   void concerns(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now);

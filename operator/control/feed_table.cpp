@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 namespace poolwarden::control {
 namespace {
 
@@ -14,20 +16,67 @@ std::string first_of(const std::vector<std::string>& wanted, const std::vector<s
   return found == there.end() ? std::string() : *found;
 }
 
+std::string target_key(std::string_view ns, std::string_view group, std::string_view kind,
+                       std::string_view name) {
+  return fmt::format("{}/{}/{}/{}", ns, group, kind, name);
+}
+
 }  // namespace
 
 FeedTable::FeedTable(FeedOptions options, const kube::RandomSource& random, ControllerMetrics& metrics,
-                     PoolsOf pools_of)
-    : options_(std::move(options)), metrics_(metrics), caches_(options_.reflector, random) {
+                     PoolsOf pools_of, IsList is_list)
+    : options_(std::move(options)),
+      metrics_(metrics),
+      is_list_(std::move(is_list)),
+      caches_(options_.reflector, random) {
   caches_.get<Pods>().informer.set_transform([this](api::Pod& pod) { intern(pod); });
+  caches_.get<ConfigMaps>().informer.set_transform([this](api::ConfigMap& map) { drop_documents(map); });
   caches_.get<Nodes>().informer.set_transform([this](api::Node& node) { classify(node); });
   add_indices(std::move(pools_of));
 }
 
 void FeedTable::intern(api::Pod& pod) {
+  if (!pod.labels->known()) keep_last_labels(pod);
   pod.labels = label_sets_.intern(std::move(pod.labels));
   pod.node = node_names_.intern(std::move(pod.node));
   pod.controller = controllers_.intern(std::move(pod.controller));
+}
+
+void FeedTable::keep_last_labels(api::Pod& pod) {
+  kube::Unreadable unreadable;
+  unreadable.add(
+      {pod.ns, pod.name},
+      fmt::format("its labels have more than {} bytes together: they are taken to be as they last "
+                  "were, or to be such as no selector matches. Move what no selector asks for into "
+                  "annotations",
+                  api::Labels::kMaxBytes));
+  caches_.get<Pods>().informer.note(unreadable);
+  const auto held = store<Pods>().find(pod.ns, pod.name);
+  if (held && held->uid == pod.uid) pod.labels = held->labels;
+}
+
+// Before pools are known, any may be a list.
+void FeedTable::drop_documents(api::ConfigMap& map) const {
+  if (!synced<Pools>() || is_list_(map.ns, map.name)) return;
+  std::string().swap(map.endpoints_json);
+  std::string().swap(map.endpoints_text);
+  map.without_documents = true;
+}
+
+void FeedTable::drop_documents() {
+  caches_.get<ConfigMaps>().informer.revise([this](const api::ConfigMap& held) {
+    std::optional<api::ConfigMap> out;
+    if (!held.without_documents && !is_list_(held.ns, held.name)) drop_documents(out.emplace(held));
+    return out;
+  });
+}
+
+void FeedTable::list_named(const std::string& ns, const std::string& config_map) {
+  for (std::int32_t shard = 1; shard <= api::kMaxShards; ++shard) {
+    const std::string name = api::shard_name(config_map, shard);
+    const auto held = store<ConfigMaps>().find(ns, name);
+    if (held && held->without_documents) caches_.get<ConfigMaps>().informer.forget(ns, name);
+  }
 }
 
 void FeedTable::classify(api::Node& node) const {
@@ -48,6 +97,11 @@ void FeedTable::add_indices(PoolsOf pools_of) {
   pods_by_node_ = pods.add_index(
       [](const api::Pod& pod, std::vector<std::string>& keys) {
         if (!pod.node->empty()) keys.push_back(*pod.node);
+      },
+      kube::IndexedBy::kObject);
+  autoscalers_by_target_ = caches_.get<Autoscalers>().informer.add_index(
+      [](const api::Autoscaler& one, std::vector<std::string>& keys) {
+        keys.push_back(target_key(one.ns, one.target_group, one.target_kind, one.target_name));
       },
       kube::IndexedBy::kObject);
   auto& sets = caches_.get<ReplicaSets>().informer;
@@ -118,8 +172,32 @@ std::shared_ptr<const api::ReplicaSet> FeedTable::replica_set(std::string_view u
   return found.empty() ? nullptr : found.front();
 }
 
-void FeedTable::reindex_if_needed() {
-  if (std::exchange(reindex_pods_, false)) caches_.get<Pods>().informer.reindex(pods_by_pool_);
+void FeedTable::reindex_if_needed(const std::string& ns) {
+  auto& pods = caches_.get<Pods>().informer;
+  if (std::exchange(reindex_pods_, false)) {
+    pods.reindex(pods_by_pool_);
+    outdated_.clear();
+  }
+  if (outdated_.erase(ns) > 0) pods.reindex_in(pods_by_pool_, ns);
+}
+
+bool FeedTable::reindex_one() {
+  if (reindex_pods_ || !outdated_.empty())
+    reindex_if_needed(outdated_.empty() ? std::string() : std::string(*outdated_.begin()));
+  return !outdated_.empty();
+}
+
+std::vector<std::string> FeedTable::orphan_namespaces() const {
+  std::vector<std::string> out;
+  store<Pods>().for_each_key(pods_by_pool_, kOrphanIndex, [&out](const std::string& key) {
+    out.push_back(key.substr(kOrphanIndex.size()));
+  });
+  return out;
+}
+
+const std::vector<std::shared_ptr<const api::Autoscaler>>& FeedTable::autoscalers_of(
+    std::string_view ns, std::string_view group, std::string_view kind, std::string_view name) const {
+  return store<Autoscalers>().by_index(autoscalers_by_target_, target_key(ns, group, kind, name));
 }
 
 void FeedTable::sweep() {

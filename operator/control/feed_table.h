@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,8 +28,11 @@ namespace poolwarden::control {
 
 using PodPtr = std::shared_ptr<const api::Pod>;
 
-// Where pods are found that carry our label although no pool selects them.
+// Where pods of a namespace are found that carry our label although no pool selects them.
 inline constexpr std::string_view kOrphanIndex = "!";
+inline std::string orphan_index(std::string_view ns) {
+  return std::string(kOrphanIndex).append(ns);
+}
 
 template <class Kind>
 struct KindCache {
@@ -68,11 +72,16 @@ struct FeedOptions {
 
 class FeedTable {
  public:
-  // Names the keys in the index of pools for a pod, "ns/name" or kOrphanIndex.
+  // Names the keys in the index of pools for a pod, "ns/name" or orphan_index().
   using PoolsOf = std::function<void(const api::Pod&, std::vector<std::string>& keys)>;
 
-  FeedTable(FeedOptions options, const kube::RandomSource& random, ControllerMetrics& metrics,
-            PoolsOf pools_of);
+  // Whether a pool publishes under that name, in one of its shards.
+  using IsList = std::function<bool(const std::string& ns, const std::string& name)>;
+
+  // Anybody may label ConfigMaps as ours: where no pool has a list of that name, the documents are not kept.
+  FeedTable(
+      FeedOptions options, const kube::RandomSource& random, ControllerMetrics& metrics, PoolsOf pools_of,
+      IsList is_list = [](const std::string&, const std::string&) { return true; });
 
   void start(kube::TimePoint now, Effects& out);
   // What a kind's cache says now: each difference goes to `changed`. True if the kind has just synced, or
@@ -145,9 +154,21 @@ class FeedTable {
   const std::vector<std::shared_ptr<const api::ReplicaSet>>& replica_sets_of(std::string_view uid) const {
     return store<ReplicaSets>().by_index(sets_by_controller_, uid);
   }
-  // Whom pools select has changed: their index is made anew when it is next needed.
-  void pools_changed() { reindex_pods_ = true; }
-  void reindex_if_needed();
+  // HorizontalPodAutoscalers of the namespace that scale such an object.
+  const std::vector<std::shared_ptr<const api::Autoscaler>>& autoscalers_of(std::string_view ns,
+                                                                            std::string_view group,
+                                                                            std::string_view kind,
+                                                                            std::string_view name) const;
+  std::vector<std::string> orphan_namespaces() const;
+  // Whom pools of a namespace select has changed: the index of its pods is made anew when it is next needed.
+  // What one namespace changes does not cost the others.
+  void pools_changed(const std::string& ns) { outdated_.insert(ns); }
+  // To be called before pods_of_pool() is asked of a namespace.
+  void reindex_if_needed(const std::string& ns);
+  // A pool publishes under this name now: what was not kept of ConfigMaps of its list is looked up anew.
+  void list_named(const std::string& ns, const std::string& config_map);
+  // One of those that are outdated. True if there are more.
+  bool reindex_one();
   void sweep();
 
  private:
@@ -163,11 +184,15 @@ class FeedTable {
   template <class Kind>
   void tell_age();
   void intern(api::Pod& pod);
+  void keep_last_labels(api::Pod& pod);
+  void drop_documents(api::ConfigMap& map) const;
+  void drop_documents();
   void classify(api::Node& node) const;
   void add_indices(PoolsOf pools_of);
 
   FeedOptions options_;
   ControllerMetrics& metrics_;
+  IsList is_list_;
   WatchedKinds::Apply<CacheTable, std::type_identity_t> caches_;
   api::Interner<api::Labels> label_sets_;
   api::Interner<std::string> node_names_;
@@ -177,8 +202,10 @@ class FeedTable {
   kube::IndexId pods_by_node_{};
   kube::IndexId sets_by_uid_{};
   kube::IndexId sets_by_controller_{};
-  bool reindex_pods_ = false;
-  kube::TimePoint heard_{};  // when the API server last answered anything
+  kube::IndexId autoscalers_by_target_{};
+  bool reindex_pods_ = false;       // all of them
+  std::set<std::string> outdated_;  // namespaces
+  kube::TimePoint heard_{};         // when the API server last answered anything
 };
 
 template <class Kind>
@@ -205,6 +232,7 @@ bool FeedTable::take(KindInput<Kind> in, kube::TimePoint now, Effects& out, Chan
   tell_unreadable<Kind>(out);
   const bool synced_now = informer.synced() && !was_synced;
   reindex_pods_ |= synced_now;
+  if (std::is_same_v<Kind, Pools> && synced_now) drop_documents();
   return synced_now || was_out_of_reach != out_of_reach<Kind>();
 }
 

@@ -44,13 +44,15 @@ bool is_answer(const StopRequested&) {
 OperatorCore::OperatorCore(CoreOptions options, ControllerMetrics& metrics)
     : options_(std::move(options)),
       metrics_(metrics),
-      feeds_(options_.feeds, random_of(options_, 1), metrics,
-             [this](const api::Pod& pod, std::vector<std::string>& keys) {
-               const auto& pools = table_.matching(pod);
-               for (const PoolRecord* record : pools) keys.push_back(record->key.to_string());
-               if (pools.empty() && pool::is_marked(pod) && !pod.deletion_timestamp)
-                 keys.emplace_back(kOrphanIndex);
-             }),
+      feeds_(
+          options_.feeds, random_of(options_, 1), metrics,
+          [this](const api::Pod& pod, std::vector<std::string>& keys) {
+            const auto& pools = table_.matching(pod);
+            for (const PoolRecord* record : pools) keys.push_back(record->key.to_string());
+            if (pools.empty() && pool::is_marked(pod) && !pod.deletion_timestamp)
+              keys.push_back(orphan_index(pod.ns));
+          },
+          [this](const std::string& ns, const std::string& name) { return table_.publishes(ns, name); }),
       queue_(&metrics_),
       writes_(options_.writes),
       router_(feeds_, table_, writes_, queue_, metrics_),
@@ -85,7 +87,10 @@ Effects OperatorCore::step(std::vector<Input>& inputs, api::Now now) {
   router_.look_at_nodes(now);
   run_passes(now, out);
   standby_.step(std::holds_alternative<Running>(state_) && !leadership_.leads(), now, out);
-  if (may_act(now.mono)) events_.post(writes_, now, out);
+  if (may_act(time(now))) events_.post(writes_, now, out);
+  // Also of Events that were dropped while none is written.
+  const kube::EventStats& events = events_.stats();
+  if (std::exchange(told_drops_, events.dropped()) != events.dropped()) metrics_.events(events);
   run_stop(now, out);
   sweep(now);
   table_.trim();
@@ -137,7 +142,6 @@ void OperatorCore::take(CallAnswered& in, api::Now now, Effects& out) {
   if (call.verb != kube::Verb::kGet) metrics_.wrote(WriteOutcomes::kind_of(call), result);
   if (const auto* event = std::get_if<EventWrite>(&call.purpose)) {
     events_.posted(*event, text(), now.mono);
-    metrics_.events(events_.stats());
     return;
   }
   standby_.answered(call, in.answer, now.mono);
@@ -167,7 +171,6 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
     metrics_.drain_gate(pool::to_string(gate));
   can_decide_ = may_act(now.mono);
   if (!can_decide_) return;
-  feeds_.reindex_if_needed();
   for (const kube::ObjectKey& key : writes_.take_woken(now.mono)) queue_.add(key, now.mono);
 
   // Every pool's withdrawals leave before any pool's labels, status and events.
@@ -176,11 +179,14 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
   std::size_t pods = 0;
   bool withdrew = false;
   while (pods < options_.step_pods && time(now) - started < options_.step_budget) {
+    // A pass takes its time, and the Lease may not last as long.
+    if (!may_act_after(now)) break;
     // A withdrawal waits for no pass: it leaves when the step ends. The next step is not cut short as well.
     if (withdrew && !gave_way_ && queue_.size(kube::Lane::kUrgent) == 0) break;
     const kube::TimePoint began = time(now);
     const auto key = queue_.get(began);
     if (!key) break;
+    feeds_.reindex_if_needed(key->ns);
     PoolRecord* record = table_.find(*key);
     const auto object = feeds_.store<Pools>().find(*key);
     const bool known = record != nullptr && object != nullptr;
@@ -194,12 +200,22 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
   }
   gave_way_ = withdrew && !gave_way_ && queue_.size() > 0;
   loads_.read(now.mono, out);
-  for (auto& [key, plan] : rest) {
-    PoolRecord* record = table_.find(key);
-    const auto object = feeds_.store<Pools>().find(key);
-    if (record != nullptr && object) reconciler_.write_rest(*record, *object, plan, now, out);
-  }
-  reconciler_.release_orphans(now, out);
+  for (auto& [key, plan] : rest) write_rest(key, plan, now, out);
+  if (may_act_after(now)) reconciler_.release_orphans(now, out);
+}
+
+bool OperatorCore::may_act_after(api::Now began) {
+  can_decide_ = can_decide_ && may_act(time(began));
+  return can_decide_;
+}
+
+void OperatorCore::write_rest(const kube::ObjectKey& key, pool::Plan& plan, api::Now now, Effects& out) {
+  PoolRecord* record = table_.find(key);
+  const auto object = feeds_.store<Pools>().find(key);
+  if (record == nullptr || !object) return;
+  // What is not sent is decided anew.
+  if (!may_act_after(now)) return queue_.add(key, now.mono);
+  reconciler_.write_rest(*record, *object, plan, now, out);
 }
 
 std::optional<kube::TimePoint> OperatorCore::next_deadline() const {
@@ -259,10 +275,15 @@ void OperatorCore::sweep(api::Now now) {
   // We normally forget a pod on its delete event. If the pod was relabelled out of the pool first, that event
   // is not delivered to this pool. And a stopwatch runs on while the list cannot be written. So we prune
   // here.
+  const std::string* ns = nullptr;  // of those that live; pools come by namespace
+  std::set<std::string> living;
   table_.for_each([&](PoolRecord& record) {
     if (!record.list.has_outgrown()) return;
-    std::set<std::string> living;
-    feeds_.store<Pods>().for_each_in(record.key.ns, [&](const PodPtr& pod) { living.insert(pod->uid); });
+    if (ns == nullptr || *ns != record.key.ns) {
+      ns = &record.key.ns;
+      living.clear();
+      feeds_.store<Pods>().for_each_in(*ns, [&](const PodPtr& pod) { living.insert(pod->uid); });
+    }
     record.list.keep_only(living);
   });
   feeds_.sweep();

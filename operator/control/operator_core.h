@@ -9,7 +9,7 @@
 //   - withdrawals are sent before anything else of the same step, and wait for nothing but their own
 //     ConfigMap's previous write
 //   - nothing is decided before every cache it needs has synced once, nor without a valid lease; but for
-//     withdrawals that a leader owes (standby.h)
+//     withdrawals that a leader owes (standby.h). The lease is looked at again for each pool.
 //   - every pool is looked at again within the resync period whatever happens, and no failure drops it
 //
 // It only puts the steps in order. FeedTable has the caches. ChangeRouter says which pools a change concerns,
@@ -103,7 +103,10 @@ class OperatorCore {
   void take(CallAnswered& in, api::Now now, Effects& out);
   void lead(const Leadership::Change& change, api::Now now, Effects& out);
   bool may_act(kube::TimePoint now) const;
+  // The same, for the time that the step which began then has taken so far. Once no, it is no for this step.
+  bool may_act_after(api::Now began);
   void run_passes(api::Now now, Effects& out);
+  void write_rest(const kube::ObjectKey& key, pool::Plan& plan, api::Now now, Effects& out);
   void stop(Exit exit, api::Now now, Effects& out);
   void run_stop(api::Now now, Effects& out);
   void sweep(api::Now now);
@@ -126,7 +129,8 @@ class OperatorCore {
   bool can_decide_ = false;  // the last step was allowed to look at pools
   bool gave_way_ = false;    // and it ended early, so that a withdrawal leaves
   std::optional<pool::Gate> told_gate_;
-  kube::TimePoint now_{};  // of the last step
+  std::uint64_t told_drops_ = 0;  // of Events
+  kube::TimePoint now_{};         // of the last step
   kube::TimePoint next_sweep_{};
   std::variant<Running, Stopping> state_;
 };

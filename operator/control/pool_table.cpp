@@ -3,6 +3,7 @@
 #include "pool/observation.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 namespace poolwarden::control {
@@ -37,13 +38,30 @@ bool PoolTable::upsert(const api::InferencePool& pool, const api::Deployment* ta
   record.config_map = pool.publish.config_map_name;
   record.service = pool.publish.service_name;
   record.selector = std::move(selector);
-  if (selects_differently) invalidate();
+  if (selects_differently) invalidate(key.ns);
   return selects_differently;
 }
 
 bool PoolTable::remove(const kube::ObjectKey& key) {
-  invalidate();
-  return records_.erase(key) > 0;
+  const bool was_there = records_.erase(key) > 0;
+  invalidate(key.ns);
+  return was_there;
+}
+
+void PoolTable::invalidate(const std::string& ns) {
+  std::erase_if(matches_, [&ns](const auto& item) { return item.first.ns == ns; });
+  auto unsure = in_namespace(ns, [](const PoolRecord& r) { return !r.deleting && !r.selector; });
+  if (unsure.empty()) {
+    unsure_.erase(ns);
+  } else {
+    unsure_.insert_or_assign(ns, std::move(unsure));
+  }
+}
+
+const std::vector<PoolRecord*>& PoolTable::unsure(const std::string& ns) const {
+  static const std::vector<PoolRecord*> kNone;
+  const auto found = unsure_.find(ns);
+  return found == unsure_.end() ? kNone : found->second;
 }
 
 PoolRecord* PoolTable::find(const kube::ObjectKey& key) {
@@ -51,20 +69,44 @@ PoolRecord* PoolTable::find(const kube::ObjectKey& key) {
   return found == records_.end() ? nullptr : &found->second;
 }
 
-void PoolTable::trim() {
-  if (matches_.size() > kMaxCachedLabelSets) invalidate();
+bool PoolTable::publishes(const std::string& ns, const std::string& config_map) {
+  return !in_namespace(ns, [&](const PoolRecord& r) {
+            return api::shard_number(r.config_map, config_map).has_value();
+          }).empty();
 }
 
-const std::vector<PoolRecord*>& PoolTable::matching(const api::Pod& pod) {
+void PoolTable::trim() {
+  if (matches_.size() <= kMaxCachedLabelSets) return;
+  // Those of the namespace that has the most: others keep theirs.
+  std::unordered_map<std::string_view, std::size_t> counts;
+  for (const auto& [set, selecting] : matches_) ++counts[set.ns];
+  const auto most = std::max_element(counts.begin(), counts.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  std::erase_if(matches_, [ns = std::string(most->first)](const auto& item) { return item.first.ns == ns; });
+}
+
+bool PoolTable::is_selected_by(const api::Pod& pod, const PoolRecord& record) {
+  const auto& pools = matching(pod);
+  const auto found =
+      std::lower_bound(pools.begin(), pools.end(), record.key,
+                       [](const PoolRecord* pool, const kube::ObjectKey& key) { return pool->key < key; });
+  return found != pools.end() && *found == &record;
+}
+
+const PoolTable::Selecting& PoolTable::selecting(const api::Pod& pod) {
   // Most namespaces have no pools: no answers are kept for their pods.
-  static const std::vector<PoolRecord*> kNone;
+  static const Selecting kNone;
   const auto first = records_.lower_bound({pod.ns, {}});
   if (first == records_.end() || first->first.ns != pod.ns) return kNone;
   auto [entry, fresh] = matches_.try_emplace(LabelSet{pod.ns, pod.labels});
   if (fresh) {
-    entry->second = in_namespace(pod.ns, [&pod](const PoolRecord& record) {
+    auto& pools = entry->second.pools;
+    pools = in_namespace(pod.ns, [&pod](const PoolRecord& record) {
       return !record.deleting && record.selector && record.selector->matches(*pod.labels);
     });
+    const auto leader =
+        std::find_if(pools.begin(), pools.end(), [](const PoolRecord* pool) { return pool->decides; });
+    entry->second.leader = leader == pools.end() ? nullptr : *leader;
   }
   return entry->second;
 }

@@ -1,7 +1,7 @@
 // The pools the operator knows: what each selects, and what it remembers of each beyond the cluster's state.
 //
 // Matching pods to pools is the loop's most frequent question, so answers are kept by label set. Pods share
-// their (interned) labels, and a pool's selector changes rarely. Call invalidate() after any such change.
+// their (interned) labels, and a pool's selector changes rarely. A change costs the answers of its namespace.
 //
 // Pure; owned by the loop. Records are stable in memory until removed.
 #pragma once
@@ -92,6 +92,8 @@ class PoolTable {
   bool remove(const kube::ObjectKey& key);
 
   PoolRecord* find(const kube::ObjectKey& key);
+  // Whether one publishes under that name, in one of its shards.
+  bool publishes(const std::string& ns, const std::string& config_map);
   // Pools of a namespace for which `test` holds.
   template <class Test>
   std::vector<PoolRecord*> in_namespace(const std::string& ns, Test test) {
@@ -101,19 +103,20 @@ class PoolTable {
     }
     return found;
   }
-  // Those that live and have not known, since we began, whom they select: all they have is their list.
-  std::vector<PoolRecord*> unsure(const std::string& ns) {
-    return in_namespace(ns, [](const PoolRecord& record) { return !record.deleting && !record.selector; });
-  }
+  // Those that live and have not known, since we began, whom they select: all they have is their list. In
+  // name order.
+  const std::vector<PoolRecord*>& unsure(const std::string& ns) const;
   template <class Visit>
   void for_each(Visit visit) {
     for (auto& item : records_) visit(item.second);
   }
 
   // The living pools that select a pod, in name order. The reference is good until the next call of upsert(),
-  // remove(), invalidate() or trim(): asking for other pods meanwhile does it no harm.
-  const std::vector<PoolRecord*>& matching(const api::Pod& pod);
-  void invalidate() { matches_.clear(); }
+  // remove() or trim(): asking for other pods meanwhile does it no harm.
+  const std::vector<PoolRecord*>& matching(const api::Pod& pod) { return selecting(pod).pools; }
+  bool is_selected_by(const api::Pod& pod, const PoolRecord& record);
+  // The first of them that decides about its pods: the pod's drain is its to decide. Null: none does.
+  const PoolRecord* leader(const api::Pod& pod) { return selecting(pod).leader; }
   // Throws the answers away when they are many: pods with labels of their own (a StatefulSet's) would fill
   // the memory. Call it where no answer is held.
   void trim();
@@ -130,10 +133,18 @@ class PoolTable {
       return std::hash<std::string>{}(set.ns) ^ std::hash<const void*>{}(set.labels.get());
     }
   };
+  struct Selecting {
+    std::vector<PoolRecord*> pools;
+    const PoolRecord* leader = nullptr;
+  };
   static constexpr std::size_t kMaxCachedLabelSets = 20'000;
 
+  const Selecting& selecting(const api::Pod& pod);
+  void invalidate(const std::string& ns);
+
   std::map<kube::ObjectKey, PoolRecord> records_;
-  std::unordered_map<LabelSet, std::vector<PoolRecord*>, LabelSetHash> matches_;
+  std::unordered_map<LabelSet, Selecting, LabelSetHash> matches_;
+  std::unordered_map<std::string, std::vector<PoolRecord*>> unsure_;  // by namespace
 };
 
 }  // namespace poolwarden::control

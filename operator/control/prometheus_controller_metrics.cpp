@@ -13,6 +13,7 @@ PrometheusControllerMetrics::PrometheusControllerMetrics(telemetry::Metrics& met
        {"ConfigMap", "Service", "Pod", "Scale", "InferencePool", "PodDisruptionBudget", "Event"}) {
     metrics_.declare_write(kind, {"success", "conflict", "forbidden", "retry", "terminal"});
   }
+  PrometheusControllerMetrics::events({});
 }
 
 void PrometheusControllerMetrics::call_took(kube::Verb verb, std::string_view result,

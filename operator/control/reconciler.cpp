@@ -33,6 +33,12 @@ constexpr kube::Duration kListPatience = std::chrono::seconds(1);
 // A pool is looked at no more often than this for each of its pods: so a large one takes its share of the
 // loop and no more, however much changes.
 constexpr kube::Duration kPassInterval = std::chrono::microseconds(20);
+// Anybody who may create pods may give thousands of them our label. A step looks at so many of them, and
+// those of one namespace are looked at no more often than this for each, and have so many writes in flight:
+// the lane is that of everybody's drains.
+constexpr std::size_t kOrphansPerStep = 256;
+constexpr std::size_t kOrphansInFlight = 8;
+constexpr kube::Duration kOrphanInterval = std::chrono::microseconds(5);
 
 // What drains and replicas wait for goes before labels that only say who is a member.
 WriteLane lane_of(const api::PodLabelWrite& label, const pool::Plan& plan) {
@@ -350,29 +356,73 @@ bool Reconciler::may_write_status(PoolRecord& record, const api::InferencePool& 
 
 void Reconciler::release_orphans(api::Now now, Effects& out) {
   orphans_due_.reset();
-  std::vector<const api::Pod*> orphans;
-  for (const PodPtr& pod : feeds_.pods_of_pool(kOrphanIndex)) {
-    if (!snapshots_.may_be_of_a_pool(*pod)) orphans.push_back(pod.get());
+  if (feeds_.reindex_one()) look_at_orphans_by(now.mono);
+  std::vector<std::string> namespaces = feeds_.orphan_namespaces();
+  std::erase_if(orphanages_, [&](const auto& item) {
+    return !std::binary_search(namespaces.begin(), namespaces.end(), item.first);
+  });
+  // They take turns.
+  std::rotate(namespaces.begin(), std::upper_bound(namespaces.begin(), namespaces.end(), last_orphanage_),
+              namespaces.end());
+  std::size_t looked = 0;
+  for (const std::string& ns : namespaces) {
+    if (looked >= kOrphansPerStep) return look_at_orphans_by(now.mono);
+    Orphanage& here = orphanages_[ns];
+    if (now.mono < here.next_look) {
+      look_at_orphans_by(here.next_look);
+      continue;
+    }
+    looked += release_orphans_of(ns, here, now, out);
+    last_orphanage_ = ns;
   }
-  orphans_.see(orphans, now.mono);
-  orphans_due_ = orphans_.next_deadline(now.mono);
-  const auto look_again = [this](kube::TimePoint when) {
-    orphans_due_ = std::min(when, orphans_due_.value_or(when));
-  };
-  for (const api::Pod* pod : orphans) {
-    const auto write = orphans_.write_for(*pod, now.mono);
-    if (!write) continue;
-    if (!writes_.has_room(WriteLane::kDrain, now.mono)) return;  // an answer makes room, and that is a step
-    const WriteDispatcher::Result result = writes_.send({.purpose = PodLabelWrite{*write, std::nullopt},
-                                                         .lane = WriteLane::kDrain,
-                                                         .object = {Written::kPod, {pod->ns, pod->name}},
-                                                         .pool = {{pod->ns, ""}, ""},
-                                                         .call = publish::pod_label(pod->ns, *write),
-                                                         .expect = Expect::kPod,
-                                                         .content = content_hash(*write)},
-                                                        now.mono, out);
-    if (result.until) look_again(*result.until);
+}
+
+void Reconciler::look_at_orphans_by(kube::TimePoint when) {
+  orphans_due_ = std::min(when, orphans_due_.value_or(when));
+}
+
+// How many it has looked at.
+std::size_t Reconciler::release_orphans_of(const std::string& ns, Orphanage& here, api::Now now,
+                                           Effects& out) {
+  std::vector<const api::Pod*> orphans;  // by name
+  for (const PodPtr& pod : feeds_.pods_of_pool(orphan_index(ns))) orphans.push_back(pod.get());
+  here.orphans.see(orphans, now.mono);
+  if (const auto due = here.orphans.next_deadline(now.mono)) look_at_orphans_by(*due);
+  const auto undecided = snapshots_.undecided_pools(ns);
+  const std::size_t most = std::min(orphans.size(), kOrphansPerStep);
+  here.next_look =
+      now.mono + kOrphanInterval * static_cast<std::int64_t>(orphans.size() + most * undecided.size());
+  auto next = std::upper_bound(orphans.begin(), orphans.end(), here.last,
+                               [](const std::string& name, const api::Pod* pod) { return name < pod->name; });
+  std::size_t looked = 0;
+  for (; looked < most; ++looked) {
+    // An answer makes room, and that is a step.
+    if (writes_.orphans_in_flight(ns) >= kOrphansInFlight || !writes_.has_room(WriteLane::kDrain, now.mono))
+      break;
+    if (next == orphans.end()) next = orphans.begin();
+    const api::Pod& pod = **next++;
+    here.last = pod.name;
+    if (!snapshots_.may_be_of(undecided, pod) && release(pod, here, now, out)) here.in_vain = 0;
   }
+  here.in_vain += looked;
+  if (most < orphans.size() && here.in_vain < orphans.size()) look_at_orphans_by(here.next_look);
+  return std::max<std::size_t>(looked, 1);
+}
+
+// True if a write of it was sent.
+bool Reconciler::release(const api::Pod& pod, const Orphanage& here, api::Now now, Effects& out) {
+  const auto write = here.orphans.write_for(pod, now.mono);
+  if (!write) return false;
+  const WriteDispatcher::Result result = writes_.send({.purpose = PodLabelWrite{*write, std::nullopt},
+                                                       .lane = WriteLane::kDrain,
+                                                       .object = {Written::kPod, {pod.ns, pod.name}},
+                                                       .pool = {{pod.ns, ""}, ""},
+                                                       .call = publish::pod_label(pod.ns, *write),
+                                                       .expect = Expect::kPod,
+                                                       .content = content_hash(*write)},
+                                                      now.mono, out);
+  if (result.until) look_at_orphans_by(*result.until);
+  return result.sent();
 }
 
 }  // namespace poolwarden::control

@@ -21,6 +21,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -52,7 +53,7 @@ class Reconciler {
                                  Effects& out);
   void write_rest(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
                   Effects& out);
-  // Our label or annotations on pods that no pool selects.
+  // Our label or annotations on pods that no pool selects. Namespaces take turns.
   void release_orphans(api::Now now, Effects& out);
   std::optional<kube::TimePoint> next_deadline() const { return orphans_due_; }
   // What a pass over the pool costs, in pods.
@@ -61,6 +62,14 @@ class Reconciler {
   }
 
  private:
+  // The orphans of a namespace.
+  struct Orphanage {
+    pool::Orphans orphans;
+    kube::TimePoint next_look{};
+    std::string last;         // the pod at which the last look ended
+    std::size_t in_vain = 0;  // so many have been looked at since the last write
+  };
+
   bool withdraw_from(std::int32_t shard, PoolRecord& record, const api::InferencePool& pool, api::Now now,
                      Effects& out);
   bool has_to_wait(PoolRecord& record, api::Now now);
@@ -87,6 +96,9 @@ class Reconciler {
                     Effects& out);
   bool may_write_status(PoolRecord& record, const api::InferencePool& pool, const api::PoolStatus& wanted,
                         api::Now now);
+  std::size_t release_orphans_of(const std::string& ns, Orphanage& here, api::Now now, Effects& out);
+  bool release(const api::Pod& pod, const Orphanage& here, api::Now now, Effects& out);
+  void look_at_orphans_by(kube::TimePoint when);
   // True if it was sent; otherwise the pool is looked at again when it may be.
   bool send(WriteRequest request, api::Now now, Effects& out);
 
@@ -99,7 +111,8 @@ class Reconciler {
   ControllerMetrics& metrics_;
   kube::RandomSource random_;
   kube::Duration resync_;
-  pool::Orphans orphans_;
+  std::map<std::string, Orphanage> orphanages_;  // by namespace
+  std::string last_orphanage_;                   // the namespace that had its turn last
   std::optional<kube::TimePoint> orphans_due_;
 };
 

@@ -6,6 +6,7 @@
 #include "pool/node_drains.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -14,6 +15,18 @@
 
 namespace poolwarden::control {
 namespace {
+
+// Anybody who may create an object in a namespace may create thousands. What of them a pass looks at is
+// bounded, so that it costs its pods and not what is beside them. Of other pools that a pod serves, the first
+// few by name count, for how it drains and who lists it. The sets of labels are those in which pods of a pool
+// differ, as budgets see them.
+constexpr std::size_t kMaxSharers = 8;
+constexpr std::size_t kMaxNames = 8;     // for a person
+constexpr std::size_t kMaxCounted = 64;  // of which those are the first
+constexpr std::size_t kMaxLabelSets = 64;
+constexpr std::size_t kMaxComparisons = 20'000;  // of a set with a budget
+// More pools of a namespace that do not know whom they select: any pod there may be of one.
+constexpr std::size_t kMaxUndecided = 64;
 
 template <class Kind>
 pool::Visibility visibility_of(const FeedTable& feeds, const void* object) {
@@ -61,11 +74,6 @@ void tell_of_replicas(const pool::ReplicaMoves& moves, kube::TimePoint now, pool
 }
 
 }  // namespace
-
-bool SnapshotBuilder::selects(const PoolRecord& record, const api::Pod& pod) {
-  const auto& pools = table_.matching(pod);
-  return std::find(pools.begin(), pools.end(), &record) != pools.end();
-}
 
 const api::ConfigMap* SnapshotBuilder::config_map(const PoolRecord& record, std::int32_t shard) const {
   const std::string name = api::shard_name(record.config_map, shard);
@@ -176,7 +184,7 @@ void SnapshotBuilder::add_pods(const PoolRecord& record, pool::Snapshot& seen) {
   for (std::int32_t shard = 1; shard <= record.list.shards(); ++shard) {
     for (const auto& [uid, name] : record.list.ready(shard)) {
       const auto pod = feeds_.store<Pods>().find({record.key.ns, name});
-      if (pod && pod->uid == uid && !selects(record, *pod)) seen.pods.push_back(pod.get());
+      if (pod && pod->uid == uid && !table_.is_selected_by(*pod, record)) seen.pods.push_back(pod.get());
     }
   }
   if (seen.pods.size() == matching) return;  // as the index has them: sorted
@@ -184,50 +192,83 @@ void SnapshotBuilder::add_pods(const PoolRecord& record, pool::Snapshot& seen) {
             [](const api::Pod* a, const api::Pod* b) { return a->name < b->name; });
 }
 
+// What pods with the same labels have in common is worked out once for all of them.
+SnapshotBuilder::Sharers SnapshotBuilder::sharers_of(const PoolRecord& record, const api::Pod& pod) {
+  Sharers out;
+  const auto& pools = table_.matching(pod);
+  for (const PoolRecord* other : pools) {
+    if (out.first.size() == kMaxSharers) break;
+    if (other != &record) out.first.push_back(other);
+  }
+  const bool is_member = table_.is_selected_by(pod, record);
+  if (is_member) out.overlapping = pools.size() - 1;
+  const PoolRecord* leader = table_.leader(pod);
+  out.led_by_another = leader != nullptr && leader != &record && leader->key < record.key;
+  for (const PoolRecord* other : out.first) out.drain = longer_drain(std::move(out.drain), *other);
+  return out;
+}
+
+std::optional<api::DrainSpec> SnapshotBuilder::longer_drain(std::optional<api::DrainSpec> drain,
+                                                            const PoolRecord& other) const {
+  const auto object = feeds_.store<Pools>().find(other.key);
+  if (!object) return drain;
+  return drain ? pool::longer(*drain, object->drain) : object->drain;
+}
+
 void SnapshotBuilder::add_overlap(const PoolRecord& record, pool::Snapshot& seen) {
-  std::set<std::string> overlapping;
-  const auto unsure = table_.unsure(record.key.ns);
+  std::vector<const PoolRecord*> unsure;  // all that is known of them is whom they listed
+  for (const PoolRecord* other : table_.unsure(record.key.ns)) {
+    if (unsure.size() == kMaxSharers) break;
+    if (other != &record && !other->list.ever_listed().empty()) unsure.push_back(other);
+  }
+  std::unordered_map<const api::Labels*, Sharers> by_labels;
+  std::set<std::string> names;
+  std::size_t overlapping = 0;
+  const auto share = [&](const api::Pod& pod, const std::optional<api::DrainSpec>& drain) {
+    if (!drain) return;
+    api::DrainSpec& shared = seen.shared_drains.try_emplace(pod.uid, seen.pool->drain).first->second;
+    shared = pool::longer(shared, *drain);
+  };
   for (const api::Pod* pod : seen.pods) {
+    const auto lists = [&pod](const PoolRecord* other) { return other->list.lists(pod->uid); };
     for (const PoolRecord* other : unsure) {
-      if (other == &record || !other->list.ever_listed().contains(pod->uid)) continue;
-      add_longer_drain(*pod, other->key, seen);
-      if (other->list.lists(pod->uid)) seen.listed_by_others.insert(pod->uid);
+      if (!other->list.ever_listed().contains(pod->uid)) continue;
+      share(*pod, longer_drain(std::nullopt, *other));
+      if (lists(other)) seen.listed_by_others.insert(pod->uid);
     }
     const auto& pools = table_.matching(*pod);
     if (pools.size() == 1 && pools.front() == &record) continue;
-    for (const PoolRecord* other : pools) {
-      if (other == &record) continue;
-      add_longer_drain(*pod, other->key, seen);
-      seen.pods_of_others.insert(pod->uid);
-      if (other->list.lists(pod->uid)) seen.listed_by_others.insert(pod->uid);
-      if (other->decides && other->key < record.key) seen.led_by_others.insert(pod->uid);
-      if (selects(record, *pod)) overlapping.insert(other->key.name);
+    const auto [entry, fresh] = by_labels.try_emplace(pod->labels.get());
+    Sharers& sharers = entry->second;
+    if (fresh) {
+      sharers = sharers_of(record, *pod);
+      overlapping = std::max(overlapping, sharers.overlapping);
+      if (sharers.overlapping > 0 && names.size() < kMaxCounted)
+        for (const PoolRecord* other : sharers.first) names.insert(other->key.name);
     }
+    if (sharers.first.empty()) continue;
+    share(*pod, sharers.drain);
+    seen.pods_of_others.insert(pod->uid);
+    if (sharers.led_by_another) seen.led_by_others.insert(pod->uid);
+    if (std::any_of(sharers.first.begin(), sharers.first.end(), lists))
+      seen.listed_by_others.insert(pod->uid);
   }
-  seen.overlapping_pools.assign(overlapping.begin(), overlapping.end());
-}
-
-void SnapshotBuilder::add_longer_drain(const api::Pod& pod, const kube::ObjectKey& other,
-                                       pool::Snapshot& seen) const {
-  const auto object = feeds_.store<Pools>().find(other);
-  if (!object) return;
-  api::DrainSpec& drain = seen.shared_drains.try_emplace(pod.uid, seen.pool->drain).first->second;
-  drain = pool::longer(drain, object->drain);
+  seen.overlapping_pools.assign(
+      names.begin(),
+      std::next(names.begin(), static_cast<std::ptrdiff_t>(std::min(names.size(), kMaxNames))));
+  seen.more_overlapping_pools = std::max(names.size(), overlapping) - seen.overlapping_pools.size();
 }
 
 void SnapshotBuilder::add_autoscalers(const PoolRecord& record, pool::Snapshot& seen) const {
-  const auto scales = [](const api::Autoscaler& autoscaler, std::string_view group, std::string_view kind,
-                         const std::string& name) {
-    return autoscaler.target_group == group && autoscaler.target_kind == kind &&
-           autoscaler.target_name == name;
+  const auto add = [&](std::string_view group, std::string_view kind, const std::string& name,
+                       std::vector<std::string>& out) {
+    for (const auto& one : feeds_.autoscalers_of(record.key.ns, group, kind, name)) {
+      if (out.size() == kMaxNames) return;
+      out.push_back(one->name);
+    }
   };
-  feeds_.store<Autoscalers>().for_each_in(record.key.ns,
-                                          [&](const std::shared_ptr<const api::Autoscaler>& one) {
-                                            if (scales(*one, api::kGroup, api::kPoolKind, record.key.name))
-                                              seen.pool_autoscalers.push_back(one->name);
-                                            if (scales(*one, "apps", "Deployment", record.target))
-                                              seen.target_autoscalers.push_back(one->name);
-                                          });
+  add(api::kGroup, api::kPoolKind, record.key.name, seen.pool_autoscalers);
+  add("apps", "Deployment", record.target, seen.target_autoscalers);
 }
 
 void SnapshotBuilder::add_replica_sets(const PoolRecord& record, pool::Snapshot& seen, kube::TimePoint now) {
@@ -254,7 +295,7 @@ void SnapshotBuilder::add_replica_sets(const PoolRecord& record, pool::Snapshot&
     facts.target = seen.target;
     facts.target_is_newer =
         seen.target != nullptr && kube::older(set->resource_version, seen.target->resource_version);
-    facts.is_member = [this, &record](const api::Pod& pod) { return selects(record, pod); };
+    facts.is_member = [this, &record](const api::Pod& pod) { return table_.is_selected_by(pod, record); };
     seen.replica_sets.push_back(pool::view_of(facts, surplus_, now));
   }
 }
@@ -274,10 +315,16 @@ void SnapshotBuilder::add_budgets(const PoolRecord& record, pool::Snapshot& seen
   seen.budget_visibility = visibility_of<Budgets>(feeds_, seen.budget);
   // Pods of a pool share their labels: a namespace full of budgets must not cost a look at each pod for each.
   std::set<const api::Labels*> label_sets;
-  for (const api::Pod* pod : seen.pods) label_sets.insert(pod->labels.get());
+  for (const api::Pod* pod : seen.pods) {
+    if (label_sets.size() == kMaxLabelSets) break;
+    label_sets.insert(pod->labels.get());
+  }
+  std::size_t compared = 0;
   feeds_.store<Budgets>().for_each_in(
       record.key.ns, [&](const std::shared_ptr<const api::DisruptionBudget>& budget) {
+        if (seen.other_budgets.size() == kMaxNames || compared >= kMaxComparisons) return;
         if (budget->name == name || budget->deleting) return;
+        compared += label_sets.size();
         const bool selects = std::any_of(
             label_sets.begin(), label_sets.end(),
             [&budget](const api::Labels* labels) { return pool::selects_pods_with(*budget, *labels); });
@@ -303,31 +350,41 @@ std::vector<const api::InferencePool*> SnapshotBuilder::other_pools_of(const api
                                                                        const std::string& pod,
                                                                        const std::string& uid) {
   std::vector<const api::InferencePool*> out;
-  const auto object = feeds_.store<Pods>().find({pool.ns, pod});
+  const auto object = feeds_.store<Pods>().find(pool.ns, pod);
   if (!object || object->uid != uid) return out;
-  const auto add = [&](const PoolRecord& record) {
-    const auto other = feeds_.store<Pools>().find(record.key);
+  // True once they are enough.
+  const auto add = [&](const PoolRecord* record) {
+    const auto other = feeds_.store<Pools>().find(record->key);
     if (other && other->uid != pool.uid) out.push_back(other.get());
+    return out.size() == kMaxSharers;
   };
-  for (const PoolRecord* record : table_.matching(*object)) add(*record);
+  const auto& pools = table_.matching(*object);
+  if (std::any_of(pools.begin(), pools.end(), add)) return out;
   for (const PoolRecord* record : table_.unsure(pool.ns)) {
-    if (record->list.ever_listed().contains(uid)) add(*record);
+    if (record->list.ever_listed().contains(uid) && add(record)) break;
   }
+  return out;
+}
+
+std::vector<const PoolRecord*> SnapshotBuilder::undecided_pools(const std::string& ns) {
+  std::vector<const PoolRecord*> out;
+  for (const PoolRecord* record :
+       table_.in_namespace(ns, [](const PoolRecord& r) { return !r.deleting && !r.selector_known; }))
+    out.push_back(record);
   return out;
 }
 
 // A pool that does not know whom it selects has the pod on its list, or its status tells whom it selected,
 // which an operator that is new knows no other way.
-bool SnapshotBuilder::may_be_of_a_pool(const api::Pod& pod) {
+bool SnapshotBuilder::may_be_of(const std::vector<const PoolRecord*>& undecided, const api::Pod& pod) const {
+  if (undecided.size() > kMaxUndecided) return true;
   const auto selected = [&](const PoolRecord& record) {
     const auto pool = feeds_.store<Pools>().find(record.key);
     return pool && !pool->status.selector.empty() && api::may_select(pool->status.selector, *pod.labels);
   };
-  const auto pools = table_.in_namespace(pod.ns, [&](const PoolRecord& record) {
-    if (record.deleting || record.selector_known) return false;
-    return record.list.ever_listed().contains(pod.uid) || (!record.selector && selected(record));
+  return std::any_of(undecided.begin(), undecided.end(), [&](const PoolRecord* record) {
+    return record->list.ever_listed().contains(pod.uid) || (!record->selector && selected(*record));
   });
-  return !pools.empty();
 }
 
 void SnapshotBuilder::sweep() {

@@ -16,6 +16,7 @@
 #include "pool/replica_set_view.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,12 +52,14 @@ class SnapshotBuilder {
   // From which pods a write over this ConfigMap should say the list was made: what was taken out by older
   // ones stays the list of the newer ones.
   const std::string& pods_version_over(const PoolRecord& record, const api::ConfigMap& config_map) const;
-  // The other pools that a pod serves, or may: of a pool that does not know whom it selects, if the pod was
-  // on its list.
+  // The first few of the other pools that a pod serves, or may: of a pool that does not know whom it selects,
+  // if the pod was on its list.
   std::vector<const api::InferencePool*> other_pools_of(const api::InferencePool& pool,
                                                         const std::string& pod, const std::string& uid);
-  // Whether some pool that does not know whom it selects may have selected the pod.
-  bool may_be_of_a_pool(const api::Pod& pod);
+  // Pools of a namespace that do not know whom they select, and whether one of them may have selected the
+  // pod.
+  std::vector<const PoolRecord*> undecided_pools(const std::string& ns);
+  bool may_be_of(const std::vector<const PoolRecord*>& undecided, const api::Pod& pod) const;
   void sweep();
 
  private:
@@ -69,12 +72,20 @@ class SnapshotBuilder {
   void add_target(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_pods(const PoolRecord& record, pool::Snapshot& seen);
   void add_overlap(const PoolRecord& record, pool::Snapshot& seen);
-  void add_longer_drain(const api::Pod& pod, const kube::ObjectKey& other, pool::Snapshot& seen) const;
+  // Other pools that have the pods with a set of labels.
+  struct Sharers {
+    std::vector<const PoolRecord*> first;  // by name
+    std::size_t overlapping = 0;           // all of them, if this pool selects those pods too
+    bool led_by_another = false;
+    std::optional<api::DrainSpec> drain;  // as the pool that asks for the most has it
+  };
+  Sharers sharers_of(const PoolRecord& record, const api::Pod& pod);
+  std::optional<api::DrainSpec> longer_drain(std::optional<api::DrainSpec> drain,
+                                             const PoolRecord& other) const;
   void add_autoscalers(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_replica_sets(const PoolRecord& record, pool::Snapshot& seen, kube::TimePoint now);
   void add_budgets(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_errors(const PoolRecord& record, pool::Snapshot& seen) const;
-  bool selects(const PoolRecord& record, const api::Pod& pod);
 
   DrainGate drain_gate_;
   pool::ListLimits list_limits_;

@@ -11,6 +11,10 @@ bool is_of_list(const PendingCall& call) {
          std::holds_alternative<ConfigMapLookup>(call.purpose);
 }
 
+bool is_of_orphan(const PendingCall& call) {
+  return call.pool.key.name.empty() && std::holds_alternative<PodLabelWrite>(call.purpose);
+}
+
 // Down to the connection, a call waits for none that is less urgent. The Lease's calls say so themselves.
 kube::CallLane connection_lane(const PendingCall& call, std::optional<WriteLane> lane) {
   if (is_of_list(call)) return kube::CallLane::kUrgent;
@@ -20,8 +24,7 @@ kube::CallLane connection_lane(const PendingCall& call, std::optional<WriteLane>
 }  // namespace
 
 kube::ObjectKey WriteDispatcher::Waiters::pop() {
-  kube::ObjectKey first = std::move(order_.front());
-  order_.pop_front();
+  kube::ObjectKey first = order_.pop();
   there_.erase(first);
   return first;
 }
@@ -83,6 +86,7 @@ std::uint64_t WriteDispatcher::launch(PendingCall call, std::optional<WriteLane>
     request.lane = connection_lane(call, lane);
   }
   if (is_of_list(call)) lists_in_flight_.insert(call.pool.key);
+  if (is_of_orphan(call)) orphans_in_flight_.insert(call.pool.key.ns);
   const std::uint64_t id = ++last_id_;
   Send send{id, std::move(request), expect};
   if (!std::holds_alternative<LeaseCall>(call.purpose)) send.expires = call.sent_at + limits_.timeout;
@@ -98,6 +102,7 @@ std::optional<AnsweredCall> WriteDispatcher::answered(const CallAnswered& answer
   AnsweredCall out{std::move(pending.call)};
   if (pending.lane) --in_lane(*pending.lane);
   if (is_of_list(out.call)) lists_in_flight_.erase(lists_in_flight_.find(out.call.pool.key));
+  if (is_of_orphan(out.call)) orphans_in_flight_.erase(orphans_in_flight_.find(out.call.pool.key.ns));
   if (const auto* label = std::get_if<PodLabelWrite>(&out.call.purpose))
     labels_under_way_.erase(label->what.uid);
   const bool has_object = pending.lane || std::holds_alternative<ConfigMapLookup>(out.call.purpose);

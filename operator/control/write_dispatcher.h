@@ -15,11 +15,11 @@
 #include "control/write_purpose.h"
 #include "control/write_throttle.h"
 #include "kube/rate_limiter.h"
+#include "kube/turn_queue.h"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <set>
@@ -86,6 +86,8 @@ class WriteDispatcher {
   bool in_flight(const WrittenObject& object) const { return throttle_.is_in_flight(object); }
   // Whether a write of one of the pool's lists is under way, or a look-up of such a name.
   bool list_in_flight(const kube::ObjectKey& pool) const { return lists_in_flight_.contains(pool); }
+  // How many writes of pods in the namespace are under way that are for no pool.
+  std::size_t orphans_in_flight(const std::string& ns) const { return orphans_in_flight_.count(ns); }
   // When a write of the object may leave; max(): once the one in flight is answered. Nothing: now.
   std::optional<kube::TimePoint> waits_until(const WrittenObject& object, kube::TimePoint now) const {
     return throttle_.blocked_until(object, now);
@@ -111,17 +113,17 @@ class WriteDispatcher {
     PendingCall call;
     std::optional<WriteLane> lane;
   };
-  // Pools in the order in which they began to wait, each once.
+  // Pools in the order in which they began to wait, each once. Namespaces take turns.
   class Waiters {
    public:
     void add(const kube::ObjectKey& pool) {
-      if (there_.insert(pool).second) order_.push_back(pool);
+      if (there_.insert(pool).second) order_.push(pool);
     }
     bool empty() const { return order_.empty(); }
     kube::ObjectKey pop();
 
    private:
-    std::deque<kube::ObjectKey> order_;
+    kube::TurnQueue<kube::ObjectKey, kube::ByNamespace> order_;
     std::set<kube::ObjectKey> there_;
   };
 
@@ -139,6 +141,7 @@ class WriteDispatcher {
   std::uint64_t last_id_ = 0;
   std::map<std::string, std::string> labels_under_way_;
   std::multiset<kube::ObjectKey> lists_in_flight_;  // by pool: one of each shard
+  std::multiset<std::string> orphans_in_flight_;    // by namespace
   std::unordered_map<WrittenObject, std::set<kube::ObjectKey>, WrittenObjectHash> object_waiters_;
   std::set<kube::ObjectKey> woken_;
   Waiters drain_waiters_;

@@ -2,6 +2,7 @@
 
 #include "api/names.h"
 #include "pool/conditions.h"
+#include "pool/endpoints.h"
 #include "pool/status.h"
 
 #include <algorithm>
@@ -91,6 +92,13 @@ bool remember_error(PoolRecord& record, const PendingCall& call, std::string rea
   return false;
 }
 
+bool withdraws(const PendingCall& call) {
+  const auto* list = std::get_if<PublishWrite>(&call.purpose);
+  return list != nullptr &&
+         std::any_of(list->what.changes.begin(), list->what.changes.end(),
+                     [](const auto& change) { return change.reason != pool::Withdrawal::kNone; });
+}
+
 }  // namespace
 
 std::string_view WriteOutcomes::kind_of(const PendingCall& call) {
@@ -107,13 +115,19 @@ void WriteOutcomes::take(AnsweredCall answered, kube::Result<Answer> answer, api
   if (record != nullptr && replicas) record->replicas_in_flight = false;
   if (!answer) {
     failed(answered, record, answer.error(), now, out);
-    if (record != nullptr) router_.mark(*record, now, kube::Lane::kUrgent);
+    if (record != nullptr)
+      router_.mark(*record, now, withdraws(call) ? kube::Lane::kUrgent : lane_of(*record));
     return;
   }
   const bool cleared = record != nullptr && remember_error(*record, call, {}, {});
   const Answered in{answered, record, *answer, now, out};
   const bool look = std::visit([&](auto& purpose) { return succeeded(in, purpose); }, answered.call.purpose);
-  if (record != nullptr && (look || cleared)) router_.mark(*record, now, kube::Lane::kUrgent);
+  if (record != nullptr && (look || cleared)) router_.mark(*record, now, lane_of(*record));
+}
+
+// An answer is no reason to go before other pools, unless endpoints are still on the list that are unfit.
+kube::Lane WriteOutcomes::lane_of(const PoolRecord& record) {
+  return record.list.withdrawal_due() ? kube::Lane::kUrgent : kube::Lane::kNormal;
 }
 
 template <class Kind>
@@ -294,8 +308,16 @@ void WriteOutcomes::report_degraded(const PoolRecord& record, const std::vector<
 
 bool WriteOutcomes::succeeded(const Answered& in, ConfigMapLookup&) {
   if (in.record == nullptr) return false;
-  in.record->unlabelled[in.call().object.key.name] = {std::get<api::ConfigMap>(std::move(in.answer)),
-                                                      in.now.mono + kForeignMemory};
+  auto map = std::get<api::ConfigMap>(std::move(in.answer));
+  const auto label = map.labels.find(api::kPoolLabel);
+  const bool may_be_ours =
+      pool::is_owned_by(map, in.record->uid) ||
+      (map.owners.empty() && label != map.labels.end() && label->second == in.record->key.name);
+  if (!may_be_ours) {  // who has it is all that is told of it
+    std::string().swap(map.endpoints_json);
+    std::string().swap(map.endpoints_text);
+  }
+  in.record->unlabelled[in.call().object.key.name] = {std::move(map), in.now.mono + kForeignMemory};
   return true;
 }
 

@@ -53,6 +53,7 @@ class WriteOutcomes {
   void failed(const AnsweredCall& answered, PoolRecord* record, const kube::Error& error, api::Now now,
               Effects& out);
 
+  static kube::Lane lane_of(const PoolRecord& record);
   void tell_change(PoolRecord& record, const PublishWrite& write, std::size_t index, api::Now now,
                    Effects& out);
   void report_drain(PoolRecord& record, const PodLabelWrite& label, api::Now now, Effects& out);

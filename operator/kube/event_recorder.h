@@ -62,6 +62,8 @@ struct EventStats {
   std::uint64_t dropped_full = 0;     // too many waiting or remembered
   std::uint64_t dropped_limited = 0;  // too many for one object
   std::uint64_t dropped_failed = 0;   // refused by the API server, or tried too often
+
+  std::uint64_t dropped() const { return dropped_full + dropped_limited + dropped_failed; }
 };
 
 struct EventCall {

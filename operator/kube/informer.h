@@ -30,6 +30,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -109,6 +110,7 @@ class Informer {
     return store_.add_index(std::move(function), indexed_by);
   }
   void reindex(IndexId id) { store_.reindex(id); }
+  void reindex_in(IndexId id, std::string_view ns) { store_.reindex_in(id, ns); }
 
   bool synced() const { return synced_; }  // one list has been swapped in
   const Store<Object>& store() const { return store_; }
@@ -124,13 +126,27 @@ class Informer {
   // Neither refusals nor a watch that merely opens do so. start() before that.
   TimePoint fresh_at() const { return fresh_at_; }
   const UnreadableTally& unreadable() const { return unreadable_; }
+  // Counts objects among them that were read in part: whoever keeps the rest says so.
+  void note(const Unreadable& unreadable);
+
+  // Both for what depends on more than the object, and nobody is told. revise() keeps what `revised` makes of
+  // an object, if it makes something. After forget() what comes of the object next is new.
+  template <class Revised>
+  void revise(Revised&& revised) {
+    std::vector<Ptr> changed;
+    store_.for_each([&](const Ptr& held) {
+      if (std::optional<Object> object = revised(*held))
+        changed.push_back(std::make_shared<const Object>(std::move(*object)));
+    });
+    for (Ptr& object : changed) store_.put(std::move(object));
+  }
+  void forget(std::string_view ns, std::string_view name) { store_.erase(ns, name); }
 
  private:
   // After a rewound history the versions held say nothing about the ones that come.
   enum class VersionCheck : std::uint8_t { kUnlessOlder, kAlways };
 
   void stage(ListPage<Object> page);
-  void note(const Unreadable& unreadable);
   void swap_in(bool rewound, TimePoint decoded_at, Deltas& deltas);
   void apply(typename Input::WatchArrived arrived, TimePoint decoded_at, Deltas& deltas);
   void apply(WatchEvent<Object> event, TimePoint decoded_at, Deltas& deltas);

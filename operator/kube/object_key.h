@@ -18,6 +18,11 @@ struct ObjectKey {
   std::string to_string() const { return ns.empty() ? name : ns + "/" + name; }
 };
 
+// As a TurnQueue groups keys.
+struct ByNamespace {
+  const std::string& operator()(const ObjectKey& key) const { return key.ns; }
+};
+
 }  // namespace poolwarden::kube
 
 template <>

@@ -88,6 +88,21 @@ class Store {
     index.clear();
     for (const Ptr& object : objects_) index.add(object);
   }
+  // The same where it changed for the objects of one namespace only.
+  void reindex_in(IndexId id, std::string_view ns) {
+    Index& index = indices_.at(static_cast<std::size_t>(id));
+    const auto first = objects_.lower_bound(KeyView{ns, {}});
+    auto last = first;
+    while (last != objects_.end() && (*last)->ns == ns) ++last;
+    // From the back: each is then the last of where it is found, and taking it out moves no other.
+    for (auto at = last; at != first;) index.remove(*--at);
+    for (auto at = first; at != last; ++at) index.add(*at);
+  }
+  // Each key under which something is found and that begins so, in order.
+  template <class Visit>
+  void for_each_key(IndexId id, std::string_view prefix, Visit&& visit) const {
+    indices_.at(static_cast<std::size_t>(id)).for_each_key(prefix, visit);
+  }
   // Sorted by namespace and name.
   const std::vector<Ptr>& by_index(IndexId id, std::string_view key) const {
     return indices_.at(static_cast<std::size_t>(id)).find(key);
@@ -128,6 +143,12 @@ class Store {
     void clear() {
       buckets_.clear();
       bucket_of_.clear();
+    }
+    template <class Visit>
+    void for_each_key(std::string_view prefix, Visit& visit) const {
+      for (auto at = buckets_.lower_bound(prefix); at != buckets_.end() && at->first.starts_with(prefix);
+           ++at)
+        visit(at->first);
     }
     const std::vector<Ptr>& find(std::string_view key) const {
       static const std::vector<Ptr> kNone;

@@ -1,6 +1,7 @@
 // Which key to work on next. The rules are those of client-go's util/workqueue:
 //
-//   Fair       keys of a lane come in the order in which they were added;
+//   Fair       keys of a lane come in the order in which they were added, and groups of them take turns
+//              (turn_queue.h);
 //   Stingy     a key is never worked on twice at once, and a key added many times before it is worked on is
 //              worked on once;
 //   Complete   a key added while it is worked on is worked on again afterwards.
@@ -16,6 +17,7 @@
 #pragma once
 
 #include "kube/time.h"
+#include "kube/turn_queue.h"
 
 #include <algorithm>
 #include <array>
@@ -23,8 +25,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <iterator>
-#include <list>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -47,7 +47,7 @@ class WorkQueueMetrics {
 
 enum class Lane : std::uint8_t { kUrgent, kNormal };
 
-template <class Key, class Hash = std::hash<Key>>
+template <class Key, class Hash = std::hash<Key>, class GroupOf = OneGroup>
 class WorkQueue {
  public:
   static constexpr int kUrgentShare = 4;  // urgent keys in a row while a normal one waits
@@ -77,14 +77,14 @@ class WorkQueue {
   void shutdown();
 
  private:
-  using LaneList = std::list<Key>;
+  using LaneQueue = TurnQueue<Key, GroupOf>;
 
   struct Item {
     bool dirty = false;       // it needs work
     bool processing = false;  // it is being worked on. A key may be both; done() then queues it
     // Valid if and only if dirty and not processing: its place in lanes_[lane]. Every key of a lane has such
     // an item.
-    typename LaneList::iterator place{};
+    typename LaneQueue::Place place{};
     Lane lane = Lane::kNormal;  // of the work it needs; meaningless unless dirty
     TimePoint added{};          // when it became dirty
     TimePoint started{};        // when get() handed it out
@@ -102,8 +102,8 @@ class WorkQueue {
     }
   };
 
-  LaneList& lane(Lane which) { return lanes_[static_cast<std::size_t>(which)]; }
-  const LaneList& lane(Lane which) const { return lanes_[static_cast<std::size_t>(which)]; }
+  LaneQueue& lane(Lane which) { return lanes_[static_cast<std::size_t>(which)]; }
+  const LaneQueue& lane(Lane which) const { return lanes_[static_cast<std::size_t>(which)]; }
   void enqueue(const Key& key, Item& item);
   void promote_due(TimePoint now);
   Lane choose_lane();
@@ -116,7 +116,7 @@ class WorkQueue {
 
   // Every key that is dirty, processing or waiting, and no other.
   std::unordered_map<Key, Item, Hash> items_;
-  std::array<LaneList, 2> lanes_;
+  std::array<LaneQueue, 2> lanes_;
   std::set<Waiting> waiting_;  // one entry for each item with a ticket
   std::uint64_t last_ticket_ = 0;
   int urgent_in_a_row_ = 0;     // taken while a normal key was waiting
@@ -124,8 +124,8 @@ class WorkQueue {
   WorkQueueMetrics* metrics_;
 };
 
-template <class Key, class Hash>
-void WorkQueue<Key, Hash>::add(const Key& key, TimePoint now, Lane wanted) {
+template <class Key, class Hash, class GroupOf>
+void WorkQueue<Key, Hash, GroupOf>::add(const Key& key, TimePoint now, Lane wanted) {
   if (shutting_down_) {
     return;
   }
@@ -134,7 +134,7 @@ void WorkQueue<Key, Hash>::add(const Key& key, TimePoint now, Lane wanted) {
     if (item.lane == Lane::kNormal && wanted == Lane::kUrgent) {
       item.lane = Lane::kUrgent;
       if (!item.processing) {
-        lane(Lane::kUrgent).splice(lane(Lane::kUrgent).end(), lane(Lane::kNormal), item.place);
+        lane(Lane::kUrgent).take_over(lane(Lane::kNormal), item.place);
       }
     }
     return;
@@ -150,16 +150,14 @@ void WorkQueue<Key, Hash>::add(const Key& key, TimePoint now, Lane wanted) {
   }
 }
 
-template <class Key, class Hash>
-void WorkQueue<Key, Hash>::enqueue(const Key& key, Item& item) {
-  LaneList& queue = lane(item.lane);
-  queue.push_back(key);
-  item.place = std::prev(queue.end());
+template <class Key, class Hash, class GroupOf>
+void WorkQueue<Key, Hash, GroupOf>::enqueue(const Key& key, Item& item) {
+  item.place = lane(item.lane).push(key);
   report_depth();
 }
 
-template <class Key, class Hash>
-void WorkQueue<Key, Hash>::add_after(const Key& key, Duration delay, TimePoint now, Lane wanted) {
+template <class Key, class Hash, class GroupOf>
+void WorkQueue<Key, Hash, GroupOf>::add_after(const Key& key, Duration delay, TimePoint now, Lane wanted) {
   if (shutting_down_) {
     return;
   }
@@ -185,8 +183,8 @@ void WorkQueue<Key, Hash>::add_after(const Key& key, Duration delay, TimePoint n
   waiting_.insert(Waiting{due, item.ticket, key});
 }
 
-template <class Key, class Hash>
-void WorkQueue<Key, Hash>::promote_due(TimePoint now) {
+template <class Key, class Hash, class GroupOf>
+void WorkQueue<Key, Hash, GroupOf>::promote_due(TimePoint now) {
   while (!waiting_.empty() && waiting_.begin()->due <= now) {
     const Key key = waiting_.begin()->key;
     waiting_.erase(waiting_.begin());
@@ -196,8 +194,8 @@ void WorkQueue<Key, Hash>::promote_due(TimePoint now) {
   }
 }
 
-template <class Key, class Hash>
-Lane WorkQueue<Key, Hash>::choose_lane() {
+template <class Key, class Hash, class GroupOf>
+Lane WorkQueue<Key, Hash, GroupOf>::choose_lane() {
   if (lane(Lane::kNormal).empty()) {
     urgent_in_a_row_ = 0;
     return Lane::kUrgent;
@@ -210,15 +208,13 @@ Lane WorkQueue<Key, Hash>::choose_lane() {
   return Lane::kUrgent;
 }
 
-template <class Key, class Hash>
-std::optional<Key> WorkQueue<Key, Hash>::get(TimePoint now) {
+template <class Key, class Hash, class GroupOf>
+std::optional<Key> WorkQueue<Key, Hash, GroupOf>::get(TimePoint now) {
   promote_due(now);
   if (size() == 0) {
     return std::nullopt;
   }
-  LaneList& queue = lane(choose_lane());
-  Key key = std::move(queue.front());
-  queue.pop_front();
+  Key key = lane(choose_lane()).pop();
   Item& item = items_.at(key);
   item.dirty = false;
   item.processing = true;
@@ -230,8 +226,8 @@ std::optional<Key> WorkQueue<Key, Hash>::get(TimePoint now) {
   return key;
 }
 
-template <class Key, class Hash>
-void WorkQueue<Key, Hash>::done(const Key& key, TimePoint now) {
+template <class Key, class Hash, class GroupOf>
+void WorkQueue<Key, Hash, GroupOf>::done(const Key& key, TimePoint now) {
   const auto found = items_.find(key);
   if (found == items_.end() || !found->second.processing) {
     return;  // never handed out, or done twice
@@ -248,16 +244,16 @@ void WorkQueue<Key, Hash>::done(const Key& key, TimePoint now) {
   release_if_idle(key);
 }
 
-template <class Key, class Hash>
-void WorkQueue<Key, Hash>::release_if_idle(const Key& key) {
+template <class Key, class Hash, class GroupOf>
+void WorkQueue<Key, Hash, GroupOf>::release_if_idle(const Key& key) {
   const auto found = items_.find(key);
   if (!found->second.dirty && !found->second.processing && found->second.ticket == 0) {
     items_.erase(found);
   }
 }
 
-template <class Key, class Hash>
-void WorkQueue<Key, Hash>::shutdown() {
+template <class Key, class Hash, class GroupOf>
+void WorkQueue<Key, Hash, GroupOf>::shutdown() {
   shutting_down_ = true;
   while (!waiting_.empty()) {
     const Key key = waiting_.begin()->key;

@@ -197,10 +197,13 @@ Finding degraded(const Observation& seen, const PublishedList& list) {
     found.emplace_back("ScaleTarget" + problem->reason, problem->message);
   if (seen.hold == Hold::kNoSelector) found.emplace_back(hold_reason(seen), hold_cause(seen));
   if (!snapshot.overlapping_pools.empty()) {
-    found.emplace_back("Overlap",
-                       fmt::format("Pods of it are also selected by pool {}: both publish them; give each "
-                                   "pool pods of its own",
-                                   fmt::join(snapshot.overlapping_pools, ", ")));
+    const std::size_t more = snapshot.more_overlapping_pools;
+    const bool several = snapshot.overlapping_pools.size() + more > 1;
+    found.emplace_back(
+        "Overlap", fmt::format("Pods of it are also selected by pool {}{}: {} publish them; give each "
+                               "pool pods of its own",
+                               fmt::join(snapshot.overlapping_pools, ", "),
+                               more > 0 ? fmt::format(" and {} more", more) : "", several ? "all" : "both"));
   }
   if (autoscalers_compete(snapshot)) {
     found.emplace_back(

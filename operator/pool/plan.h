@@ -122,7 +122,8 @@ struct Snapshot {
   bool sees_cordons = true;  // or may not, or not any more: `node` tells what was seen last
   const DrainingNodes* draining_nodes = nothing<DrainingNodes>();  // never null, and so below
   const Releases* releases = nothing<Releases>();
-  // HorizontalPodAutoscalers of the namespace that scale the pool, and those that scale its target.
+  // HorizontalPodAutoscalers of the namespace that scale the pool, and those that scale its target. Names for
+  // a person, and so the first few of each.
   std::vector<std::string> pool_autoscalers;
   std::vector<std::string> target_autoscalers;
   Gate gate = Gate::kMissing;
@@ -131,7 +132,7 @@ struct Snapshot {
   bool sees_replica_sets = true;             // or may not: then no surplus is ever seen
   Visibility budget_visibility = Visibility::kAbsent;
   const api::DisruptionBudget* budget = nullptr;  // of the name the pool's budget has, whoever owns it
-  std::vector<std::string> other_budgets;         // names of others that select a pod of the pool
+  std::vector<std::string> other_budgets;         // names of others that select a pod of it, the first few
   const EngineLoadTracker* loads = nothing<EngineLoadTracker>();  // never null, and so below
   // Serving labels that are being written, by UID.
   const std::map<std::string, std::string>* labels_under_way = nothing<std::map<std::string, std::string>>();
@@ -143,8 +144,10 @@ struct Snapshot {
   // By UID, how pods drain otherwise than the pool says. Those that other pools select, too: in all things as
   // the pool that asks for the most. Those on a node that ends within moments: no longer than that.
   std::map<std::string, api::DrainSpec> shared_drains;
-  std::vector<std::string> overlapping_pools;  // names of pools of the namespace that share a pod with it
-  std::set<std::string> pods_of_others;        // uids of pods here that another live pool selects too
+  // Names of pools of the namespace that share a pod with it: the first by name, and how many more there are.
+  std::vector<std::string> overlapping_pools;
+  std::size_t more_overlapping_pools = 0;
+  std::set<std::string> pods_of_others;  // uids of pods here that another live pool selects too
 
   const api::DrainSpec& drain_of(const api::Pod& pod) const {
     const auto shared = shared_drains.find(pod.uid);

@@ -45,6 +45,12 @@ std::string collection_of(const std::string& path) {
   return collection;
 }
 
+std::string namespace_of(const std::string& path) {
+  constexpr std::string_view kBefore = "/namespaces/";
+  const std::size_t at = path.find(kBefore) + kBefore.size();
+  return path.substr(at, path.find('/', at) - at);
+}
+
 class Handle final : public kube::StreamHandle {};
 
 }  // namespace
@@ -84,7 +90,7 @@ HttpResponse MemoryApi::write(const kube::HttpRequest& request) {
   if (request.method == HttpMethod::kPost) {
     path += "/" + body["metadata"].value("name", fmt::format("event-{}", revision_));
     body["metadata"]["uid"] = fmt::format("uid-{}", revision_);
-    body["metadata"]["namespace"] = "default";
+    body["metadata"]["namespace"] = namespace_of(path);
     objects_[path] = std::move(body);
   } else {
     const auto found = objects_.find(path);

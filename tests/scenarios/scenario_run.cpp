@@ -149,7 +149,9 @@ sim::SimOperator& ScenarioRun::op_or_new(const std::string& name) {
                          .seed = 11 + world_.operators(),
                          .leader_elect = elect_,
                          .engines = [this](const auto& request) { return engine_of(request); },
-                         .list_limits = list_limits_});
+                         .list_limits = list_limits_,
+                         .step_pods = step_pods_,
+                         .step_time = step_time_});
   }
   return op(name);
 }
@@ -260,6 +262,11 @@ void ScenarioRun::add_process_verbs() {
   verbs_["leader-election"] = {0, 0, [this](const Words&) { elect_ = true; }};
   // Of operators that are started for the first time: a list has a ConfigMap for each so many endpoints.
   verbs_["shard-size"] = {1, 1, [this](const Words& w) { list_limits_.shard_endpoints = std::stoul(w[0]); }};
+  // The same operators look at so many pods in a step, and a step takes so long.
+  verbs_["step-pods"] = {1, 2, [this](const Words& w) {
+                           step_pods_ = std::stoul(w[0]);
+                           step_time_ = w.size() > 1 ? duration(w[1]) : kube::Duration{};
+                         }};
   verbs_["start"] = {0, 1, [this](const Words& w) { op_or_new(w.empty() ? "a" : w[0]).start(); }};
   verbs_["stop"] = {0, 1, [this](const Words& w) { op(w.empty() ? "a" : w[0]).stop(); }};
   verbs_["kill"] = {0, 1, [this](const Words& w) { op(w.empty() ? "a" : w[0]).kill(); }};

@@ -68,6 +68,8 @@ class ScenarioRun {
   std::map<std::string, std::map<std::int32_t, sim::EngineAnswer>> engines_;
   bool elect_ = false;
   pool::ListLimits list_limits_;
+  std::size_t step_pods_ = control::CoreOptions{}.step_pods;
+  kube::Duration step_time_{};
   bool finish_ = true;
 };
 

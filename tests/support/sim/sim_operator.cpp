@@ -47,6 +47,7 @@ struct SimOperator::Process {
   std::vector<control::Input> inbox;
   control::Shell shell;
   bool step_due = false;
+  kube::TimePoint busy_until{};
   kube::TimePoint timer = kube::TimePoint::max();
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
 };
@@ -66,6 +67,7 @@ void SimOperator::start() {
   options.instance = options_.name;
   options.leader_elect = options_.leader_elect;
   options.list_limits = options_.list_limits;
+  options.step_pods = options_.step_pods;
   options.lease.identity = options_.name;
   options.lease.outlives_process = true;
   options.lease.ns = "poolwarden-system";
@@ -111,7 +113,7 @@ void SimOperator::resume() {
 }
 
 void SimOperator::wake(Process& process) {
-  time_.after({}, [this, &process, alive = process.alive] {
+  time_.at(process.busy_until, [this, &process, alive = process.alive] {
     if (*alive) step(process);
   });
 }
@@ -120,6 +122,7 @@ void SimOperator::step(Process& process) {
   process.step_due = false;
   if (paused_) return;
   ++record_.steps;
+  process.busy_until = time_.now().mono + options_.step_time;
   perform(process, process.core.step(process.inbox, now()));
 }
 
@@ -132,7 +135,7 @@ void SimOperator::perform(Process& process, control::Effects effects) {
   }
   const auto deadline = process.core.next_deadline();
   if (!deadline || *deadline >= process.timer) return;
-  process.timer = std::max(*deadline, time_.now().mono + kStepTime);
+  process.timer = std::max(*deadline, time_.now().mono + std::max(kStepTime, options_.step_time));
   time_.at(process.timer, [this, &process, alive = process.alive, when = process.timer] {
     if (!*alive || process.timer != when) return;
     process.timer = kube::TimePoint::max();

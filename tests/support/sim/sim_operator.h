@@ -49,6 +49,9 @@ class SimOperator {
     Engines engines = {};
     pool::ListLimits list_limits = {};
     api::Timestamp::duration wall_skew{};  // of its machine's clock
+    // How many pods a step of its looks at, and how long a step takes. Nothing arrives meanwhile.
+    std::size_t step_pods = control::CoreOptions{}.step_pods;
+    kube::Duration step_time{};
   };
 
   SimOperator(VirtualTime& time, apiserver::Model& model, Options options);

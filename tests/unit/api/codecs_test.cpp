@@ -108,11 +108,11 @@ TEST(DeploymentCodec, TheLongestHookOfSeveralContainersCounts) {
 
 TEST(ServiceCodec, ReadsPortsSelectorAndOwners) {
   const Service out = read_both<ServiceCodec>(json::parse(
-      R"({"metadata":{"name":"vllm","labels":{"a":"b"},"ownerReferences":[{"apiVersion":"poolwarden.io/v1alpha1",
+      R"({"metadata":{"name":"vllm","labels":{"a":"b","poolwarden.io/pool":"x"},"ownerReferences":[{"apiVersion":"poolwarden.io/v1alpha1",
         "kind":"InferencePool","name":"vllm","uid":"u","controller":true}]},
         "spec":{"selector":{"app":"vllm"},"ports":[{"name":"http","port":80,"targetPort":8000,"protocol":"TCP"},
         {"port":81,"targetPort":"web"},{"port":82}]}})"));
-  EXPECT_EQ(out.labels, (LabelMap{{"a", "b"}}));
+  EXPECT_EQ(out.labels, (LabelMap{{"poolwarden.io/pool", "x"}})) << "others are nobody's business here";
   EXPECT_EQ(out.selector, (LabelMap{{"app", "vllm"}}));
   ASSERT_EQ(out.owners.size(), 1U);
   EXPECT_EQ(out.owners[0].uid, "u");
@@ -131,6 +131,78 @@ TEST(ConfigMapCodec, KeepsTheDocumentByteForByte) {
   EXPECT_EQ(out.endpoints_json, " {}\n");
   EXPECT_EQ(out.endpoints_text, "1.2.3.4:80\n");
   EXPECT_FALSE(out.deleting);
+}
+
+// Whoever may create objects may write into them what they like: kept is what may mean something.
+json owners_without_end() {
+  json out = json::array();
+  for (int i = 0; i < 100; ++i)
+    out.push_back({{"apiVersion", "v1"},
+                   {"kind", i == 90 ? "InferencePool" : "Pod"},
+                   {"name", std::string(1'000, 'n')},
+                   {"uid", fmt::format("uid-{}", i)},
+                   {"controller", i == 80}});
+  return out;
+}
+
+TEST(Codecs, OwnersWithoutEnd_ThoseThatMatterAreKept) {
+  const json metadata = {{"name", "x"}, {"ownerReferences", owners_without_end()}};
+  const auto service = read_both<ServiceCodec>({{"metadata", metadata}, {"spec", json::object()}});
+  const auto map = read_both<ConfigMapCodec>({{"metadata", metadata}});
+  const auto budget = read_both<DisruptionBudgetCodec>({{"metadata", metadata}, {"spec", json::object()}});
+  for (const auto& owners : {service.owners, map.owners, budget.owners}) {
+    ASSERT_EQ(owners.size(), 8U);
+    EXPECT_EQ(owners[0].uid, "uid-80");
+    EXPECT_EQ(owners[1].uid, "uid-90");
+    EXPECT_EQ(owners[0].name.size(), 256U);
+  }
+  EXPECT_TRUE(map.shared);
+  const auto set = read_both<ReplicaSetCodec>({{"metadata", metadata}, {"spec", json::object()}});
+  EXPECT_EQ(set.controller, "uid-80");
+}
+
+TEST(Codecs, LabelsAndSelectorsWithoutEnd_AreNotKept) {
+  json many = json::object();
+  for (int i = 0; i < 1'000; ++i) many[fmt::format("label-{:04}", i)] = std::string(60, 'x');
+  const json labels = {{"name", "x"}, {"labels", many}};
+  EXPECT_TRUE(read_both<ServiceCodec>({{"metadata", labels}, {"spec", json::object()}}).labels.empty());
+  const auto map = read_both<ConfigMapCodec>({{"metadata", labels}});
+  EXPECT_TRUE(map.labels.empty());
+  EXPECT_TRUE(map.shared);
+  const auto service =
+      read_both<ServiceCodec>({{"metadata", {{"name", "x"}}}, {"spec", {{"selector", many}}}});
+  EXPECT_GT(service.selector.size(), 50U) << "enough to see that it is not ours";
+  EXPECT_LT(service.selector.size(), 100U);
+  const json selector = {{"matchLabels", many}};
+  EXPECT_TRUE(
+      read_both<DisruptionBudgetCodec>({{"metadata", {{"name", "x"}}}, {"spec", {{"selector", selector}}}})
+          .selector.too_large);
+  json target = deployment();
+  target["spec"]["selector"] = selector;
+  EXPECT_TRUE(read_both<DeploymentCodec>(target).selector.too_large);
+}
+
+TEST(ServiceCodec, PortsWithoutEnd_AreNotKept) {
+  json ports = json::array();
+  for (int i = 0; i < 1'000; ++i) ports.push_back({{"port", i + 1}});
+  const auto out = read_both<ServiceCodec>({{"metadata", {{"name", "x"}}}, {"spec", {{"ports", ports}}}});
+  EXPECT_EQ(out.ports.size(), 64U);
+}
+
+TEST(AutoscalerCodec, TextsWithoutEnd_AreCut) {
+  const std::string text(100'000, 'x');
+  const auto out = read_both<AutoscalerCodec>(
+      {{"metadata", {{"name", "a"}}},
+       {"spec", {{"scaleTargetRef", {{"apiVersion", text + "/v1"}, {"kind", text}, {"name", text}}}}}});
+  for (const std::string& kept : {out.target_group, out.target_kind, out.target_name})
+    EXPECT_EQ(kept.size(), 256U);
+}
+
+TEST(PoolCodec, MessageWithoutEnd_IsCut) {
+  const json condition = {{"type", "Available"}, {"message", std::string(32'000, 'x')}};
+  const InferencePool out = PoolCodec::from_json({{"status", {{"conditions", {condition}}}}});
+  ASSERT_EQ(out.status.conditions.size(), 1U);
+  EXPECT_EQ(out.status.conditions[0].message.size(), 4'096U);
 }
 
 json pool() {

@@ -62,6 +62,34 @@ TEST(LabelSelector, EmptyOrAbsent_AreToldApart) {
   }
 }
 
+TEST(LabelSelector, BeyondItsBounds_MatchesNothingAndSaysSo) {
+  LabelSelector many{{}, std::vector(64, need("app", "Exists"))};
+  LabelSelector one{{}, {need("app", "NotIn", {std::string(4'080, 'x')})}};
+  for (LabelSelector* selector : {&many, &one}) {
+    selector->bound();
+    EXPECT_FALSE(selector->too_large);
+    EXPECT_TRUE(selector->matches(LabelMap{{"app", "vllm"}}));
+  }
+  many.match_labels = {{"app", "vllm"}};
+  one.match_expressions[0].values.emplace_back(10, 'y');
+  for (LabelSelector* selector : {&many, &one}) {
+    selector->bound();
+    EXPECT_TRUE(selector->too_large);
+    EXPECT_FALSE(selector->matches(LabelMap{{"app", "vllm"}}));
+    EXPECT_FALSE(selector->empty());
+    EXPECT_EQ(selector->problem(),
+              "more than 64 requirements or 4096 bytes: give the pods one label that only they have");
+    EXPECT_TRUE(selector->match_labels.empty() && selector->match_expressions.empty()) << "nothing is kept";
+  }
+}
+
+TEST(LabelSelector, LabelsAreUnknown_NothingMatches) {
+  for (const LabelSelector& selector :
+       {LabelSelector{}, LabelSelector{{}, {need("zone", "DoesNotExist")}}, LabelSelector{{{"", ""}}, {}}})
+    EXPECT_FALSE(selector.matches(Labels::unknown()));
+  EXPECT_FALSE(may_select("!zone", Labels::unknown()));
+}
+
 struct SelectorProblemRow {
   const char* situation;
   LabelSelector selector;

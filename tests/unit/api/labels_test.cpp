@@ -27,6 +27,15 @@ TEST(Labels, AreTheSameAsTheirMap) {
   EXPECT_NE(Labels(LabelMap{{"a", "b"}, {"c", ""}}), Labels(LabelMap{{"a", ""}, {"b", "c"}}));
 }
 
+TEST(Labels, Unknown_AreNotTheSameAsNone) {
+  EXPECT_FALSE(Labels::unknown().known());
+  EXPECT_NE(Labels::unknown(), Labels());
+  EXPECT_EQ(Labels::unknown(), Labels::unknown());
+  EXPECT_EQ(Labels::unknown().find("app"), std::nullopt);
+  for (const LabelMap& map : {LabelMap{}, LabelMap{{"", ""}}, LabelMap{{"a", ""}}})
+    EXPECT_TRUE(Labels(map).known());
+}
+
 TEST(Labels, WithANul_AreLeftOut) {
   const std::string nul("a\0b", 3);
   const Labels labels(LabelMap{{nul, "x"}, {"b", nul}, {"c", "d"}});

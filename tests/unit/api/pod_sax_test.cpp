@@ -180,6 +180,24 @@ TEST(PodSax, LongTextsAreNotKept) {
   EXPECT_EQ(pod.disruption_target, "TooLong");
 }
 
+TEST(PodSax, LabelsBeyondTheirBound_AreUnknown) {
+  json object = realistic();
+  json& labels = object["metadata"]["labels"];
+  labels = {{"poolwarden.io/serving", "true"}, {"a", std::string(4'000, 'x')}};
+  EXPECT_TRUE(read(object).labels->known());
+  labels["b"] = std::string(100, 'x');
+  const Pod pod = read(object);
+  EXPECT_FALSE(pod.labels->known());
+  EXPECT_EQ(pod.serving, "true") << "our own is looked for before";
+}
+
+TEST(PodSax, ControllerOfALongUid_IsNotKept) {
+  json object = realistic();
+  object["metadata"]["ownerReferences"] =
+      json::array({{{"uid", std::string(300'000, 'x')}, {"controller", true}}});
+  EXPECT_EQ(*read(object).controller, "TooLong");
+}
+
 TEST(PodSax, ATerminatingPod) {
   json object = realistic();
   object["metadata"]["deletionTimestamp"] = "2026-01-02T04:00:00Z";

@@ -1,6 +1,7 @@
 #include "control/feed_table.h"
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -44,11 +45,13 @@ api::Pod pod_on(const std::string& name, const std::string& node) {
 class Feeds : public ::testing::Test {
  protected:
   Feeds()
-      : feeds_({.reflector = {},
-                .drain_taints = {"drain"},
-                .withdraw_taints = {"gone", "broken"},
-                .drain_all_taints = {"ends"}},
-               kube::seeded_random(1), metrics_, [](const api::Pod&, std::vector<std::string>&) {}) {
+      : feeds_(
+            {.reflector = {},
+             .drain_taints = {"drain"},
+             .withdraw_taints = {"gone", "broken"},
+             .drain_all_taints = {"ends"}},
+            kube::seeded_random(1), metrics_, [](const api::Pod&, std::vector<std::string>&) {},
+            [this](const std::string&, const std::string& name) { return lists_.contains(name); }) {
     feeds_.start(kFeedStart, out_);
   }
 
@@ -89,6 +92,7 @@ class Feeds : public ::testing::Test {
     return lines;
   }
 
+  std::set<std::string> lists_;  // names under which pools publish
   CountingMetrics metrics_;
   FeedTable feeds_;
   Effects out_;
@@ -139,6 +143,81 @@ TEST_F(Feeds, UnreadableObject_IsCountedAndTold) {
   EXPECT_THAT(logged(), ElementsAre("an object cannot be read: its last state stays in force"));
   EXPECT_EQ(out_.logs.front().fields.at(1).second, "default/b: it is no object");
   EXPECT_EQ(feeds_.store<Pods>().size(), 1U) << "the others are there";
+}
+
+// What selects it cannot be told any more, but that it is not ready can.
+TEST_F(Feeds, LabelsAreTooLong_StayAsTheyLastWere) {
+  api::Pod known = pod_on("a", "n1");
+  known.labels = std::make_shared<const api::Labels>(api::LabelMap{{"app", "vllm"}});
+  api::Pod stranger = pod_on("b", "n1");
+  stranger.labels = std::make_shared<const api::Labels>(api::Labels::unknown());
+  list<Pods>({known, stranger});
+  EXPECT_FALSE(feeds_.store<Pods>().find("default", "b")->labels->known());
+  EXPECT_EQ(metrics_.unreadable_objects["pods"], 1U);
+  EXPECT_THAT(out_.logs.front().fields.at(1).second,
+              ::testing::StartsWith("default/b: its labels have more than 4096 bytes together"));
+  api::Pod grown = known;
+  grown.labels = stranger.labels;
+  grown.resource_version = "12";
+  grown.ready = api::Tristate::kFalse;
+  feeds_.observe<Pods>(grown, kFeedStart, [](const auto&) {});
+  const auto seen = feeds_.store<Pods>().find("default", "a");
+  EXPECT_EQ(seen->ready, api::Tristate::kFalse);
+  EXPECT_EQ(seen->labels->find("app"), "vllm");
+  grown.uid = "of-a-namesake";
+  grown.resource_version = "13";
+  feeds_.observe<Pods>(grown, kFeedStart, [](const auto&) {});
+  EXPECT_FALSE(feeds_.store<Pods>().find("default", "a")->labels->known());
+}
+
+TEST_F(Feeds, ConfigMapIsNoPoolsList_LosesItsDocuments) {
+  const auto map_of = [](const std::string& name, const std::string& version) {
+    api::ConfigMap map;
+    map.ns = "default";
+    map.name = name;
+    map.uid = name + "-uid";
+    map.resource_version = version;
+    map.endpoints_json = map.endpoints_text = "what a tenant wrote";
+    return map;
+  };
+  const auto keeps = [this](const std::string& name) {
+    const auto map = feeds_.store<ConfigMaps>().find("default", name);
+    return map && !map->without_documents && !map->endpoints_json.empty() && !map->endpoints_text.empty();
+  };
+  lists_ = {"a"};
+  list<ConfigMaps>({map_of("a", "5"), map_of("b", "6")});
+  EXPECT_TRUE(keeps("b")) << "pools are not known yet";
+  list<Pools>({});
+  EXPECT_TRUE(keeps("a"));
+  EXPECT_FALSE(keeps("b"));
+  feeds_.observe<ConfigMaps>(map_of("b", "12"), kFeedStart, [](const auto&) {});
+  EXPECT_EQ(feeds_.store<ConfigMaps>().find("default", "b")->resource_version, "12");
+  EXPECT_FALSE(keeps("b"));
+  // A pool comes that has this name: the ConfigMap is as one that the watch does not show, and is looked up.
+  lists_ = {"a", "b"};
+  feeds_.list_named("default", "b");
+  EXPECT_FALSE(feeds_.store<ConfigMaps>().find("default", "b"));
+  feeds_.observe<ConfigMaps>(map_of("b", "13"), kFeedStart, [](const auto&) {});
+  EXPECT_TRUE(keeps("b"));
+}
+
+TEST_F(Feeds, Autoscalers_AreFoundByWhatTheyScale) {
+  std::vector<api::Autoscaler> all;
+  for (const char* name : {"x", "y", "z"}) {
+    api::Autoscaler& one = all.emplace_back();
+    one.ns = "default";
+    one.name = one.uid = name;
+    one.resource_version = "5";
+    one.target_group = "apps";
+    one.target_kind = "Deployment";
+    one.target_name = *name == 'y' ? "other" : "vllm";
+  }
+  list<Autoscalers>(all);
+  std::vector<std::string> names;
+  for (const auto& one : feeds_.autoscalers_of("default", "apps", "Deployment", "vllm"))
+    names.push_back(one->name);
+  EXPECT_THAT(names, ElementsAre("x", "z"));
+  EXPECT_THAT(feeds_.autoscalers_of("elsewhere", "apps", "Deployment", "vllm"), IsEmpty());
 }
 
 TEST_F(Feeds, ListRefused_KindIsAsOldAsItWas) {

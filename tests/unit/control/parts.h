@@ -19,6 +19,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,11 +41,17 @@ struct NotedMetrics final : ControllerMetrics {
   void drained(std::string_view result, kube::Duration) override { drains.emplace_back(result); }
   void pool_gone(std::string_view, std::string_view pool) override { gone.emplace_back(pool); }
   void leading(bool yes) override { leads = yes; }
+  // Told in each pass over a pool.
+  void endpoints(std::string_view, std::string_view pool, EndpointCounts) override {
+    passes.emplace_back(pool);
+    if (on_pass) on_pass();
+  }
 
   int retries = 0;
   int standby_withdrawals = 0;
   std::vector<kube::Duration> withdrawals;
-  std::vector<std::string> drains, gone;
+  std::vector<std::string> drains, gone, passes;
+  std::function<void()> on_pass;
   std::optional<bool> leads;
 };
 
@@ -156,14 +163,16 @@ class Parts {
   static constexpr kube::TimePoint kStart{std::chrono::seconds(100'000)};
 
   explicit Parts(DrainGate gate = DrainGate::kOff)
-      : feeds({.reflector = {}, .drain_taints = {"drain"}, .withdraw_taints = {"gone"}},
-              kube::seeded_random(1), metrics,
-              [this](const api::Pod& pod, std::vector<std::string>& keys) {
-                const auto& pools = table.matching(pod);
-                for (const PoolRecord* record : pools) keys.push_back(record->key.to_string());
-                if (pools.empty() && pool::is_marked(pod) && !pod.deletion_timestamp)
-                  keys.emplace_back(kOrphanIndex);
-              }),
+      : feeds(
+            {.reflector = {}, .drain_taints = {"drain"}, .withdraw_taints = {"gone"}}, kube::seeded_random(1),
+            metrics,
+            [this](const api::Pod& pod, std::vector<std::string>& keys) {
+              const auto& pools = table.matching(pod);
+              for (const PoolRecord* record : pools) keys.push_back(record->key.to_string());
+              if (pools.empty() && pool::is_marked(pod) && !pod.deletion_timestamp)
+                keys.push_back(orphan_index(pod.ns));
+            },
+            [this](const std::string& ns, const std::string& name) { return table.publishes(ns, name); }),
         router(feeds, table, writes, queue, metrics),
         snapshots(gate, {}, feeds, table, loads, writes, router),
         reconciler(feeds, table, snapshots, loads, writes, queue, metrics, kube::seeded_random(2),
@@ -293,7 +302,7 @@ class Parts {
     const bool look_at_all =
         feeds.take(std::move(in), now.mono, out, [this](const auto& delta) { router.changed(delta, now); });
     if (look_at_all) router.mark_all(now);
-    feeds.reindex_if_needed();
+    feeds.reindex_if_needed("default");
   }
   template <class Kind>
   std::uint64_t attempt() const {

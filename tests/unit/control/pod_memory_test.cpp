@@ -47,6 +47,14 @@ json labels_of_a_stateful_set(int number) {
   return out;
 }
 
+// Some 8 KiB of them, and no two pods have the same.
+json labels_of_a_hoarder(int number) {
+  json out = base_labels(number / kPodsPerController);
+  for (int i = 0; i < 100; ++i)
+    out[fmt::format("hoard.example.com/{:04}-{:08}", i, number)] = std::string(60, 'x');
+  return out;
+}
+
 json pod(int number, json labels) {
   const std::string ip = fmt::format("10.{}.{}.{}", 64 + number / 65'536, number / 256 % 256, number % 256);
   const auto condition = [](const char* type) {
@@ -149,6 +157,70 @@ TEST(PodMemory, PodThatSharesItsLabels_CostsThreeQuartersOfAKiB) {
 TEST(PodMemory, PodWithLabelsOfItsOwn_CostsAKiB) {
   if (!allocator_counts()) GTEST_SKIP() << "a sanitizer's allocator does not say what is in use";
   EXPECT_LE(Cluster(labels_of_a_stateful_set).list(), 1'024U);
+}
+
+TEST(PodMemory, PodWithLabelsWithoutEnd_CostsNoMoreThanAnother) {
+  if (!allocator_counts()) GTEST_SKIP() << "a sanitizer's allocator does not say what is in use";
+  EXPECT_LE(Cluster(labels_of_a_hoarder).list(), 768U);
+}
+
+// ConfigMaps that carry our label, of no pool: 1 MiB each, with labels, annotations and owners besides.
+TEST(ConfigMapMemory, MapsOfNoPool_CostNextToNothing) {
+  if (!allocator_counts()) GTEST_SKIP() << "a sanitizer's allocator does not say what is in use";
+  constexpr std::size_t kMaps = 40;
+  ControllerMetrics metrics;
+  FeedTable feeds(
+      {.reflector = {}, .drain_taints = {}, .withdraw_taints = {}}, kube::seeded_random(1), metrics,
+      [](const api::Pod&, std::vector<std::string>&) {},
+      [](const std::string&, const std::string&) { return false; });
+  Effects out;
+  feeds.start(kListedAt, out);
+  const auto attempt = [&out](std::size_t kind) {
+    for (auto work = out.watches.rbegin(); work != out.watches.rend(); ++work) {
+      const auto* list = std::get_if<kube::StartList>(&work->action);
+      if (work->kind == kind && list != nullptr) return list->attempt;
+    }
+    return std::uint64_t{0};
+  };
+  kube::ListPage<api::InferencePool> none;
+  none.resource_version = "1";
+  using PoolsArrived = kube::InformerInput<api::InferencePool>::ListArrived;
+  feeds.take(KindInput<Pools>{{attempt(WatchedKinds::index<Pools>()), kListedAt, PoolsArrived{none}}},
+             kListedAt, out, [](const auto&) {});
+  const auto map = [](std::size_t number) {
+    json labels = {{"app.kubernetes.io/managed-by", "poolwarden"}, {"poolwarden.io/pool", "a"}};
+    json owners = json::array();
+    for (int i = 0; i < 300; ++i) {
+      labels[fmt::format("label-{}", i)] = std::string(60, 'x');
+      owners.push_back(
+          {{"apiVersion", "v1"}, {"kind", "Pod"}, {"name", std::string(2'000, 'x')}, {"uid", uid(3, i)}});
+    }
+    return json{{"metadata",
+                 {{"name", fmt::format("map-{}", number)},
+                  {"namespace", "noisy"},
+                  {"uid", uid(4, static_cast<int>(number))},
+                  {"resourceVersion", std::to_string(1'000 + number)},
+                  {"labels", labels},
+                  {"annotations", {{"poolwarden.io/revision", std::string(100'000, '1')}}},
+                  {"ownerReferences", owners}}},
+                {"data", {{"endpoints.json", std::string(500'000, 'x')}, {"endpoints.txt", "x"}}}};
+  };
+  const std::size_t before = bytes_in_use();
+  for (std::size_t i = 0; i < kMaps; ++i) {
+    const bool last = i + 1 == kMaps;
+    auto page = kube::decode_list<api::ConfigMapCodec>(
+        protobuf_wire::list("ConfigMap", {protobuf_wire::message("ConfigMap", map(i))},
+                            {.continue_token = last ? "" : std::to_string(i), .remaining = 1}),
+        kube::Encoding::kProtobuf);
+    ASSERT_TRUE(page) << page.error().message;
+    using Arrived = kube::InformerInput<api::ConfigMap>::ListArrived;
+    KindInput<ConfigMaps> in{
+        {attempt(WatchedKinds::index<ConfigMaps>()), kListedAt, Arrived{std::move(*page)}}};
+    feeds.take(std::move(in), kListedAt, out, [](const auto&) {});
+  }
+  ASSERT_EQ(feeds.store<ConfigMaps>().size(), kMaps);
+  out = {};
+  EXPECT_LE((bytes_in_use() - before) / kMaps, 8'192U);
 }
 
 }  // namespace

@@ -84,6 +84,54 @@ TEST(PoolTable, PodInANamespaceWithoutPools_LeavesNoAnswer) {
   EXPECT_EQ(names(table.matching(elsewhere)), Names{"b"});
 }
 
+TEST(PoolTable, OtherNamespacesChangeOrAreMany_AnswersStay) {
+  PoolTable table;
+  table.upsert(pool("a", "1", "vllm"), nullptr);
+  api::InferencePool other = pool("b", "2", "vllm");
+  other.ns = "busy";
+  table.upsert(other, nullptr);
+  const api::Pod here = pod("default", "vllm");
+  EXPECT_EQ(names(table.matching(here)), Names{"a"});
+  EXPECT_TRUE(table.remove({"busy", "b"}));
+  table.upsert(other, nullptr);
+  EXPECT_TRUE(is_remembered(here));
+  std::vector<api::Pod> others;
+  for (int i = 0; i < 25'000; ++i) others.push_back(pod("busy", "vllm"));
+  for (const api::Pod& one : others) ASSERT_EQ(table.matching(one).size(), 1U);
+  table.trim();
+  EXPECT_TRUE(is_remembered(here));
+  EXPECT_TRUE(std::ranges::none_of(others, is_remembered));
+}
+
+TEST(PoolTable, LeaderIsTheFirstThatDecides) {
+  PoolTable table;
+  const api::Pod here = pod("default", "vllm");
+  api::InferencePool broken = pool("a", "1", "vllm");  // it has no ports
+  table.upsert(broken, nullptr);
+  EXPECT_EQ(table.leader(here), nullptr);
+  for (const char* name : {"c", "b"}) {
+    api::InferencePool sound = pool(name, name, "vllm");
+    sound.target_ports = {{.number = 8000, .name = ""}};
+    sound.publish = {.config_map_name = std::string(name) + "-endpoints", .service_name = name};
+    table.upsert(sound, nullptr);
+  }
+  ASSERT_NE(table.leader(here), nullptr);
+  EXPECT_EQ(table.leader(here)->key.name, "b");
+  EXPECT_TRUE(table.is_selected_by(here, *table.find({"default", "c"})));
+  EXPECT_FALSE(table.is_selected_by(pod("default", "other"), *table.find({"default", "c"})));
+}
+
+TEST(PoolTable, UnsureAreThoseThatNeverKnewWhomTheySelect) {
+  PoolTable table;
+  for (const char* name : {"c", "b"}) table.upsert(pool(name, name, ""), nullptr);
+  table.upsert(pool("a", "a", "vllm"), nullptr);
+  EXPECT_EQ(names(table.unsure("default")), (Names{"b", "c"}));
+  EXPECT_EQ(names(table.unsure("elsewhere")), Names{});
+  table.upsert(pool("c", "c", "vllm"), nullptr);
+  table.remove({"default", "b"});
+  EXPECT_EQ(names(table.unsure("default")), Names{});
+}
+
 TEST(PoolTable, SaysWhetherASelectionChanged) {
   PoolTable table;
   EXPECT_TRUE(table.upsert(pool("a", "1", "vllm"), nullptr)) << "new";

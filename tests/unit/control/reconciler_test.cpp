@@ -477,5 +477,56 @@ TEST(ReconcilerOrphans, PodThatMayBeOfAPool_KeepsItsLabel) {
   EXPECT_THAT(parts.sent(), IsEmpty());
 }
 
+// They are in the lane of everybody's drains.
+TEST(ReconcilerOrphans, ManyInOneNamespace_AFewAreWrittenAtATime) {
+  Reconciled parts;
+  constexpr int kOrphans = 300;
+  for (int i = 0; i < kOrphans; ++i)
+    parts.see<Pods>(labelled(made_pod(fmt::format("orphan-{:03}", i), "nobody"), "true"));
+  api::Pod elsewhere = labelled(made_pod("orphan", "nobody"), "true");
+  elsewhere.ns = "elsewhere";
+  elsewhere.uid = "elsewhere-uid";
+  parts.see<Pods>(elsewhere);
+  for (int step = 0; step < 3; ++step) {
+    parts.reconciler.release_orphans(parts.now, parts.out);
+    parts.pass_time(1s);
+  }
+  EXPECT_EQ(parts.out.sends.size(), 9U) << "and the other namespace's beside them";
+  EXPECT_EQ(parts.writes.orphans_in_flight("default"), 8U);
+  EXPECT_EQ(parts.writes.orphans_in_flight("elsewhere"), 1U);
+  std::set<std::string> written;
+  for (std::size_t n = 0; n < parts.out.sends.size(); ++n) {
+    const Send& send = parts.out.sends[n];
+    EXPECT_TRUE(written.insert(send.call.ns + "/" + send.call.name).second) << send.call.name << " twice";
+    api::Pod answer = made_pod(send.call.name, "nobody");
+    answer.ns = send.call.ns;
+    answer.uid = send.call.ns == "elsewhere" ? "elsewhere-uid" : answer.uid;
+    answer.resource_version = parts.next_version();
+    parts.answer(n, answer);
+    parts.pass_time(10ms);
+    parts.reconciler.release_orphans(parts.now, parts.out);
+  }
+  EXPECT_EQ(written.size(), kOrphans + 1U) << "each gets its turn";
+}
+
+TEST(ReconcilerOrphans, ManyThatMayBeOfAPool_AreNotLookedAtForEver) {
+  api::InferencePool unsure = made_pool("a", "");
+  unsure.scale_target = api::ScaleTargetRef{"apps/v1", "Deployment", "vllm"};
+  unsure.status.selector = "app=vllm";
+  Reconciled parts(unsure);
+  for (int i = 0; i < 600; ++i)
+    parts.see<Pods>(labelled(made_pod(fmt::format("r-{:03}", i), "vllm"), "true"));
+  int looks = 0;
+  for (; looks < 10; ++looks) {
+    parts.reconciler.release_orphans(parts.now, parts.out);
+    const auto due = parts.reconciler.next_deadline();
+    if (!due) break;
+    EXPECT_GT(*due, parts.now.mono) << "not at once";
+    parts.now.mono = *due;
+  }
+  EXPECT_LE(looks, 3) << "256 at a time";
+  EXPECT_THAT(parts.sent(), IsEmpty());
+}
+
 }  // namespace
 }  // namespace poolwarden::control

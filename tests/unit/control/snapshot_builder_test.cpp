@@ -224,13 +224,50 @@ TEST(SnapshotBuilder, PodOfNoPool_MayBeOfOneThatDoesNotKnow) {
   parts.list<Pods>({made_pod("p", "vllm"), made_pod("q", "other"), made_pod("r", "other")});
   parts.list_the_rest();
   parts.see<ConfigMaps>(made_list(unsure_pool("listed"), {"q"}));
-  EXPECT_TRUE(parts.snapshots.may_be_of_a_pool(made_pod("p", "vllm"))) << "its status says so";
-  EXPECT_TRUE(parts.snapshots.may_be_of_a_pool(made_pod("q", "other"))) << "it was on its list";
-  EXPECT_FALSE(parts.snapshots.may_be_of_a_pool(made_pod("r", "other")));
+  const auto may_be_of_a_pool = [&parts](const api::Pod& pod) {
+    return parts.snapshots.may_be_of(parts.snapshots.undecided_pools("default"), pod);
+  };
+  EXPECT_TRUE(may_be_of_a_pool(made_pod("p", "vllm"))) << "its status says so";
+  EXPECT_TRUE(may_be_of_a_pool(made_pod("q", "other"))) << "it was on its list";
+  EXPECT_FALSE(may_be_of_a_pool(made_pod("r", "other")));
   api::InferencePool going = knew;
   going.deleting = true;
   parts.see<Pools>(going);
-  EXPECT_FALSE(parts.snapshots.may_be_of_a_pool(made_pod("p", "vllm"))) << "it is being deleted";
+  EXPECT_FALSE(may_be_of_a_pool(made_pod("p", "vllm"))) << "it is being deleted";
+  for (int i = 0; i < 65; ++i) parts.see<Pools>(unsure_pool(fmt::format("unsure-{}", i)));
+  EXPECT_TRUE(may_be_of_a_pool(made_pod("r", "other"))) << "so many are not asked one by one";
+}
+
+TEST(SnapshotBuilder, PodsOfManyPools_TheFirstCountAndTheOthersAreCounted) {
+  Parts parts;
+  std::vector<api::InferencePool> pools;
+  for (int i = 0; i < 20; ++i) pools.push_back(made_pool(fmt::format("pool-{:02}", i), "vllm"));
+  pools[0].drain.timeout = 700s;
+  pools[19].drain.timeout = 900s;
+  parts.list<Pools>(pools);
+  parts.list<Pods>({made_pod("p", "vllm"), made_pod("q", "vllm")});
+  parts.list_the_rest();
+  const pool::Snapshot seen = snapshot_of(parts, "pool-10");
+  EXPECT_THAT(seen.overlapping_pools, ElementsAre("pool-00", "pool-01", "pool-02", "pool-03", "pool-04",
+                                                  "pool-05", "pool-06", "pool-07"));
+  EXPECT_EQ(seen.more_overlapping_pools, 11U);
+  EXPECT_THAT(seen.led_by_others, ElementsAre("p-uid", "q-uid"));
+  EXPECT_EQ(seen.drain_of(*seen.pods.front()).timeout, 700s);
+  EXPECT_THAT(snapshot_of(parts, "pool-00").led_by_others, IsEmpty()) << "whoever is first decides";
+  EXPECT_EQ(parts.snapshots.other_pools_of(*parts.pool("pool-10"), "p", "p-uid").size(), 8U);
+}
+
+// Broken ones decide nothing: the first that does may be any.
+TEST(SnapshotBuilder, FirstPoolsCannotDecide_ALaterOneLeads) {
+  Parts parts;
+  std::vector<api::InferencePool> pools;
+  for (int i = 0; i < 20; ++i) pools.push_back(made_pool(fmt::format("pool-{:02}", i), "vllm"));
+  for (int i = 0; i < 15; ++i) pools[static_cast<std::size_t>(i)].target_ports.clear();
+  parts.list<Pools>(pools);
+  parts.list<Pods>({made_pod("p", "vllm")});
+  parts.list_the_rest();
+  EXPECT_THAT(snapshot_of(parts, "pool-15").led_by_others, IsEmpty());
+  EXPECT_THAT(snapshot_of(parts, "pool-16").led_by_others, ElementsAre("p-uid"));
 }
 
 TEST(SnapshotBuilder, Gate_IsAsToldOrAsFound) {
@@ -297,6 +334,33 @@ TEST(SnapshotBuilder, Budgets_AreItsOwnAndOthersThatSelectItsPods) {
   ASSERT_NE(seen.budget, nullptr);
   EXPECT_EQ(seen.budget->name, pool::budget_name(*parts.pool("a")));
   EXPECT_THAT(seen.other_budgets, ElementsAre("another"));
+  for (int i = 0; i < 300; ++i) budget(fmt::format("many-{:03}", i), i % 2 == 0 ? "vllm" : "other");
+  EXPECT_EQ(snapshot_of(parts, "a").other_budgets.size(), 8U) << "the first few are told";
+}
+
+// A pool of so many different pods is not compared with each budget of a namespace that is full of them.
+TEST(SnapshotBuilder, BudgetsAndLabelsWithoutEnd_TheFirstAreCompared) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm")});
+  std::vector<api::Pod> pods;
+  for (int i = 0; i < 100; ++i) {
+    pods.push_back(made_pod(fmt::format("p-{:03}", i), "vllm"));
+    pods.back().labels = std::make_shared<const api::Labels>(
+        api::LabelMap{{"app", "vllm"}, {"number", fmt::format("{:03}", i)}});
+  }
+  parts.list<Pods>(pods);
+  parts.list_the_rest();
+  const auto budget = [&](const std::string& name, const std::string& number) {
+    api::DisruptionBudget one;
+    one.ns = "default";
+    one.name = one.uid = name;
+    one.selector.match_labels = {{"number", number}};
+    parts.see<Budgets>(one);
+  };
+  for (const char* number : {"010", "063", "064"}) budget(std::string("of-") + number, number);
+  EXPECT_THAT(snapshot_of(parts, "a").other_budgets, ElementsAre("of-010", "of-063"));
+  for (int i = 0; i < 400; ++i) budget(fmt::format("a-{:03}", i), "none");
+  EXPECT_THAT(snapshot_of(parts, "a").other_budgets, IsEmpty()) << "400 before them by name";
 }
 
 TEST(SnapshotBuilder, DeletesThatNothingHeld_AreToldWhereTheGateStands) {

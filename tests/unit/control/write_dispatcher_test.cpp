@@ -76,6 +76,14 @@ TEST_F(Dispatcher, RestInFlight_IsCapped) {
   EXPECT_THAT(woken(), ElementsAre("late"));
 }
 
+TEST_F(Dispatcher, NamespaceOfManyWaitingPools_HoldsUpAnotherByOne) {
+  for (const char* pool : {"a", "b", "c"}) writes_.wait_for_room(WriteLane::kDrain, {"default", pool});
+  writes_.wait_for_room(WriteLane::kDrain, {"other", "z"});
+  std::vector<std::string> in_order;
+  for (int n = 0; n < 4; ++n) in_order.push_back(woken().at(0));
+  EXPECT_THAT(in_order, ElementsAre("a", "z", "b", "c"));
+}
+
 TEST_F(Dispatcher, RestRate_IsCappedAndPoolsTakeTurns) {
   for (int n = 0; n < 4; ++n) {
     EXPECT_TRUE(send("o" + std::to_string(n)));

@@ -148,6 +148,31 @@ TEST(WriteOutcomes, StandbyListIsRefused_NothingIsRemembered) {
   EXPECT_THAT(parts.marked(), ElementsAre("a"));
 }
 
+// Whose answers come all the time would otherwise go before all others, all the time.
+TEST(WriteOutcomes, AnswerToAWrite_PoolGoesBeforeNobody) {
+  Answered parts;
+  parts.answer(parts.send_list(), parts.list_answer());
+  EXPECT_EQ(parts.queue.size(kube::Lane::kNormal), 1U);
+  EXPECT_EQ(parts.queue.size(kube::Lane::kUrgent), 0U);
+  parts.marked();
+  parts.refuse(parts.send_label(), forbidden());
+  EXPECT_EQ(parts.queue.size(kube::Lane::kNormal), 1U);
+  EXPECT_EQ(parts.queue.size(kube::Lane::kUrgent), 0U);
+}
+
+TEST(WriteOutcomes, EndpointsStillListedAreUnfit_PoolIsUrgent) {
+  Answered parts;
+  parts.refuse(parts.send_list(), conflicting());
+  EXPECT_EQ(parts.queue.size(kube::Lane::kUrgent), 1U) << "the withdrawal was not written";
+  parts.marked();
+  parts.pass_time(2s);
+  const std::size_t sent = parts.send_list();
+  parts.see<Pods>(unready(made_pod("q", "vllm")));
+  parts.marked();
+  parts.answer(sent, parts.list_answer());
+  EXPECT_EQ(parts.queue.size(kube::Lane::kUrgent), 1U) << "another pod became unfit meanwhile";
+}
+
 TEST(WriteOutcomes, Conflict_IsLookedAtAgainWithoutAWord) {
   Answered parts;
   for (const kube::Error& error :

@@ -142,6 +142,35 @@ TEST(StoreIndex, ReindexTakesUpAChangeOutside) {
   EXPECT_THAT(names(store.by_index(other, "blue")), ElementsAre("x/b"));
 }
 
+TEST(StoreIndex, ReindexOfANamespace_LeavesTheOthers) {
+  Store<Thing> store;
+  std::string wanted = "red";
+  const IndexId index = store.add_index([&](const Thing& object, std::vector<std::string>& keys) {
+    keys.push_back(object.color == wanted ? "wanted" : "other");
+  });
+  for (const char* ns : {"w", "x", "y"}) {
+    for (const char* name : {"a", "b", "c"}) store.put(stored_thing(ns, name, *name == 'b' ? "blue" : "red"));
+  }
+  wanted = "blue";
+  store.reindex_in(index, "x");
+  EXPECT_THAT(names(store.by_index(index, "wanted")), ElementsAre("w/a", "w/c", "x/b", "y/a", "y/c"));
+  EXPECT_THAT(names(store.by_index(index, "other")), ElementsAre("w/b", "x/a", "x/c", "y/b"));
+  store.reindex_in(index, "nowhere");
+  store.erase("x", "b");
+  EXPECT_THAT(names(store.by_index(index, "wanted")), ElementsAre("w/a", "w/c", "y/a", "y/c"));
+}
+
+TEST_P(StoreIndexes, NameTheKeysThatBeginSo) {
+  Store<Thing> store;
+  const IndexId index = store.add_index(by_color, GetParam());
+  for (const char* color : {"red", "reddish", "ready", "blue", "s"})
+    store.put(stored_thing("x", color, color));
+  store.erase("x", "ready");
+  std::vector<std::string> keys;
+  store.for_each_key(index, "red", [&](const std::string& key) { keys.push_back(key); });
+  EXPECT_THAT(keys, ElementsAre("red", "reddish"));
+}
+
 struct VersionRow {
   const char* situation;
   std::string a;

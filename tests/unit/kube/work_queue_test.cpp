@@ -33,7 +33,14 @@ struct Recorded : WorkQueueMetrics {
 
 using Queue = WorkQueue<std::string>;
 
-std::vector<std::string> drain(Queue& queue, TimePoint now) {
+// "a/1" is of group "a".
+struct BySlash {
+  std::string operator()(const std::string& key) const { return key.substr(0, key.find('/')); }
+};
+using GroupedQueue = WorkQueue<std::string, std::hash<std::string>, BySlash>;
+
+template <class AnyQueue>
+std::vector<std::string> drain(AnyQueue& queue, TimePoint now) {
   std::vector<std::string> keys;
   while (const auto key = queue.get(now)) {
     keys.push_back(*key);
@@ -134,6 +141,64 @@ TEST(WorkQueue, UrgencyGainedWhileTheKeyIsWorkedOnIsKept) {
   queue.add("a", kStart, Lane::kUrgent);
   queue.done("a", kStart);
   EXPECT_THAT(drain(queue, kStart), ElementsAre("a", "b"));
+}
+
+TEST(WorkQueue, BusyGroup_HoldsUpAnotherByOneKey) {
+  GroupedQueue queue;
+  for (const char* key : {"a/1", "a/2", "a/3", "a/4", "b/1", "c/1", "b/2"}) queue.add(key, kStart);
+  EXPECT_EQ(queue.size(), 7U);
+  EXPECT_THAT(drain(queue, kStart), ElementsAre("a/1", "b/1", "c/1", "a/2", "b/2", "a/3", "a/4"));
+  EXPECT_EQ(queue.size(), 0U);
+}
+
+TEST(WorkQueue, GroupThatWasAway_IsNotOwedTurns) {
+  GroupedQueue queue;
+  queue.add("b/1", kStart);
+  EXPECT_THAT(drain(queue, kStart), ElementsAre("b/1"));
+  for (const char* key : {"a/1", "a/2", "b/2", "b/3", "b/4"}) queue.add(key, kStart);
+  EXPECT_THAT(drain(queue, kStart), ElementsAre("a/1", "b/2", "a/2", "b/3", "b/4"));
+}
+
+TEST(WorkQueue, GroupsTakeTurnsInEachLane) {
+  GroupedQueue queue;
+  for (const char* key : {"a/1", "a/2", "a/3", "b/1"}) queue.add(key, kStart);
+  queue.add("a/2", kStart, Lane::kUrgent);
+  queue.add("a/4", kStart, Lane::kUrgent);
+  queue.add("b/2", kStart, Lane::kUrgent);
+  EXPECT_EQ(queue.size(Lane::kUrgent), 3U);
+  EXPECT_EQ(queue.size(Lane::kNormal), 3U);
+  EXPECT_THAT(drain(queue, kStart), ElementsAre("a/2", "b/2", "a/4", "a/1", "b/1", "a/3"));
+}
+
+// Whatever comes and goes: while a group has a key, no other is handed out twice.
+TEST(WorkQueue, NoGroupWaitsForTwoKeysOfAnother) {
+  for (unsigned seed = 1; seed <= 200; ++seed) {
+    std::mt19937 random(seed);
+    GroupedQueue queue;
+    std::map<std::string, std::set<std::string>> waiting;            // keys, by group
+    std::map<std::string, std::multiset<std::string>> overtaken_by;  // since the group's own last turn
+    for (int step = 0; step < 400; ++step) {
+      if (random() % 3 != 0) {
+        // One group comes far more often than the others.
+        const std::string group(1, random() % 4 == 0 ? static_cast<char>('b' + random() % 3) : 'a');
+        const std::string key = group + "/" + std::to_string(random() % 20);
+        queue.add(key, kStart);
+        waiting[group].insert(key);
+        continue;
+      }
+      const auto key = queue.get(kStart);
+      if (!key) continue;
+      queue.done(*key, kStart);
+      const std::string group = BySlash{}(*key);
+      ASSERT_EQ(waiting[group].erase(*key), 1U) << "seed " << seed;
+      overtaken_by.erase(group);
+      for (const auto& [other, keys] : waiting) {
+        if (other == group || keys.empty()) continue;
+        overtaken_by[other].insert(group);
+        ASSERT_LE(overtaken_by[other].count(group), 1U) << other << " waits, seed " << seed;
+      }
+    }
+  }
 }
 
 TEST(WorkQueue, AWaitingKeyComesWhenItIsDueAndNotBefore) {
@@ -239,10 +304,11 @@ TEST(WorkQueue, PublishesWhatClientGoPublishes) {
 }
 
 // Against the simplest possible model: a set of keys that need work and a set of keys that are worked on.
-TEST(WorkQueue, KeepsItsInvariantsInAnyOrderOfCalls) {
+template <class AnyQueue>
+void keeps_its_invariants() {
   for (unsigned seed = 1; seed <= 200; ++seed) {
     std::mt19937 random(seed);
-    Queue queue;
+    AnyQueue queue;
     std::set<std::string> needed;
     std::set<std::string> busy;
     std::map<std::string, TimePoint> waiting;
@@ -259,7 +325,8 @@ TEST(WorkQueue, KeepsItsInvariantsInAnyOrderOfCalls) {
       }
     };
     for (int step = 0; step < 400; ++step) {
-      const std::string key(1, static_cast<char>('a' + random() % 8));
+      std::string key(1, static_cast<char>('a' + random() % 3));
+      key += "/" + std::to_string(random() % 3);
       const Lane lane = random() % 2 == 0 ? Lane::kUrgent : Lane::kNormal;
       switch (random() % 5) {
         case 0:
@@ -304,6 +371,14 @@ TEST(WorkQueue, KeepsItsInvariantsInAnyOrderOfCalls) {
     EXPECT_EQ(std::set<std::string>(rest.begin(), rest.end()), needed) << "seed " << seed;
     EXPECT_EQ(rest.size(), needed.size()) << "seed " << seed;
   }
+}
+
+TEST(WorkQueue, KeepsItsInvariantsInAnyOrderOfCalls) {
+  keeps_its_invariants<Queue>();
+}
+
+TEST(WorkQueue, KeepsItsInvariantsWithGroups) {
+  keeps_its_invariants<GroupedQueue>();
 }
 
 }  // namespace

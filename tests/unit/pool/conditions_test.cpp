@@ -85,7 +85,12 @@ const std::vector<ConditionRow>& condition_rows() {
        [](World& w) {
          w.overlapping_pools = {"b", "c"};
        },
-       kDegraded, "True", "Overlap", "pool b, c"},
+       kDegraded, "True", "Overlap", "pool b, c: all publish them"},
+      {"overlap of many",
+       [](World& w) {
+         w.overlapping_pools = {"b", "c"}, w.more_overlapping_pools = 290;
+       },
+       kDegraded, "True", "Overlap", "pool b, c and 290 more: all publish them"},
       {"autoscalers on both sides",
        [](World& w) { w.pool_autoscalers = {"queue"}, w.target_autoscalers = {"cpu"}; }, kDegraded, "True",
        "AutoscalersCompete", "queue scales the pool and cpu its Deployment vllm"},

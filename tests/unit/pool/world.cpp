@@ -92,6 +92,7 @@ Plan World::decide(std::int64_t second) const {
   snapshot.pool_autoscalers = pool_autoscalers;
   snapshot.target_autoscalers = target_autoscalers;
   snapshot.overlapping_pools = overlapping_pools;
+  snapshot.more_overlapping_pools = more_overlapping_pools;
   snapshot.pods_of_others = pods_of_others;
   snapshot.agreed = agreed;
   snapshot.replicas_unsettled = replicas_unsettled;

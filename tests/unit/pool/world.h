@@ -47,6 +47,7 @@ struct World {
   std::vector<std::string> pool_autoscalers;
   std::vector<std::string> target_autoscalers;
   std::vector<std::string> overlapping_pools;
+  std::size_t more_overlapping_pools = 0;
   std::set<std::string> pods_of_others;
   Gate gate = Gate::kPresent;
   std::vector<api::ReplicaSet> replica_sets;
