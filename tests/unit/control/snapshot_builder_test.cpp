@@ -372,7 +372,9 @@ TEST(SnapshotBuilder, DeletesThatNothingHeld_AreToldWhereTheGateStands) {
     parts.record("a").slipped_deletes.saw("q", parts.now.mono);
     const auto remarks = snapshot_of(parts, "a").remarks;
     ASSERT_EQ(remarks.size(), gate == DrainGate::kOn ? 1U : 0U);
-    if (!remarks.empty()) EXPECT_EQ(remarks[0].reason, "DeletesNotHeld");
+    if (!remarks.empty()) {
+      EXPECT_EQ(remarks[0].reason, "DeletesNotHeld");
+    }
   }
 }
 
