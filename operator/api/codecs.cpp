@@ -92,8 +92,8 @@ std::string group_of(std::string_view api_version) {
 }
 
 std::string bounded_text(std::string text) {
-  constexpr std::size_t kMaxText = 256;
-  return text.size() > kMaxText ? std::string(base::cut(text, kMaxText)) : std::move(text);
+  constexpr std::size_t kLongest = 256;
+  return text.size() > kLongest ? std::string(base::cut(text, kLongest)) : std::move(text);
 }
 
 void bound_service(Service& out) {

@@ -45,16 +45,17 @@ std::vector<OwnerReference> read_owners(const json& metadata) {
 
 void bound_owners(std::vector<OwnerReference>& owners) {
   constexpr std::size_t kMaxOwners = 8;
-  constexpr std::size_t kMaxText = 256;
+  constexpr std::size_t kLongest = 256;
   if (owners.size() > kMaxOwners) {
     std::stable_partition(owners.begin(), owners.end(), [](const OwnerReference& owner) {
       return owner.controller || owner.kind == kPoolKind;
     });
     owners.resize(kMaxOwners);
+    owners.shrink_to_fit();
   }
   for (OwnerReference& owner : owners) {
     for (std::string* text : {&owner.api_version, &owner.kind, &owner.name, &owner.uid})
-      if (text->size() > kMaxText) *text = std::string(base::cut(*text, kMaxText));
+      if (text->size() > kLongest) *text = std::string(base::cut(*text, kLongest));
   }
 }
 
