@@ -207,7 +207,8 @@ TEST(Conditions, HaveTheReasonsOfTheDocs) {
   for (const char* path : {"operator/pool/node_drains.cpp", "operator/control/snapshot_builder.cpp"})
     given.merge(all_of(read(path), of_remark));
   for (const std::string_view written : {api::failure::kNameTaken, api::failure::kForbidden,
-                                         api::failure::kInvalid, api::failure::kWriteFailed})
+                                         api::failure::kInvalid, api::failure::kWriteFailed,
+                                         api::condition::kNodesUnseen})
     given.emplace(written);
   for (const char* of_target : {"NotFound", "Forbidden", "WrongKind"}) {
     EXPECT_TRUE(given.contains(of_target)) << of_target;
