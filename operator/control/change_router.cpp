@@ -248,7 +248,7 @@ void ChangeRouter::changed(const kube::Delta<api::Node>& delta, api::Now now) {
   nodes_.changed(delta);
   survey_.changed(delta);
   const std::string& name = object_of(delta).name;
-  draining_nodes_.saw(name, delta.after && pool::emptying(*delta.after).has_value(), now.mono);
+  draining_nodes_.saw(name, delta.after ? pool::emptying(*delta.after) : std::nullopt, now.mono);
   draining_nodes_.ends(name, delta.after && !delta.after->deadline_taint.empty(), now.mono);
   if (!feeds_.settled()) return;  // the first list; everything is marked when it is in
   std::set<kube::ObjectKey> touched;

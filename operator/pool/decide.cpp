@@ -9,7 +9,15 @@
 #include "pool/service.h"
 #include "pool/status.h"
 
+#include <chrono>
+
 namespace poolwarden::pool {
+namespace {
+
+// What is told of the past is told for a while, and its end is no event.
+constexpr std::chrono::minutes kRemarksEndWithin{1};
+
+}  // namespace
 
 Plan decide(const Snapshot& snapshot, api::Now now) {
   Plan plan;
@@ -17,6 +25,7 @@ Plan decide(const Snapshot& snapshot, api::Now now) {
   // ConfigMap disappears, and an empty one published just before would send them nowhere. Its pods are
   // nobody's already, which is not a pool's to act on.
   if (snapshot.pool->deleting) return plan;
+  if (!snapshot.remarks.empty()) plan.look_again_in(kRemarksEndWithin);
   Observation seen = observe(snapshot);
   decide_drains(seen, plan, now);
   const PublishedList list = publish_endpoints(seen, plan);

@@ -9,12 +9,14 @@ std::optional<DrainReason> emptying(const api::Node& node) {
   return std::nullopt;
 }
 
-void DrainingNodes::saw(const std::string& node, bool draining, TimePoint now) {
-  if (draining) {
-    since_.try_emplace(node, now);
-  } else if (since_.erase(node) > 0) {
+void DrainingNodes::saw(const std::string& node, std::optional<DrainReason> why, TimePoint now) {
+  const auto found = since_.find(node);
+  if (found != since_.end()) {
+    if (why == found->second.why) return;
+    since_.erase(found);
     std::erase_if(late_, [&node](const auto& item) { return item.second == node; });
   }
+  if (why) since_.emplace(node, Emptying{*why, now});
 }
 
 void DrainingNodes::ends(const std::string& node, bool ending, TimePoint now) {
@@ -27,7 +29,7 @@ void DrainingNodes::ends(const std::string& node, bool ending, TimePoint now) {
 
 void DrainingNodes::bound(const std::string& uid, const std::string& node, TimePoint now) {
   const auto found = since_.find(node);
-  if (found != since_.end() && now - found->second >= kMargin) late_.emplace(uid, node);
+  if (found != since_.end() && now - found->second.since >= kMargin) late_.emplace(uid, node);
 }
 
 void DrainingNodes::forget(const std::string& uid) {

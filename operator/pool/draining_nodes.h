@@ -30,8 +30,9 @@ class DrainingNodes {
   // the pod counts as having been there before.
   static constexpr Duration kMargin = std::chrono::seconds(10);
 
-  // The node is as it says now; a node that is gone does not drain.
-  void saw(const std::string& node, bool draining, TimePoint now);
+  // The node is as it says now; a node that is gone does not drain. Where a taint gives way to a cordon, or
+  // the reverse, somebody else empties the node from now on: whom the first let in, the second asks to leave.
+  void saw(const std::string& node, std::optional<DrainReason> why, TimePoint now);
   // So it does, if at all, within moments.
   void ends(const std::string& node, bool ending, TimePoint now);
   // The pod has just been bound to the node.
@@ -47,12 +48,16 @@ class DrainingNodes {
   // Since when the node drains, if it does.
   std::optional<TimePoint> draining_since(const std::string& node) const {
     const auto found = since_.find(node);
-    return found == since_.end() ? std::nullopt : std::optional{found->second};
+    return found == since_.end() ? std::nullopt : std::optional{found->second.since};
   }
   bool scheduled_after_drain(const std::string& uid) const { return late_.contains(uid); }
 
  private:
-  std::map<std::string, TimePoint> since_;   // by node
+  struct Emptying {
+    DrainReason why{};
+    TimePoint since{};
+  };
+  std::map<std::string, Emptying> since_;    // by node
   std::map<std::string, TimePoint> ending_;  // by node
   std::map<std::string, std::string> late_;  // node, by UID of the pod
 };

@@ -253,10 +253,14 @@ void NodeDrains::empty_at_once(NodeDrainSummary& summary) {
   std::erase_if(summary.leaving, [this](std::size_t i) { return causes_[i].has_value(); });
 }
 
-// Who has stepped aside goes again when all others have had their turn.
+// Who has stepped aside goes again when all others have had their turn. What was taken back before its node
+// was emptied has stepped aside for nobody.
 std::vector<std::size_t> NodeDrains::in_turn(const std::vector<std::size_t>& leaving) const {
   const auto last_turn = [this](std::size_t i) {
-    return seen_.snapshot->releases->taken_back(seen_.members[i].pod->uid);
+    const api::Pod& pod = *seen_.members[i].pod;
+    const auto turn = seen_.snapshot->releases->taken_back(pod.uid);
+    const auto since = seen_.snapshot->draining_nodes->draining_since(*pod.node);
+    return turn && since && *turn < *since ? std::nullopt : turn;
   };
   std::vector<std::size_t> out;
   for (const std::size_t i : leaving) {

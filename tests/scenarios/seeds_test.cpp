@@ -12,6 +12,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -121,6 +122,18 @@ std::string wrong_lists(const SimWorld& world, const sim::ReaderInvariants& read
                      fmt::join(published, " "));
 }
 
+// For a person, of the operator's requests from that one on.
+std::string writes_since(SimWorld& world, std::size_t first) {
+  std::vector<std::string> out;
+  const auto& requests = world.op(0).network().requests;
+  for (std::size_t i = first; i < requests.size(); ++i) {
+    const auto& request = requests[i];
+    if (request.verb != "get" && request.verb != "list" && request.verb != "watch")
+      out.push_back(fmt::format("{} {} {}", request.verb, request.resource, request.name));
+  }
+  return fmt::format("{}", fmt::join(out, ", "));
+}
+
 // Nothing if all went well.
 std::string run(std::uint64_t seed) {
   SimWorld world(world_options(seed));
@@ -156,9 +169,11 @@ std::string run(std::uint64_t seed) {
   // Events beyond a burst are written as the recorder's budget for them grows again, minutes later.
   world.time().run_for(std::chrono::hours(1));
   const std::uint64_t at_rest = world.changes();
+  const std::size_t sent = world.op(0).network().requests.size();
   world.time().run_for(std::chrono::hours(1));
   if (world.changes() != at_rest)
-    return fmt::format("{} writes in an hour of rest", world.changes() - at_rest);
+    return fmt::format("{} writes in an hour of rest: {}", world.changes() - at_rest,
+                       writes_since(world, sent));
   return {};
 }
 

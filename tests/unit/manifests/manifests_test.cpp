@@ -206,15 +206,9 @@ TEST(Conditions, HaveTheReasonsOfTheDocs) {
   static const std::regex of_remark(R"re(\.reason = "([A-Z][A-Za-z]+)")re");
   for (const char* path : {"operator/pool/node_drains.cpp", "operator/control/snapshot_builder.cpp"})
     given.merge(all_of(read(path), of_remark));
-<<<<<<< HEAD
   for (const std::string_view written :
        {api::failure::kNameTaken, api::failure::kForbidden, api::failure::kInvalid,
         api::failure::kWriteFailed, api::condition::kNodesUnseen})
-=======
-  for (const std::string_view written : {api::failure::kNameTaken, api::failure::kForbidden,
-                                         api::failure::kInvalid, api::failure::kWriteFailed,
-                                         api::condition::kNodesUnseen})
->>>>>>> wt-d
     given.emplace(written);
   for (const char* of_target : {"NotFound", "Forbidden", "WrongKind"}) {
     EXPECT_TRUE(given.contains(of_target)) << of_target;

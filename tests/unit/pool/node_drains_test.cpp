@@ -252,7 +252,7 @@ TEST_F(Fleet, TheOnlyOneWaitsForLong_ItIsTold) {
   make({2});
   world.target->has_pre_stop = world.target->has_readiness_probe = true;
   world.nodes["node-1"].unschedulable = true;
-  world.draining_nodes.saw("node-1", true, at_second(10).mono);
+  world.draining_nodes.saw("node-1", DrainReason::kNodeCordoned, at_second(10).mono);
   pass_seconds(10, 12);
   settle(309);
   EXPECT_NE(condition(world.pool.status, "DisruptionSafe").reason, "OnlyReplicaStays");
@@ -275,7 +275,7 @@ TEST_F(Fleet, TheOnlyOneWaitsForLong_ItDrainsWhereThePoolSaysSo) {
   make({2});
   world.pool.disruption.only_replica = api::OnlyReplica::kDrain;
   world.nodes["node-1"].unschedulable = true;
-  world.draining_nodes.saw("node-1", true, at_second(10).mono);
+  world.draining_nodes.saw("node-1", DrainReason::kNodeCordoned, at_second(10).mono);
   pass_seconds(10, 12);
   settle(309);
   EXPECT_THAT(draining(), IsEmpty());
@@ -294,7 +294,7 @@ TEST_F(Fleet, TheLastThatServesOfSeveral_DrainsWhereThePoolSaysSo) {
   world.pool.disruption.only_replica = api::OnlyReplica::kDrain;
   world.pod("old-b").ready = api::Tristate::kFalse;
   world.nodes["node-1"].unschedulable = true;
-  world.draining_nodes.saw("node-1", true, at_second(10).mono);
+  world.draining_nodes.saw("node-1", DrainReason::kNodeCordoned, at_second(10).mono);
   pass_seconds(10, 12);
   EXPECT_THAT(draining(), IsEmpty());
   pass_seconds(310, 311);
@@ -307,7 +307,7 @@ TEST_F(Fleet, APodThatCameToANodeBeingEmptiedStays) {
   make({2});
   world.pool.disruption.replace_first = true;
   world.nodes["node-1"].drain_taint = "ToBeDeletedByClusterAutoscaler";
-  world.draining_nodes.saw("node-1", true, at_second(0).mono);
+  world.draining_nodes.saw("node-1", DrainReason::kNodeCordoned, at_second(0).mono);
   settle(10);
   ASSERT_EQ(world.target->replicas, 2);
   add_set("more", "new", {0}, 1);
@@ -484,7 +484,7 @@ class EndingNode : public Fleet {
  protected:
   void ends(const std::string& node, int second) {
     world.nodes[node].deadline_taint = "aws-node-termination-handler/spot-itn";
-    world.draining_nodes.saw(node, true, at_second(second).mono);
+    world.draining_nodes.saw(node, DrainReason::kNodeCordoned, at_second(second).mono);
     world.draining_nodes.ends(node, true, at_second(second).mono);
   }
 };
