@@ -273,7 +273,10 @@ void ChangeRouter::changed(const kube::Delta<api::DisruptionBudget>& delta, api:
 }
 
 void ChangeRouter::changed(const kube::Delta<api::GatePart>& delta, api::Now now) {
-  if (!says_nothing_new(delta)) mark_all(now);
+  if (says_nothing_new(delta)) return;
+  // What slipped past another gate, or where there was none, says nothing of this one.
+  table_.for_each([](PoolRecord& record) { record.slipped_deletes = {}; });
+  mark_all(now);
 }
 
 void ChangeRouter::record_release(const kube::Delta<api::Pod>& delta, api::Now now) {

@@ -30,6 +30,8 @@ constexpr std::string_view kSavedCost = "poolwarden.io/saved-deletion-cost";
 constexpr std::string_view kCost = "controller.kubernetes.io/pod-deletion-cost";
 constexpr std::string_view kGate = "poolwarden-drain-gate";
 constexpr kube::Duration kWatchesApart = std::chrono::milliseconds(50);
+constexpr kube::Duration kTaintDeadline =
+    std::chrono::seconds(90);                  // as the operator's flag has it by default
 constexpr std::int64_t kDefaultTimeout = 300;  // seconds
 
 std::optional<std::string> annotation(const json& object, std::string_view key) {
@@ -168,7 +170,7 @@ void DrainInvariants::began(const Pod& pod) {
         std::count_if(fell_out_.begin(), fell_out_.end(), [since](auto when) { return when >= since; });
     const std::int64_t left = serving() - 1 + lately;
     const std::int64_t asked = asked_.least(since).value_or(0);
-    if (once_ending_.contains(pod.node) ? left < 1 : left < asked - 1) {
+    if (ending_since_.contains(pod.node) ? left < 1 : left < asked - 1) {
       violate(fmt::format("{} begins to drain for its node, which leaves {} of {} serving", pod.name, left,
                           asked));
     }
@@ -189,7 +191,12 @@ std::int64_t DrainInvariants::believable_surplus(const std::string& set, kube::T
 void DrainInvariants::let_go(const std::string& uid, const Pod& pod) {
   const std::int64_t timeout = timeout_;
   const int in_flight = engines_.in_flight(uid);
-  const bool over = time_.now().wall >= *pod.started + std::chrono::seconds(timeout);
+  // The operator counts in whole seconds. It may have been told of the node a moment before it is looked at
+  // here.
+  const auto ending = ending_since_.find(pod.node);
+  const bool node_ends = ending != ending_since_.end() &&
+                         time_.now().mono >= ending->second + kTaintDeadline - std::chrono::seconds(1);
+  const bool over = node_ends || time_.now().wall >= *pod.started + std::chrono::seconds(timeout);
   // Who deletes the pool ends its drains; the operator may hear of it before or after.
   if (!model_.find(publish::kInferencePools, "default", options_.pool)) return;
   ++(over ? counts_.timed_out : counts_.idle);
@@ -216,7 +223,12 @@ void DrainInvariants::look_at_nodes() {
     const bool ends = taints != nullptr && std::any_of(taints->begin(), taints->end(), [](const json& taint) {
                         return text_at(taint, {"key"}) == "aws-node-termination-handler/spot-itn";
                       });
-    if (ends) once_ending_.insert(text_at(node->body(), {"metadata", "name"}));
+    const std::string name = text_at(node->body(), {"metadata", "name"});
+    if (!ends) {
+      ending_.erase(name);
+    } else if (ending_.insert(name).second) {
+      ending_since_.insert_or_assign(name, time_.now().mono);
+    }
   }
 }
 

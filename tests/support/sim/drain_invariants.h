@@ -2,13 +2,13 @@
 // from what the engines really do.
 //
 //   - no pod is released while it has requests in flight before its drain has lasted for
-//     spec.drain.timeoutSeconds; pods whose metrics lie are left out
+//     spec.drain.timeoutSeconds, or its node has been known for 90 s to end within moments; pods whose
+//     metrics lie are left out
 //   - no pod of a ReplicaSet begins to drain for a surplus beyond what that ReplicaSet had too many of, those
 //     taken off that its controller takes first, at some moment of the last `memory`; and none without the
 //     gate
-//   - no pod begins to drain for its node where that left the pool more than one short of what was asked;
-//   nor,
-//     where the node ends within moments, where that left nobody
+//   - no pod begins to drain for its node where that left the pool more than one short of what was asked; nor
+//     where that left nobody, if the node ends within moments
 //   - a deletion cost that someone else set is put back when a drain is cancelled
 // Why "of the last `memory`": the operator decides on what its watches have told it, some of which is on its
 // way; that must be no longer than the simulation makes it.
@@ -130,10 +130,12 @@ class DrainInvariants {
     Timeline have;     // pods that its controller does not take first
     Timeline want;
   };
-  std::map<std::string, Sizes> sizes_;    // by uid of the ReplicaSet
-  Timeline asked_;                        // of the pool
-  std::int64_t timeout_ = 0;              // spec.drain.timeoutSeconds
-  std::set<std::string> once_ending_;     // nodes that were said to end within moments
+  std::map<std::string, Sizes> sizes_;  // by uid of the ReplicaSet
+  Timeline asked_;                      // of the pool
+  std::int64_t timeout_ = 0;            // spec.drain.timeoutSeconds
+  // Nodes that are said to end within moments, and since when those that were ever said to, the last time.
+  std::set<std::string> ending_;
+  std::map<std::string, kube::TimePoint> ending_since_;
   std::deque<kube::TimePoint> fell_out_;  // pods that stopped serving by themselves
   std::map<std::string, std::optional<std::string>> foreign_costs_;  // by uid, as last set by someone else
   Counts counts_;

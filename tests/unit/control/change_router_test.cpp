@@ -417,6 +417,16 @@ TEST(ChangeRouter, PodsOfASurplusAreDeletedWhileTheyServe_NothingHoldsThem) {
   EXPECT_TRUE(parts.is_told());
 }
 
+TEST(ChangeRouter, GateComesAfterwards_WhatSlippedBeforeSaysNothingOfIt) {
+  Deleted parts(1);
+  parts.remove(Deleted::of_set("p"));
+  parts.remove(Deleted::of_set("q"));
+  api::GatePart gate;
+  gate.name = gate.uid = std::string(api::kGateName);
+  parts.see<GatePolicies>(gate);
+  EXPECT_FALSE(parts.is_told());
+}
+
 TEST(ChangeRouter, PodsAreDeletedAndThereIsNoSurplus_NobodyElseDidIt) {
   Deleted parts(3);
   parts.remove(Deleted::of_set("p"));
