@@ -294,11 +294,13 @@ void ChangeRouter::record_slip(PoolRecord& record, const kube::Delta<api::Pod>& 
   if (!held || !pool::is_active(before) || !delta.after->deletion_timestamp || delta.after->disruption_target)
     return;
   const auto set = feeds_.replica_set(*before.controller);
-  if (!set || set->deleting) return;
-  std::int32_t left = 0;
-  for (const PodPtr& other : feeds_.pods_of_controller(set->uid)) {
-    if (pool::is_active(*other)) ++left;
-  }
+  if (!set || set->deleting || *delta.after->controller != set->uid) return;
+  // The pod is one of them, and a withdrawal waits for this: mostly their number alone says that the pod was
+  // none too many.
+  const auto& pods = feeds_.pods_of_controller(set->uid);
+  if (static_cast<std::int32_t>(pods.size()) <= set->replicas) return;
+  const auto left =
+      std::count_if(pods.begin(), pods.end(), [](const PodPtr& pod) { return pool::is_active(*pod); });
   if (left >= set->replicas) record.slipped_deletes.saw(before.uid, now.mono);
 }
 

@@ -319,15 +319,20 @@ constexpr std::string_view kGateFix = "kubectl apply -k manifests/gate";
 // wait. Of one that is new, the watch of ReplicaSets may be behind that of pods.
 std::optional<Finding> other_controllers(const Observation& seen, api::Timestamp now) {
   constexpr std::chrono::seconds kNew{60};
+  const auto& sets = seen.snapshot->replica_sets;
   std::vector<std::string_view> pods;
+  const std::string* known = nullptr;  // UIDs are interned: one pointer stands for all pods of a set
   for (const PodVerdict& member : seen.members) {
     const api::Pod& pod = *member.pod;
-    if (pod.controller->empty() || !is_active(pod) || now - pod.created < kNew) continue;
-    const auto& sets = seen.snapshot->replica_sets;
-    const bool known = std::any_of(sets.begin(), sets.end(), [&pod](const ReplicaSetView& view) {
+    if (pod.controller.get() == known || pod.controller->empty()) continue;
+    const bool is_known = std::any_of(sets.begin(), sets.end(), [&pod](const ReplicaSetView& view) {
       return view.set->uid == *pod.controller;
     });
-    if (!known) pods.push_back(pod.name);
+    if (is_known) {
+      known = pod.controller.get();
+    } else if (is_active(pod) && now - pod.created >= kNew) {
+      pods.push_back(pod.name);
+    }
   }
   if (pods.empty()) return std::nullopt;
   const bool one = pods.size() == 1;
