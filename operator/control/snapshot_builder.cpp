@@ -4,6 +4,7 @@
 #include "kube/resource_version.h"
 #include "pool/budget.h"
 #include "pool/node_drains.h"
+#include "pool/remarks.h"
 
 #include <algorithm>
 #include <iterator>
@@ -32,45 +33,6 @@ template <class Kind>
 pool::Visibility visibility_of(const FeedTable& feeds, const void* object) {
   if (object != nullptr) return pool::Visibility::kPresent;
   return feeds.synced<Kind>() ? pool::Visibility::kAbsent : pool::Visibility::kUnknown;
-}
-
-pool::Remark deletes_not_held() {
-  return {.condition = api::condition::kDisruptionSafe,
-          .reason = "DeletesNotHeld",
-          .message =
-              "Pods that served were deleted lately while their ReplicaSet had too many, although the "
-              "gate is there. If nobody deleted them by hand, kube-controller-manager runs without "
-              "--use-service-account-credentials, and the gate does not know its ReplicaSet controller: "
-              "kubectl apply -k manifests/overlays/shared-controller-user"};
-}
-
-// Who wrote what, the API server knows: managedFields are not kept here.
-std::string who_wrote(const std::string& ns, const std::string& kind, const std::string& name) {
-  return fmt::format("kubectl get {} {} -n {} -o yaml --show-managed-fields", kind, name, ns);
-}
-
-void tell_of_replicas(const pool::ReplicaMoves& moves, kube::TimePoint now, pool::Snapshot& seen) {
-  if (seen.target == nullptr) return;
-  const api::Deployment& target = *seen.target;
-  if (const auto counts = moves.contested(now)) {
-    seen.remarks.push_back(
-        {.condition = api::condition::kDegraded,
-         .reason = "ReplicasContested",
-         .message = fmt::format(
-             "Somebody sets the pool to {} replicas and somebody else Deployment {} to {}, "
-             "again and again: they are carried over ever more slowly. Let only one of the "
-             "two say replicas. Who writes there: {}",
-             counts->pool, target.name, counts->target, who_wrote(target.ns, "deployment", target.name))});
-  } else if (const auto fall = moves.fall(now); fall && seen.target_autoscalers.empty()) {
-    seen.remarks.push_back(
-        {.condition = api::condition::kDegraded,
-         .reason = "ReplicasFell",
-         .message = fmt::format(
-             "Deployment {} was set from {} to {} replicas, and the pool followed. If that "
-             "was a chart or a manifest that says replicas, leave them out there, and scale "
-             "the pool. Who wrote it: {}",
-             target.name, fall->from, fall->to, who_wrote(target.ns, "deployment", target.name))});
-  }
 }
 
 }  // namespace
@@ -152,8 +114,6 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
   pool::shorten_drains(seen, feeds_.taint_deadline(), now);
   add_replica_sets(record, seen, now.mono);
   add_budgets(record, seen);
-  if (record.slipped_deletes.tell(now.mono) && seen.gate == pool::Gate::kPresent)
-    seen.remarks.push_back(deletes_not_held());
   FeedTable::Problems problems = feeds_.problems();
   seen.watch_errors = std::move(problems.watch_errors);
   seen.stale = std::move(problems.stale);
@@ -161,7 +121,7 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
   seen.agreed = record.agreed;
   seen.replicas_unsettled = record.replicas_in_flight;
   seen.replicas_wait = record.replica_moves.wait(now.mono);
-  tell_of_replicas(record.replica_moves, now.mono, seen);
+  seen.remarks = pool::remarks_on_the_past(seen, record.slipped_deletes, record.replica_moves, now.mono);
   seen.last_revision = record.list.last_revision();
   seen.once_published = &record.list.ever_listed();
   add_errors(record, seen);

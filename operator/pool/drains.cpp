@@ -47,8 +47,6 @@ class Drains {
   }
 
  private:
-  bool is_led_here(const api::Pod& pod) const { return seen_.snapshot->leads(pod); }
-
   DrainState state_of(const api::Pod& pod) const {
     if (!is_active(pod)) return NotDraining{};
     const auto under_way = seen_.snapshot->labels_under_way->find(pod.uid);
@@ -60,8 +58,6 @@ class Drains {
     if (under_way->second == api::serving::kDrained) return drain_state(pod.serving, pod.drain_annotations());
     return NotDraining{};
   }
-
-  bool is_written(const api::Pod& pod) const { return seen_.snapshot->is_written(pod); }
 
   // What does not depend on other pods.
   std::optional<DrainReason> own_cause(const PodVerdict& member) const {
@@ -87,8 +83,6 @@ class Drains {
                               .settle = seen_.snapshot->drain_of(*member.pod).settle});
   }
 
-  void look_again_in(std::chrono::nanoseconds wait) { plan_.look_again_in(wait); }
-
   // A choice is made with fresh readings, or without those that do not come in time.
   bool answered_or_timed_out(const std::vector<std::size_t>& members) {
     bool all = true;
@@ -97,7 +91,7 @@ class Drains {
       read(seen_.members[i], false);
       all = all && seen_.snapshot->loads->answered_or_timed_out(seen_.members[i].pod->uid, now_.mono);
     }
-    if (!all) look_again_in(kSoundingWait);
+    if (!all) plan_.look_again_in(kSoundingWait);
     return all;
   }
 
@@ -130,7 +124,7 @@ class Drains {
   Observation& seen_;
   Plan& plan_;
   api::Now now_;
-  std::vector<std::optional<DrainReason>> causes_;  // as seen_.members
+  DrainCauses causes_;
 };
 
 // What it wants, or is about to: pods that its controller makes before its own watch tells are not too many.
@@ -200,7 +194,7 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
   const std::int32_t too_many = wanted;
   if (too_many == 0) return;
   if (!held) {
-    if (uncertain) look_again_in(kSurplusWait);
+    if (uncertain) plan_.look_again_in(kSurplusWait);
     return;
   }
   const DrainReason reason = set.superseded ? DrainReason::kRollout : DrainReason::kScaleDown;
@@ -208,11 +202,11 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
   std::vector<std::size_t> others;
   for (std::size_t i = 0; i < seen_.members.size(); ++i) {
     const PodVerdict& member = seen_.members[i];
-    if (!belongs_to(member, set) || !is_led_here(*member.pod)) continue;
+    if (!belongs_to(member, set) || !seen_.snapshot->leads(*member.pod)) continue;
     // One that is asked to go is one less to choose.
     if (drains(member.before) || causes_[i]) {
       draining.push_back(i);
-    } else if (!is_taken_first(member) && is_written(*member.pod)) {
+    } else if (!is_taken_first(member) && seen_.snapshot->is_written(*member.pod)) {
       others.push_back(i);
     }
   }
@@ -240,7 +234,7 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
   // two that begin at once do not both give way; but nobody begins for what the other drains.
   wanted -= set.draining_outside_pool;
   for (const PodVerdict& member : seen_.members) {
-    if (belongs_to(member, set) && !is_led_here(*member.pod) && drains(member.before)) --wanted;
+    if (belongs_to(member, set) && !seen_.snapshot->leads(*member.pod) && drains(member.before)) --wanted;
   }
   take_cheapest(others, wanted, prefix, [reason](const PodVerdict&) { return reason; });
 }
@@ -249,7 +243,7 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
 void Drains::watch_released(const Drained& drained, DrainReason cause) {
   if (cause != DrainReason::kScaleDown && cause != DrainReason::kRollout) return;
   note_age(elapsed(drained.started, now_.wall));
-  look_again_in(kReleasedWait);
+  plan_.look_again_in(kReleasedWait);
 }
 
 void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
@@ -262,7 +256,7 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
   }
   const bool listed = snapshot.is_listed(pod.uid) || snapshot.listed_by_others.contains(pod.uid);
   // Another pool's decision, which this one follows; or one of ours that is still to be written.
-  const bool decided = !is_led_here(pod) || !is_written(pod);
+  const bool decided = !snapshot.leads(pod) || !snapshot.is_written(pod);
   if (decided) {
     member.drain = member.before;
   } else {
@@ -287,15 +281,15 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
   if (!drains(member.drain)) return;
   member.reason = Withdrawal::kDraining;
   member.detail = "it finishes what it has in flight and is sent nothing new";
-  if (!is_led_here(pod)) return;
+  if (!snapshot.leads(pod)) return;
   if (const auto* done = std::get_if<Drained>(&member.drain))
     return watch_released(*done, cause.value_or(done->reason));
   const auto& draining = std::get<Draining>(member.drain);
-  read(member, std::holds_alternative<Draining>(member.before) && is_written(pod) && !listed);
+  read(member, std::holds_alternative<Draining>(member.before) && snapshot.is_written(pod) && !listed);
   const seconds so_far = elapsed(draining.started, now_.wall);
   note_age(so_far);
   const seconds left = snapshot.drain_of(pod).timeout - so_far;
-  look_again_in(std::max(left, seconds{1}));
+  plan_.look_again_in(std::max(left, seconds{1}));
 }
 
 }  // namespace

@@ -95,8 +95,8 @@ class EngineLoadTracker {
     Duration poll{};
     std::optional<TimePoint> off_lists_since;
     Duration settle{};
-    std::optional<TimePoint>
-        still_since;     // when the reading began that was the first to say what all have since
+    // When the reading began that was the first to say what all have said since.
+    std::optional<TimePoint> still_since;
     bool moves = false;  // of two readings shortly after each other, the later said another thing
     bool under_way = false;
   };

@@ -15,16 +15,14 @@ std::string remark_on(const PodLoad& load) {
   std::string sent_to;
   if (load.still_sent_to) {
     sent_to =
-        "it still gets new requests, long after it left the list: a client or router does not follow the "
-        "list, "
-        "or keeps its connection or session";
+        "it still gets new requests, long after it left the list: a client or router does not follow "
+        "the list, or keeps its connection or session";
   }
   if (!load.load) return sent_to.empty() ? load.problem : fmt::format("{}; {}", load.problem, sent_to);
   if (!sent_to.empty()) return sent_to;
   if (load.still >= kWorthTelling) {
-    return "its engine stands still: it counts requests in flight, and its counters of tokens do not move. "
-           "Its clients "
-           "may have gone away, which vLLM does not notice before its next request";
+    return "its engine stands still: it counts requests in flight, and its counters of tokens do not "
+           "move. Its clients may have gone away, which vLLM does not notice before its next request";
   }
   return {};
 }

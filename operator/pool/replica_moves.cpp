@@ -14,6 +14,10 @@ constexpr std::chrono::seconds kMostWait{60};
 
 }  // namespace
 
+bool is_a_fall(std::int32_t from, std::int32_t to) {
+  return to > 0 && to < from - to;
+}
+
 void ReplicaMoves::scaled(std::int32_t from, std::int32_t to, TimePoint now) {
   moved({Side::kPool, from, to, now});
 }
@@ -55,7 +59,7 @@ ReplicaMoves::Duration ReplicaMoves::wait(TimePoint now) const {
 std::optional<ReplicaMoves::Fall> ReplicaMoves::fall(TimePoint now) const {
   if (moves_.empty()) return std::nullopt;
   const Move& last = moves_.back();
-  const bool fell = last.by == Side::kTarget && last.to > 0 && last.to < last.from - last.to;
+  const bool fell = last.by == Side::kTarget && is_a_fall(last.from, last.to);
   if (!fell || now - last.when >= kFallIsTold) return std::nullopt;
   return Fall{.from = last.from, .to = last.to};
 }

@@ -14,6 +14,9 @@
 
 namespace poolwarden::pool {
 
+// To less than half, and not to none: nobody scales so by degrees.
+bool is_a_fall(std::int32_t from, std::int32_t to);
+
 class ReplicaMoves {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -35,8 +38,7 @@ class ReplicaMoves {
   std::optional<Counts> contested(TimePoint now) const;
   // For how long nothing should be carried over.
   Duration wait(TimePoint now) const;
-  // To less than half, and not to none, taken over from the target within the last hour; nobody has said
-  // anything else since.
+  // Taken over from the target within the last hour; nobody has said anything else since.
   std::optional<Fall> fall(TimePoint now) const;
 
  private:

@@ -1,6 +1,7 @@
 #include "pool/replica_sync.h"
 
 #include "api/names.h"
+#include "pool/replica_moves.h"
 
 #include <algorithm>
 
@@ -24,15 +25,14 @@ EventNote adopted(const Snapshot& snapshot, const api::AdoptWrite& write) {
   const api::Deployment& target = *snapshot.target;
   const std::string before = write.from ? fmt::format("instead of {}", *write.from) : "as the pool had none";
   // Most likely a chart or a manifest that says `replicas` was applied; an autoscaler knows what it does.
-  const bool is_a_fall =
-      write.from && write.to > 0 && write.to < *write.from - write.to && snapshot.target_autoscalers.empty();
-  return {.reason = std::string{api::event::kAdoptedReplicas},
-          .warning = is_a_fall,
-          .message = fmt::format(
-              "Took over {} replicas from Deployment {}, {}{}", write.to, target.name, before,
-              is_a_fall ? fmt::format(". If nobody meant that: kubectl scale pwp/{} --replicas={}",
-                                      snapshot.pool->name, *write.from)
-                        : std::string{})};
+  const bool fell = write.from && is_a_fall(*write.from, write.to) && snapshot.target_autoscalers.empty();
+  return {
+      .reason = std::string{api::event::kAdoptedReplicas},
+      .warning = fell,
+      .message = fmt::format("Took over {} replicas from Deployment {}, {}{}", write.to, target.name, before,
+                             fell ? fmt::format(". If nobody meant that: kubectl scale pwp/{} --replicas={}",
+                                                snapshot.pool->name, *write.from)
+                                  : std::string{})};
 }
 
 }  // namespace

@@ -204,7 +204,7 @@ TEST(Conditions, HaveTheReasonsOfTheDocs) {
       R"re((?:is_(?:true|false|unknown)\(|emplace_back\(|return )\s*"([A-Z][A-Za-z]+)"[,);])re");
   std::set<std::string> given = all_of(read("operator/pool/conditions.cpp"), reason);
   static const std::regex of_remark(R"re(\.reason = "([A-Z][A-Za-z]+)")re");
-  for (const char* path : {"operator/pool/node_drains.cpp", "operator/control/snapshot_builder.cpp"})
+  for (const char* path : {"operator/pool/node_drains.cpp", "operator/pool/remarks.cpp"})
     given.merge(all_of(read(path), of_remark));
   for (const std::string_view written :
        {api::failure::kNameTaken, api::failure::kForbidden, api::failure::kInvalid,
