@@ -4,17 +4,14 @@
 // Real decoder, caches, decision and core, on the real clock; no sockets and no threads. So what is measured
 // is the work that stands before that write. It prints one line without the noise and one with it.
 #include "bench/hollow_pod.h"
-#include "bench/memory_api.h"
-#include "control/controller_metrics.h"
-#include "control/operator_core.h"
-#include "control/shell.h"
+#include "bench/memory_operator.h"
+#include "support/allocated.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
-#include <malloc.h>
 #include <optional>
 #include <string>
 #include <utility>
@@ -26,16 +23,10 @@
 namespace {
 
 using nlohmann::json;
-using poolwarden::api::Now;
 using poolwarden::bench::HollowPod;
-using poolwarden::bench::MemoryApi;
+using poolwarden::bench::MemoryOperator;
 using poolwarden::bench::PodReady;
-using poolwarden::control::ControllerMetrics;
-using poolwarden::control::CoreOptions;
-using poolwarden::control::Effects;
-using poolwarden::control::Input;
-using poolwarden::control::OperatorCore;
-using poolwarden::control::Shell;
+using poolwarden::test::bytes_in_use;
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
@@ -46,27 +37,9 @@ constexpr int kTurns = 200;
 constexpr int kPools = 50;
 constexpr int kChanges = 100;
 
-Now read_clocks() {
-  return {Clock::now(), std::chrono::system_clock::now()};
-}
-
-std::size_t bytes_in_use() {
-  const struct mallinfo2 info = ::mallinfo2();
-  return info.uordblks + info.hblkhd;
-}
-
 json metadata(const std::string& ns, const std::string& name, json labels = json::object()) {
   return {{"name", name},           {"namespace", ns}, {"uid", ns + "-" + name},
           {"resourceVersion", "1"}, {"generation", 1}, {"labels", std::move(labels)}};
-}
-
-json pool_object(const std::string& ns, const std::string& name, const std::string& app) {
-  return {{"apiVersion", "poolwarden.io/v1alpha1"},
-          {"kind", "InferencePool"},
-          {"metadata", metadata(ns, name)},
-          {"spec",
-           {{"selector", {{"matchLabels", {{"app", app}}}}},
-            {"targetPorts", json::array({{{"number", 8000}}})}}}};
 }
 
 json noisy_pod(int number, bool ready, const std::string& app) {
@@ -95,17 +68,14 @@ json noisy_pod(int number, bool ready, const std::string& app) {
 class World {
  public:
   explicit World(int noise) : noisy_pods_(noise * 2 / 5) {
-    for (int node = 0; node < poolwarden::bench::kNodes; ++node) {
-      const json object = poolwarden::bench::node_object(node);
-      api_.put("/api/v1/nodes/" + object["metadata"]["name"].get<std::string>(), object);
-    }
-    put_pool("default", "calm", "calm");
+    operator_.put_nodes();
+    operator_.put_pool("default", "calm", "calm");
     for (int pod = 0; pod < kCalmPods; ++pod)
-      api_.put(path_of(calm_pod(pod, PodReady::kYes)),
-               poolwarden::bench::pod_object(calm_pod(pod, PodReady::kYes)));
+      operator_.api().put(path_of(calm_pod(pod, PodReady::kYes)),
+                          poolwarden::bench::pod_object(calm_pod(pod, PodReady::kYes)));
     if (noise > 0) make_noise(noise / 5);
     const std::size_t before = bytes_in_use();
-    perform(core_.start(read_clocks()));
+    operator_.start();
     run_for(3s);
     memory_ = bytes_in_use() - before;
   }
@@ -120,7 +90,7 @@ class World {
       feed(fmt::format("/api/v1/namespaces/noisy/pods/noise-{}", number),
            noisy_pod(number, ready, "noise")["status"]);
     }
-    step();
+    operator_.step();
     const int pod = turn % kCalmPods;
     const auto took = change(pod, PodReady::kNo);
     change(pod, PodReady::kYes);
@@ -135,72 +105,60 @@ class World {
     return "/api/v1/namespaces/default/pods/" + poolwarden::bench::pod_name(pod);
   }
 
-  void put_pool(const std::string& ns, const std::string& name, const std::string& app) {
-    api_.put(fmt::format("/apis/poolwarden.io/v1alpha1/namespaces/{}/inferencepools/{}", ns, name),
-             pool_object(ns, name, app));
-  }
   // Two fifths of it are pods of pools that overlap; orphans, budgets and ConfigMaps are a fifth each.
   void make_noise(int fifth) {
-    for (int i = 0; i < kPools; ++i) put_pool("noisy", fmt::format("pool-{}", i), "noise");
+    for (int i = 0; i < kPools; ++i) operator_.put_pool("noisy", fmt::format("pool-{}", i), "noise");
     for (int i = 0; i < 3 * fifth; ++i)
-      api_.put(fmt::format("/api/v1/namespaces/noisy/pods/noise-{}", i),
-               noisy_pod(i, true, i < noisy_pods_ ? "noise" : "orphan"));
+      operator_.api().put(fmt::format("/api/v1/namespaces/noisy/pods/noise-{}", i),
+                          noisy_pod(i, true, i < noisy_pods_ ? "noise" : "orphan"));
     for (int i = 0; i < fifth; ++i) {
       const std::string name = fmt::format("noise-{}", i);
-      api_.put("/apis/policy/v1/namespaces/noisy/poddisruptionbudgets/" + name,
-               {{"apiVersion", "policy/v1"},
-                {"kind", "PodDisruptionBudget"},
-                {"metadata", metadata("noisy", name)},
-                {"spec", {{"selector", {{"matchLabels", {{"app", name}}}}}}}});
-      api_.put("/api/v1/namespaces/noisy/configmaps/" + name,
-               {{"apiVersion", "v1"},
-                {"kind", "ConfigMap"},
-                {"metadata", metadata("noisy", name, {{"app.kubernetes.io/managed-by", "poolwarden"}})},
-                {"data", {{"endpoints.json", std::string(5'000, 'x')}}}});
+      operator_.api().put("/apis/policy/v1/namespaces/noisy/poddisruptionbudgets/" + name,
+                          {{"apiVersion", "policy/v1"},
+                           {"kind", "PodDisruptionBudget"},
+                           {"metadata", metadata("noisy", name)},
+                           {"spec", {{"selector", {{"matchLabels", {{"app", name}}}}}}}});
+      operator_.api().put(
+          "/api/v1/namespaces/noisy/configmaps/" + name,
+          {{"apiVersion", "v1"},
+           {"kind", "ConfigMap"},
+           {"metadata", metadata("noisy", name, {{"app.kubernetes.io/managed-by", "poolwarden"}})},
+           {"data", {{"endpoints.json", std::string(5'000, 'x')}}}});
     }
   }
 
   void feed(const std::string& path, const json& status) {
-    api_.feed(kPods, api_.change(path, [&status](json& object) { object["status"] = status; }));
+    operator_.api().feed(
+        kPods, operator_.api().change(path, [&status](json& object) { object["status"] = status; }));
   }
   std::optional<double> change(int number, PodReady ready) {
     const HollowPod pod = calm_pod(number, ready);
     std::optional<Clock::time_point> written;
-    api_.on_write([&](const poolwarden::kube::HttpRequest& request) {
+    operator_.api().on_write([&](const poolwarden::kube::HttpRequest& request) {
       if (!written && request.target.find("/default/configmaps/") != std::string::npos)
         written = Clock::now();
     });
     const auto start = Clock::now();
     feed(path_of(pod), poolwarden::bench::pod_object(pod)["status"]);
-    while (!written && Clock::now() < start + 10s) step();
-    api_.on_write({});
+    while (!written && Clock::now() < start + 10s) operator_.step();
+    operator_.api().on_write({});
     if (!written) return std::nullopt;
     return std::chrono::duration<double>(*written - start).count();
   }
 
-  void perform(Effects effects) { shell_.perform(effects); }
-  void step() {
-    std::vector<Input> inputs = std::exchange(inputs_, {});
-    perform(core_.step(inputs, read_clocks()));
-  }
   void run_for(Clock::duration time) {
-    for (const auto end = Clock::now() + time; Clock::now() < end;) step();
+    for (const auto end = Clock::now() + time; Clock::now() < end;) operator_.step();
   }
 
-  static CoreOptions options() {
-    CoreOptions out;
+  static poolwarden::control::CoreOptions options() {
+    poolwarden::control::CoreOptions out;
     out.stopwatch = &Clock::now;
     return out;
   }
 
   int noisy_pods_;
   std::size_t memory_ = 0;
-  std::vector<Input> inputs_;
-  MemoryApi api_;
-  ControllerMetrics metrics_;
-  OperatorCore core_{options(), metrics_};
-  Shell shell_{api_, "", &Clock::now, [this](Input input) { inputs_.push_back(std::move(input)); },
-               [](const poolwarden::engine::LoadRequest&, auto) {}};
+  MemoryOperator operator_{options()};
 };
 
 int measure(int noise) {

@@ -2,16 +2,12 @@
 // it leaves for the network, with the real decoder, caches, decision and core. No sockets and no threads, so
 // what is measured is work, not waiting.
 #include "bench/hollow_pod.h"
-#include "bench/memory_api.h"
-#include "control/controller_metrics.h"
-#include "control/operator_core.h"
-#include "control/shell.h"
+#include "bench/memory_operator.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -19,55 +15,26 @@
 
 namespace {
 
-using poolwarden::api::Now;
 using poolwarden::bench::HollowPod;
-using poolwarden::bench::MemoryApi;
+using poolwarden::bench::MemoryOperator;
 using poolwarden::bench::PodReady;
-using poolwarden::control::ControllerMetrics;
-using poolwarden::control::CoreOptions;
-using poolwarden::control::Effects;
-using poolwarden::control::Input;
-using poolwarden::control::OperatorCore;
-using poolwarden::control::Shell;
 using Clock = std::chrono::steady_clock;
 
 constexpr const char* kPods = "/api/v1/pods";
-
-Now read_clocks() {
-  return {Clock::now(), std::chrono::system_clock::now()};
-}
-
-nlohmann::json pool_object(const std::string& name) {
-  return {{"apiVersion", "poolwarden.io/v1alpha1"},
-          {"kind", "InferencePool"},
-          {"metadata",
-           {{"name", name},
-            {"namespace", "default"},
-            {"uid", "pool-" + name},
-            {"resourceVersion", "1"},
-            {"generation", 1}}},
-          {"spec",
-           {{"selector", {{"matchLabels", {{"app", name}}}}},
-            {"targetPorts", nlohmann::json::array({{{"number", 8000}}})}}}};
-}
 
 // The operator on a cluster of `pools` pools with `pods` ready pods each, at rest.
 class World {
  public:
   World(int pools, int pods) : pools_(pools), pods_(pods) {
-    for (int node = 0; node < poolwarden::bench::kNodes; ++node) {
-      const nlohmann::json object = poolwarden::bench::node_object(node);
-      api_.put("/api/v1/nodes/" + object["metadata"]["name"].get<std::string>(), object);
-    }
+    operator_.put_nodes();
     for (int pool = 0; pool < pools; ++pool) {
-      api_.put("/apis/poolwarden.io/v1alpha1/namespaces/default/inferencepools/" + pool_name(pool),
-               pool_object(pool_name(pool)));
+      operator_.put_pool("default", pool_name(pool), pool_name(pool));
       for (int pod = 0; pod < pods; ++pod) {
         const HollowPod hollow = pod_of(pool, pod);
-        api_.put(path_of(hollow), poolwarden::bench::pod_object(hollow));
+        operator_.api().put(path_of(hollow), poolwarden::bench::pod_object(hollow));
       }
     }
-    perform(core_.start(read_clocks()));
+    operator_.start();
     settle();
   }
 
@@ -77,14 +44,14 @@ class World {
       std::ptrdiff_t published = 0;
       for (std::int32_t shard = 1;; ++shard) {
         const std::string name = poolwarden::api::shard_name(pool_name(pool) + "-endpoints", shard);
-        const auto* map = api_.find("/api/v1/namespaces/default/configmaps/" + name);
+        const auto* map = operator_.api().find("/api/v1/namespaces/default/configmaps/" + name);
         if (map == nullptr) break;
         const std::string text = (*map)["data"]["endpoints.txt"];
         published += std::count(text.begin(), text.end(), '\n');
       }
       if (published != pods_) return false;
     }
-    return inputs_.empty();
+    return !operator_.has_input();
   }
 
   // Withdraws one pod and takes it back; returns the time from the event's bytes to the write, or a negative
@@ -94,22 +61,22 @@ class World {
     HollowPod unready = ready;
     unready.ready = PodReady::kNo;
     const std::string path = path_of(ready);
-    const std::string event = api_.change(
+    const std::string event = operator_.api().change(
         path, [&](nlohmann::json& pod) { pod["status"] = poolwarden::bench::pod_object(unready)["status"]; });
     Clock::time_point written{};
-    api_.on_write([&](const poolwarden::kube::HttpRequest& request) {
+    operator_.api().on_write([&](const poolwarden::kube::HttpRequest& request) {
       if (written == Clock::time_point{} && request.target.find("/configmaps/") != std::string::npos) {
         written = Clock::now();
       }
     });
     const auto start = Clock::now();
-    api_.feed(kPods, event);
-    step();
+    operator_.api().feed(kPods, event);
+    operator_.step();
     const double seconds = std::chrono::duration<double>(written - start).count();
-    api_.on_write({});
+    operator_.api().on_write({});
     settle();
 
-    api_.feed(kPods, api_.change(path, [&](nlohmann::json& pod) {
+    operator_.api().feed(kPods, operator_.api().change(path, [&](nlohmann::json& pod) {
       pod["status"] = poolwarden::bench::pod_object(ready)["status"];
     }));
     settle();
@@ -123,23 +90,13 @@ class World {
   }
   HollowPod pod_of(int pool, int pod) const { return {.number = pool * pods_ + pod, .app = pool_name(pool)}; }
 
-  void perform(Effects effects) { shell_.perform(effects); }
-  void step() {
-    std::vector<Input> inputs = std::exchange(inputs_, {});
-    perform(core_.step(inputs, read_clocks()));
-  }
   void settle() {
-    while (!inputs_.empty()) step();
+    while (operator_.has_input()) operator_.step();
   }
 
   int pools_;
   int pods_;
-  std::vector<Input> inputs_;
-  MemoryApi api_;
-  ControllerMetrics metrics_;
-  OperatorCore core_{CoreOptions{}, metrics_};
-  Shell shell_{api_, "", &Clock::now, [this](Input input) { inputs_.push_back(std::move(input)); },
-               [](const poolwarden::engine::LoadRequest&, auto) {}};
+  MemoryOperator operator_;
 };
 
 double quantile(std::vector<double>& samples, double q) {

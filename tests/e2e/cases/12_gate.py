@@ -67,10 +67,7 @@ def budget() -> dict:
 class Gate(Case):
     @classmethod
     def setUpClass(cls) -> None:
-        operator.kube.run("scale", operator.DEPLOYMENT, "--replicas=0")
-        cls.addClassCleanup(operator.leader)
-        cls.addClassCleanup(operator.kube.run, "scale", operator.DEPLOYMENT, "--replicas=2")
-        operator.wait_ready(0)
+        operator.take_away(cls)
 
     def close_gate(self) -> None:
         Kube().run("apply", "-k", MANIFESTS)

@@ -198,10 +198,7 @@ class Fence(Case):
 
     @classmethod
     def setUpClass(cls) -> None:
-        operator.kube.run("scale", operator.DEPLOYMENT, "--replicas=0")
-        cls.addClassCleanup(operator.leader)
-        cls.addClassCleanup(operator.kube.run, "scale", operator.DEPLOYMENT, "--replicas=2")
-        operator.wait_ready(0)
+        operator.take_away(cls)
 
     def setUp(self) -> None:
         super().setUp()

@@ -2,6 +2,7 @@
 import json
 import re
 import time
+import unittest
 
 from support.kube import Kube, is_ready, name_of, wait_for
 from support.reach import Reach
@@ -21,6 +22,14 @@ def pods() -> list[dict]:
 def wait_ready(count: int = 2, seconds: float = 150) -> list[dict]:
     """A container that ended several times is started anew after 40 or 80 s only."""
     return kube.wait_ready(SELECTOR, count, seconds)
+
+
+def take_away(case: type[unittest.TestCase]) -> None:
+    """No operator runs while the tests of this class do. For its setUpClass."""
+    kube.run("scale", DEPLOYMENT, "--replicas=0")
+    case.addClassCleanup(leader)
+    case.addClassCleanup(kube.run, "scale", DEPLOYMENT, "--replicas=2")
+    wait_ready(0)
 
 
 def holder() -> str:

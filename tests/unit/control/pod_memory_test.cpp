@@ -3,9 +3,9 @@
 // The pods are those of a cluster and not of a pool: nearly all of them no pool selects.
 #include "control/feed_table.h"
 #include "kube/watch_decoder.h"
+#include "support/allocated.h"
 #include "support/protobuf/wire.h"
 
-#include <malloc.h>
 #include <string>
 #include <vector>
 
@@ -17,6 +17,7 @@ namespace poolwarden::control {
 namespace {
 
 using nlohmann::json;
+using test::bytes_in_use;
 
 constexpr int kPods = 2'000;
 constexpr int kPodsPerPage = 500;
@@ -86,12 +87,6 @@ json pod(int number, json labels) {
                                     condition("ContainersReady"), condition("PodScheduled")})},
         {"podIP", ip},
         {"podIPs", json::array({{{"ip", ip}}})}}}};
-}
-
-// What the allocator has handed out, with what it adds to each piece.
-std::size_t bytes_in_use() {
-  const struct mallinfo2 info = ::mallinfo2();
-  return info.uordblks + info.hblkhd;
 }
 
 bool allocator_counts() {
