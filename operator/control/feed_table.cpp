@@ -21,6 +21,9 @@ std::string target_key(std::string_view ns, std::string_view group, std::string_
   return fmt::format("{}/{}/{}/{}", ns, group, kind, name);
 }
 
+// A list of a thousand endpoints takes 200 KiB.
+constexpr std::size_t kMostUnplacedBytes = std::size_t{64} << 20;
+
 }  // namespace
 
 FeedTable::FeedTable(FeedOptions options, const kube::RandomSource& random, ControllerMetrics& metrics,
@@ -55,9 +58,15 @@ void FeedTable::keep_last_labels(api::Pod& pod) {
   if (held && held->uid == pod.uid) pod.labels = held->labels;
 }
 
-// Before pools are known, any may be a list.
-void FeedTable::drop_documents(api::ConfigMap& map) const {
-  if (!synced<Pools>() || is_list_(map.ns, map.name)) return;
+// Before pools are known, any may be a list: they are kept while they are few. One beyond that is as if the
+// watch did not show it, and is looked up when a pool has its name.
+void FeedTable::drop_documents(api::ConfigMap& map) {
+  if (!synced<Pools>()) {
+    unplaced_bytes_ += map.endpoints_json.size() + map.endpoints_text.size();
+    if (unplaced_bytes_ <= kMostUnplacedBytes) return;
+  } else if (is_list_(map.ns, map.name)) {
+    return;
+  }
   std::string().swap(map.endpoints_json);
   std::string().swap(map.endpoints_text);
   map.without_documents = true;

@@ -68,6 +68,7 @@ struct FeedOptions {
   // Of those with which a node ends so many seconds later, whoever is still there.
   std::vector<std::string> drain_all_taints = {};
   std::chrono::seconds taint_deadline{90};
+  std::chrono::seconds max_drain_timeout = std::chrono::hours(24);  // whatever a pool asks for
 };
 
 class FeedTable {
@@ -136,6 +137,7 @@ class FeedTable {
   };
   Problems problems() const;
   std::chrono::seconds taint_deadline() const { return options_.taint_deadline; }
+  std::chrono::seconds max_drain_timeout() const { return options_.max_drain_timeout; }
   template <class Kind>
   FeedHealth health() const;
   std::array<FeedHealth, WatchedKinds::kSize> health() const;
@@ -185,7 +187,7 @@ class FeedTable {
   void tell_age();
   void intern(api::Pod& pod);
   void keep_last_labels(api::Pod& pod);
-  void drop_documents(api::ConfigMap& map) const;
+  void drop_documents(api::ConfigMap& map);
   void drop_documents();
   void classify(api::Node& node) const;
   void add_indices(PoolsOf pools_of);
@@ -194,6 +196,7 @@ class FeedTable {
   ControllerMetrics& metrics_;
   IsList is_list_;
   WatchedKinds::Apply<CacheTable, std::type_identity_t> caches_;
+  std::size_t unplaced_bytes_ = 0;  // of documents that came before pools were known
   api::Interner<api::Labels> label_sets_;
   api::Interner<std::string> node_names_;
   api::Interner<std::string> controllers_;
@@ -232,7 +235,10 @@ bool FeedTable::take(KindInput<Kind> in, kube::TimePoint now, Effects& out, Chan
   tell_unreadable<Kind>(out);
   const bool synced_now = informer.synced() && !was_synced;
   reindex_pods_ |= synced_now;
-  if (std::is_same_v<Kind, Pools> && synced_now) drop_documents();
+  if (std::is_same_v<Kind, Pools> && synced_now) {
+    unplaced_bytes_ = 0;
+    drop_documents();
+  }
   return synced_now || was_out_of_reach != out_of_reach<Kind>();
 }
 

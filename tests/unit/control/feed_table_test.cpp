@@ -170,6 +170,24 @@ TEST_F(Feeds, LabelsAreTooLong_StayAsTheyLastWere) {
   EXPECT_FALSE(feeds_.store<Pods>().find("default", "a")->labels->known());
 }
 
+TEST_F(Feeds, ManyClaimToBeListsBeforePoolsAreKnown_NoMoreIsKeptThanAFewLists) {
+  const std::string document(std::size_t{1} << 20, 'x');
+  std::vector<api::ConfigMap> maps;
+  for (int i = 0; i < 100; ++i) {
+    api::ConfigMap map;
+    map.ns = "default";
+    map.name = "claims-" + std::to_string(i);
+    map.uid = map.name + "-uid";
+    map.resource_version = "5";
+    map.endpoints_json = document;
+    maps.push_back(std::move(map));
+  }
+  list<ConfigMaps>(std::move(maps));
+  std::size_t kept = 0;
+  feeds_.store<ConfigMaps>().for_each([&kept](const auto& map) { kept += map->endpoints_json.size(); });
+  EXPECT_EQ(kept, 64 * document.size());
+}
+
 TEST_F(Feeds, ConfigMapIsNoPoolsList_LosesItsDocuments) {
   const auto map_of = [](const std::string& name, const std::string& version) {
     api::ConfigMap map;
