@@ -86,6 +86,13 @@ Engine::Outcome Engine::generate(std::size_t tokens, std::size_t prompt_tokens, 
   return outcome;
 }
 
+std::size_t Engine::in_flight() const {
+  const std::scoped_lock lock(mutex_);
+  std::size_t out = 0;
+  for (const Rank& rank : ranks_) out += rank.running + rank.waiting.size();
+  return out;
+}
+
 void Engine::refresh_stats() {
   const std::lock_guard lock(mutex_);
   for (Rank& rank : ranks_) {

@@ -33,6 +33,9 @@ class Engine {
   // Waits for a place, then for the first token, then for each further one.
   Outcome generate(std::size_t tokens, std::size_t prompt_tokens, const Wait& wait, const OnToken& on_token);
 
+  // As of now, and not as the gauges show it.
+  std::size_t in_flight() const;
+
   void refresh_stats();
   std::string metrics() const;  // Prometheus text format
 

@@ -66,6 +66,11 @@ Options parse_options(int argc, char** argv) {
                  "Engines behind the one port, each with --max-num-seqs of its own")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
+  app.add_option(
+         "--saturated-above", options.saturated_above,
+         "With more requests in flight than that, /health is not answered until there are fewer; 0: never")
+      ->check(CLI::Range(0, 100'000))
+      ->capture_default_str();
   app.add_option("--seed", options.seed, "Where in the prompt's words the answers begin")
       ->capture_default_str();
   try {

@@ -25,6 +25,7 @@ struct Options {
   int startup_duration_s = 0;
   int shutdown_timeout_s = 0;
   int data_parallel_size = 1;
+  int saturated_above = 0;  // requests in flight; 0: never
   std::uint64_t seed = 0;
   std::string pod_name;  // from $POD_NAME
 

@@ -83,6 +83,18 @@ class Routes {
   Routes(Engine& engine, const Options& options, const Draining& draining)
       : engine_(engine), options_(options), draining_(draining) {}
 
+  // A server that is saturated gets to it late: what probes it finds out that nobody answers in time.
+  void health(httplib::Response& res) const {
+    constexpr auto kLooksAgain = std::chrono::milliseconds(50);
+    const auto most = static_cast<std::size_t>(options_.saturated_above);
+    while (most > 0 && engine_.in_flight() > most) {
+      if (Listener::sleep_unless_gone(kLooksAgain)) continue;
+      res.status = kClientGone;
+      return;
+    }
+    res.status = 200;
+  }
+
   void generate(Endpoint endpoint, const httplib::Request& req, httplib::Response& res) const {
     // Only new work is refused: /health is about the engine being alive, and it is (vLLM answers 503 there
     // only once the engine is dead), and /metrics says how much is still in flight.
@@ -225,7 +237,7 @@ void add_routes(Listener& listener, Engine& engine, const Options& options, cons
                 [routes](const auto& req, auto& res) { routes->generate(Endpoint::kChat, req, res); });
   listener.Get("/v1/models", [routes](const auto&, auto& res) { routes->models(res); });
   listener.Get("/metrics", [routes](const auto&, auto& res) { routes->metrics(res); });
-  listener.Get("/health", [](const auto&, auto& res) { res.status = 200; });
+  listener.Get("/health", [routes](const auto&, auto& res) { routes->health(res); });
   const auto ping = [](const auto&, auto& res) { res.status = 200; };
   listener.Get("/ping", ping);
   listener.Post("/ping", ping);
