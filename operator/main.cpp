@@ -86,6 +86,11 @@ void add_operator(CLI::App& app, OperatorOptions& options) {
       ->check(CLI::Range(0, 86'400))
       ->capture_default_str();
   command
+      ->add_option("--max-drain-timeout", options.max_drain_timeout_seconds,
+                   "For how many seconds a pod drains at most, whatever its pool asks for")
+      ->check(CLI::Range(1, 86'400))
+      ->capture_default_str();
+  command
       ->add_option("--uninstall-hold-bind-address", options.uninstall_hold_bind_address,
                    "Where the install's webhook leads that gives time to clean up on uninstall; 0: nowhere")
       ->capture_default_str();

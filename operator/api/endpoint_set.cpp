@@ -42,9 +42,11 @@ struct EndpointFrame {
         state(escaped(R"(,"state":")", inside_string)),
         uid(escaped(R"(","uid":")", inside_string)),
         zone(escaped(R"(","zone":")", inside_string)),
-        end(escaped(R"("})", inside_string)) {}
+        unready_zone(escaped(R"(","unready":true,"zone":")", inside_string)),
+        end(escaped(R"("})", inside_string)),
+        unready_end(escaped(R"(","unready":true})", inside_string)) {}
 
-  std::string ip, node, pod, ports, state, uid, zone, end;
+  std::string ip, node, pod, ports, state, uid, zone, unready_zone, end, unready_end;
 };
 
 const EndpointFrame& endpoint_frame(bool inside_string) {
@@ -112,15 +114,16 @@ class DocumentWriter {
     like_ = &endpoint;
     const std::array<Value, 5> values{Value{frame_.ip, endpoint.ip}, Value{frame_.node, endpoint.node},
                                       Value{frame_.pod, endpoint.pod}, Value{start_of_uid_, endpoint.uid},
-                                      endpoint.zone.empty() ? Value{} : Value{frame_.zone, endpoint.zone}};
+                                      zone(endpoint)};
+    const std::string& end = endpoint.unready && endpoint.zone.empty() ? frame_.unready_end : frame_.end;
     const bool plain = std::all_of(values.begin(), values.end(),
                                    [](const Value& value) { return is_plain_text(value.text); });
-    if (plain) return copy(values);
+    if (plain) return copy(values, end);
     for (const Value& value : values) {
       raw(value.before);
       text(value.text);
     }
-    raw(frame_.end);
+    raw(end);
   }
   void end_of_line() { out_ += inside_string_ ? "\\n" : "\n"; }
 
@@ -130,6 +133,10 @@ class DocumentWriter {
     std::string_view text;
   };
 
+  Value zone(const Endpoint& endpoint) const {
+    if (endpoint.zone.empty()) return {};
+    return {endpoint.unready ? frame_.unready_zone : frame_.zone, endpoint.zone};
+  }
   // The inside of a JSON string.
   void text(std::string_view value) {
     if (is_plain_text(value)) {
@@ -139,8 +146,8 @@ class DocumentWriter {
     }
   }
   // All of an endpoint into room that is made for it once.
-  void copy(const std::array<Value, 5>& values) {
-    std::size_t size = frame_.end.size();
+  void copy(const std::array<Value, 5>& values, std::string_view end) {
+    std::size_t size = end.size();
     for (const Value& value : values) size += value.before.size() + value.text.size();
     const std::size_t at = out_.size();
     out_.resize(at + size);
@@ -149,7 +156,7 @@ class DocumentWriter {
       to = std::copy(value.before.begin(), value.before.end(), to);
       to = std::copy(value.text.begin(), value.text.end(), to);
     }
-    std::copy(frame_.end.begin(), frame_.end.end(), to);
+    std::copy(end.begin(), end.end(), to);
   }
   // What stands between the pod's name and its UID: of most endpoints it is as of the one before.
   std::string start_of_uid(const Endpoint& endpoint) {
@@ -255,6 +262,7 @@ std::optional<Endpoint> read_endpoint(const json& value, std::string& problem) {
   out.ip = string_at(value, "ip");
   out.node = string_at(value, "node");
   out.zone = string_at(value, "zone");
+  out.unready = bool_at(value, "unready", false);
   if (!is_plain_name(out.pod)) {
     problem = "its pod is no name";
   } else if (!is_plain_name(out.uid)) {

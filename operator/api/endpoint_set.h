@@ -35,6 +35,8 @@ struct Endpoint {
   std::string node;
   std::string zone;  // left out of the document when empty
   EndpointState state = EndpointState::kReady;
+  // It is on the list all the same, as too few are ready. Left out of the document when false.
+  bool unready = false;
 
   bool operator==(const Endpoint&) const = default;
 };

@@ -51,7 +51,9 @@ bool covers_held_pods(const json& constraints) {
   const SelectorRequirement& one = read.match_expressions.front();
   const std::set<std::string> values(one.values.begin(), one.values.end());
   return one.key == kServingLabel && one.op == "In" && values.contains(std::string{serving::kTrue}) &&
-         values.contains(std::string{serving::kDraining}) && !values.contains(std::string{serving::kDrained});
+         values.contains(std::string{serving::kDraining}) &&
+         values.contains(std::string{serving::kFinishing}) &&
+         !values.contains(std::string{serving::kDrained});
 }
 
 bool is_only(const json& array, std::string_view expression) {
@@ -65,7 +67,8 @@ std::string policy_difference(const json& spec) {
       !is_nothing(member(constraints, "namespaceSelector")))
     return "the policy leaves some pods out";
   if (!covers_held_pods(constraints))
-    return fmt::format("the policy's objectSelector does not select {} In (true, draining)", kServingLabel);
+    return fmt::format("the policy's objectSelector does not select {} In (true, draining, finishing)",
+                       kServingLabel);
   const json& conditions = array_at(spec, "matchConditions");
   if (std::none_of(kByTheController.begin(), kByTheController.end(),
                    [&conditions](std::string_view known) { return is_only(conditions, known); }))

@@ -24,6 +24,8 @@ struct PublishSpec {
   std::string config_map_name;  // never empty after decoding: "<pool>-endpoints"
   std::string service_name;     // never empty after decoding: "<pool>"
   bool create_service = true;
+  // With fewer than so many of a hundred endpoints ready, the others stay on the list. 0: they never do.
+  std::int32_t panic_threshold = 0;
 
   bool operator==(const PublishSpec&) const = default;
 };
@@ -43,11 +45,15 @@ struct EngineSpec {
   bool operator==(const EngineSpec&) const = default;
 };
 
+// What becomes of a pod that still has something in flight when its time is up.
+enum class OnTimeout : std::uint8_t { kRelease, kKeep };
+
 struct DrainSpec {
   std::chrono::seconds timeout{300};
   std::int32_t quiet_reads = 2;  // readings of zero in a row before a pod counts as idle
   std::chrono::seconds poll{1};
   std::chrono::seconds settle{1};  // until whoever sends requests has acted on the list
+  OnTimeout on_timeout = OnTimeout::kRelease;
 
   bool operator==(const DrainSpec&) const = default;
 };
@@ -66,10 +72,10 @@ struct DisruptionSpec {
 struct EndpointStatus {
   std::string pod;
   std::string ip;
-  std::string state;   // "ready", "draining", "drained" or "withdrawn"
+  std::string state;   // "ready", "draining", "drained", "finishing" or "withdrawn"
   std::string reason;  // empty while ready
   Timestamp since{};
-  std::optional<std::int32_t> in_flight = {};  // while it drains; nothing: unknown
+  std::optional<std::int32_t> in_flight = {};  // while it drains or finishes; nothing: unknown
   std::optional<Timestamp> deadline = {};      // when it is released at the latest
   std::string message = {};                    // what a person should know besides
 

@@ -52,6 +52,7 @@ namespace serving {  // values of kServingLabel
 inline constexpr std::string_view kTrue = "true";
 inline constexpr std::string_view kDraining = "draining";
 inline constexpr std::string_view kDrained = "drained";
+inline constexpr std::string_view kFinishing = "finishing";
 inline constexpr std::string_view kFalse = "false";
 }  // namespace serving
 

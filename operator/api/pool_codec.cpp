@@ -34,6 +34,8 @@ void read_publish(const json& spec, InferencePool& out) {
   out.publish.service_name = string_at(service, "name");
   if (out.publish.service_name.empty()) out.publish.service_name = out.name;
   out.publish.create_service = bool_at(service, "create", true);
+  out.publish.panic_threshold =
+      std::clamp(integer_at<std::int32_t>(publish, "panicThresholdPercent").value_or(0), 0, 100);
 }
 
 EngineType engine_type(const std::string& name) {
@@ -68,6 +70,7 @@ void read_drain(const json& spec, InferencePool& out) {
   out.drain.quiet_reads = within("quietReads", out.engine.type == EngineType::kSglang ? 5 : 2, 1, 100);
   out.drain.poll = std::chrono::seconds(within("pollSeconds", 1, 1, 60));
   out.drain.settle = std::chrono::seconds(within("settleSeconds", 1, 0, 600));
+  if (string_at(drain, "onTimeout") == "keep") out.drain.on_timeout = OnTimeout::kKeep;
   const json& disruption = member(spec, "disruption");
   out.disruption.hold_evictions = bool_at(disruption, "holdEvictions", true);
   out.disruption.replace_first = bool_at(disruption, "replaceFirst", false);

@@ -55,7 +55,10 @@ DrainStep DrainFollow::look(const DrainLook& seen, const api::Now& now) {
     out.news = news_of(drain);
     return out;
   }
-  out.news = out.words = "serving; waiting for the operator to begin the drain";
+  out.news = out.words =
+      hold == Hold::kFinishing
+          ? "not ready, and it may still answer; waiting for the operator to begin the drain"
+          : "serving; waiting for the operator to begin the drain";
   out.unheeded = !begun_ && now.mono - asked_ >= kHeed;
   return out;
 }

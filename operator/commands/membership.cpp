@@ -57,6 +57,7 @@ Hold hold_of(const PodView& pod, api::Timestamp now) {
   const pool::DrainState drain = drain_of(pod);
   if (std::holds_alternative<pool::Drained>(drain)) return Hold::kReleased;
   if (std::holds_alternative<pool::Draining>(drain)) return Hold::kDraining;
+  if (std::holds_alternative<pool::Finishing>(drain)) return Hold::kFinishing;
   const std::string serving = pod.serving();
   // Set by hand, the last two are no drain: the operator puts the pod back.
   if (serving == api::serving::kTrue || serving == api::serving::kDraining ||

@@ -27,8 +27,9 @@ struct NoPool {
 NoPool why_in_no_pool(const PodView& pod, const std::vector<SelectingPool>& pools);
 
 // Whether the pod may go without cutting a request that we know of. Released: the operator has drained it, or
-// it is not fit (not ready, say, or its node is not). A pod that is not fit is on no list and is not drained.
-enum class Hold { kServing, kDraining, kReleased };
+// it is not fit (not ready, say, or its node is not) and has finished what it had. Finishing: it is not fit,
+// and is on no list, but may still answer.
+enum class Hold { kServing, kDraining, kFinishing, kReleased };
 Hold hold_of(const PodView& pod, api::Timestamp now);
 
 // The operator's own judgement of the pod's label and annotations (pool::drain_state).

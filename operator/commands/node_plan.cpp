@@ -39,7 +39,8 @@ NodePlan plan_node(const std::vector<NodePod>& pods, api::Timestamp now) {
       out.lines.push_back({name, "terminating", "terminating"});
       continue;
     }
-    switch (hold_of(each.pod, now)) {
+    const Hold hold = hold_of(each.pod, now);
+    switch (hold) {
       case Hold::kReleased:
         out.evict.push_back(&each);
         out.lines.push_back({name, is_drained(each.pod) ? "drained" : "on no list", "released"});
@@ -47,12 +48,13 @@ NodePlan plan_node(const std::vector<NodePod>& pods, api::Timestamp now) {
       case Hold::kServing:
         out.lines.push_back({name, "serving, not drained yet" + detail(each), "serving" + detail(each)});
         break;
-      case Hold::kDraining: {
+      case Hold::kDraining:
+      case Hold::kFinishing: {
         ++out.draining;
         EndpointView drain = each.endpoint.value_or(EndpointView{});
-        drain.state = "draining";
+        drain.state = hold == Hold::kDraining ? "draining" : "finishing";
         const std::string count = drain.in_flight ? std::to_string(*drain.in_flight) : "?";
-        out.lines.push_back({name, state_sentence(drain, now), "draining " + count});
+        out.lines.push_back({name, state_sentence(drain, now), drain.state + " " + count});
         break;
       }
     }

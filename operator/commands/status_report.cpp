@@ -51,7 +51,8 @@ Cell problem_cell(const PoolView& pool) {
 
 std::string detail_of(const EndpointView& endpoint, api::Timestamp now) {
   std::string out;
-  if (endpoint.state == "draining" || endpoint.state == "drained") out = state_sentence(endpoint, now);
+  if (endpoint.state == "draining" || endpoint.state == "drained" || endpoint.state == "finishing")
+    out = state_sentence(endpoint, now);
   if (!endpoint.message.empty()) out += (out.empty() ? "" : "; ") + endpoint.message;
   return out;
 }
@@ -110,7 +111,7 @@ std::string state_sentence(const EndpointView& endpoint, api::Timestamp now) {
   if (endpoint.since) out += fmt::format(" for {}", in_words(since(*endpoint.since, now)));
   if (endpoint.state == "drained" && endpoint.in_flight.value_or(0) > 0)
     return out + fmt::format(", with {} still in flight when its time was up", *endpoint.in_flight);
-  if (endpoint.state != "draining") return out;
+  if (endpoint.state != "draining" && endpoint.state != "finishing") return out;
   out += endpoint.in_flight ? fmt::format(", {} in flight", *endpoint.in_flight)
                             : std::string(", in flight not known");
   if (!endpoint.deadline) return out;
@@ -120,7 +121,7 @@ std::string state_sentence(const EndpointView& endpoint, api::Timestamp now) {
 
 Style style_of_state(std::string_view state) {
   if (state == "ready") return Style::kGood;
-  if (state == "draining") return Style::kWarning;
+  if (state == "draining" || state == "finishing") return Style::kWarning;
   if (state == "drained") return Style::kFaint;
   return Style::kBad;
 }

@@ -5,6 +5,7 @@
 #include "commands/operator_liveness.h"
 #include "commands/pod_reason.h"
 #include "commands/status_report.h"
+#include "pool/drain.h"
 
 #include <algorithm>
 #include <utility>
@@ -34,7 +35,7 @@ EndpointView endpoint_of(const PoolFacts& facts, const PodView& pod, std::string
   }
   out.state = state;
   if (out.reason.empty()) out.reason = pod.annotation(api::kDrainReasonAnnotation);
-  if (!out.since && state == "draining")
+  if (!out.since && state != "drained")
     out.since = api::parse_rfc3339(pod.annotation(api::kDrainStartedAnnotation));
   return out;
 }
@@ -50,6 +51,14 @@ std::string in_brackets(const std::string& text) {
 // A command to copy.
 std::string command(const WhyFacts& all, std::string_view verb, std::string_view flags = {}) {
   return fmt::format("{} {} {} -n {}{}", all.program, verb, all.pod_name, all.ns, flags);
+}
+
+// Nothing, unless it may still answer.
+std::string finishing(const PoolFacts& facts, const PodView& pod, api::Timestamp now) {
+  if (hold_of(pod, now) != Hold::kFinishing) return {};
+  const EndpointView seen = endpoint_of(facts, pod, "finishing");
+  return fmt::format(". It may still answer what it has: it is {}, and held meanwhile",
+                     state_sentence(seen, now));
 }
 
 PoolVerdict draining(const PoolFacts& facts, const PodView& pod, const WhyFacts& all, api::Timestamp now) {
@@ -175,8 +184,8 @@ PoolVerdict judge(const PoolFacts& facts, const PodView& pod, const WhyFacts& al
   }
   const auto withdrawn = against ? against : as_status_says(facts, pod, all.node);
   if (withdrawn)
-    return {facts.pool.name, Verdict::kWithdrawn, withdrawn->reason, "is off the list: " + withdrawn->words,
-            withdrawn->fix};
+    return {facts.pool.name, Verdict::kWithdrawn, withdrawn->reason,
+            "is off the list: " + withdrawn->words + finishing(facts, pod, now), withdrawn->fix};
   return not_yet(facts, pod);
 }
 
@@ -269,7 +278,7 @@ void add_holds(const WhyFacts& all, api::Timestamp now, WhyReport& out) {
   if (pod.ends) return add_terminating_hold(pod, now, out);
   const Hold hold = hold_of(pod, now);
   const std::string serving = pod.serving();
-  const bool gated = serving == api::serving::kTrue || serving == api::serving::kDraining;
+  const bool gated = pool::is_held(serving);
   const bool gate_stands = all.gate.value && all.gate.value->stands;
   if (gated && gate_stands) out.holds.push_back(gate_hold(*all.gate.value, serving));
   if (all.budgets.value) {
@@ -282,7 +291,7 @@ void add_holds(const WhyFacts& all, api::Timestamp now, WhyReport& out) {
     }
   }
   if (out.holds.empty()) return;
-  if (hold == Hold::kDraining) {
+  if (hold == Hold::kDraining || hold == Hold::kFinishing) {
     out.let_go.push_back(
         "wait: it is let go as soon as it is idle, and at the latest when the pool's "
         "spec.drain.timeoutSeconds are over");

@@ -179,7 +179,8 @@ void ChangeRouter::judge_listed(PoolRecord& record, const std::string& uid, cons
   const bool selectable = record.selector && record.selector_known;
   pool::PodVerdict verdict =
       pool::judge_endpoint(pod, selectable ? &*record.selector : nullptr, node_lookup());
-  if (verdict.reason == pool::Withdrawal::kNone) return record.list.fit(uid);
+  const bool stays = verdict.reason == pool::Withdrawal::kNotReady && record.may_panic;
+  if (stays || verdict.reason == pool::Withdrawal::kNone) return record.list.fit(uid);
   saw_event(record, uid, at);
   record.list.unfit({uid, verdict.reason, std::move(verdict.detail), verdict.only_by_its_node});
 }
@@ -193,6 +194,7 @@ void ChangeRouter::wrote_label(const kube::ObjectKey& pod, const PoolRecord* wri
   const auto object = feeds_.store<Pods>().find(pod);
   if (!object) return;
   releases_.saw(*object, now.mono);
+  drain_ages_.saw(nullptr, *object, now);
   survey_.look_again_at(*object);  // the answer may tell what the watch has not told yet
   const auto mark_others = [&](const std::vector<PoolRecord*>& records) {
     for (const PoolRecord* record : records) {
@@ -281,8 +283,13 @@ void ChangeRouter::changed(const kube::Delta<api::GatePart>& delta, api::Now now
 
 void ChangeRouter::record_release(const kube::Delta<api::Pod>& delta, api::Now now) {
   const bool same = delta.before && delta.after && delta.before->uid == delta.after->uid;
-  if (delta.before && !same) releases_.forget(delta.before->uid);
-  if (delta.after) releases_.saw(*delta.after, now.mono);
+  if (delta.before && !same) {
+    releases_.forget(delta.before->uid);
+    drain_ages_.forget(delta.before->uid);
+  }
+  if (!delta.after) return;
+  releases_.saw(*delta.after, now.mono);
+  drain_ages_.saw(same ? delta.before.get() : nullptr, *delta.after, now);
 }
 
 // It serves or drains, so the gate holds it. The Eviction API, taints and preemption mark a pod before they
@@ -290,8 +297,8 @@ void ChangeRouter::record_release(const kube::Delta<api::Pod>& delta, api::Now n
 void ChangeRouter::record_slip(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now) const {
   if (!delta.before || !delta.after || delta.after->uid != delta.before->uid) return;
   const api::Pod& before = *delta.before;
-  const bool held = before.serving == api::serving::kTrue || before.serving == api::serving::kDraining;
-  if (!held || !pool::is_active(before) || !delta.after->deletion_timestamp || delta.after->disruption_target)
+  if (!pool::is_held(before.serving) || !pool::is_active(before) || !delta.after->deletion_timestamp ||
+      delta.after->disruption_target)
     return;
   const auto set = feeds_.replica_set(*before.controller);
   if (!set || set->deleting || *delta.after->controller != set->uid) return;
@@ -321,8 +328,8 @@ void ChangeRouter::count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now
   const bool goes = !delta.after || delta.after->uid != delta.before->uid || !pool::is_active(*delta.after);
   if (!goes) return;
   const auto state = pool::drain_state(delta.before->serving, delta.before->drain_annotations());
-  if (const auto* draining = std::get_if<pool::Draining>(&state))
-    metrics_.drained("lost", pool::elapsed(draining->started, now.wall));
+  if (std::holds_alternative<pool::Draining>(state))
+    metrics_.drained("lost", drain_ages_.age(delta.before->uid, pool::started(state), now));
 }
 
 }  // namespace poolwarden::control

@@ -17,6 +17,7 @@
 #include "control/pool_table.h"
 #include "control/write_dispatcher.h"
 #include "kube/work_queue.h"
+#include "pool/drain_ages.h"
 #include "pool/draining_nodes.h"
 #include "pool/releases.h"
 
@@ -69,6 +70,7 @@ class ChangeRouter {
 
   const pool::DrainingNodes& draining_nodes() const { return draining_nodes_; }
   const pool::Releases& releases() const { return releases_; }
+  const pool::DrainAges& drain_ages() const { return drain_ages_; }
   pool::NodeLookup node_lookup() { return nodes_.lookup(); }
   // Once a step, after all changes: pools are marked for which nodes have become unseen, or seen again, in
   // numbers.
@@ -102,6 +104,7 @@ class ChangeRouter {
   NodeSurvey survey_;
   pool::DrainingNodes draining_nodes_;
   pool::Releases releases_;
+  pool::DrainAges drain_ages_;
   bool acting_ = false;
 };
 

@@ -101,6 +101,7 @@ CoreOptions core_options(const OperatorOptions& options, const kube::ClusterAcce
   core.feeds.withdraw_taints = options.withdraw_taints;
   core.feeds.drain_all_taints = options.drain_all_taints;
   core.feeds.taint_deadline = std::chrono::seconds(options.taint_deadline_seconds);
+  core.feeds.max_drain_timeout = std::chrono::seconds(options.max_drain_timeout_seconds);
   core.stopwatch = [] { return std::chrono::steady_clock::now(); };
   return core;
 }

@@ -25,6 +25,7 @@ struct OperatorOptions {
   std::vector<std::string> withdraw_taints{api::taint::kWithdraw.begin(), api::taint::kWithdraw.end()};
   std::vector<std::string> drain_all_taints{api::taint::kDrainAll.begin(), api::taint::kDrainAll.end()};
   int taint_deadline_seconds = 90;
+  int max_drain_timeout_seconds = 86'400;
   std::string uninstall_hold_bind_address = "0";  // control/uninstall_delay_webhook.h
   bool allow_loopback_engines = false;            // engine::LoadReaderOptions
   telemetry::LogFormat log_format = telemetry::LogFormat::kText;

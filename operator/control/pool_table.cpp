@@ -34,6 +34,7 @@ bool PoolTable::upsert(const api::InferencePool& pool, const api::Deployment* ta
   record.uid = pool.uid;
   record.deleting = pool.deleting;
   record.decides = decides;
+  record.may_panic = pool.publish.panic_threshold > 0;
   record.target = pool.scale_target ? pool.scale_target->name : std::string();
   record.config_map = pool.publish.config_map_name;
   record.service = pool.publish.service_name;

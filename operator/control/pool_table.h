@@ -61,7 +61,8 @@ struct PoolRecord {
   // selector_known is false: nothing is taken from pods then.
   std::optional<api::LabelSelector> selector;
   bool selector_known = false;
-  bool decides = false;  // about its pods: selector_known, and nothing is wrong with its spec
+  bool decides = false;    // about its pods: selector_known, and nothing is wrong with its spec
+  bool may_panic = false;  // whether one that is not ready leaves its list depends on the others
 
   // Memory that the cluster does not hold (yet); rebuilt from nothing after a restart.
   ListMemory list;
@@ -70,8 +71,9 @@ struct PoolRecord {
   WriteErrors errors;
   StatusMemory status;
   std::optional<api::Agreement> agreed;
-  bool replicas_in_flight = false;              // a scale or adopt write of ours is under way
-  std::optional<kube::TimePoint> behind_since;  // its list was made from newer pods than we know
+  bool replicas_in_flight = false;               // a scale or adopt write of ours is under way
+  std::optional<kube::TimePoint> behind_since;   // its list was made from newer pods than we know
+  std::optional<kube::TimePoint> on_hold_since;  // it does not decide, as far as passes have seen
   // ConfigMaps of our names that our watch does not show, by name.
   struct Unlabelled {
     api::ConfigMap config_map;

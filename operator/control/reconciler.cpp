@@ -96,6 +96,11 @@ std::optional<pool::Plan> Reconciler::pass(PoolRecord& record, const api::Infere
   std::erase_if(record.unlabelled, [&](const auto& item) { return now.mono >= item.second.until; });
   record.list.read_all(pool, feeds_.store<ConfigMaps>());
   const bool behind = is_behind(record, now.mono);
+  if (record.decides) {
+    record.on_hold_since.reset();
+  } else if (!record.on_hold_since) {
+    record.on_hold_since = now.mono;
+  }
   const pool::Snapshot seen = snapshots_.build(record, pool, behind, now);
   pool::Plan plan = pool::decide(seen, now);
   record.next_pass = now.mono + kPassInterval * static_cast<std::int64_t>(seen.pods.size());

@@ -3,6 +3,7 @@
 #include "api/names.h"
 #include "kube/resource_version.h"
 #include "pool/budget.h"
+#include "pool/drain.h"
 #include "pool/node_drains.h"
 #include "pool/remarks.h"
 
@@ -107,16 +108,19 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
   seen.loads = &loads_.tracker();
   seen.draining_nodes = &router_.draining_nodes();
   seen.releases = &router_.releases();
+  seen.drain_ages = &router_.drain_ages();
   seen.labels_under_way = &writes_.labels_under_way();
   pool::GateState gate = this->gate();
   seen.gate = gate.gate;
   seen.gate_difference = std::move(gate.difference);
+  seen.max_drain_timeout = feeds_.max_drain_timeout();
   pool::shorten_drains(seen, feeds_.taint_deadline(), now);
   add_replica_sets(record, seen, now.mono);
   add_budgets(record, seen);
   FeedTable::Problems problems = feeds_.problems();
   seen.watch_errors = std::move(problems.watch_errors);
   seen.stale = std::move(problems.stale);
+  if (record.on_hold_since) seen.on_hold_for = now.mono - *record.on_hold_since;
   seen.can_see = feeds_.synced<Pods>() && feeds_.synced<ConfigMaps>();
   seen.agreed = record.agreed;
   seen.replicas_unsettled = record.replicas_in_flight;
@@ -147,9 +151,20 @@ void SnapshotBuilder::add_pods(const PoolRecord& record, pool::Snapshot& seen) {
       if (pod && pod->uid == uid && !table_.is_selected_by(*pod, record)) seen.pods.push_back(pod.get());
     }
   }
+  if (!record.selector) add_marked(record, seen);
   if (seen.pods.size() == matching) return;  // as the index has them: sorted
   std::sort(seen.pods.begin(), seen.pods.end(),
             [](const api::Pod* a, const api::Pod* b) { return a->name < b->name; });
+  seen.pods.erase(std::unique(seen.pods.begin(), seen.pods.end()), seen.pods.end());
+}
+
+// Of a pool that has not known whom it selects since this process knows it: pods that drain or finish are its
+// to see to the end, by their own marks.
+void SnapshotBuilder::add_marked(const PoolRecord& record, pool::Snapshot& seen) {
+  for (const PodPtr& pod : feeds_.pods_of_pool(orphan_index(record.key.ns))) {
+    const bool marked = pod->serving == api::serving::kDrained || pool::is_held(pod->serving);
+    if (marked && may_be_of({&record}, *pod)) seen.pods.push_back(pod.get());
+  }
 }
 
 // What pods with the same labels have in common is worked out once for all of them.

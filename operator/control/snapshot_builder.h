@@ -71,6 +71,7 @@ class SnapshotBuilder {
   void add_list(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_target(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_pods(const PoolRecord& record, pool::Snapshot& seen);
+  void add_marked(const PoolRecord& record, pool::Snapshot& seen);
   void add_overlap(const PoolRecord& record, pool::Snapshot& seen);
   // Other pools that have the pods with a set of labels.
   struct Sharers {

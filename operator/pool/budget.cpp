@@ -9,7 +9,12 @@
 namespace poolwarden::pool {
 namespace {
 
-constexpr std::string_view kAlwaysAllow = "AlwaysAllow";
+constexpr std::string_view kNobody = "nobody";  // a value that our label never has
+
+// As nothing is ever healthy enough for our budgets, those that are not ready are held, too. Otherwise a
+// server that misses its probe because it is saturated would be evicted with all that it answers.
+// https://kubernetes.io/docs/tasks/run-application/configure-pdb/#unhealthy-pod-eviction-policy
+constexpr std::string_view kHoldsUnhealthy = "IfHealthyBudget";
 
 // Where nodes may not be read, or not any more, nobody sees that one is cordoned: what is held would be held
 // for ever. Where somebody else's budget selects the pods too, Kubernetes would evict none of them at all.
@@ -28,23 +33,45 @@ api::LabelSelector wanted_selector(const Observation& seen) {
     out.match_expressions.push_back({.key = key, .op = "In", .values = {value}});
   std::vector<std::string> held;
   if (holds_evictions(seen)) {
-    held = {std::string{api::serving::kDraining}, std::string{api::serving::kTrue}};
+    held = {std::string{api::serving::kDraining}, std::string{api::serving::kFinishing},
+            std::string{api::serving::kTrue}};
   } else {
-    held = {"nobody"};
+    held = {std::string{kNobody}};
   }
   out.match_expressions.push_back(
       {.key = std::string{api::kServingLabel}, .op = "In", .values = std::move(held)});
   return out;
 }
 
+std::chrono::seconds patience_on_hold(const Observation& seen) {
+  constexpr std::chrono::seconds kLeast = std::chrono::minutes(5);
+  return std::max(seen.pool().drain.timeout, kLeast);
+}
+
+// Whom the pool selects is not known: the selector stays, but for our label.
+void let_go_on_hold(const Observation& seen, Plan& plan) {
+  const api::DisruptionBudget* budget = seen.snapshot->budget;
+  if (budget == nullptr || budget->deleting || !is_ours(seen.pool(), *budget)) return;
+  if (!lets_go_on_hold(seen)) return plan.look_again_in(patience_on_hold(seen) - seen.snapshot->on_hold_for);
+  api::LabelSelector selector = budget->selector;
+  for (api::SelectorRequirement& one : selector.match_expressions) {
+    if (one.key == api::kServingLabel) one.values = {std::string{kNobody}};
+  }
+  if (selector == budget->selector) return;
+  plan.budget = api::BudgetWrite{.create = false,
+                                 .name = budget->name,
+                                 .resource_version = budget->resource_version,
+                                 .selector = std::move(selector)};
+}
+
 // Nobody else writes such a number.
 bool blocks_all(const api::DisruptionBudget& budget) {
-  return !budget.max_unavailable && budget.min_available == std::to_string(api::kBlockAllEvictions) &&
-         budget.unhealthy_pods == kAlwaysAllow;
+  return !budget.max_unavailable && budget.min_available == std::to_string(api::kBlockAllEvictions);
 }
 
 bool says(const api::DisruptionBudget& budget, const api::LabelSelector& selector) {
-  return budget.selector == selector && blocks_all(budget) && !budget.owners.empty();
+  return budget.selector == selector && blocks_all(budget) && budget.unhealthy_pods == kHoldsUnhealthy &&
+         !budget.owners.empty();
 }
 
 }  // namespace
@@ -59,7 +86,12 @@ bool is_ours(const api::InferencePool& pool, const api::DisruptionBudget& budget
                      [&](const api::OwnerReference& owner) { return owner.uid == pool.uid; });
 }
 
+bool lets_go_on_hold(const Observation& seen) {
+  return seen.is_undecided() && seen.snapshot->on_hold_for >= patience_on_hold(seen);
+}
+
 void keep_budget(const Observation& seen, Plan& plan) {
+  if (seen.is_undecided()) let_go_on_hold(seen, plan);
   if (seen.hold != Hold::kNone || seen.snapshot->budget_visibility == Visibility::kUnknown) return;
   const api::DisruptionBudget* budget = seen.snapshot->budget;
   if (budget == nullptr) {

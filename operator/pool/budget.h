@@ -1,5 +1,6 @@
-// The pool's PodDisruptionBudget. It holds evictions (kubectl drain, autoscalers of nodes) of pods that serve
-// or drain. It lets pods go that are drained or serve nobody.
+// The pool's PodDisruptionBudget. It holds evictions (kubectl drain, autoscalers of nodes) of pods that
+// serve, drain, or finish what they had when they turned unready. It lets pods go that are drained or serve
+// nobody.
 #pragma once
 
 #include "pool/observation.h"
@@ -10,6 +11,9 @@ namespace poolwarden::pool {
 
 // Fills in the plan's budget.
 void keep_budget(const Observation& seen, Plan& plan);
+// The pool has been on hold for so long that its budget holds nobody any more: it begins no drain, so what is
+// evicted would be held for ever.
+bool lets_go_on_hold(const Observation& seen);
 
 std::string budget_name(const api::InferencePool& pool);
 // True if the budget there is the pool's own.

@@ -190,6 +190,12 @@ Finding degraded(const Observation& seen, const PublishedList& list) {
   // The first: kubectl poolwarden why goes by this reason.
   if (snapshot.unseen_nodes)
     found.emplace_back(api::condition::kNodesUnseen, unseen_nodes(*snapshot.unseen_nodes));
+  if (const std::int32_t unready = seen.in_panic(); unready > 0)
+    found.emplace_back(
+        "PanicThreshold",
+        fmt::format("{} of {} endpoints are not ready, and stay on the list: fewer than "
+                    "spec.publish.panicThresholdPercent, {} %, are ready. Add replicas, or send them less",
+                    unready, seen.endpoints(), seen.pool().publish.panic_threshold));
   if (seen.hold == Hold::kInvalidSpec || seen.hold == Hold::kCannotRead) {
     found.emplace_back(hold_reason(seen), hold_cause(seen));
   }
@@ -387,6 +393,11 @@ std::optional<Finding> hold_problem(const Observation& seen, api::Timestamp now)
     return is_false("EvictionsNotHeld",
                     "Evictions are not held: grant the operator list, watch, create and patch on "
                     "poddisruptionbudgets, or set spec.disruption.holdEvictions to false");
+  if (lets_go_on_hold(seen))
+    return is_false("EvictionsNotHeld",
+                    fmt::format("Evictions are not held any more: the pool has been on hold for long, and "
+                                "begins no drain. {}",
+                                hold_cause(seen)));
   if (snapshot.budget != nullptr && !is_ours(seen.pool(), *snapshot.budget))
     return is_false(
         "BudgetNameTaken",

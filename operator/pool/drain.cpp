@@ -25,21 +25,35 @@ constexpr std::array kReasons{
     std::pair{DrainReason::kNodeTaint, std::string_view{"NodeTaint"}},
 };
 
+bool is_over(const DrainInput& input) {
+  return input.so_far >= input.timeout &&
+         (input.withdrawn || input.so_far >= input.timeout + kUnpublishedLimit);
+}
+
 DrainStep step(const NotDraining& state, const DrainInput& input) {
-  if (!input.cause) return {state, DrainResult::kNone};
-  return {Draining{*input.cause, std::chrono::floor<seconds>(input.now)}, DrainResult::kStarted};
+  const auto now = std::chrono::floor<seconds>(input.now);
+  if (input.cause) return {Draining{*input.cause, now}, DrainResult::kStarted};
+  if (input.finishes) return {Finishing{now}, DrainResult::kNone};
+  return {state, DrainResult::kNone};
+}
+
+DrainStep step(const Finishing& state, const DrainInput& input) {
+  const auto now = std::chrono::floor<seconds>(input.now);
+  const api::Timestamp since = state.since > now + kClockSkew ? now : state.since;
+  if (input.cause) return {Draining{*input.cause, since}, DrainResult::kStarted};
+  const bool ended = (input.withdrawn && input.idle) || is_over(input);
+  if (!input.finishes || ended) return {NotDraining{}, DrainResult::kNone};
+  return {Finishing{since}, DrainResult::kNone};
 }
 
 DrainStep step(const Draining& state, const DrainInput& input) {
+  if (!input.cause && input.finishes) return {Finishing{state.started}, DrainResult::kCancelled};
   if (!input.cause) return {NotDraining{}, DrainResult::kCancelled};
   const auto now = std::chrono::floor<seconds>(input.now);
   if (state.started > now + kClockSkew) return {Draining{state.reason, now}, DrainResult::kNone};
   const Drained drained{state.reason, state.started};
   if (input.withdrawn && input.idle) return {drained, DrainResult::kCompleted};
-  const seconds so_far = elapsed(state.started, input.now);
-  const bool time_is_up =
-      so_far >= input.timeout && (input.withdrawn || so_far >= input.timeout + kUnpublishedLimit);
-  if (time_is_up) return {drained, DrainResult::kTimedOut};
+  if (is_over(input)) return {drained, DrainResult::kTimedOut};
   return {state, DrainResult::kNone};
 }
 
@@ -87,7 +101,8 @@ api::DrainSpec longer(const api::DrainSpec& a, const api::DrainSpec& b) {
   return {.timeout = std::max(a.timeout, b.timeout),
           .quiet_reads = std::max(a.quiet_reads, b.quiet_reads),
           .poll = std::max(a.poll, b.poll),
-          .settle = std::max(a.settle, b.settle)};
+          .settle = std::max(a.settle, b.settle),
+          .on_timeout = std::max(a.on_timeout, b.on_timeout)};
 }
 
 seconds elapsed(api::Timestamp started, api::Timestamp now) {
@@ -96,10 +111,25 @@ seconds elapsed(api::Timestamp started, api::Timestamp now) {
   return std::max(seconds{0}, std::chrono::floor<seconds>(now) - std::chrono::floor<seconds>(started));
 }
 
+api::Timestamp started(const DrainState& state) {
+  if (const auto* finishing = std::get_if<Finishing>(&state)) return finishing->since;
+  if (const auto* draining = std::get_if<Draining>(&state)) return draining->started;
+  if (const auto* drained = std::get_if<Drained>(&state)) return drained->started;
+  return {};
+}
+
+bool is_held(const std::optional<std::string>& serving) {
+  return serving == api::serving::kTrue || serving == api::serving::kDraining ||
+         serving == api::serving::kFinishing;
+}
+
 DrainState drain_state(const std::optional<std::string>& serving, const api::DrainAnnotations& annotations) {
-  if (serving != api::serving::kDraining && serving != api::serving::kDrained) return NotDraining{};
+  const bool finishes = serving == api::serving::kFinishing;
+  if (!finishes && serving != api::serving::kDraining && serving != api::serving::kDrained)
+    return NotDraining{};
   const auto started = api::parse_rfc3339(annotations.started.value_or(std::string{}));
   if (!started) return NotDraining{};
+  if (finishes) return Finishing{*started};
   const auto reason =
       drain_reason(annotations.reason.value_or(std::string{})).value_or(DrainReason::kScaleDown);
   if (serving == api::serving::kDraining) return Draining{reason, *started};

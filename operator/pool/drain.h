@@ -4,6 +4,11 @@
 // on. What is new here is only which step comes next. docs/drain.md has the picture.
 //
 //   NotDraining --cause-----------------------------> Draining      kStarted
+//   NotDraining --finishes--------------------------> Finishing     kNone
+//   Finishing   --cause-----------------------------> Draining      kStarted, began when it turned unfit
+//   Finishing   --idle, or time is up, or finishes
+//                 no more---------------------------> NotDraining   kNone
+//   Draining    --no cause, finishes----------------> Finishing     kCancelled
 //   Draining    --no cause--------------------------> NotDraining   kCancelled
 //   Draining    --cause, began in the future--------> Draining      kNone, began now
 //   Draining    --cause, withdrawn, idle------------> Drained       kCompleted
@@ -13,6 +18,9 @@
 //   any other: stays as it is                                        kNone
 //
 // Released means Drained: the gate lets its ReplicaSet, and its budget lets an eviction, take the pod.
+//
+// Finishing is nobody's wish: the pod was an endpoint and is none now, because it misses its probe, say. A
+// server that is saturated does, with all that it answers. So the pod is held as one that drains.
 #pragma once
 
 #include "api/inference_pool.h"
@@ -35,6 +43,10 @@ std::optional<DrainReason> drain_reason(std::string_view text);
 struct NotDraining {
   bool operator==(const NotDraining&) const = default;
 };
+struct Finishing {
+  api::Timestamp since{};  // when it turned unfit
+  bool operator==(const Finishing&) const = default;
+};
 struct Draining {
   DrainReason reason = DrainReason::kScaleDown;
   api::Timestamp started{};
@@ -45,17 +57,23 @@ struct Drained {
   api::Timestamp started{};
   bool operator==(const Drained&) const = default;
 };
-using DrainState = std::variant<NotDraining, Draining, Drained>;
+using DrainState = std::variant<NotDraining, Finishing, Draining, Drained>;
 
 // It is on its way out, be it released already.
 inline bool drains(const DrainState& state) {
-  return !std::holds_alternative<NotDraining>(state);
+  return std::holds_alternative<Draining>(state) || std::holds_alternative<Drained>(state);
 }
+// Since when it drains, or finishes.
+api::Timestamp started(const DrainState& state);
+// Whether the gate and the budget hold a pod of that label, of which it may have none.
+bool is_held(const std::optional<std::string>& serving);
 
 struct DrainInput {
   std::optional<DrainReason> cause;   // nothing: it should stay
+  bool finishes = false;              // it is no endpoint for what it is, and may have something in flight
   bool withdrawn = false;             // no list that we publish tells anyone to send requests to it
   bool idle = false;                  // it has had nothing in flight for long enough since
+  std::chrono::seconds so_far{0};     // for how long it has been draining, or finishing
   std::chrono::seconds timeout{300};  // spec.drain.timeoutSeconds
   api::Timestamp now{};
 };
@@ -73,7 +91,7 @@ DrainStep next(const DrainState& state, const DrainInput& input);
 // How a pod drains that serves two pools: in all things as the pool that asks for the most.
 api::DrainSpec longer(const api::DrainSpec& a, const api::DrainSpec& b);
 
-// How long it has been draining, never negative: clocks of two operators may differ.
+// How long that is by the wall clock, never negative: clocks of two operators may differ.
 std::chrono::seconds elapsed(api::Timestamp started, api::Timestamp now);
 
 // What a pod's label and annotations say. A label set by hand, without the annotations that come with it, is

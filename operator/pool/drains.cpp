@@ -33,6 +33,21 @@ class Drains {
   Drains(Observation& seen, Plan& plan, api::Now now) : seen_(seen), plan_(plan), now_(now) {
     causes_.resize(seen.members.size());
     for (PodVerdict& member : seen.members) member.before = state_of(*member.pod);
+    for (PodVerdict& member : seen.on_hold) member.before = state_of(*member.pod);
+  }
+
+  void tell_kept();
+
+  // Whether there is a reason still, nobody can tell: what has begun goes on to its end.
+  void run_on_hold() {
+    for (PodVerdict& member : seen_.on_hold) {
+      std::optional<DrainReason> cause = own_cause(member);
+      if (const auto* draining = std::get_if<Draining>(&member.before); draining != nullptr && !cause)
+        cause = draining->reason;
+      if (const auto* drained = std::get_if<Drained>(&member.before); drained != nullptr && !cause)
+        cause = drained->reason;
+      advance(member, cause);
+    }
   }
 
   void run() {
@@ -55,6 +70,8 @@ class Drains {
     // What is being written is decided already: deciding again would take another pod each time.
     if (under_way->second == api::serving::kDraining)
       return Draining{DrainReason::kScaleDown, std::chrono::floor<seconds>(now_.wall)};
+    if (under_way->second == api::serving::kFinishing)
+      return Finishing{std::chrono::floor<seconds>(now_.wall)};
     if (under_way->second == api::serving::kDrained) return drain_state(pod.serving, pod.drain_annotations());
     return NotDraining{};
   }
@@ -62,7 +79,8 @@ class Drains {
   // What does not depend on other pods.
   std::optional<DrainReason> own_cause(const PodVerdict& member) const {
     if (!is_active(*member.pod) || !member.pod->drain_annotations().request) return std::nullopt;
-    return member.fit || drains(member.before) ? std::optional{DrainReason::kRequested} : std::nullopt;
+    const bool holds = member.fit || drains(member.before) || may_have_to_finish(member);
+    return holds ? std::optional{DrainReason::kRequested} : std::nullopt;
   }
 
   Candidate candidate(const PodVerdict& member) const {
@@ -114,17 +132,32 @@ class Drains {
     }
   }
 
+  // Of one ReplicaSet, whose drains are this pool's to decide; as seen_.members.
+  struct SetMembers {
+    std::vector<std::size_t> draining;   // by turn
+    std::vector<std::size_t> finishing;  // its controller asks for them before all others
+    std::int32_t finishing_soon = 0;     // and for these, whose labels are yet to say so
+    std::vector<std::size_t> others;
+  };
+  SetMembers members_of(const ReplicaSetView& set) const;
+  void sort_by_turn(std::vector<std::size_t>& draining) const;
   void drain_surplus(const ReplicaSetView& set);
   void drain_its_equals(const std::vector<std::size_t>& draining, const std::vector<std::size_t>& others,
                         DrainReason reason);
-  void watch_released(const Drained& drained, DrainReason cause);
+  void watch_released(const api::Pod& pod, const Drained& drained, DrainReason cause);
+  seconds age(const api::Pod& pod, const DrainState& state) const {
+    return seen_.snapshot->drain_ages->age(pod.uid, started(state), now_);
+  }
   void note_age(seconds age) { plan_.oldest_drain = std::max(plan_.oldest_drain.value_or(seconds{0}), age); }
+  void step(PodVerdict& member, std::optional<DrainReason> cause, bool listed) const;
   void advance(PodVerdict& member, std::optional<DrainReason> cause);
+  void watch_over(const PodVerdict& member, std::optional<DrainReason> cause, bool listed);
 
   Observation& seen_;
   Plan& plan_;
   api::Now now_;
   DrainCauses causes_;
+  std::vector<std::string> kept_;  // beyond their time, as spec.drain.onTimeout says
 };
 
 // What it wants, or is about to: pods that its controller makes before its own watch tells are not too many.
@@ -136,13 +169,18 @@ bool belongs_to(const PodVerdict& member, const ReplicaSetView& set) {
   return *member.pod->controller == set.set->uid && is_active(*member.pod);
 }
 
-// The controller takes those first, whatever they cost.
+// The controller asks for those first, whatever they cost.
 // https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#scaling-a-replicaset
-bool is_taken_first(const PodVerdict& member) {
-  if (drains(member.before)) return false;
+bool is_asked_for_first(const PodVerdict& member) {
   // The pods of a node that is away are about to be marked as not ready.
   return member.pod->ready != api::Tristate::kTrue || member.only_by_its_node ||
          member.reason == Withdrawal::kNodeGone;
+}
+
+// And nothing holds them.
+bool is_taken_first(const PodVerdict& member) {
+  return is_asked_for_first(member) && !drains(member.before) && !may_have_to_finish(member) &&
+         !member.in_panic;
 }
 
 // Of its pods, those that are too many. Never negative.
@@ -185,72 +223,121 @@ void Drains::drain_its_equals(const std::vector<std::size_t>& draining,
   }
 }
 
-void Drains::drain_surplus(const ReplicaSetView& set) {
-  // Whether a gate that may not be read, or was edited, holds this ReplicaSet's deletes, only time tells.
-  const bool uncertain = seen_.snapshot->gate == Gate::kUnseen || seen_.snapshot->gate == Gate::kEdited;
-  const bool held = seen_.snapshot->gate == Gate::kPresent || (uncertain && set.held);
-  if (set.set->deleting) return;
-  std::int32_t wanted = surplus(seen_, set);
-  const std::int32_t too_many = wanted;
-  if (too_many == 0) return;
-  if (!held) {
-    if (uncertain) plan_.look_again_in(kSurplusWait);
-    return;
-  }
-  const DrainReason reason = set.superseded ? DrainReason::kRollout : DrainReason::kScaleDown;
-  std::vector<std::size_t> draining;
-  std::vector<std::size_t> others;
-  for (std::size_t i = 0; i < seen_.members.size(); ++i) {
-    const PodVerdict& member = seen_.members[i];
-    if (!belongs_to(member, set) || !seen_.snapshot->leads(*member.pod)) continue;
-    // One that is asked to go is one less to choose.
-    if (drains(member.before) || causes_[i]) {
-      draining.push_back(i);
-    } else if (!is_taken_first(member) && seen_.snapshot->is_written(*member.pod)) {
-      others.push_back(i);
-    }
-  }
-  // Those that would go anyway, then the released, then who began first: the last to begin is the first to
-  // return.
+// Of those that drain already: whom its controller asks for before all others, then those that would go
+// anyway, then the released, then who began first: the last to begin is the first to return.
+void Drains::sort_by_turn(std::vector<std::size_t>& draining) const {
   const auto order = [&](std::size_t i) {
     const PodVerdict& member = seen_.members[i];
     api::Timestamp started = api::Timestamp::max();
     if (const auto* now = std::get_if<Draining>(&member.before)) started = now->started;
     if (const auto* done = std::get_if<Drained>(&member.before)) started = done->started;
     const bool goes_anyway = causes_[i] || leaves_its_node(*seen_.snapshot, member);
-    return std::tuple{!goes_anyway, !std::holds_alternative<Drained>(member.before), started,
-                      member.pod->name};
+    return std::tuple{!is_asked_for_first(member), !goes_anyway,
+                      !std::holds_alternative<Drained>(member.before), started, member.pod->name};
   };
   std::sort(draining.begin(), draining.end(), [&](auto a, auto b) { return order(a) < order(b); });
-  for (const std::size_t i : draining) {
-    if (wanted == 0) break;
-    if (!causes_[i]) causes_[i] = reason;
-    --wanted;
+}
+
+void Drains::drain_surplus(const ReplicaSetView& set) {
+  // Whether a gate that may not be read, or was edited, holds this ReplicaSet's deletes, only time tells.
+  const bool uncertain = seen_.snapshot->gate == Gate::kUnseen || seen_.snapshot->gate == Gate::kEdited;
+  const bool held = seen_.snapshot->gate == Gate::kPresent || (uncertain && set.held);
+  if (set.set->deleting) return;
+  const std::int32_t too_many = surplus(seen_, set);
+  if (too_many == 0) return;
+  if (!held) {
+    if (uncertain) plan_.look_again_in(kSurplusWait);
+    return;
   }
-  drain_its_equals(draining, others, reason);
+  const DrainReason reason = set.superseded ? DrainReason::kRollout : DrainReason::kScaleDown;
   const std::string prefix =
       fmt::format("ReplicaSet {} has {} pod{} too many", set.set->name, too_many, too_many == 1 ? "" : "s");
+  SetMembers members = members_of(set);
+  std::int32_t wanted = too_many;
+  const auto take_draining = [&](bool asked_for_first) {
+    for (const std::size_t i : members.draining) {
+      if (wanted == 0 || is_asked_for_first(seen_.members[i]) != asked_for_first) continue;
+      if (!causes_[i]) causes_[i] = reason;
+      --wanted;
+    }
+  };
+  take_draining(true);
+  wanted -= std::min(wanted, members.finishing_soon);
+  const auto finishing = std::min(wanted, static_cast<std::int32_t>(members.finishing.size()));
+  wanted -= finishing;
+  take_draining(false);
+  // Those that are called off for them come back first: together they would be more than are too many.
+  const bool calls_off = std::any_of(members.draining.begin(), members.draining.end(),
+                                     [this](std::size_t i) { return !causes_[i].has_value(); });
+  if (!calls_off)
+    take_cheapest(members.finishing, finishing, prefix, [reason](const PodVerdict&) { return reason; });
+  drain_its_equals(members.draining, members.others, reason);
   // Another pool that has pods of this ReplicaSet sees the same surplus. What drains already stays, so that
   // two that begin at once do not both give way; but nobody begins for what the other drains.
   wanted -= set.draining_outside_pool;
   for (const PodVerdict& member : seen_.members) {
     if (belongs_to(member, set) && !seen_.snapshot->leads(*member.pod) && drains(member.before)) --wanted;
   }
-  take_cheapest(others, wanted, prefix, [reason](const PodVerdict&) { return reason; });
+  take_cheapest(members.others, wanted, prefix, [reason](const PodVerdict&) { return reason; });
+}
+
+Drains::SetMembers Drains::members_of(const ReplicaSetView& set) const {
+  SetMembers out;
+  for (std::size_t i = 0; i < seen_.members.size(); ++i) {
+    const PodVerdict& member = seen_.members[i];
+    const api::Pod& pod = *member.pod;
+    if (!belongs_to(member, set) || !seen_.snapshot->leads(pod)) continue;
+    // One that is asked to go is one less to choose.
+    if (drains(member.before) || causes_[i]) {
+      out.draining.push_back(i);
+    } else if (may_have_to_finish(member) || member.in_panic) {
+      if (seen_.snapshot->is_written(pod)) {
+        out.finishing.push_back(i);
+      } else {
+        ++out.finishing_soon;
+      }
+    } else if (!is_taken_first(member) && seen_.snapshot->is_written(pod)) {
+      out.others.push_back(i);
+    }
+  }
+  sort_by_turn(out.draining);
+  return out;
 }
 
 // Its ReplicaSet has only to delete it. One that waits for a person, or for its node's eviction, may wait.
-void Drains::watch_released(const Drained& drained, DrainReason cause) {
+void Drains::watch_released(const api::Pod& pod, const Drained& drained, DrainReason cause) {
   if (cause != DrainReason::kScaleDown && cause != DrainReason::kRollout) return;
-  note_age(elapsed(drained.started, now_.wall));
+  note_age(age(pod, drained));
   plan_.look_again_in(kReleasedWait);
+}
+
+// As the label says, or should.
+void Drains::step(PodVerdict& member, std::optional<DrainReason> cause, bool listed) const {
+  const Snapshot& snapshot = *seen_.snapshot;
+  const api::Pod& pod = *member.pod;
+  const PodLoad* load = snapshot.loads->find(pod.uid);
+  const api::DrainSpec& drain = snapshot.drain_of(pod);
+  // Of one that is not ready it says enough that nobody listens. One that is ready may be back in a moment.
+  const bool idle =
+      load != nullptr && (load->quiet >= drain.quiet_reads || (load->refused && is_asked_for_first(member)));
+  const DrainStep taken = next(member.before, {.cause = cause,
+                                               .finishes = may_have_to_finish(member),
+                                               .withdrawn = !listed,
+                                               .idle = idle,
+                                               .so_far = age(pod, member.before),
+                                               .timeout = snapshot.drain_limit(pod),
+                                               .now = now_.wall});
+  member.drain = taken.next;
+  member.step = taken.result;
+  member.cause = cause;
 }
 
 void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
   const Snapshot& snapshot = *seen_.snapshot;
   const api::Pod& pod = *member.pod;
   // Nearly all pods of nearly all passes.
-  if (!cause && !drains(member.before) && pod.serving != api::serving::kDrained) {
+  const bool at_rest = std::holds_alternative<NotDraining>(member.before) && !may_have_to_finish(member);
+  if (!cause && at_rest && pod.serving != api::serving::kDrained) {
     member.drain = member.before;
     return;
   }
@@ -260,16 +347,7 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
   if (decided) {
     member.drain = member.before;
   } else {
-    const PodLoad* load = snapshot.loads->find(pod.uid);
-    const api::DrainSpec& drain = snapshot.drain_of(pod);
-    const DrainStep step = next(member.before, {.cause = cause,
-                                                .withdrawn = !listed,
-                                                .idle = load != nullptr && load->quiet >= drain.quiet_reads,
-                                                .timeout = drain.timeout,
-                                                .now = now_.wall});
-    member.drain = step.next;
-    member.step = step.result;
-    member.cause = cause;
+    step(member, cause, listed);
   }
   // Wanted again, but whoever may delete it still may until its label says so: it is sent nothing before.
   const bool released = is_active(pod) && member.fit &&
@@ -278,25 +356,54 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
     member.reason = Withdrawal::kDraining;
     member.detail = "it was released, and its label does not say yet that it is wanted again";
   }
-  if (!drains(member.drain)) return;
-  member.reason = Withdrawal::kDraining;
-  member.detail = "it finishes what it has in flight and is sent nothing new";
-  if (!snapshot.leads(pod)) return;
+  if (std::holds_alternative<NotDraining>(member.drain)) return;
+  if (drains(member.drain)) {
+    member.reason = Withdrawal::kDraining;
+    member.detail = "it finishes what it has in flight and is sent nothing new";
+  }
+  if (snapshot.leads(pod)) watch_over(member, cause, listed);
+}
+
+// Until its engine says that it is idle, or its time is up.
+void Drains::watch_over(const PodVerdict& member, std::optional<DrainReason> cause, bool listed) {
+  const api::Pod& pod = *member.pod;
   if (const auto* done = std::get_if<Drained>(&member.drain))
-    return watch_released(*done, cause.value_or(done->reason));
-  const auto& draining = std::get<Draining>(member.drain);
-  read(member, std::holds_alternative<Draining>(member.before) && snapshot.is_written(pod) && !listed);
-  const seconds so_far = elapsed(draining.started, now_.wall);
-  note_age(so_far);
-  const seconds left = snapshot.drain_of(pod).timeout - so_far;
-  plan_.look_again_in(std::max(left, seconds{1}));
+    return watch_released(pod, *done, cause.value_or(done->reason));
+  const bool says_so = !std::holds_alternative<NotDraining>(member.before) && seen_.snapshot->is_written(pod);
+  read(member, says_so && !listed);
+  const bool is_draining = drains(member.drain);
+  const seconds so_far = age(pod, member.drain);
+  if (is_draining) note_age(so_far);
+  const seconds limit = seen_.snapshot->drain_limit(pod);
+  const seconds asked = seen_.snapshot->drain_of(pod).timeout;
+  if (is_draining && so_far >= asked && limit > asked) kept_.push_back(pod.name);
+  plan_.look_again_in(std::max((so_far < asked ? asked : limit) - so_far, seconds{1}));
+}
+
+void Drains::tell_kept() {
+  if (kept_.empty()) return;
+  constexpr std::size_t kNamed = 4;
+  const std::size_t more = kept_.size() - std::min(kept_.size(), kNamed);
+  kept_.resize(kept_.size() - more);
+  seen_.remarks.push_back(
+      {.condition = api::condition::kDisruptionSafe,
+       .reason = "DrainsKept",
+       .message = fmt::format(
+           "{}{} {} in flight for longer than spec.drain.timeoutSeconds, and drain on, as "
+           "spec.drain.onTimeout is keep: for {} s at most (--max-drain-timeout). To let one go: kubectl "
+           "delete pod, or spec.drain.onTimeout: release",
+           fmt::join(kept_, ", "), more > 0 ? fmt::format(" and {} more", more) : "",
+           kept_.size() + more > 1 ? "have requests" : "has requests",
+           seen_.snapshot->max_drain_timeout.count())});
 }
 
 }  // namespace
 
 void decide_drains(Observation& seen, Plan& plan, api::Now now) {
-  if (seen.hold != Hold::kNone) return;
-  Drains(seen, plan, now).run();
+  Drains drains(seen, plan, now);
+  if (seen.is_undecided()) drains.run_on_hold();
+  if (seen.hold == Hold::kNone) drains.run();
+  drains.tell_kept();
 }
 
 }  // namespace poolwarden::pool

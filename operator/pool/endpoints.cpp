@@ -7,7 +7,6 @@
 #include "pool/withdrawal.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <string_view>
 #include <unordered_set>
@@ -18,9 +17,6 @@
 
 namespace poolwarden::pool {
 namespace {
-
-// Whole in every JSON reader (2^53). Someone who edits the revision beyond it must not exhaust the numbers.
-constexpr std::int64_t kMaxRevision = std::int64_t{1} << 53;
 
 // Whether the member is on the list, be it as draining.
 bool is_listed(const PodVerdict& member) {
@@ -49,7 +45,8 @@ api::EndpointSet wanted_set(const Observation& seen) {
                              .ports = api::ports_in_use(seen.pool().target_ports, api::active_ports_of(pod)),
                              .node = *pod.node,
                              .zone = zone_of(member),
-                             .state = state_of(member)});
+                             .state = state_of(member),
+                             .unready = member.in_panic});
   }
   api::sort_canonically(out);
   return out;
@@ -73,44 +70,12 @@ std::optional<Foreign> foreign_owner(const api::InferencePool& pool, const api::
                  .holder = fmt::format("{} {}", owner.kind, owner.name)};
 }
 
-// 1 where it does not say so.
-std::int32_t shard_of(const api::InferencePool& pool, const api::ConfigMap& map) {
-  return api::shard_number(pool.publish.config_map_name, map.name).value_or(1);
-}
-
-bool has_our_labels(const api::InferencePool& pool, const api::ConfigMap& map) {
-  const auto is = [&](std::string_view key, std::string_view value) {
-    const auto found = map.labels.find(key);
-    return found != map.labels.end() && found->second == value;
-  };
-  const std::int32_t shard = shard_of(pool, map);
-  return is(api::kPoolLabel, pool.name) && is(api::kManagedByLabel, api::kManagedByValue) &&
-         (shard == 1 || is(api::kShardLabel, std::to_string(shard)));
-}
-
-bool has_our_owner(const api::InferencePool& pool, const api::ConfigMap& map) {
-  return std::any_of(map.owners.begin(), map.owners.end(), [&](const api::OwnerReference& owner) {
-    return owner.uid == pool.uid && owner.controller && owner.kind == api::kPoolKind &&
-           owner.name == pool.name;
-  });
-}
-
-std::int64_t annotated_revision(const api::ConfigMap& map) {
-  std::int64_t out = 0;
-  const auto& text = map.revision;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc{} && end == text.data() + text.size() ? sane_revision(out) : 0;
-}
-
-std::int64_t revision_of(const api::ConfigMap& map, const std::optional<api::EndpointSet>& set) {
-  return std::max(annotated_revision(map), set ? sane_revision(set->revision) : 0);
-}
-
 bool says_of(const Observation& seen, const api::Endpoint& endpoint, const PodVerdict& member) {
   const std::vector<api::EndpointPort>& ports = seen.pool().target_ports;
   const api::Pod& pod = *member.pod;
   return endpoint.uid == pod.uid && endpoint.pod == pod.name && endpoint.state == state_of(member) &&
-         endpoint.ip == pod.ip && endpoint.node == *pod.node && endpoint.zone == zone_of(member) &&
+         endpoint.unready == member.in_panic && endpoint.ip == pod.ip && endpoint.node == *pod.node &&
+         endpoint.zone == zone_of(member) &&
          (pod.active_ports ? endpoint.ports == api::ports_in_use(ports, *pod.active_ports)
                            : endpoint.ports == ports);
 }
@@ -132,14 +97,6 @@ bool list_just_the_members(const Observation& seen, const std::vector<const api:
   return std::all_of(left.begin(), left.end(), [](const auto& shard) { return shard.first == shard.second; });
 }
 
-// Of a document that our own reader would refuse: compared as bytes, so that it is not written over and over.
-bool says(const api::InferencePool& pool, const api::ConfigMap& map, api::EndpointSet& wanted) {
-  wanted.revision = annotated_revision(map);
-  return has_our_labels(pool, map) && has_our_owner(pool, map) &&
-         std::to_string(wanted.revision) == map.revision &&
-         api::to_canonical_json(wanted) == map.endpoints_json && api::to_text(wanted) == map.endpoints_text;
-}
-
 // What is to be said of a pod that was on the list. The snapshot has all of them that there are.
 PodVerdict judge_listed(const Observation& seen, const api::Endpoint& endpoint) {
   const api::Pod* pod = seen.pod(endpoint.pod);
@@ -148,6 +105,9 @@ PodVerdict judge_listed(const Observation& seen, const api::Endpoint& endpoint) 
   const api::LabelSelector* selector = seen.hold == Hold::kNone ? seen.selector : nullptr;
   PodVerdict verdict = judge_endpoint(unknown ? nullptr : pod, selector, seen.snapshot->node);
   if (seen.snapshot->unseen_nodes) trust_its_kubelet(verdict);
+  // On hold nobody knows how many others are ready.
+  const bool in_panic = seen.hold != Hold::kNone && endpoint.unready;
+  if (in_panic && verdict.reason == Withdrawal::kNotReady) return {};
   return verdict;
 }
 
@@ -444,7 +404,7 @@ std::optional<PublishEndpoints> due(const Observation& seen, const List& list, s
   if (before->intact() && wanted.endpoints == before->set()->endpoints &&
       wanted.shards == before->set()->shards)
     return std::nullopt;
-  if (before->set() == nullptr && says(seen.pool(), before->map(), wanted)) return std::nullopt;
+  if (before->set() == nullptr && says_exactly(seen.pool(), before->map(), wanted)) return std::nullopt;
   return rewrite_shard(seen, *before, std::move(wanted), stays);
 }
 
@@ -533,34 +493,6 @@ PublishedList as_it_is(const Observation& seen, const List& list) {
 }
 
 }  // namespace
-
-bool is_owned_by(const api::ConfigMap& map, std::string_view pool_uid) {
-  return std::any_of(map.owners.begin(), map.owners.end(),
-                     [&](const api::OwnerReference& owner) { return owner.uid == pool_uid; });
-}
-
-std::int64_t sane_revision(std::int64_t revision) {
-  return revision < 0 || revision >= kMaxRevision ? 0 : revision;
-}
-
-// Everything we write can be worked out again from the document, so an edit by someone else shows as a
-// difference without remembering what we wrote.
-PublishedDocument read_published(const api::InferencePool& pool, const api::ConfigMap& map) {
-  PublishedDocument out;
-  out.set = api::parse_endpoint_set(map.endpoints_json, nullptr);
-  const bool intact = out.set && out.set->ns == pool.ns && out.set->pool == pool.name &&
-                      out.set->revision == sane_revision(out.set->revision) &&
-                      out.set->shard == shard_of(pool, map) &&
-                      api::to_canonical_json(*out.set) == map.endpoints_json;
-  if (!intact) out.edited.push_back(fmt::format("data[{}]", api::kEndpointsJsonKey));
-  if (intact && api::to_text(*out.set) != map.endpoints_text)
-    out.edited.push_back(fmt::format("data[{}]", api::kEndpointsTextKey));
-  if (intact && std::to_string(out.set->revision) != map.revision)
-    out.edited.push_back(fmt::format("annotation {}", api::kRevisionAnnotation));
-  if (!has_our_labels(pool, map)) out.edited.push_back("labels");
-  if (!has_our_owner(pool, map)) out.edited.push_back("ownerReferences");
-  return out;
-}
 
 PublishedList publish_endpoints(const Observation& seen, Plan& plan) {
   const Snapshot& snapshot = *seen.snapshot;

@@ -5,6 +5,7 @@
 // readers never wait for one that cannot be made, and never find old endpoints on one.
 #pragma once
 
+#include "pool/list_document.h"
 #include "pool/observation.h"
 
 #include <cstdint>
@@ -32,14 +33,6 @@ struct PublishedList {
   // A shard that somebody deleted and that a finalizer holds; 0: none. It is written until it is gone.
   std::int32_t in_deletion = 0;
 };
-
-// The revision of a list that readers take; 0 for one that somebody has edited to be none.
-std::int64_t sane_revision(std::int64_t revision);
-
-bool is_owned_by(const api::ConfigMap& map, std::string_view pool_uid);
-
-// What a shard's ConfigMap says, and what in it is not as we write it.
-PublishedDocument read_published(const api::InferencePool& pool, const api::ConfigMap& map);
 
 // Fills in plan.publish and plan.publish_shards when the list is due.
 PublishedList publish_endpoints(const Observation& seen, Plan& plan);

@@ -144,6 +144,13 @@ void trust_its_kubelet(PodVerdict& verdict) {
   verdict.fit = true;
 }
 
+bool may_have_to_finish(const PodVerdict& verdict) {
+  if (verdict.fit || !is_active(*verdict.pod)) return false;
+  // With its node, whatever ran there is gone.
+  if (verdict.reason == Withdrawal::kNodeGone || verdict.reason == Withdrawal::kNodeTaint) return false;
+  return is_held(verdict.pod->serving);
+}
+
 bool is_active(const api::Pod& pod) {
   return !pod.deletion_timestamp && pod.phase != api::PodPhase::kFailed &&
          pod.phase != api::PodPhase::kSucceeded;

@@ -113,10 +113,13 @@ NodeDrains::NodeDrainSummary NodeDrains::node_drain_summary() {
       out.draining |= leaves && !is_released;
       out.released |= reason && is_released;
       if (leaves && is_released) note_released(i, out);
-    } else if (member.fit && seen_.snapshot->is_written(*member.pod)) {
+    } else if (!seen_.snapshot->is_written(*member.pod)) {
       // One that is on its way back is not back.
+    } else if (member.fit) {
       ++out.serving;
       if (reason) out.leaving.push_back(i);
+    } else if (reason && may_have_to_finish(member)) {
+      causes_[i] = reason;  // it serves nobody: the pool loses nothing by it
     }
   }
   return out;
@@ -307,13 +310,13 @@ void shorten_drains(Snapshot& seen, seconds deadline, api::Now now) {
   for (const api::Pod* pod : seen.pods) {
     const auto since = seen.draining_nodes->ending_since(*pod->node);
     if (!since) continue;
-    const auto end =
-        now.wall + std::chrono::duration_cast<api::Timestamp::duration>(*since + deadline - now.mono);
     const DrainState state = drain_state(pod->serving, pod->drain_annotations());
-    const auto* draining = std::get_if<Draining>(&state);
-    const api::Timestamp began = draining != nullptr ? draining->started : now.wall;
+    const bool has_begun = !std::holds_alternative<NotDraining>(state);
+    const seconds so_far = has_begun ? seen.drain_ages->age(pod->uid, started(state), now) : seconds{0};
+    const auto left = std::chrono::floor<seconds>(*since + deadline - now.mono);
     api::DrainSpec drain = seen.drain_of(*pod);
-    drain.timeout = std::min(drain.timeout, elapsed(began, end));
+    drain.on_timeout = api::OnTimeout::kRelease;
+    drain.timeout = std::clamp(so_far + left, seconds{0}, drain.timeout);
     seen.shared_drains.insert_or_assign(pod->uid, drain);
   }
 }

@@ -1,6 +1,7 @@
 #include "pool/observation.h"
 
 #include "api/names.h"
+#include "pool/drain.h"
 #include "pool/membership.h"
 
 #include <algorithm>
@@ -21,8 +22,41 @@ Hold hold_of(const Observation& seen) {
   return Hold::kNone;
 }
 
+// Nobody else decides about it, and it goes on as its own marks say.
+bool goes_on(const Snapshot& snapshot, const PodVerdict& verdict) {
+  const api::Pod& pod = *verdict.pod;
+  if (!is_active(pod) || !pod.serving || snapshot.pods_of_others.contains(pod.uid)) return false;
+  const DrainState state = drain_state(pod.serving, pod.drain_annotations());
+  return !std::holds_alternative<NotDraining>(state) || may_have_to_finish(verdict) ||
+         pod.drain_annotations().request;
+}
+
 bool has_been_an_endpoint(const Snapshot& snapshot, const api::Pod& pod) {
   return pod.serving || snapshot.is_listed(pod.uid) || snapshot.once_published->contains(pod.uid);
+}
+
+// Whose server misses its probe, and may answer all the same. One that has finished, or never was an
+// endpoint, is no help to anybody.
+bool helps_in_panic(const PodVerdict& member) {
+  return member.reason == Withdrawal::kNotReady && is_held(member.pod->serving) && !member.pod->ip.empty();
+}
+
+// Where all replicas are saturated at once, an empty list would make of a slow pool one that is out.
+// https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/load_balancing/panic_threshold
+void keep_in_panic(Observation& seen) {
+  const std::int64_t threshold = seen.pool().publish.panic_threshold;
+  if (threshold == 0) return;
+  const auto ready = std::count_if(seen.members.begin(), seen.members.end(),
+                                   [](const PodVerdict& member) { return member.fit; });
+  const auto unready = std::count_if(seen.members.begin(), seen.members.end(), helps_in_panic);
+  if (unready == 0 || ready * 100 >= threshold * (ready + unready)) return;
+  for (PodVerdict& member : seen.members) {
+    if (!helps_in_panic(member)) continue;
+    member.reason = Withdrawal::kNone;
+    member.detail.clear();
+    member.fit = true;
+    member.in_panic = true;
+  }
 }
 
 }  // namespace
@@ -72,6 +106,11 @@ std::int32_t Observation::endpoints() const {
                     [](const PodVerdict& member) { return member.reason == Withdrawal::kNone; }));
 }
 
+std::int32_t Observation::in_panic() const {
+  return static_cast<std::int32_t>(std::count_if(members.begin(), members.end(),
+                                                 [](const PodVerdict& member) { return member.in_panic; }));
+}
+
 Observation observe(const Snapshot& snapshot) {
   Observation out;
   out.snapshot = &snapshot;
@@ -79,6 +118,12 @@ Observation observe(const Snapshot& snapshot) {
   out.problems = api::problems(*snapshot.pool);
   out.selector = selector_in_force(*snapshot.pool, snapshot.target);
   out.hold = hold_of(out);
+  if (out.is_undecided()) {
+    for (const api::Pod* pod : snapshot.pods) {
+      PodVerdict verdict = judge(snapshot, *pod);
+      if (goes_on(snapshot, verdict)) out.on_hold.push_back(std::move(verdict));
+    }
+  }
   if (out.hold != Hold::kNone) return out;
   out.members.reserve(snapshot.pods.size());
   // Pods of a pool share their labels: one look at the selector serves a run of them.
@@ -93,6 +138,7 @@ Observation observe(const Snapshot& snapshot) {
     }
     out.members.push_back(judge(snapshot, *pod));
   }
+  keep_in_panic(out);
   return out;
 }
 

@@ -37,21 +37,26 @@ struct Observation {
   std::vector<std::string> problems;             // of the spec
   const api::LabelSelector* selector = nullptr;  // in force; null when there is none
   std::vector<PodVerdict> members;               // pods that match, sorted by name
-  std::vector<const api::Pod*> unselected;       // the snapshot's other pods
-  std::vector<Remark> remarks;                   // of this pass; beside the snapshot's
+  // Of a pool on hold: pods that drain, finish, or are asked to go. Their own marks say how they go on.
+  std::vector<PodVerdict> on_hold;
+  std::vector<const api::Pod*> unselected;  // the snapshot's other pods
+  std::vector<Remark> remarks;              // of this pass; beside the snapshot's
 
   const api::InferencePool& pool() const { return *snapshot->pool; }
   const api::Pod* pod(std::string_view name) const;  // of the snapshot; null if it has none of that name
   // Null if the pod of that name and UID is none.
   const PodVerdict* member(std::string_view name, std::string_view uid) const;
+  // Endpoints that are not ready, as too few are.
+  std::int32_t in_panic() const;
+  bool is_undecided() const { return hold == Hold::kInvalidSpec || hold == Hold::kNoSelector; }
   std::int32_t active() const;     // members that neither end nor have ended
   std::int32_t endpoints() const;  // members that may be sent requests
 };
 
 Observation observe(const Snapshot& snapshot);
 
-// What a pod of the snapshot is worth, its drain apart. While many nodes are unseen, whoever has been an
-// endpoint stays one, and nobody else there becomes one.
+// What a pod of the snapshot is worth, its drain and the others apart. While many nodes are unseen, whoever
+// has been an endpoint stays one, and nobody else there becomes one.
 PodVerdict judge(const Snapshot& snapshot, const api::Pod& pod);
 
 }  // namespace poolwarden::pool

@@ -9,6 +9,7 @@
 #include "api/pod.h"
 #include "api/writes.h"
 #include "pool/drain.h"
+#include "pool/drain_ages.h"
 #include "pool/draining_nodes.h"
 #include "pool/engine_load_tracker.h"
 #include "pool/node_sight.h"
@@ -72,7 +73,7 @@ struct ReplicaSetView {
   // It has had too many pods for longer than its controller takes to delete them: something holds them.
   bool held = false;
   // Its active pods that are not in the pool: all that count for it, and those it would take before any
-  // other.
+  // other, as nothing holds them.
   std::int32_t pods_outside_pool = 0;
   std::int32_t unready_outside_pool = 0;
   std::int32_t draining_outside_pool = 0;
@@ -108,6 +109,8 @@ struct Snapshot {
   std::vector<ListShard> list = std::vector<ListShard>(1);
   std::int32_t list_counted = 1;  // how many the first said there are, when it could last be read
   ListLimits list_limits;
+  // For how long the pool has not been able to decide about its pods, as far as this process knows.
+  std::chrono::nanoseconds on_hold_for{0};
   // False while pods or ConfigMaps cannot be read (RBAC). Then nothing is published, labelled or scaled, and
   // only status says so. `watch_errors` names what is missing and the fix.
   bool can_see = true;
@@ -122,6 +125,7 @@ struct Snapshot {
   bool sees_cordons = true;  // or may not, or not any more: `node` tells what was seen last
   const DrainingNodes* draining_nodes = nothing<DrainingNodes>();  // never null, and so below
   const Releases* releases = nothing<Releases>();
+  const DrainAges* drain_ages = nothing<DrainAges>();
   // HorizontalPodAutoscalers of the namespace that scale the pool, and those that scale its target. Names for
   // a person, and so the first few of each.
   std::vector<std::string> pool_autoscalers;
@@ -144,6 +148,7 @@ struct Snapshot {
   // By UID, how pods drain otherwise than the pool says. Those that other pools select, too: in all things as
   // the pool that asks for the most. Those on a node that ends within moments: no longer than that.
   std::map<std::string, api::DrainSpec> shared_drains;
+  std::chrono::seconds max_drain_timeout = std::chrono::hours(24);  // whatever a pool asks for
   // Names of pools of the namespace that share a pod with it: the first by name, and how many more there are.
   std::vector<std::string> overlapping_pools;
   std::size_t more_overlapping_pools = 0;
@@ -152,6 +157,13 @@ struct Snapshot {
   const api::DrainSpec& drain_of(const api::Pod& pod) const {
     const auto shared = shared_drains.find(pod.uid);
     return shared == shared_drains.end() ? pool->drain : shared->second;
+  }
+
+  // For how long it drains or finishes at most.
+  std::chrono::seconds drain_limit(const api::Pod& pod) const {
+    const api::DrainSpec& drain = drain_of(pod);
+    return drain.on_timeout == api::OnTimeout::kKeep ? max_drain_timeout
+                                                     : std::min(drain.timeout, max_drain_timeout);
   }
 
   // Whether its drain is this pool's to decide.
@@ -213,6 +225,7 @@ struct PodVerdict {
   Withdrawal reason = Withdrawal::kNone;  // kNone: it is an endpoint
   std::string detail;                     // "readiness gate example.com/lb is not True"
   bool fit = false;                       // but for its drain it would be an endpoint
+  bool in_panic = false;                  // and only because too few are ready: it is not
   // Its kubelet's last word was that it is ready: what is held against it, or would be if nodes were heard
   // of, is said of its node.
   bool only_by_its_node = false;

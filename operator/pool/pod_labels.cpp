@@ -43,6 +43,13 @@ Annotations annotations_of(const NotDraining&, const api::DrainAnnotations& pres
   return out;
 }
 
+// Since when, and nothing else: it is no drain yet.
+Annotations annotations_of(const Finishing& state, const api::DrainAnnotations& present) {
+  Annotations out = annotations_of(NotDraining{}, present);
+  put(out, api::kDrainStartedAnnotation, api::to_rfc3339(state.since));
+  return out;
+}
+
 Annotations annotations_of(const Draining& state, const api::DrainAnnotations&) {
   Annotations out;
   put(out, api::kDrainStartedAnnotation, api::to_rfc3339(state.started));
@@ -63,7 +70,7 @@ Annotations annotations_of(const Drained&, const api::DrainAnnotations& present)
 // Which annotations of the pod have to be written for them to be those of the state.
 Annotations differing(const api::Pod& pod, const DrainState& state) {
   const api::DrainAnnotations& present = pod.drain_annotations();
-  if (!drains(state) && present == api::DrainAnnotations{}) return {};
+  if (std::holds_alternative<NotDraining>(state) && present == api::DrainAnnotations{}) return {};
   Annotations wanted = std::visit([&](const auto& one) { return annotations_of(one, present); }, state);
   std::erase_if(wanted, [&](const auto& item) { return value_of(present, item.first) == item.second; });
   return wanted;
@@ -81,6 +88,7 @@ api::PodLabelWrite write_of(const api::Pod& pod, std::optional<std::string> serv
 std::string_view serving_of(const PodVerdict& member) {
   if (std::holds_alternative<Draining>(member.drain)) return api::serving::kDraining;
   if (std::holds_alternative<Drained>(member.drain)) return api::serving::kDrained;
+  if (std::holds_alternative<Finishing>(member.drain)) return api::serving::kFinishing;
   return member.fit ? api::serving::kTrue : api::serving::kFalse;
 }
 
@@ -92,14 +100,8 @@ std::string in_flight_now(const Observation& seen, const api::Pod& pod) {
   return in_flight_words(seen.snapshot->loads->find(pod.uid));
 }
 
-api::Timestamp started(const DrainState& state) {
-  if (const auto* draining = std::get_if<Draining>(&state)) return draining->started;
-  if (const auto* drained = std::get_if<Drained>(&state)) return drained->started;
-  return {};
-}
-
 EventNote started_event(const Observation& seen, const PodVerdict& member, const Draining& drain) {
-  const auto timeout = seen.snapshot->drain_of(*member.pod).timeout.count();
+  const auto timeout = seen.snapshot->drain_limit(*member.pod).count();
   return {
       .reason = std::string{api::event::kDrainStarted},
       .warning = false,
@@ -112,7 +114,9 @@ EventNote started_event(const Observation& seen, const PodVerdict& member, const
 // What a step of its drain means, to a person.
 std::optional<DrainNote> note_of(const Observation& seen, const PodVerdict& member, api::Now now) {
   const api::Pod& pod = *member.pod;
-  DrainNote out{.step = member.step, .event = {}, .took = elapsed(started(member.before), now.wall)};
+  DrainNote out{.step = member.step,
+                .event = {},
+                .took = seen.snapshot->drain_ages->age(pod.uid, started(member.before), now)};
   switch (member.step) {
     case DrainResult::kStarted:
       out.event = started_event(seen, member, std::get<Draining>(member.drain));
@@ -124,11 +128,10 @@ std::optional<DrainNote> note_of(const Observation& seen, const PodVerdict& memb
                                           out.took.count())};
       break;
     case DrainResult::kTimedOut:
-      out.event = {
-          .reason = std::string{api::event::kDrainTimedOut},
-          .warning = true,
-          .message = fmt::format("{} is released after {} s, the limit of spec.drain.timeoutSeconds, {}",
-                                 pod.name, out.took.count(), in_flight_now(seen, pod))};
+      out.event = {.reason = std::string{api::event::kDrainTimedOut},
+                   .warning = true,
+                   .message = fmt::format("{} is released after {} s, the limit of its drain, {}", pod.name,
+                                          out.took.count(), in_flight_now(seen, pod))};
       break;
     case DrainResult::kCancelled:
       out.event = {.reason = std::string{api::event::kDrainCancelled},
@@ -162,7 +165,8 @@ void label_member(const Observation& seen, const PodVerdict& member, Plan& plan,
   const Snapshot& snapshot = *seen.snapshot;
   if (pod.deletion_timestamp || snapshot.labels_under_way->contains(pod.uid)) return;
   const bool led_here = !snapshot.led_by_others.contains(pod.uid);
-  if (drains(member.drain) && !led_here) return;
+  // What becomes of one that is on its way out, or may have to finish, is the leading pool's to say.
+  if (!led_here && (drains(member.drain) || !member.fit)) return;
   const std::string_view wanted = serving_of(member);
   Annotations annotations;
   if (led_here) annotations = differing(pod, member.drain);
@@ -190,6 +194,7 @@ api::PodLabelWrite release(const api::Pod& pod) {
 }
 
 void label_pods(const Observation& seen, Plan& plan, api::Now now) {
+  for (const PodVerdict& member : seen.on_hold) label_member(seen, member, plan, now);
   if (seen.hold != Hold::kNone) return;
   for (const PodVerdict& member : seen.members) label_member(seen, member, plan, now);
   for (const api::Pod* pod : seen.unselected) {

@@ -34,6 +34,8 @@ std::vector<UnfitEndpoint> unfit_in_standby(const StandbyView& seen) {
     const api::Pod* pod = seen.pod(name);
     const bool same = pod != nullptr && pod->uid == uid;
     PodVerdict verdict = judge_in_standby(same ? pod : nullptr, seen.node);
+    // Whether it stays for all that depends on the others.
+    if (verdict.reason == Withdrawal::kNotReady && seen.pool->publish.panic_threshold > 0) continue;
     if (verdict.reason != Withdrawal::kNone)
       unfit.push_back({uid, verdict.reason, std::move(verdict.detail)});
   }

@@ -44,36 +44,55 @@ std::string waits_for(DrainReason reason) {
   return "released: it waits to be evicted from its node";
 }
 
-api::EndpointStatus drain_status(const Observation& seen, const PodVerdict& member, const Draining& drain,
-                                 api::EndpointStatus out) {
-  out.state = api::serving::kDraining;
-  out.reason = to_string(drain.reason);
-  out.since = drain.started;
-  out.deadline = drain.started + seen.snapshot->drain_of(*member.pod).timeout;
+void tell_load(const Observation& seen, const PodVerdict& member, api::EndpointStatus& out) {
   const PodLoad* load = seen.snapshot->loads->find(member.pod->uid);
-  if (load != nullptr && load->load) {
+  if (load == nullptr) return;
+  if (load->load) {
     constexpr double kMost = 1e9;
     out.in_flight = static_cast<std::int32_t>(std::min(load->load->in_flight, kMost));
   }
-  if (load != nullptr) out.message = remark_on(*load);
-  return out;
+  out.message = remark_on(*load);
+}
+
+// As it was told before; null if it was not.
+const api::EndpointStatus* told_before(const Observation& seen, const api::EndpointStatus& now) {
+  const auto& before = seen.pool().status.endpoints;
+  const auto same = std::find_if(before.begin(), before.end(), [&](const auto& endpoint) {
+    return endpoint.pod == now.pod && endpoint.state == now.state && endpoint.reason == now.reason;
+  });
+  return same == before.end() ? nullptr : &*same;
+}
+
+// While its label cannot be written, each attempt would begin anew: it counts from the first that was told.
+void tell_time(const Observation& seen, const PodVerdict& member, api::EndpointStatus& out) {
+  const auto* before = told_before(seen, out);
+  const bool is_written = !std::holds_alternative<NotDraining>(member.before);
+  out.since = before != nullptr && !is_written ? before->since : started(member.drain);
+  out.deadline = out.since + seen.snapshot->drain_limit(*member.pod);
 }
 
 api::EndpointStatus endpoint_status(const Observation& seen, const PodVerdict& member, api::Timestamp now) {
-  const api::PoolStatus& before = seen.pool().status;
   api::EndpointStatus out = plain_status(member, now);
-  if (const auto* draining = std::get_if<Draining>(&member.drain))
-    return drain_status(seen, member, *draining, std::move(out));
+  if (const auto* draining = std::get_if<Draining>(&member.drain)) {
+    out.state = api::serving::kDraining;
+    out.reason = to_string(draining->reason);
+    tell_time(seen, member, out);
+    tell_load(seen, member, out);
+    return out;
+  }
+  if (std::holds_alternative<Finishing>(member.drain)) {
+    out.state = api::serving::kFinishing;  // its reason is why it is no endpoint
+    tell_time(seen, member, out);
+    tell_load(seen, member, out);
+    return out;
+  }
   if (const auto* drained = std::get_if<Drained>(&member.drain)) {
     out.state = api::serving::kDrained;
     out.reason = to_string(drained->reason);
     out.message = waits_for(member.cause.value_or(drained->reason));
   }
   if (out.state == kReady) out.message = member.waits;
-  const auto same = std::find_if(before.endpoints.begin(), before.endpoints.end(), [&](const auto& endpoint) {
-    return endpoint.pod == out.pod && endpoint.state == out.state && endpoint.reason == out.reason;
-  });
-  if (same != before.endpoints.end()) out.since = same->since;
+  if (const auto* before = told_before(seen, out)) out.since = before->since;
   return out;
 }
 
@@ -129,7 +148,7 @@ void update_known(const Observation& seen, api::Timestamp now, api::PoolStatus& 
   std::vector<api::EndpointStatus> endpoints;
   for (const api::Pod* pod : seen.snapshot->pods) {
     PodVerdict known = judge(*seen.snapshot, *pod);
-    if (is_active(*pod)) known.drain = drain_state(pod->serving, pod->drain_annotations());
+    if (is_active(*pod)) known.before = known.drain = drain_state(pod->serving, pod->drain_annotations());
     add_if_reported(seen, known, now, endpoints);
   }
   for (const api::EndpointStatus& endpoint : out.endpoints) {

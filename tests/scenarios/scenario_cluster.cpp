@@ -94,6 +94,8 @@ void ScenarioCluster::create_pool(const std::string& name, const Options& option
   if (options.contains("service")) spec["publish"]["service"]["name"] = options.at("service");
   if (options.contains("configmap")) spec["publish"]["configMap"]["name"] = options.at("configmap");
   if (options.contains("timeout")) spec["drain"]["timeoutSeconds"] = std::stoi(options.at("timeout"));
+  if (options.contains("panic")) spec["publish"]["panicThresholdPercent"] = std::stoi(options.at("panic"));
+  if (options.contains("on-timeout")) spec["drain"]["onTimeout"] = options.at("on-timeout");
   if (options.contains("only-replica")) spec["disruption"]["onlyReplica"] = options.at("only-replica");
   if (options.contains("settle")) spec["drain"]["settleSeconds"] = std::stoi(options.at("settle"));
   if (options.contains("replace-first"))

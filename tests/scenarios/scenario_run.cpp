@@ -273,6 +273,7 @@ void ScenarioRun::add_process_verbs() {
   // It stands still, and goes on with what it knew.
   verbs_["pause"] = {1, 1, [this](const Words& w) { op(w[0]).pause(); }};
   verbs_["resume"] = {1, 1, [this](const Words& w) { op(w[0]).resume(); }};
+  verbs_["clock"] = {2, 2, [this](const Words& w) { op(w[0]).set_clock(duration(w[1])); }};
   verbs_["tick"] = {1, 1, [this](const Words& w) { world_.time().run_for(duration(w[0])); }};
   verbs_["settle"] = {0, 0, [this](const Words&) { world_.settle(std::chrono::minutes(30)); }};
   verbs_["mark"] = {0, 0, [this](const Words&) {

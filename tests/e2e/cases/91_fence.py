@@ -57,8 +57,8 @@ def service(**more: Any) -> dict:
 
 
 def budget(key: str = SERVING, **more: Any) -> dict:
-    return {"minAvailable": 1000000, "unhealthyPodEvictionPolicy": "AlwaysAllow",
-            "selector": {"matchExpressions": [{"key": key, "operator": "In", "values": ["draining", "true"]}]}, **more}
+    return {"minAvailable": 1000000, "unhealthyPodEvictionPolicy": "IfHealthyBudget",
+            "selector": {"matchExpressions": [{"key": key, "operator": "In", "values": ["draining", "finishing", "true"]}]}, **more}
 
 
 SPEC, POD = "changes nothing in the spec of a pod", "Of a pod Poolwarden changes only"

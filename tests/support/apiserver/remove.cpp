@@ -182,6 +182,25 @@ Outcome<kube::HttpResponse> Model::Impl::remove_collection(Context& context) {
                   context.type->list_kind, context.type->api_version(), revision, items));
 }
 
+namespace {
+
+bool is_unhealthy(const json& pod) {
+  const json* conditions = find_path(pod, {"status", "conditions"});
+  return conditions == nullptr ||
+         std::none_of(conditions->begin(), conditions->end(), [](const json& condition) {
+           return condition.value("type", "") == "Ready" && condition.value("status", "") == "True";
+         });
+}
+
+// https://kubernetes.io/docs/tasks/run-application/configure-pdb/#unhealthy-pod-eviction-policy
+bool lets_unhealthy_go(const json& budget) {
+  if (text_at(budget, {"spec", "unhealthyPodEvictionPolicy"}) == "AlwaysAllow") return true;
+  const auto desired = int_at(budget, {"status", "desiredHealthy"});
+  return desired > 0 && int_at(budget, {"status", "currentHealthy"}) >= desired;
+}
+
+}  // namespace
+
 // https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/
 Outcome<kube::HttpResponse> Model::Impl::evict(Context& context) {
   Outcome<json> body = read_body(context);
@@ -195,6 +214,7 @@ Outcome<kube::HttpResponse> Model::Impl::evict(Context& context) {
         key.ns == context.request.ns && selector != nullptr &&
         Selector::from_object(*selector).matches(find_path(pod->body(), {"metadata", "labels"}));
     if (!mine || int_at(budget->body(), {"status", "disruptionsAllowed"}) > 0) continue;
+    if (is_unhealthy(pod->body()) && lets_unhealthy_go(budget->body())) continue;
     Failure failure =
         too_many_requests("Cannot evict pod as it would violate the pod's disruption budget.", 10);
     failure.details["causes"] = json::array(

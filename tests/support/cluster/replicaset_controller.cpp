@@ -184,7 +184,7 @@ class ReplicaSetPass {
 
 bool held_by_serving_label(const json& pod) {
   const std::string serving = label(pod, "poolwarden.io/serving");
-  return serving == "true" || serving == "draining";
+  return serving == "true" || serving == "draining" || serving == "finishing";
 }
 
 void ReplicaSetController::step(Model& model, Timestamp now) {

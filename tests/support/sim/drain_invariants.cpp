@@ -139,6 +139,7 @@ void DrainInvariants::operator_wrote(const std::string& uid, const Pod& before, 
   if (after.draining() && !before.draining()) began(after);
   if (after.released() && !before.released()) let_go(uid, after);
   if (before.draining() && !after.draining()) ++counts_.cancelled;
+  if (before.held() && after.serving == "false" && after.active) finished(uid, before);
   if (before.saved_cost && !after.saved_cost) {
     const auto foreign = foreign_costs_.find(uid);
     const auto wanted = foreign == foreign_costs_.end() ? std::nullopt : foreign->second;
@@ -205,6 +206,21 @@ void DrainInvariants::let_go(const std::string& uid, const Pod& pod) {
                       std::chrono::duration<double>(time_.now().wall - *pod.started).count(), timeout));
 }
 
+// It is unready, and nothing holds it any more.
+void DrainInvariants::finished(const std::string& uid, const Pod& before) {
+  const int in_flight = engines_.in_flight(uid);
+  const auto ending = ending_since_.find(before.node);
+  const bool node_ends = ending != ending_since_.end() &&
+                         time_.now().mono >= ending->second + kTaintDeadline - std::chrono::seconds(1);
+  const bool over =
+      node_ends || (before.started && time_.now().wall >= *before.started + std::chrono::seconds(timeout_));
+  if (in_flight == 0 || over || engines_.metrics(uid) == Metrics::kLies) return;
+  if (ever_away_.contains(before.node) || !model_.find(kube::kNodes, "", before.node)) return;
+  if (!model_.find(publish::kInferencePools, "default", options_.pool)) return;
+  violate(fmt::format("{} is unready and let go with {} in flight, from {} since {}", before.name, in_flight,
+                      before.serving, before.started ? api::to_rfc3339(*before.started) : "never"));
+}
+
 bool DrainInvariants::gate_stands() const {
   return model_.find(kube::kValidatingAdmissionPolicies, "", kGate) != nullptr &&
          model_.find(kube::kValidatingAdmissionPolicyBindings, "", kGate) != nullptr;
@@ -220,10 +236,14 @@ bool DrainInvariants::is_emptied(const std::string& node) const {
 void DrainInvariants::look_at_nodes() {
   for (const auto& node : model_.list(kube::kNodes)) {
     const json* taints = find_path(node->body(), {"spec", "taints"});
-    const bool ends = taints != nullptr && std::any_of(taints->begin(), taints->end(), [](const json& taint) {
-                        return text_at(taint, {"key"}) == "aws-node-termination-handler/spot-itn";
-                      });
+    const auto has = [taints](std::string_view key) {
+      return taints != nullptr && std::any_of(taints->begin(), taints->end(), [key](const json& taint) {
+               return text_at(taint, {"key"}) == key;
+             });
+    };
+    const bool ends = has("aws-node-termination-handler/spot-itn");
     const std::string name = text_at(node->body(), {"metadata", "name"});
+    if (has("node.kubernetes.io/out-of-service")) ever_away_.insert(name);
     if (!ends) {
       ending_.erase(name);
     } else if (ending_.insert(name).second) {
@@ -294,8 +314,8 @@ void DrainInvariants::measure() {
     std::int64_t too_many = -set.replicas;
     for (const auto& [pod_uid, pod] : pods_) {
       if (pod.set != uid || !pod.active) continue;
-      // Its controller takes pods that are not ready first.
-      if (pod.ready || pod.draining()) ++too_many;
+      // Its controller takes pods that are not ready first, unless they are held.
+      if (pod.ready || pod.draining() || pod.held()) ++too_many;
     }
     const kube::TimePoint now = time_.now().mono;
     Sizes& sizes = sizes_[uid];

@@ -4,6 +4,7 @@
 //   - no pod is released while it has requests in flight before its drain has lasted for
 //     spec.drain.timeoutSeconds, or its node has been known for 90 s to end within moments; pods whose
 //     metrics lie are left out
+//   - no pod that turned unready is let go while it has requests in flight before the same time has passed
 //   - no pod of a ReplicaSet begins to drain for a surplus beyond what that ReplicaSet had too many of, those
 //     taken off that its controller takes first, at some moment of the last `memory`; and none without the
 //     gate
@@ -96,6 +97,8 @@ class DrainInvariants {
     bool ready = false;
 
     bool draining() const { return started && (serving == "draining" || serving == "drained"); }
+    // The gate and the budget hold it.
+    bool held() const { return serving == "true" || serving == "finishing" || (draining() && !released()); }
     bool released() const { return draining() && serving == "drained" && saved_cost; }
     bool for_surplus() const { return reason == "ScaleDown" || reason == "Rollout"; }
   };
@@ -106,6 +109,7 @@ class DrainInvariants {
   void began(const Pod& pod);
   std::int64_t believable_surplus(const std::string& set, kube::TimePoint since);
   void let_go(const std::string& uid, const Pod& pod);
+  void finished(const std::string& uid, const Pod& before);
   void look_at_pods();
   void look_at_sets();
   void measure();
@@ -136,6 +140,7 @@ class DrainInvariants {
   // Nodes that are said to end within moments, and since when those that were ever said to, the last time.
   std::set<std::string> ending_;
   std::map<std::string, kube::TimePoint> ending_since_;
+  std::set<std::string> ever_away_;  // nodes that were said to be as good as gone, with all that runs there
   std::deque<kube::TimePoint> fell_out_;  // pods that stopped serving by themselves
   std::map<std::string, std::optional<std::string>> foreign_costs_;  // by uid, as last set by someone else
   Counts counts_;

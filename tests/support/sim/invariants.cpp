@@ -169,6 +169,7 @@ void Invariants::look_at_pods(api::Timestamp) {
     const auto [found, is_new] = pools_.try_emplace(text(pool->body(), "/metadata/uid"));
     PoolHistory& history = found->second;
     if (is_new) history.fit_once = ever_fit_;
+    history.panics = pool->body().value("/spec/publish/panicThresholdPercent"_json_pointer, 0) > 0;
     const auto fit = fit_uids(pool->body(), NodesCount::kYes);
     const auto fit_by_themselves = fit_uids(pool->body(), NodesCount::kNo);
     history.fit_once.insert(fit_by_themselves.begin(), fit_by_themselves.end());
@@ -202,6 +203,7 @@ std::optional<Invariants::Published> Invariants::read_list(const std::string& ns
     for (const json& endpoint : document.at("endpoints")) {
       if (endpoint.value("state", "") == "ready") {
         out.pods.emplace(endpoint.value("uid", ""), endpoint.value("pod", ""));
+        if (endpoint.value("unready", false)) out.unready.insert(endpoint.value("uid", ""));
       } else {
         out.draining.insert(endpoint.value("uid", ""));
       }
@@ -220,7 +222,8 @@ void Invariants::compare(const std::string& pool, PoolHistory& history, const Pu
   }
   if (next.revisions == history.published.revisions) return;
   for (const auto& [uid, name] : next.pods) {
-    if (history.published.pods.contains(uid)) continue;
+    // Only of a pool that asks for it, as too few are ready.
+    if (history.published.pods.contains(uid) || (history.panics && next.unready.contains(uid))) continue;
     if (!(watches_fail_ ? ever_fit_ : history.fit_once).contains(uid)) {
       violate(now, fmt::format("pool {}: {} was published and never fit to serve", pool, name));
     }

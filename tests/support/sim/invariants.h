@@ -47,11 +47,13 @@ class Invariants {
   struct Published {
     std::map<std::int32_t, std::int64_t> revisions;  // by shard
     std::map<std::string, std::string> pods;         // uid -> name, of ready endpoints
+    std::set<std::string> unready;                   // uids of those that are marked so
     std::set<std::string> draining;                  // uids of the others
   };
   struct PoolHistory {
     std::set<std::string> fit_once;    // uids that were fit since they were last out of the list
     std::set<std::string> unfit_once;  // uids that were unfit since they entered it
+    bool panics = false;               // it keeps some that are not ready while too few are
     Published published;
   };
 

@@ -66,6 +66,11 @@ class SimOperator {
   bool running() const { return process_ != nullptr; }
   const std::optional<control::Exit>& exited() const { return exit_; }
 
+  // Its wall clock is set, by so much from the true time.
+  void set_clock(kube::Duration ahead) {
+    options_.wall_skew = std::chrono::duration_cast<api::Timestamp::duration>(ahead);
+  }
+
   void model_changed();  // to be called on every change
   void cut();
   SimNetwork& network() { return network_; }

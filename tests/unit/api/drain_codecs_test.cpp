@@ -70,7 +70,7 @@ json policy() {
     "matchConstraints":{"resourceRules":[
         {"apiGroups":[""],"apiVersions":["v1"],"resources":["pods"],"operations":["DELETE"]}],
       "namespaceSelector":{},
-      "objectSelector":{"matchExpressions":[{"key":"poolwarden.io/serving","operator":"In","values":["true","draining"]}]}},
+      "objectSelector":{"matchExpressions":[{"key":"poolwarden.io/serving","operator":"In","values":["true","draining","finishing"]}]}},
     "matchConditions":[{"name":"c",
       "expression":"request.userInfo.username == 'system:serviceaccount:kube-system:replicaset-controller'"}],
     "validations":[{"expression":"false","message":"anything"}]}})");
@@ -109,7 +109,7 @@ TEST(GateCodec, SaysInWhatWayAnEditedGateDiffers) {
        "objectSelector"},
       {"drained ones too",
        "/spec/matchConstraints/objectSelector/matchExpressions/0/values",
-       {"true", "draining", "drained"},
+       {"true", "draining", "finishing", "drained"},
        "objectSelector"},
       {"everybody's deletes", "/spec/matchConditions", json::array(), "matchConditions"},
       {"somebody else's", "/spec/matchConditions/0/expression", "true", "matchConditions"},
@@ -186,6 +186,28 @@ TEST(PoolCodec, ReadsHowToDrain) {
     EXPECT_EQ(pool.engine.metrics_path, row.path) << row.situation;
     EXPECT_TRUE(pool.disruption.hold_evictions) << row.situation;
   }
+}
+
+TEST(PoolCodec, WhatBecomesOfOneWhoseTimeIsUp) {
+  const auto read = [](const char* spec) {
+    return PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(spec)}})
+        .drain.on_timeout;
+  };
+  EXPECT_EQ(read("{}"), OnTimeout::kRelease);
+  EXPECT_EQ(read(R"({"drain":{"onTimeout":"keep"}})"), OnTimeout::kKeep);
+  EXPECT_EQ(read(R"({"drain":{"onTimeout":"of a later release"}})"), OnTimeout::kRelease);
+}
+
+TEST(PoolCodec, HowFewMayBeReady) {
+  const auto read = [](const char* spec) {
+    return PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(spec)}})
+        .publish.panic_threshold;
+  };
+  EXPECT_EQ(read("{}"), 0);
+  EXPECT_EQ(read(R"({"publish":{"panicThresholdPercent":50}})"), 50);
+  EXPECT_EQ(read(R"({"publish":{"panicThresholdPercent":500}})"), 100)
+      << "a definition that came without its limits";
+  EXPECT_EQ(read(R"({"publish":{"panicThresholdPercent":-1}})"), 0);
 }
 
 TEST(PoolCodec, WhatBecomesOfTheOnlyReplica) {

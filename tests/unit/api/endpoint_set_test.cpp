@@ -44,6 +44,21 @@ TEST(EndpointSet, CanonicalJsonIsThisToTheByte) {
       "\n");
 }
 
+TEST(EndpointSet, OneThatIsUnreadySaysSo_WithAndWithoutAZone) {
+  EndpointSet set = two();
+  for (Endpoint& endpoint : set.endpoints) endpoint.unready = true;
+  const std::string document = to_canonical_json(set);
+  EXPECT_THAT(document, HasSubstr(R"("uid":"vllm-a-uid","unready":true},{)"));
+  EXPECT_THAT(document, HasSubstr(R"("uid":"vllm-b-uid","unready":true,"zone":"eu-1a"}])"));
+  EXPECT_EQ(parse_endpoint_set(document, nullptr), set);
+  std::string inside;
+  append_canonical_json_string(inside, set);
+  EXPECT_EQ(nlohmann::json::parse(inside).get<std::string>(), document);
+  // A name that has to be escaped takes the long way.
+  set.endpoints[0].zone = "a\"b";
+  EXPECT_EQ(nlohmann::json::parse(to_canonical_json(set))["endpoints"][0]["unready"], true);
+}
+
 TEST(EndpointSet, AShardSaysWhichOneItIs) {
   EndpointSet first{.ns = "default", .pool = "vllm", .revision = 1, .endpoints = {}, .shards = 3};
   EndpointSet second{.ns = "default", .pool = "vllm", .revision = 2, .endpoints = {}, .shard = 2};

@@ -18,6 +18,7 @@ DrainInput input(std::optional<DrainReason> cause, bool withdrawn, bool idle, in
   return {.cause = cause,
           .withdrawn = withdrawn,
           .idle = idle,
+          .so_far = seconds{std::max(after, 0)},
           .timeout = seconds{300},
           .now = kStart + seconds{after}};
 }
@@ -34,7 +35,30 @@ std::vector<Row> drain_rows() {
   const NotDraining serves{};
   const Draining draining{kScale, kStart};
   const Drained drained{kScale, kStart};
+  const Finishing finishing{kStart};
+  const auto unfit = [](DrainInput given) {
+    given.finishes = true;
+    return given;
+  };
   return {
+      {"serves, turns unready", serves, unfit(input({}, false, false, 0)), finishing, DrainResult::kNone},
+      {"serves, turns unready, to go", serves, unfit(input(kScale, false, false, 0)), draining,
+       DrainResult::kStarted},
+      {"unready, busy", finishing, unfit(input({}, true, false, 299)), finishing, DrainResult::kNone},
+      {"unready, idle", finishing, unfit(input({}, true, true, 2)), serves, DrainResult::kNone},
+      {"unready, idle, still on the list", finishing, unfit(input({}, false, true, 2)), finishing,
+       DrainResult::kNone},
+      {"unready, time is up", finishing, unfit(input({}, true, false, 300)), serves, DrainResult::kNone},
+      {"unready, to go: its time counts from when it turned so", finishing,
+       unfit(input(kScale, true, false, 100)), draining, DrainResult::kStarted},
+      {"unready, by nobody's clock", Finishing{kStart + seconds{61}}, unfit(input({}, true, false, 0)),
+       finishing, DrainResult::kNone},
+      {"unready, and ready again", finishing, input({}, true, false, 5), serves, DrainResult::kNone},
+      {"drains, wanted again, unready", draining, unfit(input({}, true, false, 5)), finishing,
+       DrainResult::kCancelled},
+      {"drained, wanted again, unready", drained, unfit(input({}, true, true, 900)), serves,
+       DrainResult::kCancelled},
+
       {"serves, wanted", serves, input({}, false, false, 0), serves, DrainResult::kNone},
       {"serves, wanted, idle", serves, input({}, true, true, 900), serves, DrainResult::kNone},
       {"serves, to go", serves, input(kScale, false, false, 0), draining, DrainResult::kStarted},
@@ -71,7 +95,9 @@ std::vector<Row> drain_rows() {
 
 TEST(Drain, EveryStateWithEveryInput) {
   for (const Row& row : drain_rows()) {
-    const DrainStep step = next(row.before, row.given);
+    DrainInput given = row.given;
+    given.so_far = elapsed(started(row.before), given.now);
+    const DrainStep step = next(row.before, given);
     EXPECT_EQ(step.next, row.after) << row.situation;
     EXPECT_EQ(step.result, row.result) << row.situation;
   }
@@ -121,6 +147,8 @@ TEST(Drain, StateIsWhatLabelAndAnnotationsSayTogether) {
       {"one that drains, called drained by a person", "drained", started, draining},
       {"a time that is none", "draining", garbage, serves},
       {"a reason of a later release", "draining", strange_reason, Draining{DrainReason::kScaleDown, kStart}},
+      {"unready", "finishing", started, Finishing{kStart}},
+      {"unready, by a person", "finishing", none, serves},
       {"nonsense", "maybe", released, serves},
   };
   for (const auto& row : rows) EXPECT_EQ(drain_state(row.label, row.annotations), row.state) << row.situation;

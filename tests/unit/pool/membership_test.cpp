@@ -179,7 +179,7 @@ TEST(Judge, WithdrawnForItsNodeAlone_ComesBackOnceManyAreUnseen) {
   World world = settled();
   world.nodes["node-1"].ready = api::Tristate::kUnknown;
   world.settle(1);
-  ASSERT_EQ(world.pod("vllm-a").serving, "false");
+  ASSERT_EQ(world.pod("vllm-a").serving, "finishing");
   world.pod("vllm-a").ready = api::Tristate::kFalse;
   world.unseen_nodes = UnseenNodes{.unheard = 2, .nodes = 2};
   const Plan plan = world.decide(2);

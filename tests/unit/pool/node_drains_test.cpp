@@ -292,6 +292,7 @@ TEST_F(Fleet, TheOnlyOneWaitsForLong_ItDrainsWhereThePoolSaysSo) {
 TEST_F(Fleet, TheLastThatServesOfSeveral_DrainsWhereThePoolSaysSo) {
   make({2, 3});
   world.pool.disruption.only_replica = api::OnlyReplica::kDrain;
+  world.pod("old-b").serving = "false";
   world.pod("old-b").ready = api::Tristate::kFalse;
   world.nodes["node-1"].unschedulable = true;
   world.draining_nodes.saw("node-1", DrainReason::kNodeCordoned, at_second(10).mono);
@@ -327,6 +328,7 @@ TEST_F(Fleet, APodThatCameToANodeBeingEmptiedStays) {
 TEST_F(Fleet, APodWhoseNodeIsEmptiedTellsWhatItWaitsFor) {
   make({2, 1});
   world.nodes["node-1"].unschedulable = true;
+  world.pod("old-b").serving = "false";
   world.pod("old-b").ready = api::Tristate::kFalse;
   settle(10);
   EXPECT_THAT(draining(), IsEmpty());
@@ -560,7 +562,7 @@ TEST_F(Fleet, ABudgetOfSomebodyElse_OursSelectsNobody) {
   EXPECT_THAT(held(), ElementsAre("nobody"));
   world.other_budgets.clear();
   settle(9);
-  EXPECT_THAT(held(), ElementsAre("draining", "true"));
+  EXPECT_THAT(held(), ElementsAre("draining", "finishing", "true"));
 }
 
 TEST_F(Fleet, ABudgetOfOursWithoutAnOwner_IsTakenBack) {
@@ -575,13 +577,13 @@ TEST_F(Fleet, ABudgetOfOursWithoutAnOwner_IsTakenBack) {
 TEST_F(Fleet, EvictionsAreNotHeldWhereNodesCannotBeRead) {
   make({0, 5});
   const auto held = [this] { return world.budget->selector.match_expressions.back().values; };
-  EXPECT_THAT(held(), ElementsAre("draining", "true"));
+  EXPECT_THAT(held(), ElementsAre("draining", "finishing", "true"));
   world.nodes_stale = true;
   settle(8);
   EXPECT_THAT(held(), ElementsAre("nobody")) << "what was read once tells of no cordon that came since";
   world.nodes_stale = false;
   settle(9);
-  EXPECT_THAT(held(), ElementsAre("draining", "true"));
+  EXPECT_THAT(held(), ElementsAre("draining", "finishing", "true"));
   world.nodes_readable = false;
   settle(10);
   EXPECT_THAT(held(), ElementsAre("nobody"));

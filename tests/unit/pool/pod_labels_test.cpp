@@ -51,7 +51,8 @@ TEST(PodLabels, AreWrittenOncePerChange) {
       {"someone wrote a state of drains", "draining", nothing, false, "true"},
       {"someone wrote nonsense", "maybe", nothing, false, "true"},
       {"has not been ready yet", std::nullopt, not_ready, false, kKeep},
-      {"stopped being ready", "true", not_ready, false, "false"},
+      {"stopped being ready", "true", not_ready, false, "finishing"},
+      {"finishes", "finishing", nothing, false, "true"},
       {"is not ready still", "false", not_ready, false, kKeep},
       {"terminates: never written", "true", terminating, false, kKeep},
       {"terminates before its first label", std::nullopt, terminating, false, kKeep},
@@ -61,7 +62,7 @@ TEST(PodLabels, AreWrittenOncePerChange) {
       {"no longer matches and terminates", "true", relabelled_and_going, false, kKeep},
       {"no longer matches, but another pool selects it", "true", relabelled, true, kKeep},
       {"became ready, and another pool selects it too", std::nullopt, nothing, true, "true"},
-      {"stopped being ready, and another pool selects it too", "true", not_ready, true, "false"},
+      {"stopped being ready, and another pool selects it too", "true", not_ready, true, "finishing"},
   };
   for (const LabelRow& row : rows) {
     World world = settled();

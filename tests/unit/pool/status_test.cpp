@@ -42,9 +42,10 @@ TEST(Status, TellsWhoIsOutAndWhyAndSinceWhen) {
   world.settle(60);
   const api::EndpointStatus out{.pod = "vllm-b",
                                 .ip = "10.0.0.2",
-                                .state = "withdrawn",
+                                .state = "finishing",
                                 .reason = "NotReady",
-                                .since = at_second(60).wall};
+                                .since = at_second(60).wall,
+                                .deadline = at_second(360).wall};
   EXPECT_EQ(world.pool.status.endpoints, std::vector{out});
   world.settle(70);
   EXPECT_EQ(world.pool.status.endpoints, std::vector{out}) << "unchanged";

@@ -242,7 +242,7 @@ void World::apply_budget(const api::BudgetWrite& write) {
   budget->selector = write.selector;
   budget->max_unavailable.reset();
   budget->min_available = "1000000";
-  budget->unhealthy_pods = "AlwaysAllow";
+  budget->unhealthy_pods = "IfHealthyBudget";
   budget->resource_version = next_version();
 }
 

@@ -222,7 +222,8 @@ TEST(BudgetCall, HoldsEveryEvictionOfWhatItSelects) {
   expect_call(call, kube::Verb::kCreate, kube::kPodDisruptionBudgets, "");
   json body = json::parse(call.body);
   EXPECT_EQ(body["metadata"]["ownerReferences"], kOwners);
-  EXPECT_EQ(body["spec"], json::parse(R"({"minAvailable":1000000,"unhealthyPodEvictionPolicy":"AlwaysAllow",
+  EXPECT_EQ(body["spec"],
+            json::parse(R"({"minAvailable":1000000,"unhealthyPodEvictionPolicy":"IfHealthyBudget",
     "selector":{"matchExpressions":[{"key":"app","operator":"In","values":["vllm"]},
                                     {"key":"gone","operator":"DoesNotExist"}]}})"));
   wanted.create = false;
