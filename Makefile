@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
 LINT_JOBS ?= $(JOBS)
 SEEDS ?= 5000
+SOAK_SECONDS ?= 3600
 FUZZ_SECONDS ?= 60
 # scripts/build.sh reads it.
 export JOBS
@@ -17,7 +18,7 @@ space := $() $()
 test_in = ctest --test-dir $(1) --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test seeds mutants image e2e e2e-images e2e-up e2e-down bench bench-peers lint fmt asan tsan coverage fuzz nightly clean help \
+.PHONY: build demo test seeds soak mutants image e2e e2e-images e2e-up e2e-down bench bench-peers lint fmt asan tsan coverage fuzz nightly clean help \
         setup setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image setup-peers
 
 setup: setup-test ## Install what build, demo and test need, with apt-get as root (each target does so by itself)
@@ -72,6 +73,11 @@ bench-peers: setup-peers build ## Measure it beside Go, Rust and Kubernetes itse
 seeds: setup-test ## Simulate clusters and drains, more of them than make test does (SEEDS=5000)
 	@scripts/build.sh debug drain_seeds replica_seeds seeds
 	@scripts/seeds.sh $(SEEDS)
+
+# FIRST_SEED=<number>: from that seed on, and not from one by chance.
+soak: setup-test ## Simulate them for an hour, and cut a drain that fails down to a file to read (SOAK_SECONDS=3600, FIRST_SEED=)
+	@scripts/build.sh debug soak
+	@build-debug/bin/soak --seconds $(SOAK_SECONDS) --jobs $(JOBS) --out build-debug/soak $(addprefix --first-seed ,$(FIRST_SEED))
 
 # In a copy of the source, of which nothing but what a mutant changes is compiled anew.
 mutants: setup-test ## Break the program on purpose, rule by rule, and see a test fail each time (MUTANTS='name ...': some)

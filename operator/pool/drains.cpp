@@ -140,6 +140,7 @@ class Drains {
     std::vector<std::size_t> others;
   };
   SetMembers members_of(const ReplicaSetView& set) const;
+  bool goes_first(std::size_t member) const;
   void sort_by_turn(std::vector<std::size_t>& draining) const;
   void drain_surplus(const ReplicaSetView& set);
   void drain_its_equals(const std::vector<std::size_t>& draining, const std::vector<std::size_t>& others,
@@ -223,17 +224,20 @@ void Drains::drain_its_equals(const std::vector<std::size_t>& draining,
   }
 }
 
-// Of those that drain already: whom its controller asks for before all others, then those that would go
-// anyway, then the released, then who began first: the last to begin is the first to return.
+// It goes before any other: its controller asks for it, or it would go anyway.
+bool Drains::goes_first(std::size_t member) const {
+  const PodVerdict& verdict = seen_.members[member];
+  return is_asked_for_first(verdict) || causes_[member] || leaves_its_node(*seen_.snapshot, verdict);
+}
+
+// Of those that drain already: who goes first, then the released, then who began first. The last to begin is
+// the first to return.
 void Drains::sort_by_turn(std::vector<std::size_t>& draining) const {
   const auto order = [&](std::size_t i) {
     const PodVerdict& member = seen_.members[i];
-    api::Timestamp started = api::Timestamp::max();
-    if (const auto* now = std::get_if<Draining>(&member.before)) started = now->started;
-    if (const auto* done = std::get_if<Drained>(&member.before)) started = done->started;
-    const bool goes_anyway = causes_[i] || leaves_its_node(*seen_.snapshot, member);
-    return std::tuple{!is_asked_for_first(member), !goes_anyway,
-                      !std::holds_alternative<Drained>(member.before), started, member.pod->name};
+    const api::Timestamp since = drains(member.before) ? started(member.before) : api::Timestamp::max();
+    return std::tuple{!goes_first(i), !std::holds_alternative<Drained>(member.before), since,
+                      member.pod->name};
   };
   std::sort(draining.begin(), draining.end(), [&](auto a, auto b) { return order(a) < order(b); });
 }
@@ -254,18 +258,18 @@ void Drains::drain_surplus(const ReplicaSetView& set) {
       fmt::format("ReplicaSet {} has {} pod{} too many", set.set->name, too_many, too_many == 1 ? "" : "s");
   SetMembers members = members_of(set);
   std::int32_t wanted = too_many;
-  const auto take_draining = [&](bool asked_for_first) {
-    for (const std::size_t i : members.draining) {
-      if (wanted == 0 || is_asked_for_first(seen_.members[i]) != asked_for_first) continue;
-      if (!causes_[i]) causes_[i] = reason;
-      --wanted;
+  const auto first_to_stay = std::find_if(members.draining.begin(), members.draining.end(),
+                                          [this](std::size_t i) { return !goes_first(i); });
+  const auto take = [&](auto from, auto to) {
+    for (; from != to && wanted > 0; ++from, --wanted) {
+      if (!causes_[*from]) causes_[*from] = reason;
     }
   };
-  take_draining(true);
+  take(members.draining.begin(), first_to_stay);
   wanted -= std::min(wanted, members.finishing_soon);
   const auto finishing = std::min(wanted, static_cast<std::int32_t>(members.finishing.size()));
   wanted -= finishing;
-  take_draining(false);
+  take(first_to_stay, members.draining.end());
   // Those that are called off for them come back first: together they would be more than are too many.
   const bool calls_off = std::any_of(members.draining.begin(), members.draining.end(),
                                      [this](std::size_t i) { return !causes_[i].has_value(); });

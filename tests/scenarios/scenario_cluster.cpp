@@ -307,6 +307,14 @@ void ScenarioCluster::set_definition(const std::string& without_status_field) {
   world_.request(HttpMethod::kPut, target, now);
 }
 
+void ScenarioCluster::create_budget(const std::string& name, const std::string& app) {
+  const json body = {{"apiVersion", "policy/v1"},
+                     {"kind", "PodDisruptionBudget"},
+                     {"metadata", {{"name", name}}},
+                     {"spec", {{"maxUnavailable", 1}, {"selector", {{"matchLabels", {{"app", app}}}}}}}};
+  world_.request(HttpMethod::kPost, path("poddisruptionbudgets"), body);
+}
+
 void ScenarioCluster::create_foreign(const std::string& kind, const std::string& name) {
   json body = {{"apiVersion", "v1"}, {"metadata", {{"name", name}}}};
   if (kind == "service") {

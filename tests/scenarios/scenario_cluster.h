@@ -50,6 +50,8 @@ class ScenarioCluster {
   void create_autoscaler(const std::string& name, const std::string& of, const std::string& scaled);
   void set_definition(const std::string& without_status_field);
   void create_foreign(const std::string& kind, const std::string& name);
+  // Of pods labelled app, of which it lets one go at a time.
+  void create_budget(const std::string& name, const std::string& app);
   void merge(const std::string& resource, const std::string& name, const std::string& body,
              const std::string& subresource = {});
   void remove(const std::string& resource, const std::string& name);

@@ -136,7 +136,7 @@ void DrainInvariants::operator_wrote(const std::string& uid, const Pod& before, 
                      after.serving.empty() ? "unlabelled" : after.serving, after.reason,
                      engines_.in_flight(uid), to_string(engines_.metrics(uid))));
   }
-  if (after.draining() && !before.draining()) began(after);
+  if (after.draining() && !before.draining()) began(uid, after);
   if (after.released() && !before.released()) let_go(uid, after);
   if (before.draining() && !after.draining()) ++counts_.cancelled;
   if (before.held() && after.serving == "false" && after.active) finished(uid, before);
@@ -150,7 +150,7 @@ void DrainInvariants::operator_wrote(const std::string& uid, const Pod& before, 
   }
 }
 
-void DrainInvariants::began(const Pod& pod) {
+void DrainInvariants::began(const std::string& uid, const Pod& pod) {
   ++counts_.started;
   const kube::TimePoint since = time_.now().mono - options_.memory;
   const auto others = [&](bool all) {
@@ -167,6 +167,9 @@ void DrainInvariants::began(const Pod& pod) {
     }
   } else if (pod.reason.starts_with("Node") && others(true) + 1 > surplus) {  // else it is to go anyway
     if (!is_emptied(pod.node)) tell("(its node is not being emptied any more)");
+    // Who is unready serves nobody, and is missed by nobody.
+    const auto unready = last_unready_.find(uid);
+    if (!pod.ready || (unready != last_unready_.end() && unready->second >= since)) return;
     const auto lately =
         std::count_if(fell_out_.begin(), fell_out_.end(), [since](auto when) { return when >= since; });
     const std::int64_t left = serving() - 1 + lately;
@@ -282,6 +285,7 @@ void DrainInvariants::look_at_pods() {
   for (const auto& object : model_.list(kube::kPods, "default"))
     pods_.emplace(text_at(object->body(), {"metadata", "uid"}), read(object->body()));
   for (const auto& [uid, pod] : before) {
+    if (!pod.ready) last_unready_[uid] = time_.now().mono;
     // One that drained may have been wanted again by then, for all the operator knew.
     if (!pod.active || !pod.ready) continue;
     const auto now = pods_.find(uid);

@@ -8,7 +8,8 @@
 //   - no pod of a ReplicaSet begins to drain for a surplus beyond what that ReplicaSet had too many of, those
 //     taken off that its controller takes first, at some moment of the last `memory`; and none without the
 //     gate
-//   - no pod begins to drain for its node where that left the pool more than one short of what was asked; nor
+//   - no pod that is ready begins to drain for its node where that left the pool more than one short of what
+//   was asked; nor
 //     where that left nobody, if the node ends within moments
 //   - a deletion cost that someone else set is put back when a drain is cancelled
 // Why "of the last `memory`": the operator decides on what its watches have told it, some of which is on its
@@ -106,7 +107,7 @@ class DrainInvariants {
 
   void witness(const apiserver::AdmissionRequest& write);
   void operator_wrote(const std::string& uid, const Pod& before, const Pod& after);
-  void began(const Pod& pod);
+  void began(const std::string& uid, const Pod& pod);
   std::int64_t believable_surplus(const std::string& set, kube::TimePoint since);
   void let_go(const std::string& uid, const Pod& pod);
   void finished(const std::string& uid, const Pod& before);
@@ -141,7 +142,8 @@ class DrainInvariants {
   std::set<std::string> ending_;
   std::map<std::string, kube::TimePoint> ending_since_;
   std::set<std::string> ever_away_;  // nodes that were said to be as good as gone, with all that runs there
-  std::deque<kube::TimePoint> fell_out_;  // pods that stopped serving by themselves
+  std::map<std::string, kube::TimePoint> last_unready_;  // by uid
+  std::deque<kube::TimePoint> fell_out_;                 // pods that stopped serving by themselves
   std::map<std::string, std::optional<std::string>> foreign_costs_;  // by uid, as last set by someone else
   Counts counts_;
   std::uint64_t operator_writes_ = 0;

@@ -1,0 +1,12 @@
+// The story of drains that a seed stands for.
+#pragma once
+
+#include "scenarios/drain_script.h"
+
+#include <cstdint>
+
+namespace poolwarden::scenarios {
+
+DrainScript draw_drain_script(std::uint64_t seed);
+
+}  // namespace poolwarden::scenarios
