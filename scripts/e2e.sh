@@ -11,6 +11,7 @@
 # E2E_KUBECONFIG=<file>   the cases on a cluster that exists, which must have the images (build/image/*.tar);
 #                         what would stop its control plane is skipped
 # E2E_NAME=<name>         another cluster beside this one
+# E2E_KUBERNETES=1.37     another version than 1.36; tests/e2e/cluster/build.sh lists those there are
 # What is known of a case that failed is kept in build-e2e/failures/<case>/.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -5,7 +5,8 @@
 #
 #   up.sh [--owner PID]    with an owner, the cluster goes down by itself when that process is gone, however it ended
 #
-# E2E_NAME tells clusters apart (default: one for each checkout). There is no DNS and no network policy in it.
+# E2E_NAME tells clusters apart (default: one for each checkout), E2E_KUBERNETES chooses the version (build.sh lists
+# them; a cluster that is up keeps its own). There is no DNS and no network policy in it.
 # etcd, API server, controller manager, scheduler, kube-proxy and each node's containerd and kubelet are processes
 # of this machine; component.sh stops and starts one of them.
 set -euo pipefail
@@ -78,13 +79,27 @@ start_all() {
   until_true 120 "the default service account" in_cluster_kubectl get serviceaccount default
 }
 
+# Which version is that of a folder of build.sh.
+version_of() { basename "${1%-*}"; }
+
+# The one that is up may be a person's, who chose its version when it was brought up.
+keep() {
+  local running wanted
+  running=$(version_of "$(<"$state/build")")
+  if [[ -n ${E2E_KUBERNETES:-} ]]; then
+    wanted=$(version_of "$("$here/build.sh" --path)")
+    [[ $wanted == "$running" ]] || die "runs Kubernetes $running; take it down before you ask for $wanted"
+  fi
+  say "is up already, with Kubernetes $running"
+}
+
 need_programs
-build=$("$here/build.sh")
-bin=$build/bin
 if is_up; then
-  say "is up already"
+  keep
   exit 0
 fi
+build=$("$here/build.sh")
+bin=$build/bin
 "$here/down.sh"
 started=$SECONDS
 mkdir -p "$state"/{pki,log,pids,config,etcd,kubelet,kubelet1,cni,cni1}
@@ -94,4 +109,4 @@ echo "$build" >"$state/build"
 make_network
 make_pki
 start_all
-say "Kubernetes $(basename "${build%-*}") is up after $((SECONDS - started)) s"
+say "Kubernetes $(version_of "$build") is up after $((SECONDS - started)) s"
