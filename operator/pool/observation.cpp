@@ -36,9 +36,10 @@ bool has_been_an_endpoint(const Snapshot& snapshot, const api::Pod& pod) {
 }
 
 // Whose server misses its probe, and may answer all the same. One that has finished, or never was an
-// endpoint, is no help to anybody.
+// endpoint, is no help to anybody; nor is one whose node is not ready.
 bool helps_in_panic(const PodVerdict& member) {
-  return member.reason == Withdrawal::kNotReady && is_held(member.pod->serving) && !member.pod->ip.empty();
+  return member.reason == Withdrawal::kNotReady && !member.only_by_its_node && is_held(member.pod->serving) &&
+         !member.pod->ip.empty();
 }
 
 // Where all replicas are saturated at once, an empty list would make of a slow pool one that is out.
