@@ -146,7 +146,7 @@ TEST(Gate, HasTheNamesThatTheOperatorKnows) {
   const YAML::Node label = gate[0]["spec"]["matchConstraints"]["objectSelector"]["matchExpressions"][0];
   EXPECT_EQ(label["key"].as<std::string>(), api::kServingLabel);
   EXPECT_THAT(label["values"].as<std::vector<std::string>>(),
-              testing::ElementsAre(api::serving::kTrue, api::serving::kDraining));
+              testing::ElementsAre(api::serving::kTrue, api::serving::kDraining, api::serving::kFinishing));
   const auto message = gate[0]["spec"]["validations"][0]["messageExpression"].as<std::string>();
   EXPECT_THAT(message, testing::HasSubstr(std::string{api::kDrainStartedAnnotation}));
   EXPECT_THAT(message, testing::HasSubstr(std::string{api::kDrainReasonAnnotation}));
@@ -204,7 +204,8 @@ TEST(Conditions, HaveTheReasonsOfTheDocs) {
       R"re((?:is_(?:true|false|unknown)\(|emplace_back\(|return )\s*"([A-Z][A-Za-z]+)"[,);])re");
   std::set<std::string> given = all_of(read("operator/pool/conditions.cpp"), reason);
   static const std::regex of_remark(R"re(\.reason = "([A-Z][A-Za-z]+)")re");
-  for (const char* path : {"operator/pool/node_drains.cpp", "operator/pool/remarks.cpp"})
+  for (const char* path :
+       {"operator/pool/node_drains.cpp", "operator/pool/drains.cpp", "operator/pool/remarks.cpp"})
     given.merge(all_of(read(path), of_remark));
   for (const std::string_view written :
        {api::failure::kNameTaken, api::failure::kForbidden, api::failure::kInvalid,

@@ -171,7 +171,7 @@ TEST_F(DeletionTest, EvictionAsksTheBudget) {
   load(
       "{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: b, namespace: default}, "
       "spec: {maxUnavailable: 0, selector: {matchLabels: {app: x}}}, status: {disruptionsAllowed: 0, "
-      "desiredHealthy: 1, currentHealthy: 1}}");
+      "desiredHealthy: 1, currentHealthy: 0}}");
   const json eviction = {{"apiVersion", "policy/v1"}, {"kind", "Eviction"}, {"metadata", {{"name", "a"}}}};
   const Answer refused = post(at("a") + "/eviction", eviction);
   EXPECT_EQ(refused.status, 429);
@@ -182,6 +182,19 @@ TEST_F(DeletionTest, EvictionAsksTheBudget) {
   const Answer evicted = get(at("a"));
   EXPECT_TRUE(evicted.body["metadata"].contains("deletionTimestamp"));
   EXPECT_EQ(evicted.body["status"]["conditions"][0]["type"], "DisruptionTarget");
+}
+
+TEST_F(DeletionTest, EvictionOfAnUnreadyPod_IsAsTheBudgetSays) {
+  const json eviction = {{"apiVersion", "policy/v1"}, {"kind", "Eviction"}, {"metadata", {{"name", "a"}}}};
+  post(kPodsPath, pod("a", {{"app", "x"}}));
+  load(
+      "{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: b, namespace: default}, "
+      "spec: {minAvailable: 1, selector: {matchLabels: {app: x}}}, status: {disruptionsAllowed: 0, "
+      "desiredHealthy: 2, currentHealthy: 1}}");
+  EXPECT_EQ(post(at("a") + "/eviction", eviction).status, 429) << "its others are too few as it is";
+  patch("/apis/policy/v1/namespaces/default/poddisruptionbudgets/b",
+        {{"spec", {{"unhealthyPodEvictionPolicy", "AlwaysAllow"}}}});
+  EXPECT_EQ(post(at("a") + "/eviction", eviction).status, 201);
 }
 
 }  // namespace
