@@ -98,8 +98,14 @@ bool are_nodes_unseen(const PoolView& pool) {
          degraded->reason == api::condition::kNodesUnseen;
 }
 
-PoolVerdict on_the_list(const PoolFacts& facts, const PodView& pod, const std::optional<PodReason>& against) {
+PoolVerdict on_the_list(const PoolFacts& facts, const PodView& pod, const std::optional<PodReason>& against,
+                        bool kept_unready = false) {
   PoolVerdict out{facts.pool.name, Verdict::kListed, "", "is on the list and gets requests", ""};
+  if (against && kept_unready) {
+    out.words += fmt::format("; {}, and it stays as too few are ready (condition Degraded, PanicThreshold)",
+                             against->words);
+    return out;
+  }
   const EndpointView* seen = facts.pool.endpoint(pod.name);
   if (against && against->only_by_its_node && are_nodes_unseen(facts.pool)) {
     out.words += fmt::format(
@@ -175,7 +181,7 @@ PoolVerdict judge(const PoolFacts& facts, const PodView& pod, const WhyFacts& al
   if (serving == api::serving::kDraining ||
       (entry != nullptr && entry->state == api::EndpointState::kDraining))
     return draining(facts, pod, all, now);
-  if (entry != nullptr) return on_the_list(facts, pod, against);
+  if (entry != nullptr) return on_the_list(facts, pod, against, entry->unready);
   if (!facts.list.value && serving == api::serving::kTrue && !against) {
     PoolVerdict out = on_the_list(facts, pod, against);
     out.words += fmt::format(" (so its label says; the list itself cannot be read{})",

@@ -205,10 +205,11 @@ void ChangeRouter::wrote_label(const kube::ObjectKey& pod, const PoolRecord* wri
   mark_others(publishers_without_selector(*object));
 }
 
-// Pools that do not know whom they select, yet have the pod on their list: they must hear that it goes.
+// Pools that do not know whom they select, yet have, or had, the pod on their list: they must hear that it
+// goes.
 std::vector<PoolRecord*> ChangeRouter::publishers_without_selector(const api::Pod& pod) {
   return table_.in_namespace(pod.ns, [&pod](const PoolRecord& record) {
-    return !record.deleting && !record.selector && record.list.lists(pod.uid);
+    return !record.deleting && !record.selector && record.list.ever_listed().contains(pod.uid);
   });
 }
 

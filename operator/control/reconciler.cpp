@@ -103,7 +103,9 @@ std::optional<pool::Plan> Reconciler::pass(PoolRecord& record, const api::Infere
   }
   const pool::Snapshot seen = snapshots_.build(record, pool, behind, now);
   pool::Plan plan = pool::decide(seen, now);
-  record.next_pass = now.mono + kPassInterval * static_cast<std::int64_t>(seen.pods.size());
+  std::size_t looked_at = seen.pods.size();
+  if (!record.selector) looked_at += feeds_.pods_of_pool(orphan_index(record.key.ns)).size();
+  record.next_pass = now.mono + kPassInterval * static_cast<std::int64_t>(looked_at);
   count_endpoints(record, seen, plan);
   if (plan.agreed) record.agreed = plan.agreed;
   want_loads(record, pool, plan, now);

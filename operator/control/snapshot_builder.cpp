@@ -178,6 +178,7 @@ SnapshotBuilder::Sharers SnapshotBuilder::sharers_of(const PoolRecord& record, c
   const bool is_member = table_.is_selected_by(pod, record);
   if (is_member) out.overlapping = pools.size() - 1;
   const PoolRecord* leader = table_.leader(pod);
+  out.decided_by_another = leader != nullptr && leader != &record;
   out.led_by_another = leader != nullptr && leader != &record && leader->key < record.key;
   for (const PoolRecord* other : out.first) out.drain = longer_drain(std::move(out.drain), *other);
   return out;
@@ -224,6 +225,7 @@ void SnapshotBuilder::add_overlap(const PoolRecord& record, pool::Snapshot& seen
     if (sharers.first.empty()) continue;
     share(*pod, sharers.drain);
     seen.pods_of_others.insert(pod->uid);
+    if (sharers.decided_by_another) seen.decided_by_others.insert(pod->uid);
     if (sharers.led_by_another) seen.led_by_others.insert(pod->uid);
     if (std::any_of(sharers.first.begin(), sharers.first.end(), lists))
       seen.listed_by_others.insert(pod->uid);

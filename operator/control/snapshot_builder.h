@@ -78,6 +78,7 @@ class SnapshotBuilder {
     std::vector<const PoolRecord*> first;  // by name
     std::size_t overlapping = 0;           // all of them, if this pool selects those pods too
     bool led_by_another = false;
+    bool decided_by_another = false;
     std::optional<api::DrainSpec> drain;  // as the pool that asks for the most has it
   };
   Sharers sharers_of(const PoolRecord& record, const api::Pod& pod);

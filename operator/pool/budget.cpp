@@ -45,7 +45,7 @@ api::LabelSelector wanted_selector(const Observation& seen) {
 
 std::chrono::seconds patience_on_hold(const Observation& seen) {
   constexpr std::chrono::seconds kLeast = std::chrono::minutes(5);
-  return std::max(seen.pool().drain.timeout, kLeast);
+  return std::max(std::min(seen.pool().drain.timeout, seen.snapshot->max_drain_timeout), kLeast);
 }
 
 // Whom the pool selects is not known: the selector stays, but for our label.

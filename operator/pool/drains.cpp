@@ -41,12 +41,8 @@ class Drains {
   // Whether there is a reason still, nobody can tell: what has begun goes on to its end.
   void run_on_hold() {
     for (PodVerdict& member : seen_.on_hold) {
-      std::optional<DrainReason> cause = own_cause(member);
-      if (const auto* draining = std::get_if<Draining>(&member.before); draining != nullptr && !cause)
-        cause = draining->reason;
-      if (const auto* drained = std::get_if<Drained>(&member.before); drained != nullptr && !cause)
-        cause = drained->reason;
-      advance(member, cause);
+      const std::optional<DrainReason> cause = own_cause(member);
+      advance(member, cause ? cause : lasting_cause(member.before));
     }
   }
 
@@ -74,6 +70,14 @@ class Drains {
       return Finishing{std::chrono::floor<seconds>(now_.wall)};
     if (under_way->second == api::serving::kDrained) return drain_state(pod.serving, pod.drain_annotations());
     return NotDraining{};
+  }
+
+  // What it began for, unless a person asked for it, who has taken that back.
+  static std::optional<DrainReason> lasting_cause(const DrainState& state) {
+    std::optional<DrainReason> reason;
+    if (const auto* draining = std::get_if<Draining>(&state)) reason = draining->reason;
+    if (const auto* drained = std::get_if<Drained>(&state)) reason = drained->reason;
+    return reason == DrainReason::kRequested ? std::nullopt : reason;
   }
 
   // What does not depend on other pods.
@@ -379,8 +383,8 @@ void Drains::watch_over(const PodVerdict& member, std::optional<DrainReason> cau
   const seconds so_far = age(pod, member.drain);
   if (is_draining) note_age(so_far);
   const seconds limit = seen_.snapshot->drain_limit(pod);
-  const seconds asked = seen_.snapshot->drain_of(pod).timeout;
-  if (is_draining && so_far >= asked && limit > asked) kept_.push_back(pod.name);
+  const seconds asked = seen_.snapshot->asked_timeout(pod);
+  if (so_far >= asked && limit > asked) kept_.push_back(pod.name);
   plan_.look_again_in(std::max((so_far < asked ? asked : limit) - so_far, seconds{1}));
 }
 
@@ -392,13 +396,13 @@ void Drains::tell_kept() {
   seen_.remarks.push_back(
       {.condition = api::condition::kDisruptionSafe,
        .reason = "DrainsKept",
-       .message = fmt::format(
-           "{}{} {} in flight for longer than spec.drain.timeoutSeconds, and drain on, as "
-           "spec.drain.onTimeout is keep: for {} s at most (--max-drain-timeout). To let one go: kubectl "
-           "delete pod, or spec.drain.onTimeout: release",
-           fmt::join(kept_, ", "), more > 0 ? fmt::format(" and {} more", more) : "",
-           kept_.size() + more > 1 ? "have requests" : "has requests",
-           seen_.snapshot->max_drain_timeout.count())});
+       .message = fmt::format("Longer than spec.drain.timeoutSeconds: {}{}. With requests in flight, or a "
+                              "load that is not known, "
+                              "they are kept for {} s at most (--max-drain-timeout), as spec.drain.onTimeout "
+                              "is keep. To let one "
+                              "go: kubectl delete pod, or spec.drain.onTimeout: release",
+                              fmt::join(kept_, ", "), more > 0 ? fmt::format(" and {} more", more) : "",
+                              seen_.snapshot->max_drain_timeout.count())});
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ bool EngineLoadTracker::request(const std::string& uid, bool withdrawn, Duration
   if (!withdrawn) {
     entry.off_lists_since.reset();
     entry.known.quiet = 0;
+    entry.known.refused = false;  // of before: its engine may have started since
     entry.known.still_sent_to = false;
   } else if (!entry.off_lists_since) {
     entry.off_lists_since = now;

@@ -46,6 +46,7 @@ class NodeDrains {
   struct NodeDrainSummary {
     std::int32_t serving = 0;
     std::vector<std::size_t> leaving;  // of those that serve, who should go; as seen_.members
+    std::vector<std::size_t> unready;  // who should go too, and serves nobody just now
     bool draining = false;             // someone, and not for a surplus
     bool released = false;
     std::vector<Stuck> stuck;  // of the released, whom nobody evicts; the longest first
@@ -62,6 +63,7 @@ class NodeDrains {
   bool last_waits_too_long(const NodeDrainSummary& summary);
   void tell_last(const PodVerdict& last);
   std::optional<std::size_t> steps_aside(const NodeDrainSummary& summary, const Terms& terms);
+  void drain_unready(const NodeDrainSummary& summary, const Terms& terms);
   void empty_at_once(NodeDrainSummary& summary);
   std::vector<std::size_t> in_turn(const std::vector<std::size_t>& leaving) const;
 
@@ -119,7 +121,7 @@ NodeDrains::NodeDrainSummary NodeDrains::node_drain_summary() {
       ++out.serving;
       if (reason) out.leaving.push_back(i);
     } else if (reason && may_have_to_finish(member)) {
-      causes_[i] = reason;  // it serves nobody: the pool loses nothing by it
+      out.unready.push_back(i);
     }
   }
   return out;
@@ -149,16 +151,16 @@ Terms NodeDrains::terms() const {
 std::int32_t NodeDrains::wanted_surge(const NodeDrainSummary& summary, const Terms& terms) const {
   if (!terms.may_surge) return 0;
   const std::int32_t granted = granted_surge(*seen_.snapshot);
+  const bool someone_waits = !summary.leaving.empty() || !summary.unready.empty();
   if (terms.replace_first) {
     const bool is_replaced = summary.draining && summary.serving <= terms.asked + granted;
-    const bool needs_one =
-        summary.released ? summary.serving < terms.asked : is_replaced || !summary.leaving.empty();
+    const bool needs_one = summary.released ? summary.serving < terms.asked : is_replaced || someone_waits;
     return needs_one ? 1 : 0;
   }
   const auto stuck = static_cast<std::int32_t>(summary.stuck.size());
   const std::int32_t replaced = std::min(stuck, kMostReplacedAtOnce);
   if (stuck > 0 && summary.serving + stuck < terms.asked + replaced) return std::max(replaced, granted);
-  const bool goes_on = summary.draining || summary.released || !summary.leaving.empty();
+  const bool goes_on = summary.draining || summary.released || someone_waits;
   const bool has_more = seen_.snapshot->target->replicas > terms.asked;
   const bool is_replaced = summary.released && summary.serving >= terms.asked;
   return goes_on && has_more && !is_replaced ? granted : 0;
@@ -179,7 +181,7 @@ bool NodeDrains::last_waits_too_long(const NodeDrainSummary& summary) {
   const PodVerdict& last = seen_.members[summary.leaving.front()];
   const auto since = seen_.snapshot->draining_nodes->draining_since(*last.pod->node);
   const auto waited = since ? now_.mono - *since : Releases::Duration{0};
-  const auto limit = std::max(seen_.snapshot->drain_of(*last.pod).timeout, kEvictionPatience);
+  const auto limit = std::max(seen_.snapshot->asked_timeout(*last.pod), kEvictionPatience);
   if (waited >= limit) return true;
   plan_.look_again_in(limit - waited);
   return false;
@@ -226,7 +228,7 @@ std::optional<std::size_t> NodeDrains::steps_aside(const NodeDrainSummary& summa
   if (!others_wait || summary.settling || summary.draining) return std::nullopt;
   for (const Stuck& stuck : summary.stuck) {
     if (causes_[stuck.member] == DrainReason::kRequested) continue;
-    const auto timeout = seen_.snapshot->drain_of(*seen_.members[stuck.member].pod).timeout;
+    const auto timeout = seen_.snapshot->asked_timeout(*seen_.members[stuck.member].pod);
     const auto patience =
         kEvictionPatience + (terms.may_surge ? std::max(timeout, kEvictionPatience) : seconds{0});
     if (stuck.waited >= patience) return stuck.member;
@@ -274,6 +276,13 @@ std::vector<std::size_t> NodeDrains::in_turn(const std::vector<std::size_t>& lea
   return out;
 }
 
+// The pool loses nothing by them. But they may be ready again in a moment: the last ones finish what they
+// have, and go when others serve.
+void NodeDrains::drain_unready(const NodeDrainSummary& summary, const Terms& terms) {
+  if (summary.serving < (terms.replace_first ? terms.asked : 1)) return;
+  for (const std::size_t i : summary.unready) causes_[i] = reason_to_leave(seen_.members[i]);
+}
+
 void NodeDrains::run(const TakeCheapest& take) {
   NodeDrainSummary summary = this->node_drain_summary();
   if (last_waits_too_long(summary)) {
@@ -281,6 +290,7 @@ void NodeDrains::run(const TakeCheapest& take) {
     if (!summary.last_goes) tell_last(seen_.members[summary.leaving.front()]);
   }
   const Terms terms = this->terms();
+  drain_unready(summary, terms);
   empty_at_once(summary);
   plan_.surge = wanted_surge(summary, terms);
   if (summary.leaving.empty()) return;
@@ -315,8 +325,8 @@ void shorten_drains(Snapshot& seen, seconds deadline, api::Now now) {
     const seconds so_far = has_begun ? seen.drain_ages->age(pod->uid, started(state), now) : seconds{0};
     const auto left = std::chrono::floor<seconds>(*since + deadline - now.mono);
     api::DrainSpec drain = seen.drain_of(*pod);
+    drain.timeout = std::clamp(so_far + left, seconds{0}, seen.drain_limit(*pod));
     drain.on_timeout = api::OnTimeout::kRelease;
-    drain.timeout = std::clamp(so_far + left, seconds{0}, drain.timeout);
     seen.shared_drains.insert_or_assign(pod->uid, drain);
   }
 }

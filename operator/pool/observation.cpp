@@ -25,21 +25,30 @@ Hold hold_of(const Observation& seen) {
 // Nobody else decides about it, and it goes on as its own marks say.
 bool goes_on(const Snapshot& snapshot, const PodVerdict& verdict) {
   const api::Pod& pod = *verdict.pod;
-  if (!is_active(pod) || !pod.serving || snapshot.pods_of_others.contains(pod.uid)) return false;
+  if (!is_active(pod) || !pod.serving || snapshot.decided_by_others.contains(pod.uid)) return false;
   const DrainState state = drain_state(pod.serving, pod.drain_annotations());
-  return !std::holds_alternative<NotDraining>(state) || may_have_to_finish(verdict) ||
-         pod.drain_annotations().request;
+  // One that was kept because too few are ready is on the list, and stays as it is.
+  const bool stays_listed = snapshot.pool->publish.panic_threshold > 0 &&
+                            verdict.reason == Withdrawal::kNotReady && snapshot.is_listed(pod.uid);
+  return !std::holds_alternative<NotDraining>(state) || pod.drain_annotations().request ||
+         (may_have_to_finish(verdict) && !stays_listed);
 }
 
 bool has_been_an_endpoint(const Snapshot& snapshot, const api::Pod& pod) {
   return pod.serving || snapshot.is_listed(pod.uid) || snapshot.once_published->contains(pod.uid);
 }
 
+bool is_on_its_way_out(const PodVerdict& member) {
+  return drains(drain_state(member.pod->serving, member.pod->drain_annotations()));
+}
+
 // Whose server misses its probe, and may answer all the same. One that has finished, or never was an
-// endpoint, is no help to anybody; nor is one whose node is not ready.
-bool helps_in_panic(const PodVerdict& member) {
-  return member.reason == Withdrawal::kNotReady && !member.only_by_its_node && is_held(member.pod->serving) &&
-         !member.pod->ip.empty();
+// endpoint, is no help to anybody; nor is one whose node is not well.
+bool helps_in_panic(const Snapshot& snapshot, const PodVerdict& member) {
+  const bool node_is_well = member.node == nullptr || member.node->ready == api::Tristate::kTrue ||
+                            snapshot.unseen_nodes.has_value();  // not seeing is no sign
+  return member.reason == Withdrawal::kNotReady && !member.only_by_its_node && node_is_well &&
+         is_held(member.pod->serving) && !is_on_its_way_out(member) && !member.pod->ip.empty();
 }
 
 // Where all replicas are saturated at once, an empty list would make of a slow pool one that is out.
@@ -47,12 +56,14 @@ bool helps_in_panic(const PodVerdict& member) {
 void keep_in_panic(Observation& seen) {
   const std::int64_t threshold = seen.pool().publish.panic_threshold;
   if (threshold == 0) return;
-  const auto ready = std::count_if(seen.members.begin(), seen.members.end(),
-                                   [](const PodVerdict& member) { return member.fit; });
-  const auto unready = std::count_if(seen.members.begin(), seen.members.end(), helps_in_panic);
+  const auto ready = std::count_if(seen.members.begin(), seen.members.end(), [](const auto& member) {
+    return member.fit && !is_on_its_way_out(member);
+  });
+  const auto helps = [&seen](const PodVerdict& member) { return helps_in_panic(*seen.snapshot, member); };
+  const auto unready = std::count_if(seen.members.begin(), seen.members.end(), helps);
   if (unready == 0 || ready * 100 >= threshold * (ready + unready)) return;
   for (PodVerdict& member : seen.members) {
-    if (!helps_in_panic(member)) continue;
+    if (!helps(member)) continue;
     member.reason = Withdrawal::kNone;
     member.detail.clear();
     member.fit = true;

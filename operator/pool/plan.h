@@ -152,18 +152,20 @@ struct Snapshot {
   // Names of pools of the namespace that share a pod with it: the first by name, and how many more there are.
   std::vector<std::string> overlapping_pools;
   std::size_t more_overlapping_pools = 0;
-  std::set<std::string> pods_of_others;  // uids of pods here that another live pool selects too
+  std::set<std::string> pods_of_others;     // uids of pods here that another live pool selects too
+  std::set<std::string> decided_by_others;  // of those, whom another pool can decide about
 
   const api::DrainSpec& drain_of(const api::Pod& pod) const {
     const auto shared = shared_drains.find(pod.uid);
     return shared == shared_drains.end() ? pool->drain : shared->second;
   }
 
-  // For how long it drains or finishes at most.
+  // What its pool gives it, and for how long it drains or finishes at most.
+  std::chrono::seconds asked_timeout(const api::Pod& pod) const {
+    return std::min(drain_of(pod).timeout, max_drain_timeout);
+  }
   std::chrono::seconds drain_limit(const api::Pod& pod) const {
-    const api::DrainSpec& drain = drain_of(pod);
-    return drain.on_timeout == api::OnTimeout::kKeep ? max_drain_timeout
-                                                     : std::min(drain.timeout, max_drain_timeout);
+    return drain_of(pod).on_timeout == api::OnTimeout::kKeep ? max_drain_timeout : asked_timeout(pod);
   }
 
   // Whether its drain is this pool's to decide.

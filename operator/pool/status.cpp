@@ -66,7 +66,8 @@ const api::EndpointStatus* told_before(const Observation& seen, const api::Endpo
 // While its label cannot be written, each attempt would begin anew: it counts from the first that was told.
 void tell_time(const Observation& seen, const PodVerdict& member, api::EndpointStatus& out) {
   const auto* before = told_before(seen, out);
-  const bool is_written = !std::holds_alternative<NotDraining>(member.before);
+  const bool is_written =
+      !std::holds_alternative<NotDraining>(member.before) && seen.snapshot->is_written(*member.pod);
   out.since = before != nullptr && !is_written ? before->since : started(member.drain);
   out.deadline = out.since + seen.snapshot->drain_limit(*member.pod);
 }

@@ -167,14 +167,16 @@ void DrainInvariants::began(const std::string& uid, const Pod& pod) {
     }
   } else if (pod.reason.starts_with("Node") && others(true) + 1 > surplus) {  // else it is to go anyway
     if (!is_emptied(pod.node)) tell("(its node is not being emptied any more)");
-    // Who is unready serves nobody, and is missed by nobody.
-    const auto unready = last_unready_.find(uid);
-    if (!pod.ready || (unready != last_unready_.end() && unready->second >= since)) return;
     const auto lately =
         std::count_if(fell_out_.begin(), fell_out_.end(), [since](auto when) { return when >= since; });
-    const std::int64_t left = serving() - 1 + lately;
+    // Who is unready serves nobody, and is missed by nobody. But it may be ready again in a moment.
+    const auto last_unready = last_unready_.find(uid);
+    const bool unready = !pod.ready || (last_unready != last_unready_.end() && last_unready->second >= since);
+    const std::int64_t left = serving() - (pod.ready ? 1 : 0) + lately;
     const std::int64_t asked = asked_.least(since).value_or(0);
-    if (ending_since_.contains(pod.node) ? left < 1 : left < asked - 1) {
+    if (unready) {
+      if (left < 1) violate(pod.name + " begins to drain for its node while nobody serves");
+    } else if (ending_since_.contains(pod.node) ? left < 1 : left < asked - 1) {
       violate(fmt::format("{} begins to drain for its node, which leaves {} of {} serving", pod.name, left,
                           asked));
     }
