@@ -82,13 +82,13 @@ class Withdrawals(Case):
         self.note(note)
         return note.split("endpoints: ", 1)[1].split(",")[0].split(" ")[0]
 
-    def told_in_status(self, victim: str, reason: str, pool: str = "vllm") -> None:
+    def told_in_status(self, victim: str, reason: str, pool: str = "vllm", state: str = "withdrawn") -> None:
         def look() -> bool:
             entries = [each for each in self.kube.pool(pool)["status"]["endpoints"] if each["pod"] == victim]
-            if [(each["state"], each.get("reason")) for each in entries] != [("withdrawn", reason)]:
+            if [(each["state"], each.get("reason")) for each in entries] != [(state, reason)]:
                 raise AssertionError(f"status says {entries}")
             return True
-        wait_for(look, f"{victim} withdrawn with reason {reason} in the pool's status", 20)
+        wait_for(look, f"{victim} {state} with reason {reason} in the pool's status", 20)
 
     def replaced(self, victim: str, count: int = 2) -> None:
         wait_for(lambda: victim not in self.kube.endpoints() and len(self.kube.endpoints()) == count,
@@ -109,8 +109,9 @@ class Withdrawals(Case):
         server = processes.of_pod(victim, "vllm-sim")[0]
         self.addCleanup(resume, server)
         self.withdrawn(name_of(victim), lambda: os.kill(server, signal.SIGSTOP), not_ready, "NotReady")
-        self.told_in_status(name_of(victim), "NotReady")
-        wait_for(lambda: self.kube.get("pod", name_of(victim))["metadata"]["labels"][SERVING] == "false",
+        # For all that is known it may still answer: its engine says nothing.
+        self.told_in_status(name_of(victim), "NotReady", state="finishing")
+        wait_for(lambda: self.kube.get("pod", name_of(victim))["metadata"]["labels"][SERVING] == "finishing",
                  "the label, which is written beside the status", 20)
         resume(server)  # on a busy machine its liveness probe may have had it killed by now
         self.back(name_of(victim))
