@@ -66,7 +66,7 @@ Drawn draw_pod(Dice& dice, const DrainSettings&) {
 
 Drawn draw_mark(Dice& dice, const DrainSettings&) {
   constexpr std::array kMarkWays{"drained",      "draining", "unlabelled", "to-drain",
-                              "not-to-drain", "cost",     "cost"};
+                                 "not-to-drain", "cost",     "cost"};
   Words words{any_pod(dice), one_of(dice, kMarkWays)};
   if (words.back() == "cost")
     words.push_back(dice.chance(50) ? "none" : std::to_string(dice.below(200) - 100));
