@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace poolwarden::api {
@@ -91,6 +92,10 @@ struct ReplicaSet : Identity {
 // surplus pods while they drain, and as many other pods could then be evicted.
 // https://kubernetes.io/docs/tasks/run-application/configure-pdb/#think-about-how-your-application-reacts-to-disruptions
 inline constexpr std::int32_t kBlockAllEvictions = 1'000'000;
+// As nothing is ever healthy enough for such a budget, pods that are not ready are held, too. Otherwise a
+// server that misses its probe because it is saturated would be evicted with all that it answers.
+// https://kubernetes.io/docs/tasks/run-application/configure-pdb/#unhealthy-pod-eviction-policy
+inline constexpr std::string_view kHoldUnhealthyPods = "IfHealthyBudget";
 
 struct DisruptionBudget : Identity {
   LabelSelector selector;

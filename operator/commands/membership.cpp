@@ -16,7 +16,7 @@ namespace {
 constexpr std::chrono::seconds kToLabel{15};
 
 pool::DrainState drain_of(const PodView& pod) {
-  return pool::drain_state(pod.judged.serving, pod.judged.drain_annotations());
+  return pool::drain_state(pod.judged);
 }
 
 }  // namespace
@@ -59,10 +59,8 @@ Hold hold_of(const PodView& pod, api::Timestamp now) {
   if (std::holds_alternative<pool::Draining>(drain)) return Hold::kDraining;
   if (std::holds_alternative<pool::Finishing>(drain)) return Hold::kFinishing;
   const std::string serving = pod.serving();
-  // Set by hand, the last two are no drain: the operator puts the pod back.
-  if (serving == api::serving::kTrue || serving == api::serving::kDraining ||
-      serving == api::serving::kDrained)
-    return Hold::kServing;
+  // Set by hand, all but the first are no drain: the operator puts the pod back.
+  if (pool::is_held(serving) || serving == api::serving::kDrained) return Hold::kServing;
   const api::Condition* ready = pod.condition("Ready");
   if (ready == nullptr || ready->status != "True") return Hold::kReleased;
   // Ready: the operator is about to label it; or it has long decided that something else speaks against it.

@@ -49,10 +49,14 @@ Cell problem_cell(const PoolView& pool) {
   return {std::move(text), style_of(first)};
 }
 
+// It is sent nothing new, and may still answer what it has.
+bool answers_on(std::string_view state) {
+  return state == api::serving::kDraining || state == api::serving::kFinishing;
+}
+
 std::string detail_of(const EndpointView& endpoint, api::Timestamp now) {
   std::string out;
-  if (endpoint.state == "draining" || endpoint.state == "drained" || endpoint.state == "finishing")
-    out = state_sentence(endpoint, now);
+  if (has_sentence(endpoint.state)) out = state_sentence(endpoint, now);
   if (!endpoint.message.empty()) out += (out.empty() ? "" : "; ") + endpoint.message;
   return out;
 }
@@ -106,12 +110,16 @@ std::vector<Problem> problems(const PoolView& pool) {
   return out;
 }
 
+bool has_sentence(std::string_view state) {
+  return answers_on(state) || state == api::serving::kDrained;
+}
+
 std::string state_sentence(const EndpointView& endpoint, api::Timestamp now) {
   std::string out = endpoint.state.empty() ? "in a state that is not told" : endpoint.state;
   if (endpoint.since) out += fmt::format(" for {}", in_words(since(*endpoint.since, now)));
   if (endpoint.state == "drained" && endpoint.in_flight.value_or(0) > 0)
     return out + fmt::format(", with {} still in flight when its time was up", *endpoint.in_flight);
-  if (endpoint.state != "draining" && endpoint.state != "finishing") return out;
+  if (!answers_on(endpoint.state)) return out;
   out += endpoint.in_flight ? fmt::format(", {} in flight", *endpoint.in_flight)
                             : std::string(", in flight not known");
   if (!endpoint.deadline) return out;
@@ -121,7 +129,7 @@ std::string state_sentence(const EndpointView& endpoint, api::Timestamp now) {
 
 Style style_of_state(std::string_view state) {
   if (state == "ready") return Style::kGood;
-  if (state == "draining" || state == "finishing") return Style::kWarning;
+  if (answers_on(state)) return Style::kWarning;
   if (state == "drained") return Style::kFaint;
   return Style::kBad;
 }

@@ -31,6 +31,8 @@ std::vector<Problem> problems(const PoolView& pool);
 
 // "draining for 12 s, 3 in flight, at most 288 s more"
 std::string state_sentence(const EndpointView& endpoint, api::Timestamp now);
+// Whether that says more of such an endpoint than its state.
+bool has_sentence(std::string_view state);
 Style style_of_state(std::string_view state);
 
 // `width`: of the terminal, to cut lines to; 0 for none.

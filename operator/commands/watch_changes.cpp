@@ -36,9 +36,7 @@ void add_counts(const PoolView& before, const PoolView& after, std::vector<std::
 
 std::string endpoint_line(const PoolView& pool, const EndpointView& endpoint, api::Timestamp now) {
   std::string out = fmt::format("{}: pod {} ", name_of(pool), endpoint.pod);
-  const bool goes_on =
-      endpoint.state == "draining" || endpoint.state == "drained" || endpoint.state == "finishing";
-  out += goes_on ? state_sentence(endpoint, now) : endpoint.state;
+  out += has_sentence(endpoint.state) ? state_sentence(endpoint, now) : endpoint.state;
   if (!endpoint.reason.empty()) out += fmt::format(" ({})", endpoint.reason);
   if (!endpoint.message.empty()) out += "; " + endpoint.message;
   return out;

@@ -328,7 +328,7 @@ void ChangeRouter::count_lost_drain(const kube::Delta<api::Pod>& delta, api::Now
   if (!acting_ || !delta.before || !pool::is_active(*delta.before)) return;
   const bool goes = !delta.after || delta.after->uid != delta.before->uid || !pool::is_active(*delta.after);
   if (!goes) return;
-  const auto state = pool::drain_state(delta.before->serving, delta.before->drain_annotations());
+  const auto state = pool::drain_state(*delta.before);
   if (std::holds_alternative<pool::Draining>(state))
     metrics_.drained("lost", drain_ages_.age(delta.before->uid, pool::started(state), now));
 }

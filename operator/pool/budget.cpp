@@ -11,11 +11,6 @@ namespace {
 
 constexpr std::string_view kNobody = "nobody";  // a value that our label never has
 
-// As nothing is ever healthy enough for our budgets, those that are not ready are held, too. Otherwise a
-// server that misses its probe because it is saturated would be evicted with all that it answers.
-// https://kubernetes.io/docs/tasks/run-application/configure-pdb/#unhealthy-pod-eviction-policy
-constexpr std::string_view kHoldsUnhealthy = "IfHealthyBudget";
-
 // Where nodes may not be read, or not any more, nobody sees that one is cordoned: what is held would be held
 // for ever. Where somebody else's budget selects the pods too, Kubernetes would evict none of them at all.
 // https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-budgets
@@ -48,6 +43,13 @@ std::chrono::seconds patience_on_hold(const Observation& seen) {
   return std::max(std::min(seen.pool().drain.timeout, seen.snapshot->max_drain_timeout), kLeast);
 }
 
+api::BudgetWrite rewritten(const api::DisruptionBudget& budget, api::LabelSelector selector) {
+  return {.create = false,
+          .name = budget.name,
+          .resource_version = budget.resource_version,
+          .selector = std::move(selector)};
+}
+
 // Whom the pool selects is not known: the selector stays, but for our label.
 void let_go_on_hold(const Observation& seen, Plan& plan) {
   const api::DisruptionBudget* budget = seen.snapshot->budget;
@@ -57,11 +59,7 @@ void let_go_on_hold(const Observation& seen, Plan& plan) {
   for (api::SelectorRequirement& one : selector.match_expressions) {
     if (one.key == api::kServingLabel) one.values = {std::string{kNobody}};
   }
-  if (selector == budget->selector) return;
-  plan.budget = api::BudgetWrite{.create = false,
-                                 .name = budget->name,
-                                 .resource_version = budget->resource_version,
-                                 .selector = std::move(selector)};
+  if (selector != budget->selector) plan.budget = rewritten(*budget, std::move(selector));
 }
 
 // Nobody else writes such a number.
@@ -70,8 +68,8 @@ bool blocks_all(const api::DisruptionBudget& budget) {
 }
 
 bool says(const api::DisruptionBudget& budget, const api::LabelSelector& selector) {
-  return budget.selector == selector && blocks_all(budget) && budget.unhealthy_pods == kHoldsUnhealthy &&
-         !budget.owners.empty();
+  return budget.selector == selector && blocks_all(budget) &&
+         budget.unhealthy_pods == api::kHoldUnhealthyPods && !budget.owners.empty();
 }
 
 }  // namespace
@@ -91,7 +89,7 @@ bool lets_go_on_hold(const Observation& seen) {
 }
 
 void keep_budget(const Observation& seen, Plan& plan) {
-  if (seen.is_undecided()) let_go_on_hold(seen, plan);
+  if (seen.is_undecided()) return let_go_on_hold(seen, plan);
   if (seen.hold != Hold::kNone || seen.snapshot->budget_visibility == Visibility::kUnknown) return;
   const api::DisruptionBudget* budget = seen.snapshot->budget;
   if (budget == nullptr) {
@@ -105,10 +103,7 @@ void keep_budget(const Observation& seen, Plan& plan) {
   if (budget->deleting || !is_ours(seen.pool(), *budget)) return;
   api::LabelSelector selector = wanted_selector(seen);
   if (says(*budget, selector)) return;
-  plan.budget = api::BudgetWrite{.create = false,
-                                 .name = budget->name,
-                                 .resource_version = budget->resource_version,
-                                 .selector = std::move(selector)};
+  plan.budget = rewritten(*budget, std::move(selector));
 }
 
 bool selects_pods_with(const api::DisruptionBudget& budget, const api::Labels& labels) {

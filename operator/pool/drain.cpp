@@ -138,4 +138,8 @@ DrainState drain_state(const std::optional<std::string>& serving, const api::Dra
   return Drained{reason, *started};
 }
 
+DrainState drain_state(const api::Pod& pod) {
+  return drain_state(pod.serving, pod.drain_annotations());
+}
+
 }  // namespace poolwarden::pool

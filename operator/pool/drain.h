@@ -97,5 +97,6 @@ std::chrono::seconds elapsed(api::Timestamp started, api::Timestamp now);
 // What a pod's label and annotations say. A label set by hand, without the annotations that come with it, is
 // no drain of ours. `serving`: the label's value, or what is being written.
 DrainState drain_state(const std::optional<std::string>& serving, const api::DrainAnnotations& annotations);
+DrainState drain_state(const api::Pod& pod);
 
 }  // namespace poolwarden::pool

@@ -6,7 +6,7 @@ namespace poolwarden::pool {
 namespace {
 
 std::optional<api::Timestamp> begun(const api::Pod& pod) {
-  const DrainState state = drain_state(pod.serving, pod.drain_annotations());
+  const DrainState state = drain_state(pod);
   if (std::holds_alternative<NotDraining>(state)) return std::nullopt;
   return started(state);
 }

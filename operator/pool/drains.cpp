@@ -61,14 +61,13 @@ class Drains {
   DrainState state_of(const api::Pod& pod) const {
     if (!is_active(pod)) return NotDraining{};
     const auto under_way = seen_.snapshot->labels_under_way->find(pod.uid);
-    if (under_way == seen_.snapshot->labels_under_way->end())
-      return drain_state(pod.serving, pod.drain_annotations());
+    if (under_way == seen_.snapshot->labels_under_way->end()) return drain_state(pod);
     // What is being written is decided already: deciding again would take another pod each time.
     if (under_way->second == api::serving::kDraining)
       return Draining{DrainReason::kScaleDown, std::chrono::floor<seconds>(now_.wall)};
     if (under_way->second == api::serving::kFinishing)
       return Finishing{std::chrono::floor<seconds>(now_.wall)};
-    if (under_way->second == api::serving::kDrained) return drain_state(pod.serving, pod.drain_annotations());
+    if (under_way->second == api::serving::kDrained) return drain_state(pod);
     return NotDraining{};
   }
 
@@ -358,8 +357,7 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
     step(member, cause, listed);
   }
   // Wanted again, but whoever may delete it still may until its label says so: it is sent nothing before.
-  const bool released = is_active(pod) && member.fit &&
-                        std::holds_alternative<Drained>(drain_state(pod.serving, pod.drain_annotations()));
+  const bool released = is_active(pod) && member.fit && std::holds_alternative<Drained>(drain_state(pod));
   if (!drains(member.drain) && released) {
     member.reason = Withdrawal::kDraining;
     member.detail = "it was released, and its label does not say yet that it is wanted again";

@@ -333,7 +333,7 @@ bool is_drained_by_another(const Observation& seen, const api::Endpoint& endpoin
   if (seen.hold != Hold::kNoSelector && seen.hold != Hold::kInvalidSpec) return false;
   const api::Pod* pod = seen.pod(endpoint.pod);
   return endpoint.state == api::EndpointState::kReady && pod != nullptr && pod->uid == endpoint.uid &&
-         drains(drain_state(pod->serving, pod->drain_annotations()));
+         drains(drain_state(*pod));
 }
 
 // What a shard of a pool on hold should say: nobody can join it, but whoever is seen to be unfit leaves it at

@@ -320,7 +320,7 @@ void shorten_drains(Snapshot& seen, seconds deadline, api::Now now) {
   for (const api::Pod* pod : seen.pods) {
     const auto since = seen.draining_nodes->ending_since(*pod->node);
     if (!since) continue;
-    const DrainState state = drain_state(pod->serving, pod->drain_annotations());
+    const DrainState state = drain_state(*pod);
     const bool has_begun = !std::holds_alternative<NotDraining>(state);
     const seconds so_far = has_begun ? seen.drain_ages->age(pod->uid, started(state), now) : seconds{0};
     const auto left = std::chrono::floor<seconds>(*since + deadline - now.mono);

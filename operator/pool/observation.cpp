@@ -26,7 +26,7 @@ Hold hold_of(const Observation& seen) {
 bool goes_on(const Snapshot& snapshot, const PodVerdict& verdict) {
   const api::Pod& pod = *verdict.pod;
   if (!is_active(pod) || !pod.serving || snapshot.decided_by_others.contains(pod.uid)) return false;
-  const DrainState state = drain_state(pod.serving, pod.drain_annotations());
+  const DrainState state = drain_state(pod);
   // One that was kept because too few are ready is on the list, and stays as it is.
   const bool stays_listed = snapshot.pool->publish.panic_threshold > 0 &&
                             verdict.reason == Withdrawal::kNotReady && snapshot.is_listed(pod.uid);
@@ -39,7 +39,7 @@ bool has_been_an_endpoint(const Snapshot& snapshot, const api::Pod& pod) {
 }
 
 bool is_on_its_way_out(const PodVerdict& member) {
-  return drains(drain_state(member.pod->serving, member.pod->drain_annotations()));
+  return drains(drain_state(*member.pod));
 }
 
 // Whose server misses its probe, and may answer all the same. One that has finished, or never was an

@@ -16,16 +16,12 @@ constexpr std::chrono::seconds kReleaseGrace{2};
 // How long the others stay held for one whose release cannot be written.
 constexpr std::chrono::minutes kReleaseLimit{5};
 
-DrainState state_of(const api::Pod& pod) {
-  return drain_state(pod.serving, pod.drain_annotations());
-}
-
 }  // namespace
 
 void Orphans::see(const std::vector<const api::Pod*>& orphans, TimePoint now) {
   std::set<std::string_view> draining;  // UIDs of controllers
   for (const api::Pod* pod : orphans) {
-    const DrainState state = state_of(*pod);
+    const DrainState state = drain_state(*pod);
     if (!drains(state) || pod->controller->empty() || !is_active(*pod)) continue;
     draining.insert(*pod->controller);
     Grace& grace = grace_.try_emplace(*pod->controller, Grace{now, now + kReleaseGrace}).first->second;
@@ -40,7 +36,8 @@ void Orphans::see(const std::vector<const api::Pod*>& orphans, TimePoint now) {
 std::optional<api::PodLabelWrite> Orphans::write_for(const api::Pod& orphan, TimePoint now) const {
   const auto grace = grace_.find(*orphan.controller);
   if (grace == grace_.end() || grace->second.until <= now) return take_off(orphan);
-  return std::holds_alternative<Draining>(state_of(orphan)) ? std::optional{release(orphan)} : std::nullopt;
+  return std::holds_alternative<Draining>(drain_state(orphan)) ? std::optional{release(orphan)}
+                                                               : std::nullopt;
 }
 
 std::optional<Orphans::TimePoint> Orphans::next_deadline(TimePoint now) const {

@@ -163,8 +163,8 @@ bool is_ours_to_remove(const api::Pod& pod, const Snapshot& snapshot) {
 void label_member(const Observation& seen, const PodVerdict& member, Plan& plan, api::Now now) {
   const api::Pod& pod = *member.pod;
   const Snapshot& snapshot = *seen.snapshot;
-  if (pod.deletion_timestamp || snapshot.labels_under_way->contains(pod.uid)) return;
-  const bool led_here = !snapshot.led_by_others.contains(pod.uid);
+  if (pod.deletion_timestamp || !snapshot.is_written(pod)) return;
+  const bool led_here = snapshot.leads(pod);
   // What becomes of one that is on its way out, or may have to finish, is the leading pool's to say.
   if (!led_here && (drains(member.drain) || !member.fit)) return;
   const std::string_view wanted = serving_of(member);

@@ -5,7 +5,7 @@
 namespace poolwarden::pool {
 
 void Releases::saw(const api::Pod& pod, TimePoint now) {
-  const DrainState state = drain_state(pod.serving, pod.drain_annotations());
+  const DrainState state = drain_state(pod);
   if (std::holds_alternative<Drained>(state)) {
     since_.try_emplace(pod.uid, now);
   } else if (since_.erase(pod.uid) > 0) {

@@ -46,7 +46,7 @@ ReplicaSetView view_of(const ReplicaSetFacts& facts, SurplusClock& surplus, Surp
     if (!is_active(*pod)) continue;
     const bool is_ready = pod->ready == api::Tristate::kTrue;
     if (is_ready) ++ready;
-    const bool this_drains = drains(drain_state(pod->serving, pod->drain_annotations()));
+    const bool this_drains = drains(drain_state(*pod));
     any_drains |= this_drains;
     if (facts.is_member(*pod)) continue;
     ++view.pods_outside_pool;

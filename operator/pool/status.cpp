@@ -74,15 +74,11 @@ void tell_time(const Observation& seen, const PodVerdict& member, api::EndpointS
 
 api::EndpointStatus endpoint_status(const Observation& seen, const PodVerdict& member, api::Timestamp now) {
   api::EndpointStatus out = plain_status(member, now);
-  if (const auto* draining = std::get_if<Draining>(&member.drain)) {
-    out.state = api::serving::kDraining;
-    out.reason = to_string(draining->reason);
-    tell_time(seen, member, out);
-    tell_load(seen, member, out);
-    return out;
-  }
-  if (std::holds_alternative<Finishing>(member.drain)) {
-    out.state = api::serving::kFinishing;  // its reason is why it is no endpoint
+  const auto* draining = std::get_if<Draining>(&member.drain);
+  if (draining != nullptr || std::holds_alternative<Finishing>(member.drain)) {
+    out.state = draining != nullptr ? api::serving::kDraining : api::serving::kFinishing;
+    // That of one that finishes is why it is no endpoint.
+    if (draining != nullptr) out.reason = to_string(draining->reason);
     tell_time(seen, member, out);
     tell_load(seen, member, out);
     return out;
@@ -149,7 +145,7 @@ void update_known(const Observation& seen, api::Timestamp now, api::PoolStatus& 
   std::vector<api::EndpointStatus> endpoints;
   for (const api::Pod* pod : seen.snapshot->pods) {
     PodVerdict known = judge(*seen.snapshot, *pod);
-    if (is_active(*pod)) known.before = known.drain = drain_state(pod->serving, pod->drain_annotations());
+    if (is_active(*pod)) known.before = known.drain = drain_state(*pod);
     add_if_reported(seen, known, now, endpoints);
   }
   for (const api::EndpointStatus& endpoint : out.endpoints) {

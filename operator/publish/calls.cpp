@@ -162,7 +162,7 @@ kube::Call disruption_budget(const api::InferencePool& pool, const api::BudgetWr
   body["metadata"]["labels"] = {{api::kPoolLabel, pool.name}, {api::kManagedByLabel, api::kManagedByValue}};
   body["metadata"]["ownerReferences"] = json::array({api::to_json(owner(pool))});
   body["spec"] = {{"minAvailable", api::kBlockAllEvictions},
-                  {"unhealthyPodEvictionPolicy", "IfHealthyBudget"},
+                  {"unhealthyPodEvictionPolicy", api::kHoldUnhealthyPods},
                   {"selector", {{"matchExpressions", std::move(expressions)}}}};
   if (wanted.create) {
     body["apiVersion"] = kube::kPodDisruptionBudgets.api_version();

@@ -130,8 +130,9 @@ class Gate(Case):
     def test_what_the_refusal_says(self) -> None:
         started = {"poolwarden.io/drain-started": "2026-01-02T03:04:05Z", "poolwarden.io/drain-reason": "ScaleDown"}
         self.kube.create([pod("serves", "true"), pod("drains", "draining", started), pod("bare", "draining"),
+                          pod("finishes", "finishing", started),
                           pod("hostile", "draining", {"poolwarden.io/drain-started": "a\nb" + "x" * 20000})])
-        texts = {name: self.refusal(name, REPLICASETS) for name in ("serves", "drains", "bare", "hostile")}
+        texts = {name: self.refusal(name, REPLICASETS) for name in ("serves", "drains", "bare", "finishes", "hostile")}
         for name, text in texts.items():
             self.note(f"{name}: {text}")
             self.assertIn("kubectl get pwp", text)
@@ -140,6 +141,7 @@ class Gate(Case):
             self.assertLess(len(text), 1000, "an Event holds 1024")
         self.assertIn(f"-n {self.namespace}", texts["serves"])
         self.assertIn("since 2026-01-02T03:04:05Z (ScaleDown)", texts["drains"])
+        self.assertIn("is not ready since 2026-01-02T03:04:05Z and may still answer", texts["finishes"])
 
     def test_a_scale_down_waits_for_the_ones_that_are_released(self) -> None:
         names = self.deploy(4)

@@ -3,13 +3,12 @@ whatever they cost, and by default no budget keeps one that is not ready. So the
 ones. Here none of its answers is cut: not by a scale-down, not by a rollout, not by `kubectl drain`. Beside it the same
 without Poolwarden's gate."""
 import concurrent.futures
-import json
 from typing import Callable
 
 from support import gateway
 from support.case import main
 from support.cluster import needs_own_cluster
-from support.drain import AT_ONCE, PODS, SHORT, SOON, Disruptions, Fate, fates, open_gate
+from support.drain import AT_ONCE, PODS, SHORT, SOON, Disruptions, Fate, fates, open_gate, slow_model
 from support.kube import SERVING, Kube, is_ready, name_of, wait_for
 from support.load import Answer, NumberedStream, complete
 from support.reach import Reach
@@ -20,13 +19,9 @@ REQUESTS = 2 * MOST
 
 
 def saturable_model(**spec: object) -> dict:
-    """A token a second, as slow_model(), from a server that does not answer its probe with more than MOST requests."""
-    container = {"name": "vllm", "lifecycle": None, "livenessProbe": None,
-                 "readinessProbe": {"timeoutSeconds": 1, "periodSeconds": 1, "failureThreshold": 2},
-                 "args": ["--model=facebook/opt-125m", "--port=8000", "--time-to-first-token=1000",
-                          "--time-per-output-token=1000", f"--saturated-above={MOST}"]}
-    return {"patch": json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "vllm"}, "spec": {
-        **spec, "template": {"spec": {"terminationGracePeriodSeconds": 30, "containers": [container]}}}})}
+    """From a server that does not answer its probe with more than MOST requests; one whose probe is not patient."""
+    probes = {"livenessProbe": None, "readinessProbe": {"timeoutSeconds": 1, "periodSeconds": 1, "failureThreshold": 2}}
+    return slow_model(f"--saturated-above={MOST}", probes=probes, **spec)
 
 
 class Saturated(Disruptions):

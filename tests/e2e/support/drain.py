@@ -41,11 +41,12 @@ GATE = "poolwarden-drain-gate"
 AT_ONCE = {"strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}}
 
 
-def slow_model(**spec: object) -> dict:
+def slow_model(*flags: str, probes: dict | None = None, **spec: object) -> dict:
     """A patch for the Deployment of the examples: a token a second, and told to stop it cuts what it generates, as vLLM
-    does by default. spec: of the Deployment's spec."""
-    container = {"name": "vllm", "lifecycle": None, "readinessProbe": PATIENCE, "args": [
-        "--model=facebook/opt-125m", "--port=8000", "--time-to-first-token=1000", "--time-per-output-token=1000"]}
+    does by default. flags: more of its server's. probes: of its container, in place of a patient one. spec: of the
+    Deployment's spec."""
+    container = {"name": "vllm", "lifecycle": None, **(probes or {"readinessProbe": PATIENCE}), "args": [
+        "--model=facebook/opt-125m", "--port=8000", "--time-to-first-token=1000", "--time-per-output-token=1000", *flags]}
     patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "vllm"}, "spec": {
         **spec, "template": {"spec": {"terminationGracePeriodSeconds": 30, "containers": [container]}}}}
     return {"patch": json.dumps(patch)}

@@ -194,32 +194,30 @@ std::int64_t DrainInvariants::believable_surplus(const std::string& set, kube::T
   return std::max(sizes.surplus.most(since).value_or(0), apart(time_.now().mono - kWatchesApart));
 }
 
-void DrainInvariants::let_go(const std::string& uid, const Pod& pod) {
-  const std::int64_t timeout = timeout_;
-  const int in_flight = engines_.in_flight(uid);
-  // The operator counts in whole seconds. It may have been told of the node a moment before it is looked at
-  // here.
+// It has had the time that its pool, or its node, gives it. The operator counts in whole seconds. It may have
+// been told of the node a moment before it is looked at here.
+bool DrainInvariants::is_time_up(const Pod& pod) const {
   const auto ending = ending_since_.find(pod.node);
   const bool node_ends = ending != ending_since_.end() &&
                          time_.now().mono >= ending->second + kTaintDeadline - std::chrono::seconds(1);
-  const bool over = node_ends || time_.now().wall >= *pod.started + std::chrono::seconds(timeout);
+  return node_ends || (pod.started && time_.now().wall >= *pod.started + std::chrono::seconds(timeout_));
+}
+
+void DrainInvariants::let_go(const std::string& uid, const Pod& pod) {
+  const int in_flight = engines_.in_flight(uid);
+  const bool over = is_time_up(pod);
   // Who deletes the pool ends its drains; the operator may hear of it before or after.
   if (!model_.find(publish::kInferencePools, "default", options_.pool)) return;
   ++(over ? counts_.timed_out : counts_.idle);
   if (in_flight == 0 || over || engines_.metrics(uid) == Metrics::kLies) return;
   violate(fmt::format("{} is released with {} in flight after {:.1f} of {} s", pod.name, in_flight,
-                      std::chrono::duration<double>(time_.now().wall - *pod.started).count(), timeout));
+                      std::chrono::duration<double>(time_.now().wall - *pod.started).count(), timeout_));
 }
 
 // It is unready, and nothing holds it any more.
 void DrainInvariants::finished(const std::string& uid, const Pod& before) {
   const int in_flight = engines_.in_flight(uid);
-  const auto ending = ending_since_.find(before.node);
-  const bool node_ends = ending != ending_since_.end() &&
-                         time_.now().mono >= ending->second + kTaintDeadline - std::chrono::seconds(1);
-  const bool over =
-      node_ends || (before.started && time_.now().wall >= *before.started + std::chrono::seconds(timeout_));
-  if (in_flight == 0 || over || engines_.metrics(uid) == Metrics::kLies) return;
+  if (in_flight == 0 || is_time_up(before) || engines_.metrics(uid) == Metrics::kLies) return;
   if (ever_away_.contains(before.node) || !model_.find(kube::kNodes, "", before.node)) return;
   if (!model_.find(publish::kInferencePools, "default", options_.pool)) return;
   violate(fmt::format("{} is unready and let go with {} in flight, from {} since {}", before.name, in_flight,

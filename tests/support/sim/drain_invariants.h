@@ -109,6 +109,7 @@ class DrainInvariants {
   void operator_wrote(const std::string& uid, const Pod& before, const Pod& after);
   void began(const std::string& uid, const Pod& pod);
   std::int64_t believable_surplus(const std::string& set, kube::TimePoint since);
+  bool is_time_up(const Pod& pod) const;
   void let_go(const std::string& uid, const Pod& pod);
   void finished(const std::string& uid, const Pod& before);
   void look_at_pods();
