@@ -230,6 +230,23 @@ TEST_F(VllmSim, RunsMaxNumSeqsAtOnceAndCountsTheOthersAsWaiting) {
   for (std::thread& thread : threads) thread.join();
 }
 
+TEST_F(VllmSim, SaturatedAboveANumber_HealthIsAnsweredWhenThereAreFewer) {
+  start({"--saturated-above", "1", "--time-to-first-token", "600000"});
+  const auto ask = [this] { return std::thread([this] { EXPECT_FALSE(post("/v1/completions", kPrompt)); }); };
+  std::thread first = ask();
+  ASSERT_TRUE(busy_with(1));
+  EXPECT_EQ(get("/health")->status, 200);
+  std::thread second = ask();
+  ASSERT_TRUE(busy_with(2));
+  const auto impatient = client();
+  impatient->set_read_timeout(200ms);
+  EXPECT_FALSE(impatient->Get("/health"));
+  EXPECT_EQ(get("/metrics")->status, 200) << "all else is answered";
+  sim_->signal(SIGKILL);  // ends both
+  first.join();
+  second.join();
+}
+
 TEST_F(VllmSim, AWaitingRequestGetsTheNextFreePlace) {
   start({"--max-num-seqs", "1", "--time-to-first-token", "100"});
   std::vector<std::thread> threads;

@@ -74,6 +74,7 @@ INSTANTIATE_TEST_SUITE_P(
     Labels, Holds,
     testing::Values(HoldRow{"true", true, Hold::kServing}, HoldRow{"true", false, Hold::kServing},
                     HoldRow{"draining", true, Hold::kServing}, HoldRow{"draining", false, Hold::kServing},
+                    HoldRow{"finishing", true, Hold::kServing}, HoldRow{"finishing", false, Hold::kServing},
                     HoldRow{"drained", true, Hold::kServing}, HoldRow{"drained", false, Hold::kServing},
                     HoldRow{"false", true, Hold::kReleased}, HoldRow{"false", false, Hold::kReleased},
                     HoldRow{nullptr, true, Hold::kServing}, HoldRow{nullptr, false, Hold::kReleased},
@@ -87,6 +88,15 @@ TEST(Holds, OperatorsDrain_HasAnnotations) {
     drain(pod);
     EXPECT_EQ(hold_of(reread(pod), kNow), Hold::kReleased);
   }
+}
+
+TEST(Holds, OneThatTurnedUnready_IsHeldUntilItHasFinished) {
+  PodView pod = not_ready_pod();
+  begin_drain(pod);
+  label(pod, "finishing");
+  EXPECT_EQ(hold_of(reread(pod), kNow), Hold::kFinishing);
+  label(pod, "false");
+  EXPECT_EQ(hold_of(reread(pod), kNow), Hold::kReleased);
 }
 
 TEST(Holds, ReadyAndWithdrawnForAnotherReason) {

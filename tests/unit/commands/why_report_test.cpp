@@ -153,6 +153,21 @@ INSTANTIATE_TEST_SUITE_P(
               f.pools[0].list.value = list_of("");
             },
             Verdict::kWithdrawn, "NotReady", "is off the list: it is not ready"},
+        Row{"it is not ready, and may still answer",
+            [](WhyFacts& f) {
+              f.pod = not_ready_pod();
+              begin_drain(*f.pod);
+              label(*f.pod, "finishing");
+              f.pools[0].list.value = list_of("");
+            },
+            Verdict::kWithdrawn, "NotReady", "It may still answer what it has: it is finishing for 12 s"},
+        Row{"it is not ready, and stays as too few are",
+            [](WhyFacts& f) {
+              f.pod = not_ready_pod();
+              label(*f.pod, "true");
+              f.pools[0].list.value->endpoints[0].unready = true;
+            },
+            Verdict::kListed, "", "it stays as too few are ready (condition Degraded, PanicThreshold)"},
         Row{"its node is gone",
             [](WhyFacts& f) {
               f.node.value.reset();
@@ -320,6 +335,17 @@ TEST(Why, AnEditedGateMayHoldOrNot) {
       why_of(facts).holds,
       ElementsAre("the drain gate, perhaps: it was edited (the binding does not deny); kubectl apply -k "
                   "manifests/gate puts it back"));
+}
+
+TEST(Why, OneThatMayStillAnswer_IsHeldAndWaitedFor) {
+  WhyFacts facts = serving();
+  facts.pod = not_ready_pod();
+  begin_drain(*facts.pod);
+  label(*facts.pod, "finishing");
+  facts.pools[0].list.value = list_of("");
+  const WhyReport report = why_of(facts);
+  EXPECT_THAT(report.holds, ElementsAre(HasSubstr("labelled poolwarden.io/serving=finishing")));
+  EXPECT_THAT(report.let_go, Contains(HasSubstr("wait: it is let go as soon as it is idle")));
 }
 
 TEST(Why, ADrainIsWaitedFor) {

@@ -164,8 +164,11 @@ class Parts {
 
   explicit Parts(DrainGate gate = DrainGate::kOff)
       : feeds(
-            {.reflector = {}, .drain_taints = {"drain"}, .withdraw_taints = {"gone"}}, kube::seeded_random(1),
-            metrics,
+            {.reflector = {},
+             .drain_taints = {"drain"},
+             .withdraw_taints = {"gone"},
+             .max_drain_timeout = std::chrono::minutes(10)},
+            kube::seeded_random(1), metrics,
             [this](const api::Pod& pod, std::vector<std::string>& keys) {
               const auto& pools = table.matching(pod);
               for (const PoolRecord* record : pools) keys.push_back(record->key.to_string());

@@ -313,6 +313,32 @@ TEST(SnapshotBuilder, Autoscalers_AreThoseOfThePoolAndOfItsTarget) {
   EXPECT_THAT(seen.target_autoscalers, ElementsAre("of-target"));
 }
 
+TEST(SnapshotBuilder, PoolAsksForMoreTimeThanPodsMayHave_TheyHaveThat) {
+  Parts parts;
+  api::InferencePool pool = made_pool("a", "vllm");
+  pool.drain.timeout = 1h;
+  parts.list<Pools>({pool});
+  parts.list<Pods>({made_pod("p", "vllm")});
+  parts.list_the_rest();
+  const pool::Snapshot seen = snapshot_of(parts, "a");
+  EXPECT_EQ(seen.drain_limit(*seen.pods.front()), 10min) << "as the operator was started";
+}
+
+TEST(SnapshotBuilder, PodOfTwoPools_IsDecidedAboutByOneThatCan) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm"), made_pool("b", "vllm")});
+  parts.list<Pods>({made_pod("p", "vllm")});
+  parts.list_the_rest();
+  EXPECT_THAT(snapshot_of(parts, "b").decided_by_others, ElementsAre("p-uid"));
+  for (const char* name : {"a", "b"}) {
+    api::InferencePool unusable = made_pool(name, "vllm");
+    unusable.target_ports.clear();
+    parts.see<Pools>(unusable);
+  }
+  EXPECT_THAT(snapshot_of(parts, "a").decided_by_others, IsEmpty()) << "neither leaves it to the other";
+  EXPECT_THAT(snapshot_of(parts, "b").decided_by_others, IsEmpty());
+}
+
 TEST(SnapshotBuilder, Budgets_AreItsOwnAndOthersThatSelectItsPods) {
   Parts parts;
   parts.list<Pools>({made_pool("a", "vllm")});

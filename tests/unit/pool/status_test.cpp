@@ -55,6 +55,15 @@ TEST(Status, TellsWhoIsOutAndWhyAndSinceWhen) {
   EXPECT_EQ(world.pool.status.endpoints.at(0).since, at_second(90).wall) << "another reason, another time";
 }
 
+TEST(Status, WhileALabelIsUnderWay_CountsFromTheFirstThatWasTold) {
+  World world = settled();
+  world.pod("vllm-b").ready = api::Tristate::kFalse;
+  world.labels_under_way = {{"vllm-b-uid", "finishing"}};
+  world.apply(world.decide(60));
+  ASSERT_EQ(world.pool.status.endpoints.at(0).since, at_second(60).wall);
+  EXPECT_FALSE(world.decide(63).status) << "nothing has changed";
+}
+
 World on_hold_while_the_first_drains() {
   World world = settled();
   world.target.reset();
