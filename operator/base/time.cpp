@@ -154,6 +154,15 @@ std::optional<WallTime> parse_rfc3339_clamped(std::string_view text) {
   return WallTime{std::chrono::duration_cast<WallTime::duration>(whole + parts->fraction)};
 }
 
+std::optional<WallTime> parse_http_date(std::string_view text) {
+  constexpr std::string_view kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  if (text.size() != 29 || text.substr(3, 2) != ", " || text.substr(25) != " GMT") return std::nullopt;
+  const std::size_t month = kMonths.find(text.substr(8, 3));
+  if (month == std::string_view::npos || month % 3 != 0) return std::nullopt;
+  return parse_rfc3339_clamped(fmt::format("{}-{:02}-{}T{}Z", text.substr(12, 4), month / 3 + 1,
+                                           text.substr(5, 2), text.substr(17, 8)));
+}
+
 std::optional<WallTime> from_unix_seconds(std::int64_t count) {
   if (count < kFirst.count() || count > kLast.count()) return std::nullopt;
   return WallTime{seconds{count}};

@@ -1,4 +1,5 @@
-// Kubernetes' text forms of time: RFC 3339, as metav1.Time and metav1.MicroTime carry it. Pure.
+// Text forms of time: Kubernetes' own, which are RFC 3339 as metav1.Time and metav1.MicroTime carry it, and
+// that of HTTP. Pure.
 #pragma once
 
 #include <chrono>
@@ -21,6 +22,10 @@ std::string to_micro_time(WallTime time);     // "2026-01-02T03:04:05.000006Z", 
 std::optional<WallTime> parse_rfc3339(std::string_view text);
 // The same, but what lies beyond is moved to the edge. A credential that expires in 9999 never does.
 std::optional<WallTime> parse_rfc3339_clamped(std::string_view text);
+
+// "Sun, 06 Nov 1994 08:49:37 GMT", the one form that may be sent (RFC 9110, section 5.6.7). What lies beyond
+// is moved to the edge.
+std::optional<WallTime> parse_http_date(std::string_view text);
 
 // Nothing beyond what parse_rfc3339() takes.
 std::optional<WallTime> from_unix_seconds(std::int64_t count);

@@ -8,9 +8,8 @@
 namespace poolwarden::control {
 namespace {
 
-api::Now read_clocks() {
-  return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
-}
+// From here on people who compare two logs would wonder.
+constexpr std::chrono::seconds kFarApart{60};
 
 // What lists and a burst of writes leave behind is spread over pages that the C library keeps.
 void give_freed_memory_back() {
@@ -20,6 +19,18 @@ void give_freed_memory_back() {
 }
 
 }  // namespace
+
+api::Now Loop::read_clocks() {
+  const auto mono = std::chrono::steady_clock::now();
+  const auto own = std::chrono::system_clock::now();
+  const auto wall = clock_.at(mono).value_or(own);
+  const auto ahead = std::chrono::round<std::chrono::seconds>(own - wall);
+  if (std::chrono::abs(ahead) >= kFarApart && !std::exchange(tells_apart_, true)) {
+    log_.warn("this machine's clock is not the API server's, which is the one that drains go by",
+              {{"ahead_seconds", ahead.count()}});
+  }
+  return {mono, wall};
+}
 
 void Loop::post(Input input) {
   // False only after the end: then nobody is interested any more.

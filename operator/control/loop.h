@@ -9,6 +9,7 @@
 #include "control/quiet_spell.h"
 #include "control/shell.h"
 #include "kube/bounded_queue.h"
+#include "kube/server_clock.h"
 #include "kube/thread_annotations.h"
 #include "telemetry/log.h"
 
@@ -27,8 +28,9 @@ class Loop {
   // How long the loop sleeps at most, so that its liveness can be seen.
   static constexpr kube::Duration kHeartbeat = std::chrono::seconds(5);
 
-  Loop(OperatorCore& core, telemetry::Log& log, ControllerMetrics& metrics)
-      : core_(core), log_(log), metrics_(metrics) {}
+  // `clock`: what is written for others to read has the API server's time, once that is known.
+  Loop(OperatorCore& core, telemetry::Log& log, ControllerMetrics& metrics, const kube::ServerClock& clock)
+      : core_(core), log_(log), metrics_(metrics), clock_(clock) {}
 
   // For Shell: waits while the queue is full, does nothing once the loop has ended.
   void post(Input input);
@@ -39,6 +41,7 @@ class Loop {
   std::optional<LoopHealth> health() const;              // nothing before the first step
 
  private:
+  api::Now read_clocks();
   void write(const LogLine& line);
   void show_health(kube::TimePoint now);
   void measure(const std::vector<Input>& inputs, kube::TimePoint now);
@@ -46,6 +49,8 @@ class Loop {
   OperatorCore& core_;
   telemetry::Log& log_;
   ControllerMetrics& metrics_;
+  const kube::ServerClock& clock_;
+  bool tells_apart_ = false;  // that the two clocks are far apart
   QuietSpell quiet_;
   kube::BoundedQueue<Input> queue_{kQueueLength};
   // For probes only, a few times a minute. Not std::atomic<std::shared_ptr>, whose load() is a data race in

@@ -127,7 +127,8 @@ int run(const OperatorOptions& options, const kube::ClusterAccess& access, telem
   const auto identity = kube::ProcessIdentity::claim(
       host_name(), lease_namespace(options, access) + "/" + options.leader_elect_name);
   OperatorCore core(core_options(options, access, identity), controller_metrics);
-  Loop loop(core, log, controller_metrics);
+  kube::ServerClock clock;
+  Loop loop(core, log, controller_metrics, clock);
   metrics.count_loop_inputs([&loop] { return loop.waiting(); });
   auto server = telemetry::HealthServer::start(health_options(options, loop), metrics.collectable());
   if (!server) {
@@ -155,14 +156,15 @@ int run(const OperatorOptions& options, const kube::ClusterAccess& access, telem
                         {"metrics_port", (*server)->metrics_port()},
                         {"probe_port", (*server)->probe_port()}});
   signals.on_stop([&loop] { loop.request_stop(); });
+  const auto now = [] { return std::chrono::steady_clock::now(); };
+  kube::DatedTransport dated(**transport, clock, now);
   Exit exit;
   {
     engine::LoadReaderOptions load_options;
     load_options.allow_loopback = options.allow_loopback_engines;
     engine::LoadReader loads(load_options);
     Shell shell(
-        **transport, options.ns, [] { return std::chrono::steady_clock::now(); },
-        [&loop](Input input) { loop.post(std::move(input)); },
+        dated, options.ns, now, [&loop](Input input) { loop.post(std::move(input)); },
         [&loads](engine::LoadRequest request, engine::LoadReader::Callback done) {
           loads.read(std::move(request), std::move(done));
         });

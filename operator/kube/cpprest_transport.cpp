@@ -2,6 +2,7 @@
 #define _TURN_OFF_PLATFORM_STRING
 #include "kube/cpprest_transport.h"
 
+#include "base/time.h"
 #include "kube/credentials.h"
 #include "kube/exchange.h"
 #include "kube/retry_after.h"
@@ -94,10 +95,10 @@ HttpResponse head_of(const http::http_response& response) {
   head.status = response.status_code();
   head.content_type = response.headers().content_type();
   const auto& headers = response.headers();
-  if (const auto asked = headers.find("Retry-After"); asked != headers.end()) {
-    const auto date = headers.find("Date");
+  const auto date = headers.find("Date");
+  if (date != headers.end()) head.date = base::parse_http_date(date->second);
+  if (const auto asked = headers.find("Retry-After"); asked != headers.end())
     head.retry_after = parse_retry_after(asked->second, date == headers.end() ? "" : date->second);
-  }
   return head;
 }
 

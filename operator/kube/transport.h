@@ -8,6 +8,8 @@
 // request gets exactly one callback, every stream exactly one on_end(), also after cancel and shutdown.
 #pragma once
 
+#include "kube/time.h"
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -53,6 +55,7 @@ struct HttpResponse {
   std::optional<std::chrono::seconds> retry_after;  // what the Retry-After header asks for
   std::string content_type;
   std::string body;
+  std::optional<WallTime> date = {};  // the Date header: when the server made the answer, to the second
 };
 
 enum class TransportFailure {

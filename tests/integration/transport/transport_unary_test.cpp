@@ -15,7 +15,7 @@ TEST(TransportUnary, SendsTheRequestAsItIsAndReturnsTheAnswer) {
   HttpsServer server(localhost_server(), [&](ServerConnection& connection, const ServerRequest& request) {
     const std::lock_guard lock(mutex);
     seen.push_back(request);
-    connection.reply(201, R"({"ok":true})", "Retry-After: 7\r\n");
+    connection.reply(201, R"({"ok":true})", "Retry-After: 7\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
   });
   auto access = access_to(server.port());
   access.credential = kube::BearerToken{"t0ken"};
@@ -28,6 +28,7 @@ TEST(TransportUnary, SendsTheRequestAsItIsAndReturnsTheAnswer) {
   EXPECT_EQ(answer->body, R"({"ok":true})");
   EXPECT_EQ(answer->content_type, "application/json");
   EXPECT_EQ(answer->retry_after, 7s);
+  EXPECT_EQ(answer->date, kube::WallTime(784111777s));
   ASSERT_EQ(seen.size(), 1U);
   EXPECT_EQ(seen[0].method, "PATCH");
   EXPECT_EQ(seen[0].target, request.target);

@@ -1,6 +1,7 @@
 #include "support/sim/sim_operator.h"
 
 #include "control/operator_command.h"
+#include "kube/server_clock.h"
 
 #include <iterator>
 #include <utility>
@@ -31,8 +32,9 @@ struct SimOperator::Process {
       : metrics(owner.record_),
         core(std::move(options), metrics),
         transport(owner.time_, owner.model_, owner.network_, kube::seeded_random(seed), owner.options_.user),
+        dated(transport, clock, [&time = owner.time_] { return time.now().mono; }),
         shell(
-            transport, "", [&time = owner.time_] { return time.now().mono; },
+            dated, "", [&time = owner.time_] { return time.now().mono; },
             [this, &owner](control::Input input) {
               inbox.push_back(std::move(input));
               if (!std::exchange(step_due, true)) owner.wake(*this);
@@ -43,7 +45,9 @@ struct SimOperator::Process {
 
   RecordingMetrics metrics;
   control::OperatorCore core;
+  kube::ServerClock clock;
   SimTransport transport;
+  kube::DatedTransport dated;
   std::vector<control::Input> inbox;
   control::Shell shell;
   bool step_due = false;
@@ -57,6 +61,13 @@ SimOperator::SimOperator(VirtualTime& time, apiserver::Model& model, Options opt
 
 SimOperator::~SimOperator() {
   kill();
+}
+
+// As the loop of a real one.
+api::Now SimOperator::now() const {
+  const api::Now true_time = time_.now();
+  const auto server = process_ ? process_->clock.at(true_time.mono) : std::nullopt;
+  return {true_time.mono, server.value_or(true_time.wall + options_.wall_skew)};
 }
 
 void SimOperator::start() {

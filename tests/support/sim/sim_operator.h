@@ -86,7 +86,7 @@ class SimOperator {
   void read_load(const std::shared_ptr<bool>& alive, const engine::LoadRequest& request,
                  engine::LoadReader::Callback done);
   void wake(Process& process);
-  api::Now now() const { return {time_.now().mono, time_.now().wall + options_.wall_skew}; }
+  api::Now now() const;
 
   VirtualTime& time_;
   apiserver::Model& model_;

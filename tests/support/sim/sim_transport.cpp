@@ -149,18 +149,22 @@ void SimTransport::arrive(const kube::HttpRequest& request, const std::shared_pt
       case FaultKind::kStall:
         return;
       case FaultKind::kDelayBefore:
-        return later(seconds(fault->seconds), [this, request, done] {
-          answer(done, model_.handle(request, time_.now().wall, {user_, "poolwarden"}), one_way());
-        });
-      case FaultKind::kDelayAfter: {
-        auto late = model_.handle(request, time_.now().wall, {user_, "poolwarden"});
-        return answer(done, std::move(late), seconds(fault->seconds));
-      }
+        return later(seconds(fault->seconds),
+                     [this, request, done] { answer(done, handled(request), one_way()); });
+      case FaultKind::kDelayAfter:
+        return answer(done, handled(request), seconds(fault->seconds));
       default:
         break;  // a fault of streams
     }
   }
-  answer(done, model_.handle(request, time_.now().wall, {user_, "poolwarden"}), one_way());
+  answer(done, handled(request), one_way());
+}
+
+kube::HttpResponse SimTransport::handled(const kube::HttpRequest& request) {
+  const auto now = time_.now().wall;
+  kube::HttpResponse response = model_.handle(request, now, {user_, "poolwarden"});
+  response.date = std::chrono::floor<std::chrono::seconds>(now);
+  return response;
 }
 
 // The first answer is the one that counts; the deadline's comes after it, or an answer after the deadline.

@@ -60,6 +60,7 @@ class SimTransport final : public kube::Transport {
   kube::Duration one_way();
   apiserver::FaultSubject note(const kube::HttpRequest& request, SimNetwork::Request& storage);
   void arrive(const kube::HttpRequest& request, const std::shared_ptr<Callback>& done);
+  kube::HttpResponse handled(const kube::HttpRequest& request);
   void answer(const std::shared_ptr<Callback>& done,
               tl::expected<kube::HttpResponse, kube::TransportError> what, kube::Duration delay);
   void open(const StreamPtr& stream);

@@ -72,6 +72,16 @@ TEST(Rfc3339, IsWritten) {
   EXPECT_EQ(to_micro_time(at(0, 999'999'999)), "1970-01-01T00:00:00.999999Z") << "cut, not rounded up";
 }
 
+TEST(HttpDate, OnlyTheOneForm) {
+  EXPECT_EQ(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), at(784111777));
+  EXPECT_EQ(parse_http_date("Fri, 31 Dec 9999 23:59:59 GMT"), parse_rfc3339("2261-01-01T00:00:00Z"));
+  for (const char* text :
+       {"", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "784111777",
+        "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 nov 1994 08:49:37 GMT", "Sun, 06 anF 1994 08:49:37 GMT",
+        "Sun, 31 Feb 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMT "})
+    EXPECT_EQ(parse_http_date(text), std::nullopt) << text;
+}
+
 TEST(Rfc3339, EachTruncationIsRefused) {
   const std::string_view whole = "2026-01-02T03:04:05.25+01:00";
   for (std::size_t length = 0; length < whole.size(); ++length) {
