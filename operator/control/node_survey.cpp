@@ -107,6 +107,8 @@ pool::NodeSight::Change NodeSurvey::look(kube::TimePoint now) {
     } else {
       count_all();
     }
+    sight_.set_all(static_cast<std::int32_t>(feeds_.store<Nodes>().size()),
+                   static_cast<std::int32_t>(suspects_.size()));
   }
   pool::NodeSight::Change change = sight_.look(now);
   if (suspects_.empty() && !sight_.is_blind()) {

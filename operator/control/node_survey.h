@@ -5,6 +5,8 @@
 // controller has already said so of a pod there: the watch of pods may tell that first. And when the node is
 // back, its kubelet takes some seconds to put that right.
 //
+// Of the nodes that carry no pods of pools only their number counts.
+//
 // As long as every node is heard of nothing is counted, and nothing is kept. Owned by the loop.
 #pragma once
 

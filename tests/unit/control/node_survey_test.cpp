@@ -104,7 +104,6 @@ TEST(NodeSurvey, WhatKubeletsSayThemselves_IsNoSign) {
 TEST(NodeSurvey, NodesWithoutPodsOfPools_DoNotCount) {
   Surveyed parts;
   parts.see<Nodes>(unheard("n4"));
-  parts.see<Nodes>(unheard("n5"));
   parts.see<Nodes>(unheard("n1"));
   parts.see<Pods>(marked(on("n4", made_pod("stranger", "none"))));
   parts.look();
@@ -114,6 +113,24 @@ TEST(NodeSurvey, NodesWithoutPodsOfPools_DoNotCount) {
   parts.look();
   ASSERT_TRUE(parts.unseen());
   EXPECT_EQ(parts.unseen()->nodes, 4);
+}
+
+TEST(NodeSurvey, MostNodesOfTheCluster_CountWhateverTheyCarry) {
+  Surveyed parts;
+  parts.see<Nodes>(unheard("n4"));
+  parts.see<Nodes>(unheard("n5"));
+  parts.look();
+  EXPECT_FALSE(parts.unseen());
+  parts.see<Nodes>(unheard("n1"));
+  EXPECT_THAT(parts.look(), ElementsAre("a", "b"));
+  ASSERT_TRUE(parts.unseen());
+  EXPECT_EQ(parts.unseen()->unheard, 3);
+  EXPECT_EQ(parts.unseen()->nodes, 5);
+  parts.lose<Nodes>("n5");
+  parts.see<Nodes>(made_node("n4"));
+  parts.look();
+  EXPECT_EQ(parts.unseen()->nodes, 4);
+  EXPECT_TRUE(parts.unseen()->ends) << "one of four";
 }
 
 TEST(NodeSurvey, PodsThatComeAndGo_AreCounted) {

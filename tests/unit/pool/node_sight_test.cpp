@@ -83,6 +83,32 @@ TEST(NodeSight, NodesWithoutPodsOfPools_DoNotCount) {
   EXPECT_TRUE(sight.is_blind_for());
 }
 
+TEST(NodeSight, MoreThanHalfOfAllNodes_AreBlindness) {
+  const struct {
+    int nodes;
+    int unheard;
+    bool blind;
+  } rows[] = {{1, 1, false}, {2, 1, false},    {2, 2, true},   {3, 2, true},
+              {4, 2, false}, {100, 50, false}, {100, 51, true}};
+  for (const auto& row : rows) {
+    Sight sight;
+    sight.nodes(1, 1);
+    sight.set_all(row.nodes, row.unheard);
+    EXPECT_EQ(sight.look(kFirstLook).all, row.blind);
+    EXPECT_EQ(sight.is_blind_for(), row.blind) << row.unheard << " of " << row.nodes;
+  }
+  Sight sight;
+  sight.nodes(1, 1);
+  sight.set_all(3, 3);
+  sight.look(kFirstLook);
+  EXPECT_EQ(sight.unseen("ns/a")->which, UnseenNodes::Which::kOfCluster);
+  sight.set_all(3, 1);
+  EXPECT_FALSE(sight.look(kFirstLook + 1s).all);
+  ASSERT_EQ(sight.next_deadline(), kFirstLook + 1s + NodeSight::kReturn);
+  EXPECT_TRUE(sight.look(*sight.next_deadline()).all);
+  EXPECT_FALSE(sight.is_blind());
+}
+
 TEST(NodeSight, TellsHowManyAreUnheardOf) {
   Sight sight;
   sight.nodes(3, 2);
@@ -91,7 +117,7 @@ TEST(NodeSight, TellsHowManyAreUnheardOf) {
   ASSERT_TRUE(unseen);
   EXPECT_EQ(unseen->unheard, 2);
   EXPECT_EQ(unseen->nodes, 3);
-  EXPECT_TRUE(unseen->of_all_pools);
+  EXPECT_EQ(unseen->which, UnseenNodes::Which::kOfPools);
   EXPECT_FALSE(unseen->ends);
 
   sight.nodes(20, 0, "ns/large", 40);
@@ -102,7 +128,7 @@ TEST(NodeSight, TellsHowManyAreUnheardOf) {
   const auto of_pool = sight.unseen("ns/small");
   ASSERT_TRUE(of_pool);
   EXPECT_EQ(of_pool->nodes, 2);
-  EXPECT_FALSE(of_pool->of_all_pools);
+  EXPECT_EQ(of_pool->which, UnseenNodes::Which::kOfThisPool);
 }
 
 TEST(NodeSight, LastsUntilOthersHadTheTimeToReturn) {
