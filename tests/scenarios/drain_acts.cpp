@@ -16,6 +16,9 @@ namespace {
 constexpr const char* kBinding = "poolwarden-drain-gate";
 constexpr const char* kBudget = "somebody-elses";
 constexpr const char* kBudgets = "poddisruptionbudgets";
+// What the node controller says of a node, and of its pods. The watches tell it in either order if it is
+// less.
+constexpr auto kApart = std::chrono::milliseconds(50);
 constexpr const char* kBindings = "validatingadmissionpolicybindings";
 
 const std::string& drain_word(const std::vector<std::string>& words, std::size_t index) {
@@ -96,7 +99,7 @@ std::string DrainActs::perform(const DrainAct& act) {
     std::string_view name;
     std::string (DrainActs::*perform)(const Words&);
   };
-  static constexpr std::array<Verb, 12> kVerbs{{{"scale", &DrainActs::on_replicas},
+  static constexpr std::array<Verb, 14> kVerbs{{{"scale", &DrainActs::on_replicas},
                                                 {"rollout", &DrainActs::on_rollout},
                                                 {"pod", &DrainActs::on_pod},
                                                 {"mark", &DrainActs::on_mark},
@@ -107,7 +110,9 @@ std::string DrainActs::perform(const DrainAct& act) {
                                                 {"gate", &DrainActs::on_gate},
                                                 {"pool", &DrainActs::on_pool},
                                                 {"budget", &DrainActs::on_budget},
-                                                {"evict", &DrainActs::on_eviction}}};
+                                                {"evict", &DrainActs::on_eviction},
+                                                {"kubelet", &DrainActs::on_kubelet},
+                                                {"clock", &DrainActs::on_clock}}};
   for (const Verb& verb : kVerbs) {
     if (verb.name != act.verb) continue;
     try {
@@ -376,11 +381,71 @@ std::size_t DrainActs::ask_to_leave(const std::string& node) {
   return held;
 }
 
+// kubelet NODE|all lost|lost-pods-first|seen: what it says does not arrive, and what runs there goes on. The
+// node controller says so of the node and of its pods, in either order.
+std::string DrainActs::on_kubelet(const Words& words) {
+  const std::string& node = drain_word(words, 0);
+  const std::string& what = drain_word(words, 1);
+  if (what != "lost" && what != "lost-pods-first" && what != "seen") no_such(what);
+  if (node != "all" && cluster_.get("nodes", node).is_null())
+    throw std::runtime_error("there is no node " + node);
+  for (int i = 1; i <= kDrainNodes; ++i) {
+    const std::string name = fmt::format("node-{}", i);
+    if (node != "all" && node != name) continue;
+    if (what == "seen") {
+      see_again(name);
+    } else {
+      lose_sight_of(name, what == "lost-pods-first");
+    }
+  }
+  return {};
+}
+
+void DrainActs::lose_sight_of(const std::string& node, bool pods_first) {
+  tell_(fmt::format("kubelet of {}: lost", node));
+  world_.kubelet().set_node_down(node, true);
+  lost_.insert(node);
+  const auto mark_node = [this, node] {
+    if (lost_.contains(node)) cluster_.set_node_ready(node, "Unknown");
+  };
+  const auto mark_pods = [this, node] {
+    if (!lost_.contains(node)) return;
+    for (const auto& pod : world_.model().list(kube::kPods, "default")) {
+      if (pod->body().value("/spec/nodeName"_json_pointer, "") == node && cluster::is_ready(pod->body()))
+        cluster_.mark_unready(pod->body().at("metadata").at("name"));
+    }
+  };
+  if (pods_first) {
+    mark_pods();
+    world_.time().after(kApart, mark_node);
+  } else {
+    mark_node();
+    world_.time().after(kApart, mark_pods);
+  }
+}
+
+void DrainActs::see_again(const std::string& node) {
+  tell_(fmt::format("kubelet of {}: seen", node));
+  world_.kubelet().set_node_down(node, false);
+  lost_.erase(node);
+  cluster_.set_node_ready(node, "True");
+}
+
+// clock PLACE SECONDS: of the machine of an operator, so far ahead of the true time
+std::string DrainActs::on_clock(const Words& words) {
+  sim::SimOperator& op = operator_at(drain_word(words, 0));
+  const int ahead = drain_number(drain_word(words, 1));
+  tell_(fmt::format("the clock of operator {}: {} s ahead", words[0], ahead));
+  op.set_clock(std::chrono::seconds(ahead));
+  return {};
+}
+
 void DrainActs::end_trouble() {
   world_.install_gate();
   on_pool({"make"});
   on_pool({"unhold"});
   on_budget({"delete"});
+  on_kubelet({"all", "seen"});
   for (std::size_t i = 0; i < world_.operators(); ++i) {
     world_.op(i).network().faults.clear();
     world_.op(i).network().down = false;

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -52,7 +53,11 @@ class DrainActs {
   std::string on_pool(const Words& words);
   std::string on_budget(const Words& words);
   std::string on_eviction(const Words& words);
+  std::string on_kubelet(const Words& words);
+  std::string on_clock(const Words& words);
 
+  void lose_sight_of(const std::string& node, bool pods_first);
+  void see_again(const std::string& node);
   json pod_at(const std::string& place) const;
   sim::SimOperator& operator_at(const std::string& place);
   void roll_out(int version, bool crashes);
@@ -68,6 +73,7 @@ class DrainActs {
   };
   Template template_;
   Template template_before_;
+  std::set<std::string> lost_;  // nodes whose kubelets are not heard of
 };
 
 }  // namespace poolwarden::scenarios

@@ -133,9 +133,20 @@ Drawn draw_budget(Dice& dice, const DrainSettings&) {
   return {"budget", {dice.chance(50) ? "make" : "delete"}};
 }
 
+Drawn draw_kubelet(Dice& dice, const DrainSettings&) {
+  constexpr std::array kWays{"lost", "lost-pods-first", "seen"};
+  const std::string node = dice.chance(50) ? "all" : fmt::format("node-{}", 1 + dice.below(kDrainNodes));
+  return {"kubelet", {node, one_of(dice, kWays)}};
+}
+
+Drawn draw_clock(Dice& dice, const DrainSettings& settings) {
+  const std::string which = any_operator(dice, settings);
+  return {"clock", {which, std::to_string(dice.below(7200) - 3600)}};
+}
+
 Drawn draw_act(Dice& dice, const DrainSettings& settings) {
   using Draw = Drawn (*)(Dice&, const DrainSettings&);
-  constexpr std::array<std::pair<int, Draw>, 11> kChoices{{{30, draw_scale},
+  constexpr std::array<std::pair<int, Draw>, 13> kChoices{{{30, draw_scale},
                                                            {12, draw_rollout},
                                                            {12, draw_pod},
                                                            {12, draw_mark},
@@ -145,6 +156,8 @@ Drawn draw_act(Dice& dice, const DrainSettings& settings) {
                                                            {6, draw_engine},
                                                            {3, draw_gate},
                                                            {2, draw_budget},
+                                                           {4, draw_kubelet},
+                                                           {3, draw_clock},
                                                            {3, draw_pool}}};
   int all = 0;
   for (const auto& [weight, draw] : kChoices) all += weight;
@@ -166,6 +179,7 @@ std::vector<Drawn> draw_upkeep(Dice& dice, const DrainSettings& settings, int st
   if (dice.chance(30)) drawn.push_back({"evict", {}});
   if (step % 4 != 0) return drawn;
   drawn.push_back({"pool", {"make"}});
+  if (dice.chance(60)) drawn.push_back({"kubelet", {"all", "seen"}});
   if (dice.chance(60)) drawn.push_back({"pool", {"unhold"}});
   if (dice.chance(60)) drawn.push_back({"gate", {"install"}});
   if (!settings.faulty || dice.chance(50)) return drawn;

@@ -34,6 +34,14 @@ TEST(DrainStory, ActsOfAScript_AreDoneAtTheirTimes) {
   EXPECT_EQ(story.counts().started, 1U);
 }
 
+TEST(DrainStory, LostKubelets_AreNotHeardOfUntilTheyAreSeen) {
+  DrainStory story(script_of("25 kubelet all lost\n25.500 clock 0 3600\n26 kubelet all seen\n"));
+  EXPECT_EQ(story.run(), "");
+  EXPECT_THAT(story.told(), testing::HasSubstr("25.000 -- kubelet of node-1: lost"));
+  EXPECT_THAT(story.told(), testing::HasSubstr("the clock of operator 0: 3600 s ahead"));
+  EXPECT_EQ(story.counts().started, 0U) << "nobody is moved for it";
+}
+
 TEST(DrainStory, NothingToActOn_GoesOn) {
   DrainStory story(
       script_of("1 gate delete\n1 scale deployment 0\n20 pod 1 crash\n20 engine 1 hangs\n"
@@ -53,6 +61,9 @@ TEST(DrainStory, UnknownAct_IsNamed) {
            Row{"1 scale pool many", "1.000 scale: 'many' is no number"},
            Row{"1 node node-1 paint", "1.000 node: there is no 'paint' of it"},
            Row{"1 node node-9 cordon", "1.000 node: there is no node node-9"},
+           Row{"1 kubelet node-9 lost", "1.000 kubelet: there is no node node-9"},
+           Row{"1 kubelet all asleep", "1.000 kubelet: there is no 'asleep' of it"},
+           Row{"1 clock 0 soon", "1.000 clock: 'soon' is no number"},
            Row{"1 network 0 fault slow * * count=1 seconds=1", "1.000 network: there is no 'slow' of it"},
            Row{"1 network 0 fault conflict * * 1 1", "1.000 network: '1' should begin with count="},
        }) {

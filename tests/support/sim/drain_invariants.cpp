@@ -136,6 +136,7 @@ void DrainInvariants::operator_wrote(const std::string& uid, const Pod& before, 
                      after.serving.empty() ? "unlabelled" : after.serving, after.reason,
                      engines_.in_flight(uid), to_string(engines_.metrics(uid))));
   }
+  if (after.started && after.started != before.started) began_at_.insert_or_assign(uid, time_.now().mono);
   if (after.draining() && !before.draining()) began(uid, after);
   if (after.released() && !before.released()) let_go(uid, after);
   if (before.draining() && !after.draining()) ++counts_.cancelled;
@@ -194,18 +195,22 @@ std::int64_t DrainInvariants::believable_surplus(const std::string& set, kube::T
   return std::max(sizes.surplus.most(since).value_or(0), apart(time_.now().mono - kWatchesApart));
 }
 
-// It has had the time that its pool, or its node, gives it. The operator counts in whole seconds. It may have
-// been told of the node a moment before it is looked at here.
-bool DrainInvariants::is_time_up(const Pod& pod) const {
+// It has had the time that its pool, or its node, gives it, by a clock that nobody sets. The operator counts
+// in whole seconds, and so does the server's clock that it goes by. It may have been told of the node a
+// moment before it is looked at here.
+bool DrainInvariants::is_time_up(const std::string& uid, const Pod& pod) const {
   const auto ending = ending_since_.find(pod.node);
   const bool node_ends = ending != ending_since_.end() &&
                          time_.now().mono >= ending->second + kTaintDeadline - std::chrono::seconds(1);
-  return node_ends || (pod.started && time_.now().wall >= *pod.started + std::chrono::seconds(timeout_));
+  if (node_ends) return true;
+  const auto began = began_at_.find(uid);
+  return pod.started && began != began_at_.end() &&
+         time_.now().mono >= began->second + std::chrono::seconds(timeout_ - 2);
 }
 
 void DrainInvariants::let_go(const std::string& uid, const Pod& pod) {
   const int in_flight = engines_.in_flight(uid);
-  const bool over = is_time_up(pod);
+  const bool over = is_time_up(uid, pod);
   // Who deletes the pool ends its drains; the operator may hear of it before or after.
   if (!model_.find(publish::kInferencePools, "default", options_.pool)) return;
   ++(over ? counts_.timed_out : counts_.idle);
@@ -217,7 +222,7 @@ void DrainInvariants::let_go(const std::string& uid, const Pod& pod) {
 // It is unready, and nothing holds it any more.
 void DrainInvariants::finished(const std::string& uid, const Pod& before) {
   const int in_flight = engines_.in_flight(uid);
-  if (in_flight == 0 || is_time_up(before) || engines_.metrics(uid) == Metrics::kLies) return;
+  if (in_flight == 0 || is_time_up(uid, before) || engines_.metrics(uid) == Metrics::kLies) return;
   if (ever_away_.contains(before.node) || !model_.find(kube::kNodes, "", before.node)) return;
   if (!model_.find(publish::kInferencePools, "default", options_.pool)) return;
   violate(fmt::format("{} is unready and let go with {} in flight, from {} since {}", before.name, in_flight,

@@ -109,7 +109,7 @@ class DrainInvariants {
   void operator_wrote(const std::string& uid, const Pod& before, const Pod& after);
   void began(const std::string& uid, const Pod& pod);
   std::int64_t believable_surplus(const std::string& set, kube::TimePoint since);
-  bool is_time_up(const Pod& pod) const;
+  bool is_time_up(const std::string& uid, const Pod& pod) const;
   void let_go(const std::string& uid, const Pod& pod);
   void finished(const std::string& uid, const Pod& before);
   void look_at_pods();
@@ -126,6 +126,8 @@ class DrainInvariants {
   SimEngines& engines_;
   DrainInvariantOptions options_;
   std::map<std::string, Pod> pods_;  // by uid
+  std::map<std::string, kube::TimePoint>
+      began_at_;  // by uid, when what it says of its drain's start was written
   struct Set {
     std::string name;
     std::int64_t replicas = 0;

@@ -54,6 +54,7 @@ class SimWorld {
   const SimOperator& op(std::size_t index) const { return *operators_.at(index); }
   std::size_t operators() const { return operators_.size(); }
   cluster::SimRuntime& runtime() { return runtime_; }
+  cluster::Kubelet& kubelet() { return kubelet_; }  // of all nodes
   // To be called after each change, with the plurals that changed.
   using Watcher = std::function<void(const std::set<std::string>&)>;
   void add_watcher(Watcher watcher) { watchers_.push_back(std::move(watcher)); }
