@@ -266,4 +266,12 @@ ConfigMap ConfigMapCodec::from_json(const json& object) {
   return out;
 }
 
+Secret SecretCodec::from_json(const json& object) {
+  Secret out;
+  read_identity(object, out);
+  out.data = read_string_map(object, "data");
+  for (auto& [key, value] : out.data) value.resize(std::min(value.size(), Secret::kMaxValue));
+  return out;
+}
+
 }  // namespace poolwarden::api

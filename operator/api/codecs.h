@@ -1,6 +1,6 @@
 // How each cached type is read from the wire: codecs, as kube's decoders are instantiated with them
-// (kube/codec.h says what one is). Built-in kinds are read from JSON and from protobuf, our own and the two
-// of the gate, which are few and small, from JSON only.
+// (kube/codec.h says what one is). Built-in kinds are read from JSON and from protobuf, our own, Secrets and
+// the two of the gate, which are few and small, from JSON only.
 //
 // None of the readers throws, whatever comes. Stateless; any thread.
 #pragma once
@@ -66,6 +66,11 @@ struct ConfigMapCodec {
   using Object = ConfigMap;
   static ConfigMap from_json(const nlohmann::json& object);
   static std::optional<ConfigMap> from_protobuf(std::string_view message);
+};
+// From JSON only: one is read now and then.
+struct SecretCodec {
+  using Object = Secret;
+  static Secret from_json(const nlohmann::json& object);
 };
 struct PoolCodec {
   using Object = InferencePool;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <iterator>
 #include <set>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -13,6 +14,7 @@ namespace poolwarden::api {
 namespace {
 
 constexpr std::size_t kMaxPorts = 8;
+constexpr std::size_t kMaxDnsName = 253;
 
 void check_selector(const InferencePool& pool, std::vector<std::string>& out) {
   if (!pool.selector) {
@@ -49,6 +51,43 @@ void check_ports(const InferencePool& pool, std::vector<std::string>& out) {
   }
 }
 
+bool is_within(std::string_view text, std::size_t longest, std::string_view others) {
+  return !text.empty() && text.size() <= longest && std::all_of(text.begin(), text.end(), [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || others.find(c) != std::string_view::npos;
+  });
+}
+
+// As names of objects and of hosts are, and no path in a URL.
+bool is_dns_name(std::string_view text) {
+  const auto is_sign = [](char c) { return c == '.' || c == '-'; };
+  return is_within(text, kMaxDnsName, ".-") && !is_sign(text.front()) && !is_sign(text.back());
+}
+
+// How the engine is reached, and with which key.
+void check_engine_access(const EngineSpec& engine, std::vector<std::string>& out) {
+  const bool https = engine.scheme == EngineScheme::kHttps;
+  if (engine.tls && !https) {
+    out.push_back(
+        "spec.engine.tls is how an engine with scheme https is checked: set scheme to https, or leave tls "
+        "out");
+  }
+  const bool checked = engine.tls && !engine.tls->ca_bundle.empty();
+  const bool unchecked = engine.tls && engine.tls->insecure_skip_verify;
+  if (https && checked == unchecked) {
+    out.push_back(
+        "spec.engine.scheme https needs either tls.caBundle or tls.insecureSkipVerify: true: give one of "
+        "them");
+  }
+  if (engine.tls && !engine.tls->server_name.empty() && !is_dns_name(engine.tls->server_name))
+    out.push_back(fmt::format("spec.engine.tls.serverName: {} is no DNS name", engine.tls->server_name));
+  if (!engine.api_key_secret) return;
+  const auto& [name, key] = *engine.api_key_secret;
+  if (!is_dns_name(name))
+    out.push_back(fmt::format("spec.engine.apiKeySecret.name: \"{}\" is no name of a Secret", name));
+  if (!is_within(key, kMaxDnsName, "-._ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    out.push_back(fmt::format("spec.engine.apiKeySecret.key: \"{}\" is no key of a Secret", key));
+}
+
 void check_engine(const InferencePool& pool, std::vector<std::string>& out) {
   const EngineSpec& engine = pool.engine;
   if ((engine.type == EngineType::kCustom) == engine.in_flight_metrics.empty())
@@ -71,6 +110,7 @@ void check_engine(const InferencePool& pool, std::vector<std::string>& out) {
   if (engine.metrics_port && (*engine.metrics_port < 1 || *engine.metrics_port > 65535))
     out.push_back(
         fmt::format("spec.engine.metricsPort: {} is not a port number (1 to 65535)", *engine.metrics_port));
+  check_engine_access(engine, out);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "api/endpoint_set.h"
 #include "api/meta.h"
+#include "base/shared.h"
 
 #include <chrono>
 #include <cstdint>
@@ -33,6 +34,27 @@ struct PublishSpec {
 // Whose metrics say how many requests a replica has in flight. kCustom: EngineSpec names them.
 enum class EngineType { kVllm, kSglang, kTrtllm, kCustom };
 
+enum class EngineScheme : std::uint8_t { kHttp, kHttps };
+
+// How an engine proves who it is. Exactly one of the bundle and the flag is to be given.
+struct EngineTls {
+  static constexpr std::size_t kMaxCaBundle = 64u << 10;
+
+  std::string ca_bundle;    // PEM certificates in base64, as webhooks have it; empty: none
+  std::string server_name;  // for whom the certificate must be; empty: the pod's IP address
+  bool insecure_skip_verify = false;
+
+  bool operator==(const EngineTls&) const = default;
+};
+
+// One value of a Secret in the pool's own namespace.
+struct SecretKeyRef {
+  std::string name;
+  std::string key;
+
+  bool operator==(const SecretKeyRef&) const = default;
+};
+
 struct EngineSpec {
   EngineType type = EngineType::kVllm;
   std::optional<std::int32_t> metrics_port;  // absent: every target port
@@ -41,6 +63,9 @@ struct EngineSpec {
   std::vector<std::string> in_flight_metrics;  // kCustom only: their sum is what is in flight
   std::string cache_usage_metric;              // kCustom only; may be empty
   bool server_load = false;                    // kVllm only: what its HTTP server has taken in counts, too
+  EngineScheme scheme = EngineScheme::kHttp;
+  base::Shared<EngineTls> tls;  // shared, as the bundle may be long and each reading needs it
+  std::optional<SecretKeyRef> api_key_secret;
 
   bool operator==(const EngineSpec&) const = default;
 };

@@ -64,6 +64,14 @@ struct ConfigMap : Identity {
   bool operator==(const ConfigMap&) const = default;
 };
 
+struct Secret : Identity {
+  // In base64, as on the wire. What is longer than any key of an engine is cut off at kMaxValue.
+  static constexpr std::size_t kMaxValue = 16u << 10;
+  LabelMap data;
+
+  bool operator==(const Secret&) const = default;
+};
+
 struct Node : Identity {
   std::string zone;
   bool unschedulable = false;        // cordoned, or a condition says that it is being emptied

@@ -45,6 +45,23 @@ EngineType engine_type(const std::string& name) {
   return EngineType::kVllm;
 }
 
+void read_engine_access(const json& engine, EngineSpec& out) {
+  // What is neither is refused by the schema. Where it was not, nothing is sent in clear.
+  const std::string scheme = string_at(engine, "scheme");
+  if (!scheme.empty() && scheme != "http") out.scheme = EngineScheme::kHttps;
+  if (const json& tls = member(engine, "tls"); tls.is_object()) {
+    std::string bundle = string_at(tls, "caBundle");
+    bundle.resize(std::min(bundle.size(), EngineTls::kMaxCaBundle + 1));  // too long, and told so
+    out.tls = base::Shared(EngineTls{.ca_bundle = std::move(bundle),
+                                     .server_name = string_at(tls, "serverName"),
+                                     .insecure_skip_verify = bool_at(tls, "insecureSkipVerify", false)});
+  }
+  if (const json& secret = member(engine, "apiKeySecret"); secret.is_object()) {
+    out.api_key_secret = SecretKeyRef{.name = string_at(secret, "name"), .key = string_at(secret, "key")};
+    if (out.api_key_secret->key.empty()) out.api_key_secret->key = "api-key";
+  }
+}
+
 void read_engine(const json& engine, EngineSpec& out) {
   out.type = engine_type(string_at(engine, "type"));
   out.metrics_port = integer_at<std::int32_t>(engine, "metricsPort");
@@ -56,6 +73,7 @@ void read_engine(const json& engine, EngineSpec& out) {
   }
   out.cache_usage_metric = string_at(engine, "cacheUsageMetric");
   out.server_load = bool_at(engine, "serverLoad", false);
+  read_engine_access(engine, out);
 }
 
 void read_drain(const json& spec, InferencePool& out) {

@@ -44,6 +44,15 @@ REFUSED_BY_RULE = [
     ("inFlightMetrics names the metrics of engine type custom", pool(scaleTargetRef=TARGET, engine={"type": "custom"})),
     ("inFlightMetrics names the metrics of engine type custom",
      pool(scaleTargetRef=TARGET, engine={"type": "vllm", "inFlightMetrics": ["requests_running"]})),
+    ("serverLoad is what engine type vllm tells", pool(scaleTargetRef=TARGET, engine={"type": "sglang", "serverLoad": True})),
+    ("tls is how an engine with scheme https is checked", pool(scaleTargetRef=TARGET, engine={"tls": {"caBundle": "QQ=="}})),
+    ("tls is how an engine with scheme https is checked",
+     pool(scaleTargetRef=TARGET, engine={"scheme": "http", "tls": {"insecureSkipVerify": True}})),
+    ("scheme https needs either tls.caBundle or", pool(scaleTargetRef=TARGET, engine={"scheme": "https"})),
+    ("scheme https needs either tls.caBundle or",
+     pool(scaleTargetRef=TARGET, engine={"scheme": "https", "tls": {"serverName": "a.b"}})),
+    ("scheme https needs either tls.caBundle or",
+     pool(scaleTargetRef=TARGET, engine={"scheme": "https", "tls": {"caBundle": "QQ==", "insecureSkipVerify": True}})),
 ]
 # And what the schema by itself refuses.
 REFUSED_BY_SCHEMA = [
@@ -54,6 +63,12 @@ REFUSED_BY_SCHEMA = [
     ("greater than or equal to 1", pool(scaleTargetRef=TARGET, targetPorts=[{"number": 0}])),
     ("spec.replicas", pool(scaleTargetRef=TARGET, replicas=-1)),
     ("unknown field", pool(scaleTargetRef=TARGET, replica=1)),
+    ("spec.engine.scheme", pool(scaleTargetRef=TARGET, engine={"scheme": "HTTPS"})),
+    ("spec.engine.tls.caBundle",
+     pool(scaleTargetRef=TARGET, engine={"scheme": "https", "tls": {"caBundle": "no base64!"}})),
+    ("spec.engine.tls.serverName",
+     pool(scaleTargetRef=TARGET, engine={"scheme": "https", "tls": {"caBundle": "QQ==", "serverName": "a b"}})),
+    ("spec.engine.apiKeySecret.name", pool(scaleTargetRef=TARGET, engine={"apiKeySecret": {"name": "../x"}})),
     ("spec.publish.service.name", pool(scaleTargetRef=TARGET, publish={"service": {"name": "-x"}})),
 ]
 

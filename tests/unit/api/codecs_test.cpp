@@ -240,6 +240,51 @@ TEST(PoolCodec, ReadsThePoolWhole) {
   EXPECT_EQ(out.status.conditions[0].message, "M");
 }
 
+InferencePool with_engine(const char* engine) {
+  return PoolCodec::from_json({{"spec", {{"engine", json::parse(engine)}}}});
+}
+
+TEST(PoolCodec, EngineIsPlainAndWithoutAKeyUnlessSaid) {
+  const EngineSpec plain = with_engine("{}").engine;
+  EXPECT_EQ(plain.scheme, EngineScheme::kHttp);
+  EXPECT_FALSE(plain.tls);
+  EXPECT_FALSE(plain.api_key_secret);
+  EXPECT_EQ(with_engine(R"({"scheme":"http"})").engine.scheme, EngineScheme::kHttp);
+}
+
+TEST(PoolCodec, ReadsHowAnEngineIsReached) {
+  const EngineSpec engine = with_engine(R"({"scheme":"https","tls":{"caBundle":"QQ==","serverName":"a.b"},
+                      "apiKeySecret":{"name":"keys"}})")
+                                .engine;
+  EXPECT_EQ(engine.scheme, EngineScheme::kHttps);
+  ASSERT_TRUE(engine.tls);
+  EXPECT_EQ(*engine.tls, (EngineTls{"QQ==", "a.b", false}));
+  EXPECT_EQ(engine.api_key_secret, (SecretKeyRef{"keys", "api-key"}));
+  EXPECT_TRUE(with_engine(R"({"tls":{"insecureSkipVerify":true}})").engine.tls->insecure_skip_verify);
+  EXPECT_EQ(with_engine(R"({"apiKeySecret":{"name":"a","key":"b"}})").engine.api_key_secret,
+            (SecretKeyRef{"a", "b"}));
+}
+
+TEST(PoolCodec, SchemeThatIsNeither_IsNotAskedInClear) {
+  EXPECT_EQ(with_engine(R"({"scheme":"HTTPS"})").engine.scheme, EngineScheme::kHttps);
+}
+
+TEST(PoolCodec, BundleWithoutEnd_IsCutAndTooLong) {
+  const json engine = {{"tls", {{"caBundle", std::string(1u << 20, 'A')}}}};
+  EXPECT_EQ(with_engine(engine.dump().c_str()).engine.tls->ca_bundle.size(), EngineTls::kMaxCaBundle + 1);
+}
+
+TEST(SecretCodec, ReadsItsDataAndCutsWhatIsLong) {
+  Secret secret = SecretCodec::from_json(json::parse(
+      R"({"metadata":{"name":"keys","namespace":"ns","uid":"u"},"data":{"api-key":"YWJj","odd":7}})"));
+  EXPECT_EQ(secret.name, "keys");
+  EXPECT_EQ(secret.data["api-key"], "YWJj");
+  EXPECT_EQ(secret.data.count("odd"), 0U);
+  secret = SecretCodec::from_json({{"data", {{"k", std::string(1u << 20, 'A')}}}});
+  EXPECT_EQ(secret.data["k"].size(), Secret::kMaxValue);
+  EXPECT_TRUE(SecretCodec::from_json(json::parse(R"({"metadata":[],"data":"x"})")).data.empty());
+}
+
 TEST(PoolCodec, FillsInTheDefaults) {
   const InferencePool out = PoolCodec::from_json(json::parse(
       R"({"metadata":{"name":"vllm"},"spec":{"scaleTargetRef":{"name":"d"},"targetPorts":[{"number":1}]}})"));

@@ -1,5 +1,7 @@
 #include "api/inference_pool.h"
 
+#include <utility>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -25,6 +27,23 @@ TEST(PoolProblems, AUsablePoolHasNone) {
   pool.selector = LabelSelector{{{"app", "vllm"}}, {}};
   pool.replicas = 0;
   EXPECT_THAT(problems(pool), IsEmpty()) << "it only publishes";
+}
+
+EngineSpec https(EngineTls tls) {
+  EngineSpec engine;
+  engine.scheme = EngineScheme::kHttps;
+  engine.tls = base::Shared(std::move(tls));
+  return engine;
+}
+
+TEST(PoolProblems, EngineBehindTlsAndWithAKey_HasNone) {
+  InferencePool pool = usable();
+  for (const EngineTls& tls :
+       {EngineTls{"QQ==", "", false}, EngineTls{"QQ==", "vllm.models.svc", false}, EngineTls{"", "", true}}) {
+    pool.engine = https(tls);
+    pool.engine.api_key_secret = SecretKeyRef{"vllm-keys.v2", "API_KEY.txt"};
+    EXPECT_THAT(problems(pool), IsEmpty());
+  }
 }
 
 struct ProblemRow {
@@ -54,6 +73,45 @@ TEST(PoolProblems, EachNamesItsField) {
          p.engine.cache_usage_metric = "the cache";
        },
        "spec.engine.cacheUsageMetric: the cache is neither"},
+      {"tls without https",
+       [](auto& p) {
+         p.engine.tls = base::Shared(EngineTls{"QQ==", "", false});
+       },
+       "spec.engine.tls is how an engine with scheme https is checked: set scheme to https, or leave tls "
+       "out"},
+      {"https without tls", [](auto& p) { p.engine.scheme = EngineScheme::kHttps; },
+       "spec.engine.scheme https needs either tls.caBundle or tls.insecureSkipVerify: true: give one of "
+       "them"},
+      {"https that trusts nobody",
+       [](auto& p) {
+         p.engine = https({"", "vllm.example", false});
+       },
+       "spec.engine.scheme https needs either"},
+      {"https that checks and does not",
+       [](auto& p) {
+         p.engine = https({"QQ==", "", true});
+       },
+       "spec.engine.scheme https needs either"},
+      {"a name that is none",
+       [](auto& p) {
+         p.engine = https({"QQ==", "a b", false});
+       },
+       "spec.engine.tls.serverName: a b is no DNS name"},
+      {"a Secret of another path",
+       [](auto& p) {
+         p.engine.api_key_secret = SecretKeyRef{"../configmaps/x", "api-key"};
+       },
+       "spec.engine.apiKeySecret.name: \"../configmaps/x\" is no name of a Secret"},
+      {"a Secret without a name",
+       [](auto& p) {
+         p.engine.api_key_secret = SecretKeyRef{"", "api-key"};
+       },
+       "spec.engine.apiKeySecret.name: \"\" is no name of a Secret"},
+      {"a key that is none",
+       [](auto& p) {
+         p.engine.api_key_secret = SecretKeyRef{"keys", "a/b"};
+       },
+       "spec.engine.apiKeySecret.key: \"a/b\" is no key of a Secret"},
       {"neither target nor selector", [](auto& p) { p.scale_target.reset(); },
        "spec.scaleTargetRef or spec.selector is required"},
       {"a target without a name", [](auto& p) { p.scale_target->name.clear(); },

@@ -119,6 +119,31 @@ nlohmann::json as_json(const YAML::Node& node) {
   return node.as<std::string>();
 }
 
+std::set<std::string> problems_of(const char* engine) {
+  const auto pool = api::PoolCodec::from_json({{"spec", {{"engine", nlohmann::json::parse(engine)}}}});
+  const auto problems = api::problems(pool);
+  return {problems.begin(), problems.end()};
+}
+
+// Of the definition's rules about the engine, in the words of the operator, which stands in for an older one.
+TEST(Definition, OperatorSaysOfAnEngineWhatTheRulesSay) {
+  const YAML::Node definition = YAML::Load(read("crds/poolwarden.io_inferencepools.yaml"));
+  const YAML::Node engine = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+                                      ["spec"]["properties"]["engine"];
+  std::set<std::string> rules;
+  for (const auto& rule : engine["x-kubernetes-validations"])
+    rules.insert("spec.engine." + rule["message"].as<std::string>());
+  std::set<std::string> said;
+  for (const char* wrong : {R"({"type":"custom"})", R"({"type":"sglang","serverLoad":true})",
+                            R"({"tls":{"caBundle":"QQ=="}})", R"({"scheme":"https"})"}) {
+    for (const std::string& problem : problems_of(wrong)) {
+      if (rules.contains(problem)) said.insert(problem);
+    }
+  }
+  EXPECT_EQ(said, rules);
+  EXPECT_EQ(rules.size(), 4U);
+}
+
 TEST(Gate, IsNotWhatTheOperatorTakesForEdited) {
   const std::vector<YAML::Node> gate = YAML::LoadAll(read("manifests/gate/drain_gate.yaml"));
   ASSERT_EQ(gate.size(), 2U);
