@@ -71,6 +71,8 @@ Options parse_options(int argc, char** argv) {
          "With more requests in flight than that, /health is not answered until there are fewer; 0: never")
       ->check(CLI::Range(0, 100'000))
       ->capture_default_str();
+  app.add_option("--metrics-api-key", options.metrics_api_key,
+                 "Key without which /metrics answers 401, as if a proxy before vLLM asked for it");
   app.add_option("--seed", options.seed, "Where in the prompt's words the answers begin")
       ->capture_default_str();
   try {

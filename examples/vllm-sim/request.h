@@ -27,7 +27,8 @@ struct Options {
   int data_parallel_size = 1;
   int saturated_above = 0;  // requests in flight; 0: never
   std::uint64_t seed = 0;
-  std::string pod_name;  // from $POD_NAME
+  std::string metrics_api_key;  // empty: anybody may read /metrics
+  std::string pod_name;         // from $POD_NAME
 
   const std::string& shown_model() const {
     return served_model_names.empty() ? model : served_model_names.front();

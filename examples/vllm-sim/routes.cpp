@@ -135,7 +135,10 @@ class Routes {
     res.set_content(dump({{"object", "list"}, {"data", data}}), kJson);
   }
 
-  void metrics(httplib::Response& res) const {
+  void metrics(const httplib::Request& req, httplib::Response& res) const {
+    const std::string& key = options_.metrics_api_key;
+    if (!key.empty() && req.get_header_value("Authorization") != "Bearer " + key)
+      return send(res, {401, "AuthenticationError", "The key for /metrics is missing or wrong.", {}});
     res.set_content(engine_.metrics(), "text/plain; version=0.0.4; charset=utf-8");
   }
 
@@ -236,7 +239,7 @@ void add_routes(Listener& listener, Engine& engine, const Options& options, cons
   listener.Post("/v1/chat/completions",
                 [routes](const auto& req, auto& res) { routes->generate(Endpoint::kChat, req, res); });
   listener.Get("/v1/models", [routes](const auto&, auto& res) { routes->models(res); });
-  listener.Get("/metrics", [routes](const auto&, auto& res) { routes->metrics(res); });
+  listener.Get("/metrics", [routes](const auto& req, auto& res) { routes->metrics(req, res); });
   listener.Get("/health", [routes](const auto&, auto& res) { routes->health(res); });
   const auto ping = [](const auto&, auto& res) { res.status = 200; };
   listener.Get("/ping", ping);

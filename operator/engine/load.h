@@ -11,6 +11,7 @@
 #include "engine/metrics_text.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,8 +48,9 @@ struct Load {
 
 // Why there is no load.
 struct NoLoad {
-  std::string why;       // for a person
-  bool refused = false;  // nobody listens on any of the ports that were asked
+  std::string why;                // for a person
+  bool refused = false;           // nobody listens on any of the ports that were asked
+  std::uint64_t refused_key = 0;  // of the ApiKey that the engine did not accept; 0: of none
 };
 
 // The load that one document tells, read as it arrives.

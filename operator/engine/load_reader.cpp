@@ -2,6 +2,8 @@
 
 #include "base/address.h"
 #include "engine/byte_budgets.h"
+#include "engine/connection.h"
+#include "engine/engine_tls.h"
 #include "kube/user_agent.h"
 
 #include <algorithm>
@@ -33,7 +35,12 @@ using Answer = tl::expected<Load, NoLoad>;
 constexpr std::size_t kPiece = 16u << 10;     // of a body, read at once
 constexpr std::uint32_t kMaxHead = 8u << 10;  // status line and headers; also of what may follow the body
 constexpr std::size_t kMaxPath = 2u << 10;    // none that is meant is longer
+constexpr std::size_t kMaxKey = 8u << 10;     // of an engine, in bytes
 constexpr int kPlainHttp = 11;                // HTTP/1.1, as Beast writes it
+// What TLS may take in beside the answer, and what a handshake costs: its arithmetic takes about as long as
+// reading so many bytes.
+constexpr std::size_t kMaxHandshake = 64u << 10;
+constexpr std::size_t kHandshakeCost = 16u << 10;
 
 // What a person is told of a connection that failed.
 std::string describe(const error_code& error, std::size_t max_bytes) {
@@ -86,6 +93,17 @@ std::string_view refused_kind(base::AddressKind kind, bool allow_loopback) {
   return {};
 }
 
+bool is_path(std::string_view path) {
+  const auto printable = [](char c) { return c > ' ' && c <= '~'; };
+  return path.starts_with('/') && path.size() <= kMaxPath && std::all_of(path.begin(), path.end(), printable);
+}
+
+// Nothing in it ends a header's line.
+bool is_sendable(const ApiKey& key) {
+  const auto printable = [](char c) { return c >= ' ' && c <= '~'; };
+  return key.value.size() <= kMaxKey && std::all_of(key.value.begin(), key.value.end(), printable);
+}
+
 // What is wrong with a request, before anyone is asked.
 std::optional<std::string> problem(const LoadRequest& request, bool allow_loopback) {
   const auto kind = base::kind_of(request.ip);
@@ -99,15 +117,17 @@ std::optional<std::string> problem(const LoadRequest& request, bool allow_loopba
   if (request.sources.empty()) {
     return "there is no port to ask for metrics: set spec.engine.metricsPort or spec.targetPorts";
   }
-  for (const auto& [port, path, metrics, is_server_load] : request.sources) {
-    if (port < 1 || port > 65'535) {
-      return fmt::format("{} is no port: it must be 1 to 65535", port);
+  for (const LoadSource& source : request.sources) {
+    if (source.port < 1 || source.port > 65'535) {
+      return fmt::format("{} is no port: it must be 1 to 65535", source.port);
     }
-    const auto printable = [](char c) { return c > ' ' && c <= '~'; };
-    if (!path.starts_with('/') || path.size() > kMaxPath ||
-        !std::all_of(path.begin(), path.end(), printable)) {
+    if (!is_path(source.path)) {
       return fmt::format("spec.engine.metricsPath must begin with / and be at most {} characters of a URL",
                          kMaxPath);
+    }
+    if (source.api_key && !is_sendable(*source.api_key)) {
+      return fmt::format("the key is not sent: no header may hold it, or it is longer than {} bytes",
+                         kMaxKey);
     }
   }
   return std::nullopt;
@@ -116,7 +136,7 @@ std::optional<std::string> problem(const LoadRequest& request, bool allow_loopba
 }  // namespace
 
 LoadSource server_load_of(std::int32_t port) {
-  LoadSource out{port, "/load", {}, true};
+  LoadSource out{.port = port, .path = "/load", .metrics = {}, .is_server_load = true};
   out.metrics.hint = "vLLM says there what it has taken in, with --enable-server-load-tracking";
   return out;
 }
@@ -147,6 +167,7 @@ class LoadReader::Impl {
 
   const LoadReaderOptions options_;
   ByteBudgets budgets_;
+  TlsContexts contexts_;
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_;
   std::unordered_map<Fetch*, std::shared_ptr<Fetch>> connected_;  // at most max_connections
@@ -165,7 +186,7 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
         index_(source),
         source_(reading_->request.sources[source]),
         endpoint_(asio::ip::make_address(reading_->request.ip), static_cast<std::uint16_t>(source_.port)),
-        socket_(owner.io_),
+        connection_(owner.io_, most_bytes(owner.options_, source_)),
         timer_(owner.io_),
         pause_(owner.io_),
         text_(source_.metrics) {}
@@ -182,6 +203,10 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
   void cancel() { fail("was not read: the reader is being stopped"); }
 
  private:
+  // What frames the chunks of a body counts no more than the body may.
+  static std::size_t most_bytes(const LoadReaderOptions& options, const LoadSource& source) {
+    return kMaxHead + 2 * options.max_bytes + (source.tls ? kMaxHandshake : 0);
+  }
   void on_deadline();
   void ask();
   void read_on();
@@ -190,14 +215,23 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
   bool parse_head();
   bool parse_body();
   bool is_welcome();
+  void refuse_key(unsigned status);
   void conclude();
+  void charge(std::size_t besides = 0);
   std::string address() const {
     const auto ip = endpoint_.address();
     return fmt::format(fmt::runtime(ip.is_v6() ? "[{}]:{}" : "{}:{}"), ip.to_string(), endpoint_.port());
   }
-  std::string url() const { return fmt::format("http://{}{}", address(), source_.path); }
-  void fail(const std::string& what, bool refused = false) {
-    finish(tl::unexpected(NoLoad{fmt::format("{} {}", url(), what), refused}));
+  std::string url() const {
+    return fmt::format("{}://{}{}", source_.tls ? "https" : "http", address(), source_.path);
+  }
+  void fail(const std::string& what, bool refused = false, std::uint64_t refused_key = 0) {
+    finish(tl::unexpected(NoLoad{fmt::format("{} {}", url(), what), refused, refused_key}));
+  }
+  void fail(const error_code& error) {
+    const std::string of_tls = connection_.describe(error);
+    fail(of_tls.empty() ? describe(error, owner_.options_.max_bytes) : of_tls,
+         error == asio::error::connection_refused && !connection_.is_connected());
   }
   void finish(Answer answer);
   // A step of the exchange: `next` is called when it went well, and never after finish().
@@ -208,8 +242,7 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
         return;
       }
       if (error) {
-        return self->fail(describe(error, self->owner_.options_.max_bytes),
-                          error == asio::error::connection_refused);
+        return self->fail(error);
       }
       next(*self);
     };
@@ -220,14 +253,14 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
   const std::size_t index_;
   const LoadSource& source_;  // of reading_
   const tcp::endpoint endpoint_;
-  tcp::socket socket_;
+  Connection connection_;
   asio::steady_timer timer_;
   asio::steady_timer pause_;
   http::request<http::empty_body> request_;
   boost::beast::flat_buffer buffer_{kMaxHead + kPiece};
   http::response_parser<http::buffer_body> parser_;
-  std::size_t received_ = 0;  // bytes, whatever of the answer they are
-  std::size_t head_ = 0;      // of them, those that were parsed as its head
+  std::size_t charged_ = 0;  // bytes that came, and that its namespace's budget has paid for
+  std::size_t head_ = 0;     // of them, those that were parsed as its head
   bool waits_for_budget_ = false;
   std::vector<char> piece_;  // empty until it is its turn
   LoadText text_;
@@ -237,13 +270,36 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
 
 void LoadReader::Impl::Fetch::connect() {
   piece_.resize(kPiece);
-  socket_.async_connect(endpoint_, then([](Fetch& fetch) { fetch.ask(); }));
+  if (source_.tls) {
+    auto context = owner_.contexts_.of(*source_.tls);
+    if (!context) {
+      // Later: whoever has begun this one may be about to begin others.
+      return asio::post(owner_.io_, [self = shared_from_this(), why = std::move(context.error())] {
+        self->fail("was not asked: " + why);
+      });
+    }
+    connection_.secure(std::move(*context), source_.tls);
+  }
+  connection_.open(endpoint_, then([](Fetch& fetch) {
+                     fetch.charge(fetch.source_.tls ? kHandshakeCost : 0);
+                     fetch.ask();
+                   }));
+}
+
+// Its namespace pays for what has come, and for so much besides.
+void LoadReader::Impl::Fetch::charge(std::size_t besides) {
+  const std::size_t fresh = connection_.received() - charged_;
+  charged_ += fresh;
+  owner_.budgets_.spend(reading_->request.ns, fresh + besides, std::chrono::steady_clock::now());
 }
 
 void LoadReader::Impl::Fetch::on_deadline() {
   const auto limit = reading_->request.deadline.count();
   if (piece_.empty()) {
     return fail(fmt::format("had to wait for too many others and was not asked within {} ms", limit));
+  }
+  if (source_.tls && connection_.is_connected() && request_.target().empty()) {
+    return fail(fmt::format("did not finish its TLS handshake within {} ms", limit));
   }
   if (waits_for_budget_) {
     return fail(fmt::format(
@@ -258,13 +314,19 @@ void LoadReader::Impl::Fetch::ask() {
   request_.version(kPlainHttp);
   request_.method(http::verb::get);
   request_.target(source_.path);
-  request_.set(http::field::host, address());
+  const bool has_name = source_.tls && !source_.tls->server_name.empty();
+  request_.set(http::field::host, has_name ? source_.tls->server_name : address());
+  if (source_.api_key) {
+    request_.set(http::field::authorization, "Bearer " + source_.api_key->value);
+  }
   request_.set(http::field::user_agent, std::string(kube::user_agent()));
   request_.set(http::field::accept, "text/plain;version=0.0.4");
   request_.set(http::field::connection, "close");
   parser_.header_limit(kMaxHead);
   parser_.body_limit(owner_.options_.max_bytes);
-  http::async_write(socket_, request_, then([](Fetch& fetch) { fetch.read_on(); }));
+  connection_.write([this](auto& stream) {
+    http::async_write(stream, request_, then([](Fetch& fetch) { fetch.read_on(); }));
+  });
 }
 
 // Beast's own reading would go on for as long as there is a head to read: its limit is that of what it has
@@ -281,10 +343,10 @@ void LoadReader::Impl::Fetch::read_on() {
   if (room == 0) {
     return fail(describe(http::error::buffer_overflow, owner_.options_.max_bytes));
   }
-  socket_.async_read_some(buffer_.prepare(room),
-                          [self = shared_from_this()](const error_code& error, std::size_t count) {
-                            self->on_bytes(error, count);
-                          });
+  connection_.read_some(buffer_.prepare(room),
+                        [self = shared_from_this()](const error_code& error, std::size_t count) {
+                          self->on_bytes(error, count);
+                        });
 }
 
 void LoadReader::Impl::Fetch::on_bytes(error_code error, std::size_t count) {
@@ -299,15 +361,10 @@ void LoadReader::Impl::Fetch::on_bytes(error_code error, std::size_t count) {
     }
   }
   if (error) {
-    return fail(describe(error, owner_.options_.max_bytes));
+    return fail(error);
   }
   buffer_.commit(count);
-  received_ += count;
-  owner_.budgets_.spend(reading_->request.ns, count, std::chrono::steady_clock::now());
-  // What frames the chunks of a body counts no more than the body may.
-  if (received_ > kMaxHead + 2 * owner_.options_.max_bytes) {
-    return fail(describe(http::error::body_limit, owner_.options_.max_bytes));
-  }
+  charge();
   parse();
 }
 
@@ -325,6 +382,11 @@ void LoadReader::Impl::Fetch::parse() {
 
 // As much as has come. False: there is nothing more to do with it for now.
 bool LoadReader::Impl::Fetch::parse_head() {
+  constexpr char kTlsAlert = 0x15;  // RFC 8446, section 5.1
+  if (head_ == 0 && *static_cast<const char*>(buffer_.data().data()) == kTlsAlert) {
+    fail("answered in TLS: set spec.engine.scheme to https");
+    return false;
+  }
   error_code error;
   const std::size_t used = parser_.put(buffer_.data(), error);
   buffer_.consume(used);
@@ -377,6 +439,8 @@ bool LoadReader::Impl::Fetch::is_welcome() {
   }
   if (status >= 300 && status < 400) {
     fail(fmt::format("answered {}, a redirect, which is not followed", status));
+  } else if (status == 401 || status == 403) {
+    refuse_key(status);
   } else if (status == 404) {
     fail(fmt::format("answered 404; see spec.engine.{} ({})",
                      source_.is_server_load ? "serverLoad" : "metricsPort and metricsPath",
@@ -385,6 +449,15 @@ bool LoadReader::Impl::Fetch::is_welcome() {
     fail(fmt::format("answered {}", status));
   }
   return false;
+}
+
+void LoadReader::Impl::Fetch::refuse_key(unsigned status) {
+  if (!source_.api_key) {
+    return fail(
+        fmt::format("answered {}: an engine that wants a key needs spec.engine.apiKeySecret", status));
+  }
+  fail(fmt::format("answered {}: it did not accept the key of spec.engine.apiKeySecret", status),
+       /*refused=*/false, source_.api_key->id);
 }
 
 void LoadReader::Impl::Fetch::conclude() {
@@ -403,8 +476,8 @@ void LoadReader::Impl::Fetch::finish(Answer answer) {
   const auto self = shared_from_this();
   timer_.cancel();
   pause_.cancel();
-  error_code ignored;
-  socket_.close(ignored);
+  charge();
+  connection_.close();
   owner_.ended(*this);
   reading_->answer(index_, std::move(answer));
 }

@@ -4,9 +4,14 @@
 // one of them cannot be read the load is unknown, with the address and the reason for a person. A port that
 // refuses the connection beside others that answer has nothing in flight: nobody listens there. A pod may
 // refuse, redirect, never answer, dribble, send gigabytes or send nonsense. A read still ends by its
-// deadline, and holds no more than some 100 KiB for each port. Answers are read as they arrive (load.h), and
-// an answer that is not complete is not believed. A redirect is not followed, and no answer is quoted. What a
-// namespace's engines answer is read at no more than a rate (byte_budgets.h), so that others are read too.
+// deadline, and holds no more than some 100 KiB for each port (200 KiB in TLS). Answers are read as they
+// arrive (load.h), and an answer that is not complete is not believed. A redirect is not followed, and no
+// answer is quoted. What a namespace's engines answer is read at no more than a rate (byte_budgets.h), so
+// that others are read too.
+//
+// Of an engine behind TLS the certificate is checked before anything is said to it, the key least of all
+// (engine_tls.h). The handshake counts against the deadline, and its bytes against the limits. A key is never
+// quoted, and a key that no header may hold is not sent.
 //
 // Who can write a pod's status chooses the address. Addresses that only this machine or its link has are
 // refused: loopback, link-local (with the metadata services of clouds), multicast, unspecified.
@@ -21,6 +26,8 @@
 // returns when every callback has been made. Do that on a thread of your own, never in a callback.
 #pragma once
 
+#include "api/inference_pool.h"
+#include "base/shared.h"
 #include "engine/load.h"
 
 #include <chrono>
@@ -35,11 +42,21 @@
 
 namespace poolwarden::engine {
 
+// The key that an engine wants to hear. The number stands for it where the key itself must not appear.
+struct ApiKey {
+  std::uint64_t id = 0;
+  std::string value;  // printable ASCII
+
+  bool operator==(const ApiKey&) const = default;
+};
+
 struct LoadSource {
   std::int32_t port = 0;
   std::string path = "/metrics";
   EngineMetrics metrics;
-  bool is_server_load = false;  // it answers as read_server_load() reads, and not with metrics
+  bool is_server_load = false;            // it answers as read_server_load() reads, and not with metrics
+  base::Shared<api::EngineTls> tls = {};  // empty: it is asked in plain HTTP
+  base::Shared<ApiKey> api_key = {};      // sent as a bearer token, to this port only
 
   bool operator==(const LoadSource&) const = default;
 };

@@ -2,8 +2,10 @@
 #include "integration/engine/load_reader_fixture.h"
 #include "support/cluster/running_program.h"
 
+#include <optional>
 #include <thread>
 
+#include <gmock/gmock.h>
 #include <httplib.h>
 
 namespace poolwarden::engine {
@@ -11,15 +13,40 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// Where it listens; nothing if it does not.
+std::optional<int> port_of(cluster::RunningProgram& vllm) {
+  const auto line = vllm.wait_for_line("running on http://127.0.0.1:", kLong);
+  if (!line) return std::nullopt;
+  return std::stoi(line->substr(line->find("127.0.0.1:") + 10));
+}
+
+TEST(VllmSimLoad, WithAKey_IsReadByWhoHasIt) {
+  auto started = cluster::RunningProgram::start(
+      {{VLLM_SIM, "--host", "127.0.0.1", "--port", "0", "--metrics-api-key", "sesame"}, {}});
+  ASSERT_TRUE(started) << started.error();
+  const auto port = port_of(**started);
+  ASSERT_TRUE(port) << (*started)->output();
+  LoadReader reader(on_loopback());
+  LoadRequest request{"127.0.0.1", {{*port, "/metrics", metrics_of({})}}, kLong};
+  EXPECT_THAT(read_now(reader, request).error(),
+              testing::HasSubstr("answered 401: an engine that wants a key"));
+  request.sources[0].api_key = base::Shared(ApiKey{1, "sesam"});
+  EXPECT_THAT(read_now(reader, request).error(), testing::HasSubstr("did not accept the key"));
+  request.sources[0].api_key = base::Shared(ApiKey{2, "sesame"});
+  const Answer answer = read_now(reader, request);
+  ASSERT_TRUE(answer) << answer.error();
+  EXPECT_EQ(answer->in_flight, 0);
+}
+
 TEST(VllmSimLoad, FollowsARequest) {
   auto started =
       cluster::RunningProgram::start({{VLLM_SIM, "--host", "127.0.0.1", "--port", "0", "--data-parallel-size",
                                        "2", "--max-num-seqs", "1", "--time-per-output-token", "20"},
                                       {}});
   ASSERT_TRUE(started) << started.error();
-  const auto line = (*started)->wait_for_line("running on http://127.0.0.1:", kLong);
-  ASSERT_TRUE(line) << (*started)->output();
-  const int port = std::stoi(line->substr(line->find("127.0.0.1:") + 10));
+  const auto listens = port_of(**started);
+  ASSERT_TRUE(listens) << (*started)->output();
+  const int port = *listens;
 
   LoadReader reader(on_loopback());
   const auto load_becomes = [&](Load wanted) {
