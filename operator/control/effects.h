@@ -23,10 +23,10 @@
 namespace poolwarden::control {
 
 // What a write's answer is decoded as (on a transport thread) before it reaches the loop.
-enum class Expect : std::uint8_t { kText, kPod, kConfigMap, kService, kPool, kBudget };
+enum class Expect : std::uint8_t { kText, kPod, kConfigMap, kService, kPool, kBudget, kSecret };
 
 using Answer = std::variant<std::string, api::Pod, api::ConfigMap, api::Service, api::InferencePool,
-                            api::DisruptionBudget>;
+                            api::DisruptionBudget, api::Secret>;
 
 struct CallAnswered {
   std::uint64_t id = 0;
@@ -39,7 +39,8 @@ struct LoadArrived {
   kube::ObjectKey pool;
   std::optional<pool::Load> load;
   std::string problem;
-  bool refused = false;  // nobody listens on any port of the pod that the pool knows
+  bool refused = false;           // nobody listens on any port of the pod that the pool knows
+  std::uint64_t refused_key = 0;  // as engine::NoLoad has it
 };
 
 // Asks for a clean end: no new write, what is in flight finishes, the lease is given back.

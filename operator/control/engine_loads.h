@@ -5,12 +5,15 @@
 
 #include "api/inference_pool.h"
 #include "control/effects.h"
+#include "control/engine_keys.h"
 #include "control/load_read_scheduler.h"
 #include "pool/engine_load_tracker.h"
 #include "pool/plan.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,13 +31,26 @@ class EngineLoads {
   // Begins those whose turn has come.
   void read(kube::TimePoint now, Effects& out);
   void arrived(LoadArrived load, kube::TimePoint now);
+  // Secrets that are to be read now, for the keys of engines; each is answered once.
+  std::vector<kube::ObjectKey> secrets_to_read() { return keys_.take_due(); }
+  // The pools that waited for it.
+  std::set<kube::ObjectKey> secret_arrived(const kube::ObjectKey& name,
+                                           const kube::Result<api::Secret>& secret, kube::TimePoint now) {
+    return keys_.arrived(name, secret, now);
+  }
 
   const pool::EngineLoadTracker& tracker() const { return tracker_; }
-  void sweep(kube::TimePoint now) { tracker_.sweep(now); }
+  void sweep(kube::TimePoint now);
 
  private:
+  struct Asked;
+  enum class Keys : std::uint8_t { kKnown, kAwaited, kUnknown };
+  Keys add_pool(const api::InferencePool& pool, const kube::ObjectKey& asks, kube::TimePoint now, Asked& out);
+  std::optional<kube::TimePoint> give_up(const std::string& uid, std::string why, kube::TimePoint now);
+
   pool::EngineLoadTracker tracker_;
   LoadReadScheduler scheduler_;
+  EngineKeys keys_;
 };
 
 }  // namespace poolwarden::control

@@ -144,8 +144,25 @@ void OperatorCore::take(CallAnswered& in, api::Now now, Effects& out) {
     events_.posted(*event, text(), now.mono);
     return;
   }
+  if (const auto* read = std::get_if<SecretRead>(&call.purpose))
+    return take(*read, std::move(in.answer), now);
   standby_.answered(call, in.answer, now.mono);
   outcomes_.take(std::move(*answered), std::move(in.answer), now, out);
+}
+
+void OperatorCore::take(const SecretRead& read, kube::Result<Answer> answer, api::Now now) {
+  const auto secret =
+      std::move(answer).map([](Answer what) { return std::get<api::Secret>(std::move(what)); });
+  for (const kube::ObjectKey& pool : loads_.secret_arrived(read.secret, secret, now.mono)) {
+    if (const PoolRecord* record = table_.find(pool)) router_.mark(*record, now);
+  }
+}
+
+void OperatorCore::read_secrets(api::Now now, Effects& out) {
+  for (const kube::ObjectKey& secret : loads_.secrets_to_read()) {
+    writes_.send_unthrottled(SecretRead{secret}, {}, {}, kube::get(kube::kSecrets, secret.ns, secret.name),
+                             Expect::kSecret, now.mono, out);
+  }
 }
 
 void OperatorCore::lead(const Leadership::Change& change, api::Now now, Effects& out) {
@@ -200,6 +217,7 @@ void OperatorCore::run_passes(api::Now now, Effects& out) {
   }
   gave_way_ = withdrew && !gave_way_ && queue_.size() > 0;
   loads_.read(now.mono, out);
+  read_secrets(now, out);
   for (auto& [key, plan] : rest) write_rest(key, plan, now, out);
   if (may_act_after(now)) reconciler_.release_orphans(now, out);
 }

@@ -32,16 +32,18 @@ kube::Result<Answer> decode(Expect expect, kube::Body body) {
       return decode<api::PoolCodec>(body);
     case Expect::kBudget:
       return decode<api::DisruptionBudgetCodec>(body);
+    case Expect::kSecret:
+      return decode<api::SecretCodec>(body);
     case Expect::kText:
       break;
   }
   return Answer(std::move(body.text));
 }
 
-// A text goes to those who read JSON, and a pool has nothing else.
+// A text goes to those who read JSON, a pool has nothing else, and Secrets are read too rarely to matter.
 kube::Encoding preferred(Expect expect) {
-  return expect == Expect::kText || expect == Expect::kPool ? kube::Encoding::kJson
-                                                            : kube::Encoding::kProtobuf;
+  const bool json = expect == Expect::kText || expect == Expect::kPool || expect == Expect::kSecret;
+  return json ? kube::Encoding::kJson : kube::Encoding::kProtobuf;
 }
 
 // Zero: it is not sent at all. In whole seconds, so that the errors of two calls read alike, whatever their
@@ -77,6 +79,7 @@ void Shell::perform(const LoadRead& read) {
                } else {
                  arrived.problem = std::move(load.error().why);
                  arrived.refused = load.error().refused && all_ports;
+                 arrived.refused_key = load.error().refused_key;
                }
                post(std::move(arrived));
              });

@@ -145,7 +145,8 @@ std::optional<kube::TimePoint> WriteDispatcher::next_deadline(kube::TimePoint no
 
 std::size_t WriteDispatcher::writes_in_flight() const {
   return static_cast<std::size_t>(std::count_if(pending_.begin(), pending_.end(), [](const auto& item) {
-    return !std::holds_alternative<LeaseCall>(item.second.call.purpose);
+    const Purpose& purpose = item.second.call.purpose;
+    return !std::holds_alternative<LeaseCall>(purpose) && !std::holds_alternative<SecretRead>(purpose);
   }));
 }
 

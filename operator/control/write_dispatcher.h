@@ -74,7 +74,7 @@ class WriteDispatcher {
     bool sent() const { return outcome == Outcome::kSent; }
   };
   Result send(WriteRequest request, kube::TimePoint now, Effects& out);
-  // For calls that no object's previous write can hold up: the Lease, Events, look-ups.
+  // For calls that no object's previous write can hold up: the Lease, Events, look-ups, Secrets.
   void send_unthrottled(Purpose purpose, WrittenObject object, PoolName pool, kube::Call call, Expect expect,
                         kube::TimePoint now, Effects& out);
   // Nothing: nobody waits for this answer.
@@ -105,7 +105,7 @@ class WriteDispatcher {
   std::optional<kube::TimePoint> next_deadline(kube::TimePoint now) const;
 
   std::size_t in_flight() const { return pending_.size(); }
-  std::size_t writes_in_flight() const;  // without the Lease
+  std::size_t writes_in_flight() const;  // without the Lease, and without Secrets that are read
   void sweep(kube::TimePoint now) { throttle_.sweep(now); }
 
  private:

@@ -49,6 +49,7 @@ class WriteOutcomes {
   bool succeeded(const Answered& in, StatusWrite& write);
   bool succeeded(const Answered& in, ConfigMapLookup& lookup);
   bool succeeded(const Answered&, EventWrite&) { return false; }
+  bool succeeded(const Answered&, SecretRead&) { return false; }
   bool succeeded(const Answered&, LeaseCall&) { return false; }
   void failed(const AnsweredCall& answered, PoolRecord* record, const kube::Error& error, api::Now now,
               Effects& out);

@@ -46,11 +46,15 @@ struct ConfigMapLookup {};
 struct EventWrite {
   std::uint64_t id = 0;
 };
+// Of a Secret with the key of an engine.
+struct SecretRead {
+  kube::ObjectKey secret;
+};
 struct LeaseCall {
   std::uint64_t attempt = 0;
 };
 using Purpose = std::variant<PublishWrite, ScaleTargetWrite, AdoptReplicasWrite, ServiceWrite, PodLabelWrite,
-                             BudgetWrite, StatusWrite, ConfigMapLookup, EventWrite, LeaseCall>;
+                             BudgetWrite, StatusWrite, ConfigMapLookup, EventWrite, SecretRead, LeaseCall>;
 
 // For which pool: a namesake that came later is another one.
 struct PoolName {
@@ -61,7 +65,7 @@ struct PoolName {
 // A call that is under way.
 struct PendingCall {
   Purpose purpose;
-  WrittenObject object;  // meaningless for Events and the Lease
+  WrittenObject object;  // meaningless for Events, Secrets and the Lease
   PoolName pool;
   kube::Verb verb = kube::Verb::kGet;
   kube::TimePoint sent_at{};

@@ -1,5 +1,7 @@
 #include "scenarios/scenario_cluster.h"
 
+#include "kube/base64.h"
+
 #include <stdexcept>
 
 namespace poolwarden::scenarios {
@@ -17,6 +19,7 @@ const std::map<std::string, Kind>& kinds() {
       {"pods", {"/api/v1", kube::kPods}},
       {"services", {"/api/v1", kube::kServices}},
       {"configmaps", {"/api/v1", kube::kConfigMaps}},
+      {"secrets", {"/api/v1", kube::kSecrets}},
       {"nodes", {"/api/v1", kube::kNodes}},
       {"deployments", {"/apis/apps/v1", kube::kDeployments}},
       {"horizontalpodautoscalers", {"/apis/autoscaling/v2", kube::kHorizontalPodAutoscalers}},
@@ -75,7 +78,7 @@ void ScenarioCluster::remove(const std::string& resource, const std::string& nam
 }
 
 // pool NAME [app=X | selector by target] [target=X] [replicas=N] [ports=8000,8001] [service=X] [configmap=X]
-//      [timeout=SECONDS] [settle=SECONDS] [replace-first=true] [only-replica=drain]
+//      [timeout=SECONDS] [settle=SECONDS] [replace-first=true] [only-replica=drain] [key-secret=X]
 void ScenarioCluster::create_pool(const std::string& name, const Options& options) {
   json spec = json::object();
   if (options.contains("app")) spec["selector"]["matchLabels"]["app"] = options.at("app");
@@ -98,6 +101,7 @@ void ScenarioCluster::create_pool(const std::string& name, const Options& option
   if (options.contains("on-timeout")) spec["drain"]["onTimeout"] = options.at("on-timeout");
   if (options.contains("only-replica")) spec["disruption"]["onlyReplica"] = options.at("only-replica");
   if (options.contains("settle")) spec["drain"]["settleSeconds"] = std::stoi(options.at("settle"));
+  if (options.contains("key-secret")) spec["engine"]["apiKeySecret"]["name"] = options.at("key-secret");
   if (options.contains("replace-first"))
     spec["disruption"]["replaceFirst"] = options.at("replace-first") == "true";
   world_.request(HttpMethod::kPost, path("inferencepools"),
@@ -313,6 +317,14 @@ void ScenarioCluster::create_budget(const std::string& name, const std::string& 
                      {"metadata", {{"name", name}}},
                      {"spec", {{"maxUnavailable", 1}, {"selector", {{"matchLabels", {{"app", app}}}}}}}};
   world_.request(HttpMethod::kPost, path("poddisruptionbudgets"), body);
+}
+
+void ScenarioCluster::create_secret(const std::string& name, const std::string& api_key) {
+  world_.request(HttpMethod::kPost, path("secrets"),
+                 {{"apiVersion", "v1"},
+                  {"kind", "Secret"},
+                  {"metadata", {{"name", name}}},
+                  {"data", {{"api-key", kube::base64_encode(api_key)}}}});
 }
 
 void ScenarioCluster::create_foreign(const std::string& kind, const std::string& name) {

@@ -49,6 +49,8 @@ class ScenarioCluster {
   // An HorizontalPodAutoscaler of a pool or of a target, which the scenario plays itself.
   void create_autoscaler(const std::string& name, const std::string& of, const std::string& scaled);
   void set_definition(const std::string& without_status_field);
+  // A Secret with the key of engines.
+  void create_secret(const std::string& name, const std::string& api_key);
   void create_foreign(const std::string& kind, const std::string& name);
   // Of pods labelled app, of which it lets one go at a time.
   void create_budget(const std::string& name, const std::string& app);

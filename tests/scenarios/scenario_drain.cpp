@@ -39,12 +39,30 @@ json ScenarioRun::annotation(const std::string& pod, const std::string& key) con
   return cluster_.get("pods", pod).at("metadata").value("annotations", json::object()).value(key, json());
 }
 
+bool ScenarioRun::has_address(const std::string& pod, const std::string& ip) const {
+  const auto object = world_.model().find(kube::kPods, "default", pod);
+  return object && object->body().value("/status/podIP"_json_pointer, "") == ip;
+}
+
+// As the reader words it.
+std::optional<engine::NoLoad> ScenarioRun::refusal_of_key(const engine::LoadRequest& request) const {
+  for (const auto& [pod, key] : engine_keys_) {
+    if (!has_address(pod, request.ip)) continue;
+    for (const engine::LoadSource& source : request.sources) {
+      if (!source.api_key) return engine::NoLoad{"answered 401: it wants a key"};
+      if (source.api_key->value != key)
+        return engine::NoLoad{"answered 401: it did not accept the key", false, source.api_key->id};
+    }
+  }
+  return std::nullopt;
+}
+
 sim::EngineAnswer ScenarioRun::engine_of(const engine::LoadRequest& request) const {
+  if (auto refusal = refusal_of_key(request)) return {tl::unexpected(std::move(*refusal))};
   std::vector<tl::expected<engine::Load, engine::NoLoad>> ports;
   sim::EngineAnswer together{engine::Load{}};  // idle
   for (const auto& [pod, answers] : engines_) {
-    const auto object = world_.model().find(kube::kPods, "default", pod);
-    if (!object || object->body().value("/status/podIP"_json_pointer, "") != request.ip) continue;
+    if (!has_address(pod, request.ip)) continue;
     if (const auto any = answers.find(0); any != answers.end()) return any->second;
     for (const engine::LoadSource& source : request.sources) {
       const auto found = answers.find(source.port);
@@ -58,9 +76,14 @@ sim::EngineAnswer ScenarioRun::engine_of(const engine::LoadRequest& request) con
   return together;
 }
 
+// engine POD wants key=KEY: besides, it answers nobody without that.
 // engine POD says busy=N [cache=SHARE] [work=COUNT] | engine POD hangs | engine POD refuses why=TEXT | engine
 // POD closed; each with [port=N]
 void ScenarioRun::set_engine(const std::string& pod, const std::string& how, const Options& options) {
+  if (how == "wants") {
+    engine_keys_[pod] = options.at("key");
+    return;
+  }
   sim::EngineAnswer answer{engine::Load{}};
   if (how == "hangs") {
     answer.after = std::chrono::hours(1);

@@ -175,6 +175,7 @@ void ScenarioRun::add_object_verbs() {
                               throw problem("definition older FIELD, or current");
                             cluster_.set_definition(w.size() > 1 ? w[1] : "");
                           }};
+  verbs_["secret"] = {2, 2, [this](const Words& w) { cluster_.create_secret(w[0], w[1]); }};
   verbs_["foreign"] = {2, 2, [this](const Words& w) { cluster_.create_foreign(w[0], w[1]); }};
   verbs_["scale"] = {3, 3, [this](const Words& w) {
                        const std::map<std::string, std::string> kinds = {{"pool", "inferencepools"},

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,8 @@ class ScenarioRun {
   static void dispatch(const std::map<std::string, Verb>& verbs, const std::string& kind, const Words& words);
 
   sim::EngineAnswer engine_of(const engine::LoadRequest& request) const;
+  bool has_address(const std::string& pod, const std::string& ip) const;
+  std::optional<engine::NoLoad> refusal_of_key(const engine::LoadRequest& request) const;
   void drain_node(const std::string& node, kube::Duration at_most);
   void set_engine(const std::string& pod, const std::string& how, const Options& options);
   json annotation(const std::string& pod, const std::string& key) const;
@@ -66,6 +69,7 @@ class ScenarioRun {
   std::vector<apiserver::DenyRule> denied_;
   // By pod and port; 0: whatever is asked.
   std::map<std::string, std::map<std::int32_t, sim::EngineAnswer>> engines_;
+  std::map<std::string, std::string> engine_keys_;  // by pod, of engines that want one
   bool elect_ = false;
   pool::ListLimits list_limits_;
   std::size_t step_pods_ = control::CoreOptions{}.step_pods;

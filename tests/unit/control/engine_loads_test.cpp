@@ -1,5 +1,6 @@
 #include "control/engine_loads.h"
 
+#include "kube/base64.h"
 #include "parts.h"
 
 #include <gmock/gmock.h>
@@ -89,6 +90,16 @@ TEST(EngineLoads, RefusalAtAPortOfMetrics_ProvesNothing) {
   asking.request("p");
   asking.read();
   EXPECT_FALSE(asking.out.load_reads[0].asks_all_ports) << "the engine itself listens on another";
+}
+
+TEST(EngineLoads, PortThatAnotherPoolAsks_IsAskedForBoth) {
+  Asking asking;
+  asking.pool.engine.metrics_port = 9000;
+  api::InferencePool other = made_pool("b", "vllm");
+  asking.others = {&other};
+  asking.request("p");
+  asking.read();
+  EXPECT_TRUE(asking.out.load_reads[0].asks_all_ports) << "8000, for the other";
 }
 
 TEST(EngineLoads, Refusal_IsKnownOfThePod) {
@@ -198,6 +209,87 @@ TEST(EngineLoads, Refusal_IsBoundedAndCutBetweenCharacters) {
   for (int i = 0; i < 1000; ++i) text += "\u00e9";
   asking.arrive("p", std::nullopt, text);
   EXPECT_EQ(asking.loads.tracker().find("p-uid")->problem, text.substr(0, 255) + " ...");
+}
+
+api::Secret key_secret(const std::string& value) {
+  api::Secret secret;
+  secret.data["api-key"] = kube::base64_encode(value);
+  return secret;
+}
+
+TEST(EngineLoads, PoolWithAKey_IsAskedOnceItsSecretIsRead) {
+  Asking asking;
+  asking.pool.engine.api_key_secret = api::SecretKeyRef{"keys", "api-key"};
+  asking.pool.engine.server_load = true;
+  EXPECT_EQ(asking.request("p"), asking.now + 1s);
+  EXPECT_THAT(asking.read(), IsEmpty());
+  EXPECT_THAT(asking.loads.secrets_to_read(), ElementsAre(kube::ObjectKey{"default", "keys"}));
+  EXPECT_THAT(asking.loads.secret_arrived({"default", "keys"}, key_secret("sesame"), asking.now),
+              ElementsAre(kube::ObjectKey{"default", "a"}));
+  asking.request("p");
+  EXPECT_THAT(asking.read(), ElementsAre("p-uid"));
+  const auto& sources = asking.out.load_reads[0].request.sources;
+  ASSERT_EQ(sources.size(), 2U) << "/load and /metrics";
+  for (const engine::LoadSource& source : sources) EXPECT_EQ(source.api_key->value, "sesame");
+}
+
+TEST(EngineLoads, NoRightToTheSecret_IsUnknownWithTheFix) {
+  Asking asking;
+  asking.pool.engine.api_key_secret = api::SecretKeyRef{"keys", "api-key"};
+  asking.request("p");
+  asking.loads.secrets_to_read();
+  asking.loads.secret_arrived({"default", "keys"},
+                              tl::unexpected(kube::Error{kube::ErrorClass::kForbidden, 403, "", "", {}}),
+                              asking.now);
+  EXPECT_EQ(asking.request("p"), asking.now + 1s) << "as after any reading in vain";
+  EXPECT_THAT(asking.read(), IsEmpty());
+  EXPECT_THAT(asking.loads.tracker().find("p-uid")->problem,
+              ::testing::HasSubstr("the operator may not read Secret keys"));
+}
+
+TEST(EngineLoads, KeyThatTheEngineRefused_IsReadAnew) {
+  Asking asking;
+  asking.pool.engine.api_key_secret = api::SecretKeyRef{"keys", "api-key"};
+  asking.request("p");
+  asking.loads.secrets_to_read();
+  asking.loads.secret_arrived({"default", "keys"}, key_secret("old"), asking.now);
+  asking.now += 10s;
+  asking.request("p");
+  asking.read();
+  LoadArrived refused{"p-uid", {"default", "a"}, std::nullopt, "answered 401"};
+  refused.refused_key = asking.out.load_reads.at(0).request.sources[0].api_key->id;
+  asking.loads.arrived(refused, asking.now);
+  asking.now += 1s;
+  asking.request("p");
+  EXPECT_THAT(asking.loads.secrets_to_read(), ElementsAre(kube::ObjectKey{"default", "keys"}));
+}
+
+TEST(EngineLoads, EachPoolOfAPod_IsAskedWithItsOwnKeyAndTls) {
+  Asking asking;
+  asking.pool.engine.api_key_secret = api::SecretKeyRef{"keys", "api-key"};
+  api::InferencePool other = made_pool("b", "vllm");
+  other.engine.scheme = api::EngineScheme::kHttps;
+  other.engine.tls = base::Shared(api::EngineTls{"", "", true});
+  asking.others = {&other};
+  asking.request("p");
+  asking.loads.secrets_to_read();
+  asking.loads.secret_arrived({"default", "keys"}, key_secret("sesame"), asking.now);
+  asking.request("p");
+  asking.read();
+  const auto& sources = asking.out.load_reads.at(0).request.sources;
+  ASSERT_EQ(sources.size(), 2U);
+  EXPECT_TRUE(sources[0].api_key && !sources[0].tls);
+  EXPECT_TRUE(!sources[1].api_key && sources[1].tls);
+}
+
+TEST(EngineLoads, HttpsWithoutTls_IsNotAskedInClear) {
+  Asking asking;
+  asking.pool.engine.scheme = api::EngineScheme::kHttps;
+  asking.request("p");
+  asking.read();
+  const auto& tls = asking.out.load_reads.at(0).request.sources[0].tls;
+  ASSERT_TRUE(tls);
+  EXPECT_EQ(*tls, api::EngineTls{}) << "which the reader refuses";
 }
 
 TEST(EngineLoads, AnswerOfAPodNobodyAskedAbout_ChangesNothing) {
