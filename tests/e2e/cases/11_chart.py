@@ -101,6 +101,18 @@ class Chart(unittest.TestCase):
         one = {name for _, _, name in self.rendered("ops", "watchNamespace=models")}
         self.assertEqual(set(), one & set().union(*names.values()), "it is no namespace's")
 
+    def test_secrets_are_granted_by_name_only(self) -> None:
+        value = "engineKeySecrets[0]"
+        objects = self.rendered("ops", f"{value}.namespace=models", f"{value}.name=vllm-key")
+        role = objects["Role", "models", "poolwarden-engine-key-vllm-key"]
+        self.assertEqual([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["vllm-key"], "verbs": ["get"]}],
+                         role["rules"])
+        binding = objects["RoleBinding", "models", "poolwarden-engine-key-vllm-key"]
+        self.assertEqual("poolwarden-engine-key-vllm-key", binding["roleRef"]["name"])
+        self.assertEqual([{"kind": "ServiceAccount", "name": "poolwarden", "namespace": "ops"}], binding["subjects"])
+        self.assertEqual([], [rule for _, thing in self.rendered("ops").items() for rule in thing.get("rules", [])
+                              if "secrets" in rule.get("resources", [])], "none is by itself")
+
     def test_who_may_scrape(self) -> None:
         def ingress(*values: str) -> list[dict]:
             return self.rendered("ops", *values)["NetworkPolicy", "ops", "poolwarden"]["spec"]["ingress"]
