@@ -37,8 +37,8 @@ constexpr std::uint32_t kMaxHead = 8u << 10;  // status line and headers; also o
 constexpr std::size_t kMaxPath = 2u << 10;    // none that is meant is longer
 constexpr std::size_t kMaxKey = 8u << 10;     // of an engine, in bytes
 constexpr int kPlainHttp = 11;                // HTTP/1.1, as Beast writes it
-// What TLS may take in beside the answer, and what a handshake costs: its arithmetic takes about as long as
-// reading so many bytes.
+// What TLS may take in beside the answer, and what a handshake costs at least: its arithmetic takes about as
+// long as reading so many bytes.
 constexpr std::size_t kMaxHandshake = 64u << 10;
 constexpr std::size_t kHandshakeCost = 16u << 10;
 
@@ -248,6 +248,18 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
     };
   }
 
+  // True: its namespace has used up its budget, and `next` is called when it may go on.
+  template <class Next>
+  bool waits(Next next) {
+    const auto wait = owner_.budgets_.wait(reading_->request.ns, std::chrono::steady_clock::now());
+    waits_for_budget_ = wait > std::chrono::steady_clock::duration::zero();
+    if (waits_for_budget_) {
+      pause_.expires_after(wait);
+      pause_.async_wait(then(next));
+    }
+    return waits_for_budget_;
+  }
+
   Impl& owner_;
   const std::shared_ptr<Reading> reading_;
   const std::size_t index_;
@@ -271,6 +283,11 @@ class LoadReader::Impl::Fetch : public std::enable_shared_from_this<Fetch> {
 void LoadReader::Impl::Fetch::connect() {
   piece_.resize(kPiece);
   if (source_.tls) {
+    // Also for handshakes that come to nothing, and for bundles that are read in vain.
+    if (waits([](Fetch& fetch) { fetch.connect(); })) {
+      return;
+    }
+    charge(kHandshakeCost + source_.tls->ca_bundle.size());
     auto context = owner_.contexts_.of(*source_.tls);
     if (!context) {
       // Later: whoever has begun this one may be about to begin others.
@@ -280,10 +297,7 @@ void LoadReader::Impl::Fetch::connect() {
     }
     connection_.secure(std::move(*context), source_.tls);
   }
-  connection_.open(endpoint_, then([](Fetch& fetch) {
-                     fetch.charge(fetch.source_.tls ? kHandshakeCost : 0);
-                     fetch.ask();
-                   }));
+  connection_.open(endpoint_, then([](Fetch& fetch) { fetch.ask(); }));
 }
 
 // Its namespace pays for what has come, and for so much besides.
@@ -332,11 +346,7 @@ void LoadReader::Impl::Fetch::ask() {
 // Beast's own reading would go on for as long as there is a head to read: its limit is that of what it has
 // not parsed yet, so that a head of many short fields has none. So the bytes are counted here.
 void LoadReader::Impl::Fetch::read_on() {
-  const auto wait = owner_.budgets_.wait(reading_->request.ns, std::chrono::steady_clock::now());
-  waits_for_budget_ = wait > std::chrono::steady_clock::duration::zero();
-  if (waits_for_budget_) {
-    pause_.expires_after(wait);
-    pause_.async_wait(then([](Fetch& fetch) { fetch.read_on(); }));
+  if (waits([](Fetch& fetch) { fetch.read_on(); })) {
     return;
   }
   const std::size_t room = std::min(kPiece, buffer_.max_size() - buffer_.size());

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <atomic>
+#include <memory>
 #include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 
 namespace poolwarden::engine {
@@ -329,6 +331,55 @@ TEST(LoadReaderTls, CertificatesWithoutEnd_AreNotRead) {
   LoadReader reader(on_loopback());
   EXPECT_THAT(read_now(reader, asking(server.port(), trusting(trusted()))).error(),
               HasSubstr("did not shake hands in TLS"));
+}
+
+// What a server may send beside its answers is taken in without a word of it to whoever reads.
+void send_tickets(int fd) {
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_server_method()),
+                                                                  &SSL_CTX_free);
+  const Identity identity = trusted().issue("x", {"IP:127.0.0.1"});
+  const auto memory = [](const std::string& pem) {
+    return std::unique_ptr<BIO, decltype(&BIO_free)>(
+        BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free);
+  };
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+      PEM_read_bio_X509(memory(identity.certificate_pem).get(), nullptr, nullptr, nullptr), &X509_free);
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
+      PEM_read_bio_PrivateKey(memory(identity.key_pem).get(), nullptr, nullptr, nullptr), &EVP_PKEY_free);
+  SSL_CTX_use_certificate(context.get(), certificate.get());
+  SSL_CTX_use_PrivateKey(context.get(), key.get());
+  const std::unique_ptr<SSL, decltype(&SSL_free)> connection(SSL_new(context.get()), &SSL_free);
+  SSL_set_fd(connection.get(), fd);
+  if (SSL_accept(connection.get()) != 1) return;
+  // OpenSSL does not say that nobody reads them any more. So many are 5 MB.
+  for (int i = 0; i < 20'000; ++i) {
+    if (SSL_new_session_ticket(connection.get()) != 1 || SSL_do_handshake(connection.get()) != 1) return;
+  }
+}
+
+TEST(LoadReaderTls, TicketsWithoutEnd_AreCounted) {
+  RawListener server(send_tickets);
+  LoadReader reader(on_loopback());
+  EXPECT_THAT(read_now(reader, asking(server.port(), trusting(trusted()))).error(),
+              HasSubstr("answered with more than 524288 bytes"));
+}
+
+TEST(LoadReaderTls, HandshakesOfOneNamespace_CountAgainstItsBudget) {
+  HttpsServer server(in_tls(unknown().issue("x", {"IP:127.0.0.1"})), answer_busy);
+  LoadReaderOptions options = on_loopback();
+  options.bytes_per_second = 64u << 10;
+  LoadReader reader(options);
+  LoadRequest request = asking(server.port(), trusting(trusted()), 300ms);
+  request.ns = "busy";
+  std::vector<std::future<Answer>> reads;
+  for (int i = 0; i < 40; ++i) reads.push_back(begin_read(reader, request));
+  int waited = 0;
+  for (auto& read : reads) {
+    const Answer answer = result_of(std::move(read));
+    ASSERT_FALSE(answer) << "nobody is trusted here";
+    waited += answer.error().find("the engines of its namespace answer with more than") != std::string::npos;
+  }
+  EXPECT_GT(waited, 20) << "that were not begun";
 }
 
 TEST(LoadReaderTls, ManyAtOnce_AllAreRead) {
