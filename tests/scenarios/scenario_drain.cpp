@@ -1,4 +1,5 @@
 // The verbs of drains: the gate, ReplicaSets, nodes that are emptied, and what engines say.
+#include "publish/calls.h"
 #include "scenarios/scenario_run.h"
 
 #include <algorithm>
@@ -186,6 +187,18 @@ void ScenarioRun::add_drain_expectations() {
                                    }
                                  }
                                }};
+  // What no log, status, Event or list may say.
+  expectations_["untold"] = {1, 1, [this](const Words& w) {
+                               std::vector<std::string> told = everything_logged();
+                               for (const auto& type : {publish::kInferencePools, kube::kEvents, kube::kPods,
+                                                        kube::kConfigMaps, kube::kServices}) {
+                                 for (const auto& object : world_.model().list(type))
+                                   told.push_back(object->body().dump());
+                               }
+                               for (const std::string& text : told) {
+                                 if (text.find(w[0]) != std::string::npos) throw problem("told: " + text);
+                               }
+                             }};
   // How many ended so: completed, timed_out, cancelled or lost.
   expectations_["drains"] = {2, 2, [this](const Words& w) {
                                const auto& drains = op("a").record().drains;
