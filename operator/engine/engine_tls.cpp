@@ -50,7 +50,7 @@ tl::expected<TlsContexts::Context, std::string> make_context(const api::EngineTl
     return wrong(fmt::format("is longer than {} characters", api::EngineTls::kMaxCaBundle));
   const auto pem = kube::base64_decode(tls.ca_bundle);
   if (!pem) return wrong("is not base64");
-  if (const std::string problem = kube::check_ca_pem(*pem); !problem.empty()) return wrong(problem);
+  if (const std::string fault = kube::check_ca_pem(*pem); !fault.empty()) return wrong(fault);
   boost::system::error_code error;
   context->add_certificate_authority(boost::asio::buffer(*pem), error);
   if (error) return wrong(fmt::format("cannot be used ({})", error.message()));
