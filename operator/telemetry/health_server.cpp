@@ -1,7 +1,9 @@
 #include "telemetry/health_server.h"
 
 #include "telemetry/http_server.h"
+#include "telemetry/metrics_page.h"
 
+#include <chrono>
 #include <exception>
 #include <map>
 #include <string_view>
@@ -40,12 +42,6 @@ HttpAnswer run_checks(std::string_view path, const std::vector<NamedCheck>& chec
   return {.body = verbose ? fmt::format("{}{} check passed\n", lines, path) : "ok"};
 }
 
-HttpAnswer scrape(const prometheus::Collectable& metrics) {
-  // https://github.com/prometheus/docs/blob/main/docs/instrumenting/exposition_formats.md
-  return {.type = "text/plain; version=0.0.4; charset=utf-8",
-          .body = prometheus::TextSerializer().Serialize(metrics.Collect())};
-}
-
 using Route = std::function<HttpAnswer(bool verbose)>;
 using Routes = std::map<std::string, Route>;
 
@@ -54,6 +50,16 @@ HttpHandler handler_of(Routes routes) {
     const auto route = routes.find(request.path);
     if (route == routes.end()) return {.status = 404, .body = "there is nothing at this path\n"};
     return route->second(request.has("verbose"));
+  };
+}
+
+Route scrapes_of(std::shared_ptr<prometheus::Collectable> metrics) {
+  auto page = std::make_shared<MetricsPage>(
+      [metrics = std::move(metrics)] { return prometheus::TextSerializer().Serialize(metrics->Collect()); });
+  // https://github.com/prometheus/docs/blob/main/docs/instrumenting/exposition_formats.md
+  return [page](bool) -> HttpAnswer {
+    return {.type = "text/plain; version=0.0.4; charset=utf-8",
+            .body = page->at(std::chrono::steady_clock::now())};
   };
 }
 
@@ -89,7 +95,7 @@ HealthServer::~HealthServer() = default;
 tl::expected<std::unique_ptr<HealthServer>, std::string> HealthServer::start(
     HealthOptions options, std::shared_ptr<prometheus::Collectable> metrics) {
   auto server = std::unique_ptr<HealthServer>(new HealthServer);
-  const Route scrapes = [collectable = std::move(metrics)](bool) { return scrape(*collectable); };
+  const Route scrapes = scrapes_of(std::move(metrics));
   if (!off(options.probe_bind_address)) {
     server->shared_ = options.metrics_bind_address == options.probe_bind_address;
     Routes routes;

@@ -2,7 +2,7 @@
 //
 // Probes answer as Kubernetes' own components do: 200 "ok", or 500 with one line a check; ?verbose shows the
 // lines always. Both addresses may be the same one, then all three paths are there. What clients may cost is
-// bounded (http_server.h), and silent or slow ones do not keep the kubelet out.
+// bounded (http_server.h, metrics_page.h), and silent or slow ones do not keep the kubelet out.
 //
 // Owned by main. Each address has one thread, on which the checks and the metrics are read: so they must not
 // wait for the loop. With two addresses no scrape delays a probe, however slow it is. With one address a
