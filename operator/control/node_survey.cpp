@@ -2,6 +2,8 @@
 
 #include "pool/membership.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <utility>
 
 namespace poolwarden::control {
@@ -98,6 +100,15 @@ void NodeSurvey::count_changed() {
   }
 }
 
+// Only what the API server says of nodes that are there. Where nodes are not read nothing is known of them.
+void NodeSurvey::count_the_cluster() {
+  if (!feeds_.hears<Nodes>()) return sight_.set_all(0, 0);
+  const auto& nodes = feeds_.store<Nodes>();
+  const auto is_there = [&nodes](const std::string& name) { return nodes.find("", name) != nullptr; };
+  const auto unheard = std::count_if(suspects_.begin(), suspects_.end(), is_there);
+  sight_.set_all(nodes.size(), static_cast<std::size_t>(unheard));
+}
+
 pool::NodeSight::Change NodeSurvey::look(kube::TimePoint now) {
   if (suspects_.empty() && !counted_ && !sight_.is_blind()) return {};
   // Before the first lists are in, the nodes that are known are not all.
@@ -107,8 +118,7 @@ pool::NodeSight::Change NodeSurvey::look(kube::TimePoint now) {
     } else {
       count_all();
     }
-    sight_.set_all(static_cast<std::int32_t>(feeds_.store<Nodes>().size()),
-                   static_cast<std::int32_t>(suspects_.size()));
+    count_the_cluster();
   }
   pool::NodeSight::Change change = sight_.look(now);
   if (suspects_.empty() && !sight_.is_blind()) {

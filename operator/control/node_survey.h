@@ -46,6 +46,7 @@ class NodeSurvey {
   void set(const std::string& name, Count count);
   void count_all();
   void count_changed();
+  void count_the_cluster();
   std::vector<PoolRecord*> unsure_pools();
 
   FeedTable& feeds_;

@@ -162,19 +162,9 @@ Finding progressing(const Observation& seen) {
 
 // How many they are, what that leads to, and the way out.
 std::string unseen_nodes(const UnseenNodes& unseen) {
-  const auto which = [](UnseenNodes::Which of) {
-    switch (of) {
-      case UnseenNodes::Which::kOfPools:
-        return "that carry pods of pools";
-      case UnseenNodes::Which::kOfThisPool:
-        return "that carry pods of this pool";
-      case UnseenNodes::Which::kOfCluster:
-        break;
-    }
-    return "of the cluster";
-  };
   const std::string who =
-      fmt::format("{} of {} nodes {} are not heard of{}", unseen.unheard, unseen.nodes, which(unseen.which),
+      fmt::format("{} of {} nodes that carry pods of {} are not heard of{}", unseen.unheard, unseen.nodes,
+                  unseen.of_all_pools ? "pools" : "this pool",
                   unseen.ends ? ", after more were within the last minute" : "");
   return fmt::format(
       "{}: their condition Ready is Unknown. Of so many at once that is no sign of illness, so endpoints "

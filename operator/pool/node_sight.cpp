@@ -9,9 +9,6 @@ namespace {
 constexpr std::int32_t kLeast = 2;
 // Of three zones one may be lost: a third is no sign of blindness, more than that is.
 constexpr std::int32_t kOneOf = 3;
-// Of all nodes. Those without pods of pools may be many, and come and go by the dozen: a third of them says
-// less.
-constexpr std::int32_t kOneOfAll = 2;
 
 }  // namespace
 
@@ -21,7 +18,7 @@ void NodeSight::count(const Node& node, std::int32_t by) {
     share.nodes += by;
     if (node.unheard) share.unheard += by;
   };
-  add(carrying_);
+  add(cluster_);
   for (const std::string& pool : node.pools) {
     add(pools_[pool]);
     touched_.insert(pool);
@@ -39,10 +36,17 @@ void NodeSight::set(const std::string& name, Node node) {
   if (!node.pools.empty()) nodes_.emplace(name, std::move(node));
 }
 
+// Nodes without pods of pools say nothing of one that has some, but for this: that its pods are alone there.
+void NodeSight::set_all(std::size_t nodes, std::size_t unheard) {
+  const bool most = unheard >= static_cast<std::size_t>(kLeast) && 2 * unheard > nodes;
+  if (most == most_unheard_) return;
+  most_unheard_ = most;
+  for (const auto& [pool, share] : pools_) touched_.insert(pool);
+}
+
 void NodeSight::forget_nodes() {
   nodes_.clear();
-  carrying_.nodes = carrying_.unheard = 0;
-  set_all(0, 0);
+  cluster_.nodes = cluster_.unheard = 0;
   for (auto& [pool, share] : pools_) {
     share.nodes = share.unheard = 0;
     touched_.insert(pool);
@@ -64,16 +68,12 @@ bool NodeSight::settle(Share& share, bool many, TimePoint now) {
 
 NodeSight::Change NodeSight::look(TimePoint now) {
   Change out;
-  const auto many = [](const Share& share, std::int32_t one_of) {
-    return share.unheard >= kLeast && share.unheard * one_of > share.nodes;
-  };
-  const bool before = carrying_.blind || all_.blind;
-  settle(carrying_, many(carrying_, kOneOf), now);
-  settle(all_, many(all_, kOneOfAll), now);
-  out.all = before != (carrying_.blind || all_.blind);
+  const bool many = cluster_.unheard >= kLeast && cluster_.unheard * kOneOf > cluster_.nodes;
+  out.all = settle(cluster_, many, now);
   for (const std::string& pool : std::exchange(touched_, {})) {
     Share& share = pools_[pool];
-    if (settle(share, share.nodes >= kLeast && share.unheard == share.nodes, now)) out.pools.insert(pool);
+    const bool all_unheard = share.nodes >= (most_unheard_ ? 1 : kLeast) && share.unheard == share.nodes;
+    if (settle(share, all_unheard, now)) out.pools.insert(pool);
     if (share.ends) touched_.insert(pool);
     if (share.blind) {
       blind_pools_.insert(pool);
@@ -86,24 +86,20 @@ NodeSight::Change NodeSight::look(TimePoint now) {
 }
 
 std::optional<NodeSight::TimePoint> NodeSight::next_deadline() const {
-  std::optional<TimePoint> earliest = carrying_.ends;
-  const auto sooner = [&earliest](const std::optional<TimePoint>& ends) {
+  std::optional<TimePoint> earliest = cluster_.ends;
+  for (const std::string& pool : touched_) {
+    const auto& ends = pools_.at(pool).ends;
     if (ends && (!earliest || *ends < *earliest)) earliest = ends;
-  };
-  sooner(all_.ends);
-  for (const std::string& pool : touched_) sooner(pools_.at(pool).ends);
+  }
   return earliest;
 }
 
 std::optional<UnseenNodes> NodeSight::unseen(const std::string& pool) const {
-  using Which = UnseenNodes::Which;
-  const auto tell = [](const Share& share, Which which) {
-    return UnseenNodes{share.unheard, share.nodes, which, share.ends.has_value()};
+  const auto tell = [](const Share& share, bool of_all) {
+    return UnseenNodes{share.unheard, share.nodes, of_all, share.ends.has_value()};
   };
-  if (carrying_.blind && (!carrying_.ends || !all_.blind)) return tell(carrying_, Which::kOfPools);
-  if (all_.blind) return tell(all_, Which::kOfCluster);
-  if (blind_pools_.contains(pool)) return tell(pools_.at(pool), Which::kOfThisPool);
-  return std::nullopt;
+  if (cluster_.blind) return tell(cluster_, true);
+  return blind_pools_.contains(pool) ? std::optional{tell(pools_.at(pool), false)} : std::nullopt;
 }
 
 }  // namespace poolwarden::pool

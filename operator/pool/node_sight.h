@@ -6,15 +6,16 @@
 // the API server, and what runs there runs on. This is called blindness here.
 //
 // It begins for all pools when at least two of the nodes that carry pods of pools are not heard of, and these
-// are more than a third of them. So it does when that is true of more than half of all nodes of the cluster:
-// the pods of pools may be on one of them. It begins for one pool when it is true of all the nodes that carry
-// its pods, and these are at least two. docs/withdrawal.md says why. It ends kReturn after that has last been
-// so: the nodes come back one by one, and the last of many are not the first of few.
+// are more than a third of them. It begins for one pool when that is true of all the nodes that carry its
+// pods, and these are at least two. One is enough where more than half of all nodes of the cluster are not
+// heard of. docs/withdrawal.md says why. It ends kReturn after that has last been so: the nodes come back one
+// by one, and the last of many are not the first of few.
 //
 // Pure: time is an argument. Costs what changes: a node's change its pools. Owned by the loop.
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -26,8 +27,8 @@ namespace poolwarden::pool {
 // As a condition tells it.
 struct UnseenNodes {
   std::int32_t unheard = 0;
-  std::int32_t nodes = 0;
-  enum class Which : std::uint8_t { kOfPools, kOfThisPool, kOfCluster } which = Which::kOfPools;
+  std::int32_t nodes = 0;  // that carry pods of pools, or of this pool
+  bool of_all_pools = true;
   bool ends = false;  // fewer are unheard of by now, and so it ends soon
 };
 
@@ -46,10 +47,7 @@ class NodeSight {
   // A node as it is now; one without pools does not count.
   void set(const std::string& name, Node node);
   // How many nodes there are, whatever runs there, and how many of them are not heard of.
-  void set_all(std::int32_t nodes, std::int32_t unheard) {
-    all_.nodes = nodes;
-    all_.unheard = unheard;
-  }
+  void set_all(std::size_t nodes, std::size_t unheard);
   // As if no node were known. Blindness stays until look() says otherwise.
   void forget_nodes();
 
@@ -63,7 +61,7 @@ class NodeSight {
   std::optional<TimePoint> next_deadline() const;
   // Of a pool, by its key. Nothing: what is said of nodes is to be believed.
   std::optional<UnseenNodes> unseen(const std::string& pool) const;
-  bool is_blind() const { return all_.blind || carrying_.blind || !blind_pools_.empty(); }
+  bool is_blind() const { return cluster_.blind || !blind_pools_.empty(); }
 
  private:
   struct Share {
@@ -76,8 +74,8 @@ class NodeSight {
   static bool settle(Share& share, bool many, TimePoint now);
 
   std::map<std::string, Node> nodes_;
-  Share all_;
-  Share carrying_;  // pods of pools
+  bool most_unheard_ = false;  // of all nodes
+  Share cluster_;
   std::map<std::string, Share> pools_;
   std::set<std::string> touched_;  // pools whose share has changed, or whose blindness ends by itself
   std::set<std::string> blind_pools_;

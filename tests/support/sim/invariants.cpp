@@ -136,9 +136,12 @@ bool Invariants::are_nodes_unseen(const json& pool) const {
         nodes.begin(), nodes.end(), [&](const std::string& node) { return unheard.contains(node); }));
   };
   const bool many = count(of_all) >= 2 && 3 * count(of_all) > of_all.size();
-  const std::size_t nodes = model_.list(kube::kNodes).size();
-  const bool most = unheard.size() >= 2 && 2 * unheard.size() > nodes;
-  return many || most || (of_pool.size() >= 2 && count(of_pool) == of_pool.size());
+  const auto nodes = model_.list(kube::kNodes);
+  const auto gone = std::count_if(nodes.begin(), nodes.end(), [&unheard](const auto& node) {
+    return unheard.contains(text(node->body(), "/metadata/name"));
+  });
+  const bool most = gone >= 2 && 2 * static_cast<std::size_t>(gone) > nodes.size();
+  return many || (of_pool.size() >= (most ? 1U : 2U) && count(of_pool) == of_pool.size());
 }
 
 std::set<std::string> Invariants::fit_uids(const json& pool, NodesCount nodes) const {

@@ -115,22 +115,22 @@ TEST(NodeSurvey, NodesWithoutPodsOfPools_DoNotCount) {
   EXPECT_EQ(parts.unseen()->nodes, 4);
 }
 
-TEST(NodeSurvey, MostNodesOfTheCluster_CountWhateverTheyCarry) {
+// Pool "c" has its one pod on n4.
+TEST(NodeSurvey, WhereMostNodesAreUnheardOf_APoolOnOneOfThemIsBlind) {
   Surveyed parts;
+  parts.see<Pools>(made_pool("c", "none"));
   parts.see<Nodes>(unheard("n4"));
   parts.see<Nodes>(unheard("n5"));
   parts.look();
-  EXPECT_FALSE(parts.unseen());
-  parts.see<Nodes>(unheard("n1"));
-  EXPECT_THAT(parts.look(), ElementsAre("a", "b"));
-  ASSERT_TRUE(parts.unseen());
-  EXPECT_EQ(parts.unseen()->unheard, 3);
-  EXPECT_EQ(parts.unseen()->nodes, 5);
-  parts.lose<Nodes>("n5");
-  parts.see<Nodes>(made_node("n4"));
-  parts.look();
-  EXPECT_EQ(parts.unseen()->nodes, 4);
-  EXPECT_TRUE(parts.unseen()->ends) << "one of four";
+  EXPECT_FALSE(parts.router.unseen_nodes(parts.record("c"))) << "two of five";
+  parts.see<Nodes>(made_node("n6"));
+  parts.lose<Nodes>("n2");
+  parts.lose<Nodes>("n3");
+  EXPECT_THAT(parts.look(), IsEmpty()) << "two of four";
+  parts.lose<Nodes>("n6");
+  EXPECT_THAT(parts.look(), ElementsAre("c"));
+  EXPECT_TRUE(parts.router.unseen_nodes(parts.record("c")));
+  EXPECT_FALSE(parts.unseen()) << "its own node is heard of";
 }
 
 TEST(NodeSurvey, PodsThatComeAndGo_AreCounted) {

@@ -120,15 +120,8 @@ const std::vector<ConditionRow>& condition_rows() {
       {"nodes unseen", [](World& w) { w.unseen_nodes = UnseenNodes{.unheard = 2, .nodes = 3}; }, kDegraded,
        "True", "NodesUnseen", "2 of 3 nodes that carry pods of pools are not heard of: "},
       {"nodes of the pool unseen",
-       [](World& w) {
-         w.unseen_nodes = UnseenNodes{.unheard = 2, .nodes = 2, .which = UnseenNodes::Which::kOfThisPool};
-       },
+       [](World& w) { w.unseen_nodes = UnseenNodes{.unheard = 2, .nodes = 2, .of_all_pools = false}; },
        kDegraded, "True", "NodesUnseen", "2 of 2 nodes that carry pods of this pool"},
-      {"nodes of the cluster unseen",
-       [](World& w) {
-         w.unseen_nodes = UnseenNodes{.unheard = 3, .nodes = 5, .which = UnseenNodes::Which::kOfCluster};
-       },
-       kDegraded, "True", "NodesUnseen", "3 of 5 nodes of the cluster are not heard of: "},
       {"nodes unseen a moment ago",
        [](World& w) { w.unseen_nodes = UnseenNodes{.unheard = 1, .nodes = 3, .ends = true}; }, kDegraded,
        "True", "NodesUnseen", "after more were within the last minute"},

@@ -83,29 +83,36 @@ TEST(NodeSight, NodesWithoutPodsOfPools_DoNotCount) {
   EXPECT_TRUE(sight.is_blind_for());
 }
 
-TEST(NodeSight, MoreThanHalfOfAllNodes_AreBlindness) {
+TEST(NodeSight, WhereMostNodesOfTheClusterAreUnheardOf_OneNodeOfAPoolIsEnough) {
   const struct {
-    int nodes;
-    int unheard;
+    std::size_t nodes;
+    std::size_t unheard;
     bool blind;
-  } rows[] = {{1, 1, false}, {2, 1, false},    {2, 2, true},   {3, 2, true},
-              {4, 2, false}, {100, 50, false}, {100, 51, true}};
+  } rows[] = {{0, 0, false}, {0, 2, true},  {1, 1, false},    {2, 1, false},  {2, 2, true},
+              {3, 2, true},  {4, 2, false}, {100, 50, false}, {100, 51, true}};
   for (const auto& row : rows) {
     Sight sight;
     sight.nodes(1, 1);
     sight.set_all(row.nodes, row.unheard);
-    EXPECT_EQ(sight.look(kFirstLook).all, row.blind);
+    EXPECT_THAT(sight.look(kFirstLook).pools, row.blind ? testing::SizeIs(1) : testing::SizeIs(0));
     EXPECT_EQ(sight.is_blind_for(), row.blind) << row.unheard << " of " << row.nodes;
   }
+}
+
+TEST(NodeSight, WhereMostNodesOfTheClusterAreUnheardOf_APoolWithANodeThatIsHeardOfSees) {
   Sight sight;
-  sight.nodes(1, 1);
-  sight.set_all(3, 3);
+  sight.nodes(4, 1, "ns/a");
+  sight.nodes(1, 1, "ns/alone", 10);
+  sight.nodes(5, 0, "ns/large", 20);
   sight.look(kFirstLook);
-  EXPECT_EQ(sight.unseen("ns/a")->which, UnseenNodes::Which::kOfCluster);
-  sight.set_all(3, 1);
-  EXPECT_FALSE(sight.look(kFirstLook + 1s).all);
-  ASSERT_EQ(sight.next_deadline(), kFirstLook + 1s + NodeSight::kReturn);
-  EXPECT_TRUE(sight.look(*sight.next_deadline()).all);
+  EXPECT_FALSE(sight.is_blind());
+  sight.set_all(20, 16);
+  EXPECT_THAT(sight.look(kFirstLook + 1s).pools, ElementsAre("ns/alone"));
+  EXPECT_FALSE(sight.is_blind_for("ns/a")) << "one of its four nodes died, whatever became of others";
+  sight.set_all(20, 1);
+  EXPECT_THAT(sight.look(kFirstLook + 2s).pools, IsEmpty());
+  ASSERT_EQ(sight.next_deadline(), kFirstLook + 2s + NodeSight::kReturn);
+  EXPECT_THAT(sight.look(*sight.next_deadline()).pools, ElementsAre("ns/alone"));
   EXPECT_FALSE(sight.is_blind());
 }
 
@@ -117,7 +124,7 @@ TEST(NodeSight, TellsHowManyAreUnheardOf) {
   ASSERT_TRUE(unseen);
   EXPECT_EQ(unseen->unheard, 2);
   EXPECT_EQ(unseen->nodes, 3);
-  EXPECT_EQ(unseen->which, UnseenNodes::Which::kOfPools);
+  EXPECT_TRUE(unseen->of_all_pools);
   EXPECT_FALSE(unseen->ends);
 
   sight.nodes(20, 0, "ns/large", 40);
@@ -128,7 +135,7 @@ TEST(NodeSight, TellsHowManyAreUnheardOf) {
   const auto of_pool = sight.unseen("ns/small");
   ASSERT_TRUE(of_pool);
   EXPECT_EQ(of_pool->nodes, 2);
-  EXPECT_EQ(of_pool->which, UnseenNodes::Which::kOfThisPool);
+  EXPECT_FALSE(of_pool->of_all_pools);
 }
 
 TEST(NodeSight, LastsUntilOthersHadTheTimeToReturn) {
