@@ -23,10 +23,6 @@ struct Context {
   std::string program;  // "poolwarden" or "kubectl poolwarden", for commands that a person may copy
 };
 
-inline api::Now now() {
-  return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()};
-}
-
 // Says what went wrong, on one line. The exit code.
 int fail(Context& context, const std::string& message);
 int fail(Context& context, const kube::Error& error);

@@ -4,6 +4,8 @@
 #include "commands/pod_drain.h"
 #include "commands/target.h"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
@@ -88,7 +90,7 @@ int drain_one(Context& context, PodView pod, const DrainOptions& options) {
 int wait_until_gone(Context& context, const PodView& pod, std::optional<std::chrono::seconds> timeout) {
   ClusterReader reader(context.session);
   const std::string name = fmt::format("pod {}/{}", pod.ns, pod.name);
-  const auto started = now();
+  const auto started = context.session.now();
   auto limit = timeout;
   while (true) {
     auto seen = reader.pod(pod.ns, pod.name);
@@ -96,10 +98,11 @@ int wait_until_gone(Context& context, const PodView& pod, std::optional<std::chr
     if (!seen && seen.error().cls != kube::ErrorClass::kRetry) return fail(context, seen.error());
     if (seen && seen->uid != pod.uid) break;
     if (seen && !limit && seen->ends)
-      limit = std::chrono::duration_cast<std::chrono::seconds>(*seen->ends - started.wall) +
-              kBeyondTheGracePeriod;
+      limit = std::max(std::chrono::duration_cast<std::chrono::seconds>(*seen->ends - started.wall) +
+                           kBeyondTheGracePeriod,
+                       kBeyondTheGracePeriod);
     context.console.progress(name + ": terminating", "terminating");
-    if (limit && limit->count() > 0 && now().mono - started.mono >= *limit)
+    if (limit && limit->count() > 0 && context.session.now().mono - started.mono >= *limit)
       return fail(context, fmt::format("{} is deleted, but not gone yet: {} why {} -n {}", name,
                                        context.program, pod.name, pod.ns));
     if (!context.session.pause(kDeletionPoll)) {

@@ -44,7 +44,11 @@ kube::Call evict(const PodView& pod) {
 class NodeDrain {
  public:
   NodeDrain(Context& context, const NodeView& node, const DrainOptions& options)
-      : context_(context), node_(node), options_(options), reader_(context.session), started_(now().mono) {}
+      : context_(context),
+        node_(node),
+        options_(options),
+        reader_(context.session),
+        started_(context_.session.now().mono) {}
 
   int run() {
     while (true) {
@@ -57,7 +61,7 @@ class NodeDrain {
         context_.console.progress(pods.error().message, pods.error().message);
       }
       const auto limit = options_.timeout.value_or(std::chrono::seconds(0));
-      if (limit.count() > 0 && now().mono - started_ >= limit)
+      if (limit.count() > 0 && context_.session.now().mono - started_ >= limit)
         return fail(context_, fmt::format("not emptied within {} s: {}", limit.count(), what_stays()));
       if (!context_.session.pause(kNodePoll)) return stopped();
     }
@@ -83,7 +87,7 @@ class NodeDrain {
 
   // An exit code, once it is over.
   std::optional<int> turn(const std::vector<NodePod>& pods) {
-    const NodePlan plan = plan_node(pods, now().wall);
+    const NodePlan plan = plan_node(pods, context_.session.now().wall);
     report(plan);
     for (const std::string& each : plan.staying) {
       if (warned_staying_.insert(each).second) context_.console.warn("stays: " + each);
@@ -100,10 +104,10 @@ class NodeDrain {
       if (const auto code = evict_one(each->pod)) return code;
     }
     if (plan.draining == 0 && plan.evict.empty() && !warned_unheeded_ && !pods_moving(plan) &&
-        now().mono - started_ >= kNodeHeed) {
+        context_.session.now().mono - started_ >= kNodeHeed) {
       warned_unheeded_ = true;
       context_.console.warn(
-          operator_problem(reader_.lease(pods.front().pod.ns), now().wall)
+          operator_problem(reader_.lease(pods.front().pod.ns), context_.session.now().wall)
               .value_or(
                   "no pod on the node is being drained: does an operator run that looks after them? See "
                   "kubectl -n poolwarden-system get pods") +

@@ -9,7 +9,7 @@
 namespace poolwarden::commands {
 namespace {
 
-// Renewed on one machine's clock and read on another's.
+// Both go by the API server's clock; but an operator of an older release by that of its machine.
 constexpr std::chrono::seconds kClocksDiffer{15};
 
 }  // namespace

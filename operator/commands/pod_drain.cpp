@@ -52,7 +52,7 @@ class Wait {
         subject_(subject),
         request_(request),
         reader_(context.session),
-        started_(now().mono),
+        started_(context_.session.now().mono),
         follow_(subject.pod.uid, started_) {}
 
   DrainReport run() {
@@ -61,7 +61,7 @@ class Wait {
       if (!look && look.error().cls == kube::ErrorClass::kShutdown) return stopped();
       if (!look) return {DrainResult::kFailed, fail(context_, look.error())};
       if (!unreadable_) {
-        if (const auto report = take(follow_.look(*look, now()))) return *report;
+        if (const auto report = take(follow_.look(*look, context_.session.now()))) return *report;
       }
       if (is_over()) return timed_out();
       if (!context_.session.pause(kPoll)) return stopped();
@@ -113,7 +113,7 @@ class Wait {
   }
 
   void warn_unheeded() {
-    const auto problem = operator_problem(reader_.lease(subject_.pod.ns), now().wall);
+    const auto problem = operator_problem(reader_.lease(subject_.pod.ns), context_.session.now().wall);
     context_.console.warn(
         problem.value_or("nobody has begun the drain: does an operator run that looks after this namespace? "
                          "See kubectl -n poolwarden-system get pods") +
@@ -123,7 +123,7 @@ class Wait {
   bool is_over() const {
     const auto limit = request_.timeout.value_or(std::chrono::seconds(subject_.pool.drain_timeout_seconds) +
                                                  kBeyondTheDrain);
-    return limit.count() > 0 && now().mono - started_ >= limit;
+    return limit.count() > 0 && context_.session.now().mono - started_ >= limit;
   }
 
   std::string what_stays() const {
@@ -133,7 +133,8 @@ class Wait {
   }
 
   DrainReport timed_out() {
-    const auto waited = std::chrono::duration_cast<std::chrono::seconds>(now().mono - started_);
+    const auto waited =
+        std::chrono::duration_cast<std::chrono::seconds>(context_.session.now().mono - started_);
     return {DrainResult::kFailed,
             fail(context_, fmt::format("not drained within {}: {}", in_words(waited), what_stays()))};
   }

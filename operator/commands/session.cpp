@@ -70,7 +70,8 @@ Session::Session(std::shared_ptr<Waiting> waiting, std::unique_ptr<telemetry::St
     : waiting_(std::move(waiting)),
       signals_(std::move(signals)),
       transport_(std::move(transport)),
-      client_(*transport_),
+      dated_(*transport_, clock_, [] { return Clock::now(); }),
+      client_(dated_),
       ns_(std::move(ns)) {
   signals_->on_stop([waiting = waiting_] { waiting->stop(); });
 }
@@ -90,6 +91,11 @@ kube::Result<std::unique_ptr<Session>> Session::open(const kube::AccessOptions& 
   if (!transport) return tl::unexpected(std::move(transport.error()));
   return std::unique_ptr<Session>(
       new Session(std::make_shared<Waiting>(), std::move(signals), std::move(*transport), std::move(own_ns)));
+}
+
+api::Now Session::now() const {
+  const auto mono = Clock::now();
+  return {mono, clock_.at_or(mono, std::chrono::system_clock::now())};
 }
 
 kube::Result<json> Session::call(const kube::Call& call) {

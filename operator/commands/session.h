@@ -5,9 +5,11 @@
 // A second Ctrl-C ends the process at once.
 #pragma once
 
+#include "api/time.h"
 #include "kube/client.h"
 #include "kube/kubeconfig.h"
 #include "kube/result.h"
+#include "kube/server_clock.h"
 #include "kube/thread_annotations.h"
 #include "telemetry/stop_signals.h"
 
@@ -38,6 +40,9 @@ class Session {
   // All pages. `scope` has the namespace (empty: all) and the selectors.
   kube::Result<std::vector<nlohmann::json>> list(kube::Call scope);
 
+  // With the API server's wall clock, once it has answered: what objects say was written by that one, and a
+  // person's machine may have another.
+  api::Now now() const;
   // False: Ctrl-C came before the time was over.
   bool pause(std::chrono::milliseconds time);
   bool interrupted() const;
@@ -52,7 +57,9 @@ class Session {
 
   std::shared_ptr<Waiting> waiting_;  // shared with callbacks, which may come late
   std::unique_ptr<telemetry::StopSignals> signals_;
+  kube::ServerClock clock_;
   std::unique_ptr<kube::Transport> transport_;
+  kube::DatedTransport dated_;
   kube::Client client_;
   std::string ns_;
 };

@@ -24,7 +24,7 @@ int one(Context& context, const StatusOptions& options) {
   auto pool = reader.pool(context.session.ns(), options.pool);
   if (!pool) return fail(context, pool.error());
   read_list(context, reader, *pool);
-  const api::Timestamp time = now().wall;
+  const api::Timestamp time = context.session.now().wall;
   if (options.document) {
     context.console.write(status_json(*pool, time), *options.document);
   } else {
@@ -42,7 +42,7 @@ int run_status(Context& context, const StatusOptions& options) {
   ClusterReader reader(context.session);
   auto pools = reader.pools(ns);
   if (!pools) return fail(context, pools.error());
-  const api::Timestamp time = now().wall;
+  const api::Timestamp time = context.session.now().wall;
   if (options.document) {
     for (PoolView& pool : *pools) read_list(context, reader, pool);
     context.console.write(status_list_json(*pools, time), *options.document);

@@ -171,7 +171,7 @@ class Watch {
   }
 
   void report_changes() {
-    const api::Timestamp time = now().wall;
+    const api::Timestamp time = context_.session.now().wall;
     for (const kube::ObjectKey& key : std::exchange(touched_, {})) {
       const auto shown = shown_.find(key);
       const PoolView* before = shown == shown_.end() ? nullptr : &shown->second;
@@ -206,7 +206,7 @@ class Watch {
   }
 
   TerminalText picture(std::size_t width) const {
-    const api::Timestamp time = now().wall;
+    const api::Timestamp time = context_.session.now().wall;
     const Paint paint = context_.console.paint();
     const auto seen = pools();
     TerminalText out(paint);

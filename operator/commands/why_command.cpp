@@ -66,7 +66,7 @@ int run_why(Context& context, const std::string& pod, std::optional<DocumentForm
     facts.events = reader.events_of(*facts.pod);
   }
   if (context.session.interrupted()) return kInterrupted;
-  const api::Timestamp time = now().wall;
+  const api::Timestamp time = context.session.now().wall;
   const WhyReport report = why(facts, time);
   if (document) {
     context.console.write(why_json(report), *document);

@@ -23,7 +23,7 @@ void give_freed_memory_back() {
 api::Now Loop::read_clocks() {
   const auto mono = std::chrono::steady_clock::now();
   const auto own = std::chrono::system_clock::now();
-  const auto wall = clock_.at(mono).value_or(own);
+  const auto wall = clock_.at_or(mono, own);
   const auto ahead = std::chrono::round<std::chrono::seconds>(own - wall);
   if (std::chrono::abs(ahead) >= kFarApart && !std::exchange(tells_apart_, true)) {
     log_.warn("this machine's clock is not the API server's, which is the one that drains go by",

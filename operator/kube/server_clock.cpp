@@ -38,10 +38,11 @@ std::optional<WallTime> ServerClock::at(TimePoint time) const {
 }
 
 void DatedTransport::send(HttpRequest request, Callback done) {
-  transport_.send(std::move(request), [this, asked = now_(), done = std::move(done)](auto answer) {
-    if (answer && answer->date) clock_.saw(*answer->date, asked, now_());
-    done(std::move(answer));
-  });
+  transport_.send(std::move(request),
+                  [&clock = clock_, now = now_, asked = now_(), done = std::move(done)](auto answer) {
+                    if (answer && answer->date) clock.saw(*answer->date, asked, now());
+                    done(std::move(answer));
+                  });
 }
 
 }  // namespace poolwarden::kube

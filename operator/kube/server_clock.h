@@ -30,14 +30,16 @@ class ServerClock {
   // Nothing before the first answer. At first up to a second and the answer's way behind the true one, and
   // never ahead of it.
   std::optional<WallTime> at(TimePoint time) const;
+  // The same; `own`, the machine's, as long as nothing is known.
+  WallTime at_or(TimePoint time, WallTime own) const { return at(time).value_or(own); }
 
  private:
   static constexpr std::int64_t kUnknown = std::numeric_limits<std::int64_t>::min();
   std::atomic<std::int64_t> ahead_{kUnknown};  // of the monotonic clock, in nanoseconds
 };
 
-// Tells the clock of each answer to a unary call. `transport`, `clock` and what `now` reads must outlive the
-// callbacks of `transport`.
+// Tells the clock of each answer to a unary call. `clock`, and what `now` reads, must outlive the callbacks
+// of `transport`.
 class DatedTransport final : public Transport {
  public:
   using Now = std::function<TimePoint()>;

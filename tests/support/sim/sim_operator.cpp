@@ -66,8 +66,8 @@ SimOperator::~SimOperator() {
 // As the loop of a real one.
 api::Now SimOperator::now() const {
   const api::Now true_time = time_.now();
-  const auto server = process_ ? process_->clock.at(true_time.mono) : std::nullopt;
-  return {true_time.mono, server.value_or(true_time.wall + options_.wall_skew)};
+  const api::Timestamp own = true_time.wall + options_.wall_skew;
+  return {true_time.mono, process_ ? process_->clock.at_or(true_time.mono, own) : own};
 }
 
 void SimOperator::start() {
