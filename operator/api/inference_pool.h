@@ -38,7 +38,7 @@ enum class EngineScheme : std::uint8_t { kHttp, kHttps };
 
 // How an engine proves who it is. Exactly one of the bundle and the flag is to be given.
 struct EngineTls {
-  static constexpr std::size_t kMaxCaBundle = 64u << 10;
+  static constexpr std::size_t kMaxCaBundle = 16u << 10;
 
   std::string ca_bundle;    // PEM certificates in base64, as webhooks have it; empty: none
   std::string server_name;  // for whom the certificate must be; empty: the pod's IP address

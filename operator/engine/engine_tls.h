@@ -1,8 +1,9 @@
 // TLS towards engines: whom a pool trusts, and whether an engine is who it should be.
 //
-// TLS 1.2 at least, no renegotiation, no sessions, and chains of certificates of a bounded length. OpenSSL
-// does the whole check (chain, dates, name or address). What a pool's bundle calls an authority is trusted,
-// be it a root or not. What is wrong is told by its kind: no certificate of an engine is quoted.
+// TLS 1.2 at least, elliptic curves only, no renegotiation, no sessions, and chains of certificates of a
+// bounded length. OpenSSL does the whole check (chain, dates, name or address). What a pool's bundle calls an
+// authority is trusted, be it a root or not. What is wrong is told by its kind: no certificate of an engine
+// is quoted.
 //
 // Contexts are kept for settings that were used lately. Owned and used by one thread.
 #pragma once

@@ -213,11 +213,17 @@ tl::expected<Load, NoLoad> load_of_those_that_answer(const std::vector<tl::expec
   std::vector<Load> loads;
   loads.reserve(ports.size());
   const NoLoad* refusal = nullptr;
+  std::uint64_t refused_key = 0;  // whichever port says so
+  for (const auto& port : ports) {
+    if (!port && refused_key == 0) refused_key = port.error().refused_key;
+  }
   for (const auto& port : ports) {
     if (port) {
       loads.push_back(*port);
     } else if (!port.error().refused) {
-      return port;
+      NoLoad first = port.error();
+      first.refused_key = refused_key;
+      return tl::unexpected(std::move(first));
     } else if (refusal == nullptr) {
       refusal = &port.error();
     }

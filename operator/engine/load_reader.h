@@ -4,10 +4,10 @@
 // one of them cannot be read the load is unknown, with the address and the reason for a person. A port that
 // refuses the connection beside others that answer has nothing in flight: nobody listens there. A pod may
 // refuse, redirect, never answer, dribble, send gigabytes or send nonsense. A read still ends by its
-// deadline, and holds no more than some 100 KiB for each port (200 KiB in TLS). Answers are read as they
-// arrive (load.h), and an answer that is not complete is not believed. A redirect is not followed, and no
-// answer is quoted. What a namespace's engines answer is read at no more than a rate (byte_budgets.h), so
-// that others are read too.
+// deadline, and holds no more than some 100 KiB for each port (in TLS 200 KiB, and what its bundle takes).
+// Answers are read as they arrive (load.h), and an answer that is not complete is not believed. A redirect is
+// not followed, and no answer is quoted. What a namespace's engines answer is read at no more than a rate
+// (byte_budgets.h), so that others are read too.
 //
 // Of an engine behind TLS the certificate is checked before anything is said to it, the key least of all
 // (engine_tls.h). The handshake counts against the deadline, and its bytes against the limits. A key is never

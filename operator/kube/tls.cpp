@@ -38,11 +38,16 @@ Bio memory(const std::string& text) {
   return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
+// No terminal is there to ask at; without this OpenSSL would, for certificates too.
+int no_passphrase(char*, int, int, void*) {
+  return 0;
+}
+
 tl::expected<std::vector<Certificate>, std::string> parse_certificates(const std::string& pem) {
   std::vector<Certificate> out;
   const Bio bio = memory(pem);
   ERR_clear_error();
-  while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
+  while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, no_passphrase, nullptr)) {
     out.emplace_back(certificate);
   }
   const unsigned long error = ERR_peek_last_error();
@@ -56,11 +61,6 @@ tl::expected<std::vector<Certificate>, std::string> parse_certificates(const std
   }
   ERR_clear_error();
   return out;
-}
-
-// No terminal is there to ask at; without this OpenSSL would.
-int no_passphrase(char*, int, int, void*) {
-  return 0;
 }
 
 tl::expected<Key, std::string> parse_key(const std::string& pem) {

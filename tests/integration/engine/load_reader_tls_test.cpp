@@ -218,8 +218,13 @@ TEST(LoadReaderTls, BundleThatIsNone_IsToldByItsField) {
       {{kube::base64_encode("hello"), "", false}, "spec.engine.tls.caBundle holds no PEM certificate"},
       {{kube::base64_encode("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "", false},
        "spec.engine.tls.caBundle holds a broken PEM certificate"},
+      {{kube::base64_encode("-----BEGIN CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\n"
+                            "DEK-Info: AES-256-CBC,00112233445566778899AABBCCDDEEFF\n\nAAAA\n"
+                            "-----END CERTIFICATE-----\n"),
+        "", false},
+       "spec.engine.tls.caBundle holds a broken PEM certificate"},
       {{std::string(api::EngineTls::kMaxCaBundle + 1, 'A'), "", false},
-       "spec.engine.tls.caBundle is longer than 65536 characters"},
+       "spec.engine.tls.caBundle is longer than 16384 characters"},
       {{"", "", false}, "spec.engine.tls.caBundle is missing, and insecureSkipVerify is not true"},
   };
   for (const auto& [tls, told] : rows) {
@@ -237,6 +242,33 @@ TEST(LoadReaderTls, BundlesWithoutEnd_AreNotKept) {
     const std::string pem = trusted().pem() + std::string(i, '\n');
     const Answer answer = read_now(reader, asking(server.port(), {kube::base64_encode(pem), "", false}));
     ASSERT_TRUE(answer) << answer.error();
+  }
+  TlsContexts contexts;
+  for (std::size_t i = 0; i < 2 * TlsContexts::kKept; ++i)
+    ASSERT_TRUE(contexts.of({kube::base64_encode(trusted().pem() + std::string(i, '\n')), "", false}));
+  EXPECT_EQ(contexts.size(), TlsContexts::kKept);
+}
+
+// With finite fields an engine would choose the numbers, and so how long we calculate.
+TEST(LoadReaderTls, FiniteFields_AreNotCalculatedWith) {
+  HttpsServer::Options options = in_tls(trusted().issue("x", {"IP:127.0.0.1"}));
+  options.groups = "ffdhe8192";
+  HttpsServer server(options, answer_busy);
+  LoadReader reader(on_loopback());
+  EXPECT_THAT(read_now(reader, asking(server.port(), kAnyCertificate)).error(),
+              HasSubstr("did not shake hands in TLS"));
+  options.groups = "P-384";
+  HttpsServer curves(options, answer_busy);
+  EXPECT_TRUE(read_now(reader, asking(curves.port(), kAnyCertificate)));
+
+  TlsContexts contexts;
+  const auto context = contexts.of(kAnyCertificate);
+  ASSERT_TRUE(context);
+  const STACK_OF(SSL_CIPHER)* ciphers = SSL_CTX_get_ciphers((*context)->native_handle());
+  ASSERT_GT(sk_SSL_CIPHER_num(ciphers), 0);
+  for (int n = 0; n < sk_SSL_CIPHER_num(ciphers); ++n) {
+    const int exchange = SSL_CIPHER_get_kx_nid(sk_SSL_CIPHER_value(ciphers, n));
+    EXPECT_TRUE(exchange == NID_kx_ecdhe || exchange == NID_kx_any) << exchange;
   }
 }
 

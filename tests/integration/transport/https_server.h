@@ -69,6 +69,7 @@ class HttpsServer {
     std::string certificate_pem;
     std::string key_pem;
     std::string client_authority_pem;  // if set, a client certificate is required
+    std::string groups;                // if set: for the exchange of keys, no others
     std::string greeting;              // sent before the client has said a word
   };
   using Handler = std::function<void(ServerConnection&, const ServerRequest&)>;
