@@ -98,12 +98,15 @@ class Fate:
 
 
 def fates(pods: Watch, mark: int) -> dict[str, Fate]:
-    """By uid, from that place of the watch on."""
+    """By uid, from that place of the watch on. Not of those that were never endpoints: an eviction may take a pod that was
+    let go before its Deployment is scaled down, and its ReplicaSet makes one more, which goes as it came."""
     found: dict[str, Fate] = {}
     for event in list(pods.events[mark:]):
         meta = event.object["metadata"]
-        fate = found.setdefault(meta["uid"], Fate(name_of(event.object)))
         state = meta.get("labels", {}).get(SERVING)
+        if state is None and meta["uid"] not in found:
+            continue
+        fate = found.setdefault(meta["uid"], Fate(name_of(event.object)))
         if fate.released:
             continue
         if state == "draining":
