@@ -42,7 +42,7 @@ class PoolEvents {
   // Withdrawals of one pool that are yet to be told together.
   struct Storm {
     PoolName pool;
-    kube::TokenBucket one_by_one{std::chrono::minutes(1), 4};
+    base::TokenBucket one_by_one{std::chrono::minutes(1), 4};
     std::map<std::string, std::int32_t> by_reason;
     std::string example;
     kube::TimePoint due{};

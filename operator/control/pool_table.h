@@ -9,9 +9,9 @@
 #include "api/inference_pool.h"
 #include "api/objects.h"
 #include "api/pod.h"
+#include "base/token_bucket.h"
 #include "control/list_memory.h"
 #include "kube/object_key.h"
-#include "kube/rate_limiter.h"
 #include "kube/time.h"
 #include "pool/replica_moves.h"
 #include "pool/slipped_deletes.h"
@@ -44,7 +44,7 @@ struct WriteErrors {
 // drops fields.
 struct StatusMemory {
   kube::TimePoint not_before{};
-  kube::TokenBucket counts{std::chrono::seconds(10), 2};  // for writes that tell of nothing but counts
+  base::TokenBucket counts{std::chrono::seconds(10), 2};  // for writes that tell of nothing but counts
   std::vector<std::string> dropped_fields;
   api::PoolStatus wanted, stored;
   kube::TimePoint asked_at{};
@@ -80,7 +80,7 @@ struct PoolRecord {
     kube::TimePoint until{};  // when to look at it again
   };
   std::map<std::string, Unlabelled> unlabelled;
-  kube::TokenBucket service_counts{std::chrono::minutes(1), 1};  // for `ready-endpoints` of its Service
+  base::TokenBucket service_counts{std::chrono::minutes(1), 1};  // for `ready-endpoints` of its Service
   kube::TimePoint list_sent_at{};  // of the first write of its list that is under way
   kube::TimePoint next_pass{};     // a pass costs its pods: the next one not before
 };

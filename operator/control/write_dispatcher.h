@@ -11,10 +11,10 @@
 // Pure: time is an argument. Owned by the loop.
 #pragma once
 
+#include "base/token_bucket.h"
 #include "control/effects.h"
 #include "control/write_purpose.h"
 #include "control/write_throttle.h"
-#include "kube/rate_limiter.h"
 #include "kube/turn_queue.h"
 
 #include <array>
@@ -135,7 +135,7 @@ class WriteDispatcher {
 
   WriteLimits limits_;
   WriteThrottle throttle_;
-  kube::TokenBucket rest_;
+  base::TokenBucket rest_;
   std::array<std::size_t, 3> in_lane_{};
   std::unordered_map<std::uint64_t, Pending> pending_;
   std::uint64_t last_id_ = 0;

@@ -126,9 +126,9 @@ void EventRecorder::give_up(std::string key, Series& series) {
 
 bool EventRecorder::object_may(const EventTarget& target, TimePoint now) {
   const std::string key = object_key(target);
-  TokenBucket* bucket = objects_.use(key);
+  base::TokenBucket* bucket = objects_.use(key);
   if (bucket == nullptr) {
-    objects_.insert(key, TokenBucket(limits_.object_period, limits_.object_burst));
+    objects_.insert(key, base::TokenBucket(limits_.object_period, limits_.object_burst));
     bucket = objects_.peek(key);
   }
   return bucket->try_take(now);
@@ -148,7 +148,7 @@ void EventRecorder::sweep(TimePoint now) {
     }
     return !busy && now - series.last_seen >= limits_.series_quiet;
   });
-  objects_.erase_if([&](const std::string&, const TokenBucket& bucket) { return bucket.full(now); });
+  objects_.erase_if([&](const std::string&, const base::TokenBucket& bucket) { return bucket.full(now); });
   next_sweep_ = series_.empty() && objects_.empty() ? std::nullopt : std::optional(now + kSweepPeriod);
 }
 

@@ -14,9 +14,9 @@
 // Owned and used by one thread.
 #pragma once
 
+#include "base/token_bucket.h"
 #include "kube/client.h"
 #include "kube/lru_map.h"
-#include "kube/rate_limiter.h"
 #include "kube/result.h"
 #include "kube/time.h"
 
@@ -127,8 +127,8 @@ class EventRecorder {
   std::string reporting_instance_;
   EventLimits limits_;
   LruMap<Series> series_;
-  LruMap<TokenBucket> objects_;
-  TokenBucket all_;
+  LruMap<base::TokenBucket> objects_;
+  base::TokenBucket all_;
   std::deque<std::string> queue_;  // keys of series_ with a write due, oldest first; each once
   std::optional<InFlight> in_flight_;
   TimePoint hold_until_{};               // after a failure that may pass, nothing is tried before

@@ -7,6 +7,8 @@
 // Time is an argument. Owned and used by the thread of the server that answers with it.
 #pragma once
 
+#include "base/token_bucket.h"
+
 #include <chrono>
 #include <functional>
 #include <string>
@@ -16,10 +18,10 @@ namespace poolwarden::telemetry {
 
 class MetricsPage {
  public:
-  using TimePoint = std::chrono::steady_clock::time_point;
+  using TimePoint = base::TokenBucket::TimePoint;
   using Make = std::function<std::string()>;
-  static constexpr double kAtOnce = 10;
-  static constexpr double kPerSecond = 4;
+  static constexpr int kAtOnce = 10;
+  static constexpr std::chrono::milliseconds kPeriod{250};  // of those after them
 
   explicit MetricsPage(Make make) : make_(std::move(make)) {}
 
@@ -28,8 +30,7 @@ class MetricsPage {
 
  private:
   const Make make_;
-  double credit_ = kAtOnce;
-  TimePoint counted_{};
+  base::TokenBucket pages_{kPeriod, kAtOnce};
   std::string last_;
 };
 

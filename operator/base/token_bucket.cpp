@@ -1,8 +1,8 @@
-#include "kube/rate_limiter.h"
+#include "base/token_bucket.h"
 
 #include <algorithm>
 
-namespace poolwarden::kube {
+namespace poolwarden::base {
 
 TokenBucket::TokenBucket(Duration period, std::int32_t burst) : period_(period), capacity_(period * burst) {}
 
@@ -15,4 +15,4 @@ bool TokenBucket::try_take(TimePoint now) {
   return true;
 }
 
-}  // namespace poolwarden::kube
+}  // namespace poolwarden::base

@@ -3,11 +3,10 @@
 // Owned and used by one thread.
 #pragma once
 
-#include "kube/time.h"
-
+#include <chrono>
 #include <cstdint>
 
-namespace poolwarden::kube {
+namespace poolwarden::base {
 
 // `burst` tokens at once, then one every `period`. Full at the start.
 //
@@ -15,6 +14,9 @@ namespace poolwarden::kube {
 // rounding and nothing to refill.
 class TokenBucket {
  public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  using Duration = std::chrono::steady_clock::duration;
+
   // Precondition: period > 0, burst >= 1.
   TokenBucket(Duration period, std::int32_t burst);
 
@@ -30,4 +32,4 @@ class TokenBucket {
   TimePoint full_at_{};
 };
 
-}  // namespace poolwarden::kube
+}  // namespace poolwarden::base

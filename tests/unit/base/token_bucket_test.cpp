@@ -1,15 +1,15 @@
-#include "kube/rate_limiter.h"
+#include "base/token_bucket.h"
 
 #include <chrono>
 
 #include <gtest/gtest.h>
 
-namespace poolwarden::kube {
+namespace poolwarden::base {
 namespace {
 
 using namespace std::chrono_literals;
 
-const TimePoint kLimiterStart = TimePoint{} + 1h;
+const TokenBucket::TimePoint kLimiterStart = TokenBucket::TimePoint{} + 1h;
 
 TEST(TokenBucket, GivesItsBurstAtOnceAndThenOneTokenEachPeriod) {
   TokenBucket bucket(100ms, 3);
@@ -37,7 +37,7 @@ TEST(TokenBucket, ARefusedTakeCostsNothing) {
 TEST(TokenBucket, NeverSavesMoreThanItsBurst) {
   TokenBucket bucket(1s, 2);
   ASSERT_TRUE(bucket.try_take(kLimiterStart));
-  const TimePoint later = kLimiterStart + 24h;
+  const TokenBucket::TimePoint later = kLimiterStart + 24h;
   EXPECT_TRUE(bucket.full(later));
   EXPECT_TRUE(bucket.try_take(later));
   EXPECT_TRUE(bucket.try_take(later));
@@ -45,4 +45,4 @@ TEST(TokenBucket, NeverSavesMoreThanItsBurst) {
 }
 
 }  // namespace
-}  // namespace poolwarden::kube
+}  // namespace poolwarden::base
