@@ -2,6 +2,7 @@
 
 #include "api/metric_selector.h"
 #include "api/names.h"
+#include "base/address.h"
 
 #include <algorithm>
 #include <iterator>
@@ -14,7 +15,6 @@ namespace poolwarden::api {
 namespace {
 
 constexpr std::size_t kMaxPorts = 8;
-constexpr std::size_t kMaxDnsName = 253;
 
 void check_selector(const InferencePool& pool, std::vector<std::string>& out) {
   if (!pool.selector) {
@@ -51,16 +51,12 @@ void check_ports(const InferencePool& pool, std::vector<std::string>& out) {
   }
 }
 
-bool is_within(std::string_view text, std::size_t longest, std::string_view others) {
-  return !text.empty() && text.size() <= longest && std::all_of(text.begin(), text.end(), [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || others.find(c) != std::string_view::npos;
+// https://kubernetes.io/docs/concepts/configuration/secret/#restriction-names-data
+bool is_secret_key(std::string_view text) {
+  return !text.empty() && text.size() <= 253 && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
   });
-}
-
-// As names of objects and of hosts are, and no path in a URL.
-bool is_dns_name(std::string_view text) {
-  const auto is_sign = [](char c) { return c == '.' || c == '-'; };
-  return is_within(text, kMaxDnsName, ".-") && !is_sign(text.front()) && !is_sign(text.back());
 }
 
 // How the engine is reached, and with which key.
@@ -78,13 +74,13 @@ void check_engine_access(const EngineSpec& engine, std::vector<std::string>& out
         "spec.engine.scheme https needs either tls.caBundle or tls.insecureSkipVerify: true: give one of "
         "them");
   }
-  if (engine.tls && !engine.tls->server_name.empty() && !is_dns_name(engine.tls->server_name))
+  if (engine.tls && !engine.tls->server_name.empty() && !base::is_dns_name(engine.tls->server_name))
     out.push_back(fmt::format("spec.engine.tls.serverName: {} is no DNS name", engine.tls->server_name));
   if (!engine.api_key_secret) return;
   const auto& [name, key] = *engine.api_key_secret;
-  if (!is_dns_name(name))
+  if (!base::is_dns_name(name))
     out.push_back(fmt::format("spec.engine.apiKeySecret.name: \"{}\" is no name of a Secret", name));
-  if (!is_within(key, kMaxDnsName, "-._ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+  if (!is_secret_key(key))
     out.push_back(fmt::format("spec.engine.apiKeySecret.key: \"{}\" is no key of a Secret", key));
 }
 

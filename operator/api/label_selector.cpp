@@ -1,5 +1,6 @@
 #include "api/meta.h"
 #include "api/names.h"
+#include "base/address.h"
 
 #include <algorithm>
 
@@ -25,21 +26,10 @@ bool is_label_value(std::string_view text) {
   return text.empty() || is_label_name(text);
 }
 
-bool is_dns_subdomain(std::string_view text) {
-  if (text.empty() || text.size() > 253) return false;
-  char before = '.';
-  for (const char c : text) {
-    const bool lower = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-    if (!lower && ((c != '-' && c != '.') || before == '.' || (c == '.' && before == '-'))) return false;
-    before = c;
-  }
-  return before != '.' && before != '-';
-}
-
 bool is_label_key(std::string_view key) {
   const auto slash = key.find('/');
   if (slash == std::string_view::npos) return is_label_name(key);
-  return is_dns_subdomain(key.substr(0, slash)) && is_label_name(key.substr(slash + 1));
+  return base::is_dns_name(key.substr(0, slash)) && is_label_name(key.substr(slash + 1));
 }
 
 bool meets(const SelectorRequirement& requirement, const Labels& labels) {

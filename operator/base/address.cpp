@@ -63,6 +63,17 @@ std::optional<std::string> canonical_ip(std::string_view text) {
   return std::string(out.data());
 }
 
+bool is_dns_name(std::string_view text) {
+  if (text.empty() || text.size() > 253) return false;
+  char before = '.';
+  for (const char c : text) {
+    const bool lower = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    if (!lower && ((c != '-' && c != '.') || before == '.' || (c == '.' && before == '-'))) return false;
+    before = c;
+  }
+  return before != '.' && before != '-';
+}
+
 std::optional<AddressKind> kind_of(std::string_view ip) {
   const auto address = parse_ip(ip);
   if (!address) return std::nullopt;

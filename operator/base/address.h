@@ -15,6 +15,9 @@ inline bool is_ip(std::string_view text) {
   return canonical_ip(text).has_value();
 }
 
+// A name of hosts in lower case, as names of Kubernetes' objects are too (RFC 1123, "DNS subdomain").
+bool is_dns_name(std::string_view text);
+
 // What an address leads to. Unicast is all that may name one machine or pod.
 enum class AddressKind : std::uint8_t { kUnicast, kUnspecified, kLoopback, kLinkLocal, kMulticast };
 // Of an address as canonical_ip() takes it; nothing for anything else. IPv4 that is written as IPv6,

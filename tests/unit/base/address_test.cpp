@@ -93,6 +93,16 @@ TEST(SplitHostPort, TakesTheLastColon) {
   EXPECT_FALSE(split_host_port("8080"));
 }
 
+TEST(DnsName, IsOneInLowerCase) {
+  for (const char* name : {"a", "0", "vllm.example", "a-b.c-d", "xn--bcher-kva.example"})
+    EXPECT_TRUE(is_dns_name(name)) << name;
+  EXPECT_TRUE(is_dns_name(std::string(253, 'a')));
+  for (const char* text :
+       {"", ".", "-", "a.", ".a", "a-", "-a", "a..b", "a.-b", "a-.b", "A", "a b", "a_b", "a/b"})
+    EXPECT_FALSE(is_dns_name(text)) << text;
+  EXPECT_FALSE(is_dns_name(std::string(254, 'a')));
+}
+
 TEST(JoinHostPort, PutsBracketsAroundColons) {
   EXPECT_EQ(join_host_port("10.0.0.1", 80), "10.0.0.1:80");
   EXPECT_EQ(join_host_port("::1", 80), "[::1]:80");
