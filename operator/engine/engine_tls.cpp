@@ -1,6 +1,5 @@
 #include "engine/engine_tls.h"
 
-#include "base/address.h"
 #include "kube/base64.h"
 #include "kube/tls.h"
 
@@ -9,7 +8,7 @@
 #include <boost/asio/buffer.hpp>
 #include <fmt/format.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
+#include <openssl/x509.h>
 
 namespace poolwarden::engine {
 namespace {
@@ -33,10 +32,6 @@ TlsContexts::Context bare_context() {
   SSL_CTX_set_max_cert_list(native, kMaxChainBytes);
   SSL_CTX_set_verify_depth(native, kMaxChainDepth);
   SSL_CTX_set_verify(native, SSL_VERIFY_PEER, nullptr);
-  X509_VERIFY_PARAM* param = SSL_CTX_get0_param(native);
-  X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
-  X509_VERIFY_PARAM_set_hostflags(param,
-                                  X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
   return context;
 }
 
@@ -62,27 +57,24 @@ tl::expected<TlsContexts::Context, std::string> make_context(const api::EngineTl
 }
 
 std::string described(long result, const api::EngineTls& tls, const std::string& ip) {
-  switch (result) {
-    case X509_V_ERR_HOSTNAME_MISMATCH:
+  switch (kube::certificate_fault(result)) {
+    case kube::CertificateFault::kOtherName:
+      if (tls.server_name.empty())
+        return fmt::format(
+            "its certificate is not for {}: set spec.engine.tls.serverName to a DNS name that it is for", ip);
       return fmt::format("its certificate is not for {}, which spec.engine.tls.serverName asks for",
                          tls.server_name);
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-      return fmt::format(
-          "its certificate is not for {}: set spec.engine.tls.serverName to a DNS name that it is for", ip);
-    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case kube::CertificateFault::kExpired:
       return "its certificate, or an authority of it, has expired";
-    case X509_V_ERR_CERT_NOT_YET_VALID:
+    case kube::CertificateFault::kNotYetValid:
       return "its certificate is not valid yet";
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case kube::CertificateFault::kUnknownAuthority:
       return fmt::format("its certificate is not signed by an authority of spec.engine.tls.caBundle ({})",
                          X509_verify_cert_error_string(result));
-    default:
-      return fmt::format("its certificate is refused: {}", X509_verify_cert_error_string(result));
+    case kube::CertificateFault::kOther:
+      break;
   }
+  return fmt::format("its certificate is refused: {}", X509_verify_cert_error_string(result));
 }
 
 }  // namespace
@@ -97,19 +89,11 @@ tl::expected<TlsContexts::Context, std::string> TlsContexts::of(const api::Engin
 }
 
 void expect_peer(SSL* connection, const api::EngineTls& tls, const std::string& ip) {
-  const std::string& name = tls.server_name;
-  const bool is_name = !name.empty() && !base::is_ip(name);
-  // The name to ask for; an address is none (RFC 6066, section 3).
-  if (is_name) {
-    SSL_ctrl(connection, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-             const_cast<char*>(name.c_str()));
-  }
+  if (!tls.server_name.empty()) kube::ask_for_name(connection, tls.server_name);
   if (tls.ca_bundle.empty()) return;
-  X509_VERIFY_PARAM* wanted = SSL_get0_param(connection);
-  const int set = is_name ? X509_VERIFY_PARAM_set1_host(wanted, name.c_str(), name.size())
-                          : X509_VERIFY_PARAM_set1_ip_asc(wanted, (name.empty() ? ip : name).c_str());
   // Out of memory: whom to expect is not known, so nobody is let pass.
-  if (set != 1) SSL_set_verify(connection, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 0; });
+  if (!kube::expect_peer(SSL_get0_param(connection), tls.server_name.empty() ? ip : tls.server_name))
+    SSL_set_verify(connection, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 0; });
 }
 
 std::string refusal_of_certificate(SSL* connection, const api::EngineTls& tls, const std::string& ip) {

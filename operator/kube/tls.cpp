@@ -126,27 +126,23 @@ int at_handshake_index() {
 }
 
 std::string refusal_text(const std::string& server, int error, X509* leaf) {
-  switch (error) {
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+  switch (certificate_fault(error)) {
+    case CertificateFault::kOtherName:
       return fmt::format(
           "its certificate is not for {} but for {}; correct the server address or set tls-server-name",
           server, leaf != nullptr ? names_of(leaf) : "another");
-    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case CertificateFault::kExpired:
       return "its certificate, or an authority of it, has expired";
-    case X509_V_ERR_CERT_NOT_YET_VALID:
+    case CertificateFault::kNotYetValid:
       return "its certificate is not valid yet; is the clock of this machine right?";
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case CertificateFault::kUnknownAuthority:
       return fmt::format(
           "its certificate is not signed by an authority we trust ({}); correct certificate-authority",
           X509_verify_cert_error_string(error));
-    default:
-      return fmt::format("its certificate is refused: {}", X509_verify_cert_error_string(error));
+    case CertificateFault::kOther:
+      break;
   }
+  return fmt::format("its certificate is refused: {}", X509_verify_cert_error_string(error));
 }
 
 }  // namespace
@@ -156,6 +152,40 @@ struct TlsClient::Material {
   std::vector<Certificate> chain;  // ours, leaf first
   Key key;
 };
+
+bool expect_peer(X509_VERIFY_PARAM* wanted, const std::string& name) {
+  X509_VERIFY_PARAM_set_hostflags(wanted,
+                                  X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  X509_VERIFY_PARAM_set_flags(wanted, X509_V_FLAG_PARTIAL_CHAIN);
+  return (base::is_ip(name) ? X509_VERIFY_PARAM_set1_ip_asc(wanted, name.c_str())
+                            : X509_VERIFY_PARAM_set1_host(wanted, name.c_str(), name.size())) == 1;
+}
+
+void ask_for_name(SSL* connection, const std::string& name) {
+  if (base::is_ip(name)) return;
+  SSL_ctrl(connection, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+           const_cast<char*>(name.c_str()));
+}
+
+CertificateFault certificate_fault(long error) {
+  switch (error) {
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return CertificateFault::kOtherName;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      return CertificateFault::kExpired;
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      return CertificateFault::kNotYetValid;
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+      return CertificateFault::kUnknownAuthority;
+    default:
+      return CertificateFault::kOther;
+  }
+}
 
 std::string check_ca_pem(const std::string& pem) {
   const auto parsed = parse_certificates(pem);
@@ -179,9 +209,7 @@ std::string check_client_pem(const std::string& certificate_pem, const std::stri
 }
 
 TlsClient::TlsClient(TlsSettings settings)
-    : settings_(std::move(settings)),
-      server_is_address_(base::is_ip(settings_.server_name)),
-      material_(std::make_unique<Material>()) {}
+    : settings_(std::move(settings)), material_(std::make_unique<Material>()) {}
 
 TlsClient::~TlsClient() = default;
 
@@ -243,13 +271,9 @@ void TlsClient::configure(SSL_CTX* context) const {
     if (const auto* then = static_cast<std::function<void()>*>(SSL_get_ex_data(ssl, at_handshake_index()))) {
       (*then)();
     }
-    // The name to ask for, before the first byte goes out. An address is no name (RFC 6066, section 3).
     const auto* held = static_cast<const std::shared_ptr<const TlsClient>*>(
         SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), self_index()));
-    if (held != nullptr && !(*held)->server_is_address_) {
-      SSL_ctrl(const_cast<SSL*>(ssl), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-               const_cast<char*>((*held)->settings_.server_name.c_str()));
-    }
+    if (held != nullptr) ask_for_name(const_cast<SSL*>(ssl), (*held)->settings_.server_name);
   });
 }
 
@@ -261,15 +285,8 @@ int TlsClient::verify(X509_STORE_CTX* chain, void* self) {
   }
   X509_STORE_CTX_set_verify_cb(chain, [](int ok, X509_STORE_CTX*) { return ok; });
   X509_VERIFY_PARAM* wanted = X509_STORE_CTX_get0_param(chain);
-  // As Go's client, and so kubectl, has it: names stand in subjectAltName only, and what the kubeconfig calls
-  // an authority is trusted, be it a root or not.
-  X509_VERIFY_PARAM_set_hostflags(wanted,
-                                  X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  X509_VERIFY_PARAM_set_flags(wanted, X509_V_FLAG_PARTIAL_CHAIN);
   const std::string& name = client.settings_.server_name;
-  const int set = client.server_is_address_ ? X509_VERIFY_PARAM_set1_ip_asc(wanted, name.c_str())
-                                            : X509_VERIFY_PARAM_set1_host(wanted, name.c_str(), name.size());
-  if (set == 1 && X509_verify_cert(chain) == 1) {
+  if (expect_peer(wanted, name) && X509_verify_cert(chain) == 1) {
     return 1;
   }
   const int error = X509_STORE_CTX_get_error(chain);

@@ -6,6 +6,7 @@
 
 #include "kube/cluster_access.h"
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -16,12 +17,24 @@
 struct ssl_ctx_st;
 struct ssl_st;
 struct x509_store_ctx_st;
+struct X509_VERIFY_PARAM_st;
 
 namespace poolwarden::kube {
 
 // Each returns what is wrong, for a person; empty if all is well.
 std::string check_ca_pem(const std::string& pem);
 std::string check_client_pem(const std::string& certificate_pem, const std::string& key_pem);
+
+// How a peer's certificate is judged, also for those who have connections of their own. As Go's client, and
+// so kubectl, has it: names stand in subjectAltName only, and what is called an authority is trusted, be it a
+// root or not. `name`: a DNS name or an IP address. False: out of memory, and nobody must be let pass.
+[[nodiscard]] bool expect_peer(X509_VERIFY_PARAM_st* wanted, const std::string& name);
+// What the peer is asked for, before the first byte goes out. An address is no name (RFC 6066, section 3).
+void ask_for_name(ssl_st* connection, const std::string& name);
+
+// Of what kind a certificate's fault is that OpenSSL numbers so.
+enum class CertificateFault : std::uint8_t { kOtherName, kExpired, kNotYetValid, kUnknownAuthority, kOther };
+CertificateFault certificate_fault(long error);
 
 struct TlsSettings {
   std::string ca_pem;  // empty: the system's own authorities
@@ -49,7 +62,6 @@ class TlsClient : public std::enable_shared_from_this<TlsClient> {
   static int verify(x509_store_ctx_st* chain, void* self);
 
   const TlsSettings settings_;
-  const bool server_is_address_;
   std::unique_ptr<Material> material_;
   mutable std::mutex mutex_;
   mutable std::string refusal_;  // guarded by mutex_
