@@ -102,7 +102,8 @@ void NodeSurvey::count_changed() {
 
 // Only what the API server says of nodes that are there. Where nodes are not read nothing is known of them.
 void NodeSurvey::count_the_cluster() {
-  if (!feeds_.hears<Nodes>()) return sight_.set_all(0, 0);
+  hears_ = feeds_.hears<Nodes>();
+  if (!hears_) return sight_.set_all(0, 0);
   const auto& nodes = feeds_.store<Nodes>();
   const auto is_there = [&nodes](const std::string& name) { return nodes.find("", name) != nullptr; };
   const auto unheard = std::count_if(suspects_.begin(), suspects_.end(), is_there);
@@ -113,12 +114,13 @@ pool::NodeSight::Change NodeSurvey::look(kube::TimePoint now) {
   if (suspects_.empty() && !counted_ && !sight_.is_blind()) return {};
   // Before the first lists are in, the nodes that are known are not all.
   if (feeds_.settled()) {
+    const bool same = counted_ && changed_.empty() && hears_ == feeds_.hears<Nodes>();
     if (counted_) {
       count_changed();
     } else {
       count_all();
     }
-    count_the_cluster();
+    if (!same) count_the_cluster();
   }
   pool::NodeSight::Change change = sight_.look(now);
   if (suspects_.empty() && !sight_.is_blind()) {

@@ -56,6 +56,7 @@ class NodeSurvey {
   std::set<std::string> suspects_;
   std::set<std::string> changed_;  // to be counted anew
   bool counted_ = false;
+  bool hears_ = false;  // of nodes, when the cluster was counted
 };
 
 }  // namespace poolwarden::control
