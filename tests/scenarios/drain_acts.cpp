@@ -373,10 +373,8 @@ void DrainActs::evict() {
 
 std::size_t DrainActs::ask_to_leave(const std::string& node) {
   std::size_t held = 0;
-  for (const auto& pod : world_.model().list(kube::kPods, "default")) {
-    if (pod->body().value("/spec/nodeName"_json_pointer, "") != node) continue;
-    if (!cluster::is_active(pod->body())) continue;
-    if (!cluster_.evict(pod->body().at("metadata").at("name"))) ++held;
+  for (const std::string& name : cluster_.pods_on(node)) {
+    if (cluster::is_active(cluster_.get("pods", name)) && !cluster_.evict(name)) ++held;
   }
   return held;
 }
@@ -410,10 +408,7 @@ void DrainActs::lose_sight_of(const std::string& node, bool pods_first) {
   };
   const auto mark_pods = [this, node] {
     if (!lost_.contains(node)) return;
-    for (const auto& pod : world_.model().list(kube::kPods, "default")) {
-      if (pod->body().value("/spec/nodeName"_json_pointer, "") == node && cluster::is_ready(pod->body()))
-        cluster_.mark_unready(pod->body().at("metadata").at("name"));
-    }
+    cluster_.mark_pods_on(node);
   };
   if (pods_first) {
     mark_pods();

@@ -212,14 +212,6 @@ class ReplicaWorld {
   std::string node_of(const std::string& pod) const {
     return cluster_.get("pods", pod).value("/spec/nodeName"_json_pointer, "");
   }
-  std::vector<std::string> pods_on(const std::string& node) const {
-    std::vector<std::string> names;
-    for (const auto& pod : world_.model().list(kube::kPods, "default")) {
-      const std::string name = pod->body().at("metadata").at("name");
-      if (node_of(name) == node) names.push_back(name);
-    }
-    return names;
-  }
   std::string status_of(const std::string& pod, const std::string& type) const {
     for (const json& each :
          cluster_.get("pods", pod).value("/status/conditions"_json_pointer, json::array())) {
@@ -238,14 +230,9 @@ class ReplicaWorld {
       unheard_.insert(node);
       const kube::Duration when = 1s + dice_.until(12s);
       world_.time().after(when, [this, node] { cluster_.set_node_ready(node, "Unknown"); });
-      world_.time().after(when + dice_.until(3s) - 1s, [this, node] { mark_pods_on(node); });
+      world_.time().after(when + dice_.until(3s) - 1s, [this, node] { cluster_.mark_pods_on(node); });
     }
     all_heard_at_ = world_.time().now().mono + 20s;
-  }
-  void mark_pods_on(const std::string& node) {
-    for (const std::string& pod : pods_on(node)) {
-      if (status_of(pod, "Ready") == "True") cluster_.mark_unready(pod);
-    }
   }
   // All come back, and their kubelets put right what was said of their pods.
   void find_nodes() {
@@ -257,7 +244,7 @@ class ReplicaWorld {
     }
   }
   void mend_pods_on(const std::string& node) {
-    for (const std::string& pod : pods_on(node)) {
+    for (const std::string& pod : cluster_.pods_on(node)) {
       const bool marked = status_of(pod, "Ready") == "False" && status_of(pod, "ContainersReady") == "True";
       if (marked) cluster_.set_ready(pod, true);
     }

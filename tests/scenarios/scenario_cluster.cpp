@@ -1,6 +1,7 @@
 #include "scenarios/scenario_cluster.h"
 
 #include "kube/base64.h"
+#include "support/cluster/pod_facts.h"
 
 #include <stdexcept>
 
@@ -294,6 +295,21 @@ void ScenarioCluster::set_node_ready(const std::string& name, const std::string&
 
 void ScenarioCluster::mark_unready(const std::string& pod) {
   set_condition(pod, "Ready", false, "");
+}
+
+void ScenarioCluster::mark_pods_on(const std::string& node) {
+  for (const std::string& name : pods_on(node)) {
+    if (cluster::is_ready(get("pods", name))) mark_unready(name);
+  }
+}
+
+std::vector<std::string> ScenarioCluster::pods_on(const std::string& node) const {
+  std::vector<std::string> names;
+  for (const auto& pod : world_.model().list(kube::kPods, "default")) {
+    if (pod->body().value("/spec/nodeName"_json_pointer, "") == node)
+      names.push_back(pod->body().at("metadata").at("name"));
+  }
+  return names;
 }
 
 // The InferencePool's definition without one field of status, as an older release would have it; with an

@@ -46,6 +46,8 @@ class ScenarioCluster {
   void set_node_ready(const std::string& name, const std::string& status);
   // As the node controller does with the pods of a node that is not heard of: Ready alone turns False.
   void mark_unready(const std::string& pod);
+  void mark_pods_on(const std::string& node);  // those that are ready
+  std::vector<std::string> pods_on(const std::string& node) const;
   // An HorizontalPodAutoscaler of a pool or of a target, which the scenario plays itself.
   void create_autoscaler(const std::string& name, const std::string& of, const std::string& scaled);
   void set_definition(const std::string& without_status_field);

@@ -144,9 +144,7 @@ void ScenarioRun::drain_node(const std::string& node, kube::Duration at_most) {
   cluster_.merge("nodes", node, R"({"spec":{"unschedulable":true}})");
   for (kube::Duration so_far{0};; so_far += kAsksAgain) {
     std::vector<std::string> left;
-    for (const auto& pod : world_.model().list(kube::kPods, "default")) {
-      const std::string name = pod->body().at("metadata").at("name");
-      if (pod->body().value("/spec/nodeName"_json_pointer, "") != node) continue;
+    for (const std::string& name : cluster_.pods_on(node)) {
       if (cluster_.evict(name)) {
         cluster_.remove_pod(name);
       } else {

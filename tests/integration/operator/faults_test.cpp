@@ -1,5 +1,6 @@
 // The operator as a process, over real HTTP and TLS, while its API server misbehaves: whatever happens, the
 // list becomes true again and the process lives.
+#include "api/time.h"
 #include "operator_bench.h"
 
 #include <chrono>
@@ -191,6 +192,25 @@ TEST(Operator, BackWithinItsLease_LeadsAtOnce) {
   EXPECT_EQ(after.at("acquireTime"), before.at("acquireTime")) << "had it waited, it would be another";
   EXPECT_EQ(after.at("leaseTransitions"), before.at("leaseTransitions"));
   EXPECT_NE(after.at("renewTime"), before.at("renewTime"));
+}
+
+TEST(Operator, ServersClockIsAnother_IsTheOneItGoesBy) {
+  apiserver::ServerOptions options;
+  options.clock_ahead = 2h;
+  OperatorBench bench(options);
+  bench.install_crd();
+  ASSERT_NO_FATAL_FAILURE(bench.start(elected()));
+  const auto renewed = [&bench] {
+    const json lease = lease_of(bench);
+    return api::parse_rfc3339(lease.value("/spec/renewTime"_json_pointer, ""));
+  };
+  EXPECT_TRUE(eventually([&] { return renewed() > std::chrono::system_clock::now() + 1h; }))
+      << bench.output();
+  EXPECT_TRUE(eventually([&] {
+    return bench.output().find("this machine's clock is not the API server's") != std::string::npos;
+  }));
+  EXPECT_THAT(bench.output(), HasSubstr("ahead_seconds=-7"));
+  ASSERT_NO_FATAL_FAILURE(bench.stop());
 }
 
 TEST(Operator, LeaderKilled_AStandbyWithdrawsBeforeItLeads) {

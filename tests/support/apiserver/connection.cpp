@@ -306,7 +306,7 @@ bool Session::serve_watch(const Incoming& incoming, const std::optional<FaultRul
   std::variant<WatchCursor, kube::HttpResponse> opened;
   {
     const std::lock_guard lock(server_.mutex);
-    opened = server_.model.open_watch(incoming.request, std::chrono::system_clock::now(), incoming.info);
+    opened = server_.model.open_watch(incoming.request, server_.now(), incoming.info);
   }
   Sender out = sender(fault);
   if (const auto* refusal = std::get_if<kube::HttpResponse>(&opened)) return out.answer(*refusal);
@@ -324,7 +324,7 @@ bool Session::stream(Sender& sender, Watch& watch) {
     {
       std::unique_lock lock(server_.mutex);
       while (true) {
-        const Timestamp now = std::chrono::system_clock::now();
+        const Timestamp now = server_.now();
         if (server_.stopping || peer_gone(descriptor_)) return false;
         if (server_.model.readable(watch, now)) {
           news = server_.model.read(watch, now);
@@ -332,7 +332,8 @@ bool Session::stream(Sender& sender, Watch& watch) {
         }
         // Woken by any change; now and then to see whether the client is still there.
         server_.changed.wait_until(
-            lock, std::min(server_.model.next_deadline(watch), now + std::chrono::milliseconds(500)));
+            lock, std::min(server_.model.next_deadline(watch), now + std::chrono::milliseconds(500)) -
+                      server_.options.clock_ahead);
       }
     }
     if (!sender.chunk(news.bytes)) return false;

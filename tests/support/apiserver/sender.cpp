@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 namespace poolwarden::apiserver {
@@ -88,6 +89,8 @@ bool Sender::paced(std::string_view bytes, const std::function<bool(std::string_
 
 bool Sender::answer(const kube::HttpResponse& response) {
   std::string text = head(response.status, response.content_type);
+  if (response.date)
+    text += fmt::format("Date: {:%a, %d %b %Y %H:%M:%S} GMT\r\n", fmt::gmtime(*response.date));
   if (response.retry_after) text += fmt::format("Retry-After: {}\r\n", response.retry_after->count());
   text += fmt::format("Content-Length: {}\r\n\r\n", response.body.size());
   const bool plain = !fault_;

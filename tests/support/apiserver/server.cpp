@@ -221,7 +221,9 @@ bool Server::Impl::pause(double seconds) {
 kube::HttpResponse Server::Impl::handle(const kube::HttpRequest& request, const RequestInfo& info) {
   std::unique_lock lock(mutex);
   const std::uint64_t before = model.revision();
-  kube::HttpResponse response = model.handle(request, std::chrono::system_clock::now(), info);
+  const Timestamp at = now();
+  kube::HttpResponse response = model.handle(request, at, info);
+  response.date = at;
   const bool news = model.revision() != before;
   lock.unlock();
   if (news) changed.notify_all();

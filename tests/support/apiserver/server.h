@@ -35,6 +35,7 @@ struct ServerOptions {
   std::map<std::string, std::string> tokens = {{"poolwarden-token", "admin"}};  // token -> user
   ServerCertificate certificate = ServerCertificate::kGood;
   std::size_t max_connections = 2000;
+  std::chrono::seconds clock_ahead{0};  // of its machine's, as its answers' Date says
   ModelOptions model;
 };
 

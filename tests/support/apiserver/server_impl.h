@@ -30,6 +30,7 @@ struct Server::Impl {
   using SslContext = std::shared_ptr<boost::asio::ssl::context>;
 
   explicit Impl(ServerOptions server_options);
+  Timestamp now() const { return std::chrono::system_clock::now() + options.clock_ahead; }  // to the model
 
   // Constant after start().
   ServerOptions options;

@@ -307,5 +307,15 @@ TEST(LoadOfThoseThatAnswer, RefusedBesideAnAnswer_IsNothingInFlight) {
   }
 }
 
+TEST(LoadOfThoseThatAnswer, RefusedKey_IsToldWhicheverPortFailedFirst) {
+  const auto unknown = [](const char* why, std::uint64_t key) {
+    return tl::unexpected(NoLoad{.why = why, .refused = false, .refused_key = key});
+  };
+  const auto load = load_of_those_that_answer({unknown("HTTP 404", 0), Load{1, {}}, unknown("HTTP 401", 7)});
+  ASSERT_FALSE(load);
+  EXPECT_EQ(load.error().why, "HTTP 404");
+  EXPECT_EQ(load.error().refused_key, 7U);
+}
+
 }  // namespace
 }  // namespace poolwarden::engine
