@@ -20,7 +20,7 @@ ALLOWED = {
     "engine": {"api", "kube"},
     "pool": {"api"},
     "publish": {"api", "kube"},
-    "gateway": {"api", "kube", "telemetry"},
+    "gateway": {"api", "kube", "pool", "telemetry"},
     "commands": {"api", "kube", "pool", "publish", "telemetry"},
     "control": {"api", "engine", "kube", "pool", "publish", "telemetry"},
 }

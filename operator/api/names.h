@@ -19,6 +19,11 @@ inline constexpr std::string_view kManagedByValue = "poolwarden";
 inline constexpr std::string_view kServingLabel = "poolwarden.io/serving";
 inline constexpr std::string_view kReadyEndpointsLabel = "poolwarden.io/ready-endpoints";
 inline constexpr std::string_view kHealthLabel = "poolwarden.io/health";
+// On the Lease of a consumer of a list, which says by it what its gateway holds; the value is the kind of
+// gateway.
+inline constexpr std::string_view kConsumerLabel = "poolwarden.io/consumer";
+inline constexpr std::string_view kAppliedRevisionsAnnotation = "poolwarden.io/applied-revisions";  // "11,10"
+inline constexpr std::string_view kAppliedAtAnnotation = "poolwarden.io/applied-at";  // RFC 3339
 inline constexpr std::string_view kZoneLabel = "topology.kubernetes.io/zone";
 
 // On a pod that drains; see docs/drain.md.

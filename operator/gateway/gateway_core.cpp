@@ -31,53 +31,66 @@ std::vector<CoreEffect> GatewayCore::step(CoreInput input, kube::TimePoint now) 
 }
 
 std::optional<kube::TimePoint> GatewayCore::next_deadline() const {
+  if (const auto* told = std::get_if<Waiting>(&state_)) return told->next;
   if (const auto* resting = std::get_if<Resting>(&state_)) return resting->next;
   if (const auto* waiting = std::get_if<BackingOff>(&state_)) return waiting->until;
   return std::nullopt;
 }
 
 std::string_view GatewayCore::state_name() const {
-  constexpr std::string_view kNames[] = {"awaiting-list", "observing", "applying", "resting", "backing-off"};
+  constexpr std::string_view kNames[] = {"awaiting-list", "observing", "applying",
+                                         "waiting",       "resting",   "backing-off"};
   static_assert(std::size(kNames) == std::variant_size_v<State>);
   return kNames[state_.index()];
 }
 
 void GatewayCore::on(input::ListSeen seen, kube::TimePoint, Effects& out) {
   std::vector<std::string> problems;
-  wanted_ = wanted_servers(seen.list, &problems);
+  (void)wanted_servers(seen.list, {}, &problems);
   if (!problems.empty()) out.emplace_back(effect::ListProblems{std::move(problems)});
-  revision_ = seen.list.revision;
+  list_ = std::move(seen.list);
+  revisions_ = std::move(seen.revisions);
+  want(seen.decoded_at, out);
+}
+
+void GatewayCore::on(input::PodsFell fell, kube::TimePoint, Effects& out) {
+  if (fell.uids == fallen_) return;
+  fallen_ = std::move(fell.uids);
+  if (list_) want(fell.decoded_at, out);
+}
+
+void GatewayCore::want(kube::TimePoint decoded_at, Effects& out) {
+  std::vector<std::string> said_before;
+  wanted_ = wanted_servers(*list_, fallen_, &said_before);
   for (const WantedServer& want : wanted_) pods_[want.address] = want.pod;
-  if (!pending_since_) pending_since_ = seen.decoded_at;
-  // While something is asked of HAProxy its answer comes first; the pass after it uses the new list.
+  if (!pending_since_) pending_since_ = decoded_at;
+  // While something is asked of the gateway its answer comes first; the pass after it knows what is new.
   if (!std::holds_alternative<Observing>(state_) && !std::holds_alternative<Applying>(state_))
     observe(0, out);
 }
 
-void GatewayCore::on(const input::SnapshotArrived& arrived, kube::TimePoint now, Effects& out) {
+void GatewayCore::on(const input::Observed& observed, kube::TimePoint now, Effects& out) {
   const auto* observing = std::get_if<Observing>(&state_);
-  if (observing == nullptr || observing->attempt != arrived.attempt) return;
+  if (observing == nullptr || observing->attempt != observed.attempt) return;
   const int pass = observing->pass;
-  note_process(arrived.snapshot, out);
-  forget_names(arrived.snapshot);
-  HaproxyPlan plan = make_plan(wanted_, arrived.snapshot, options_.names);
-  if (plan.slots == 0) {
-    back_off(unsettled(fmt::format(
-                 "HAProxy's backend {0} has no server named {1}1, {1}2, ...: add 'server-template "
-                 "{1} 64 127.0.0.1:1 disabled' to it, or correct --server-prefix",
-                 options_.names.backend, options_.names.slot_prefix)),
-             now, out);
-  } else if (plan.commands.empty()) {
-    settle(plan, now, out);
-  } else if (pass >= kMaxPasses) {
+  note_process(*observed.observation, out);
+  forget_names(*observed.observation);
+  Plan plan = observed.observation->plan(wanted_);
+  if (plan.problem) {
+    back_off(unsettled(*plan.problem), now, out);
+  } else if (!plan.commands.empty() && pass >= kMaxPasses) {
     back_off(
-        unsettled(fmt::format("backend {} does not stay as it is told ('{}' is needed again and again): is "
-                              "another program changing its servers?",
-                              options_.names.backend, plan.commands.front().text)),
+        unsettled(fmt::format("{} does not stay as it is told ('{}' is needed again and again): is another "
+                              "program changing its servers?",
+                              options_.gateway, plan.commands.front().text)),
         now, out);
-  } else {
+  } else if (!plan.commands.empty()) {
     state_ = Applying{++attempts_, pass, plan.commands};
     out.emplace_back(effect::Apply{attempts_, std::move(plan.commands)});
+  } else if (plan.waits_for) {
+    state_ = Waiting{now + kLookAgain};
+  } else {
+    settle(plan, now, out);
   }
 }
 
@@ -86,16 +99,16 @@ void GatewayCore::on(const input::Answered& answered, kube::TimePoint now, Effec
   if (applying == nullptr || applying->attempt != answered.attempt) return;
   const int pass = applying->pass;
   const std::vector<Command> commands = std::move(applying->commands);
-  if (answered.answers.size() != commands.size()) {
-    back_off(unsettled(fmt::format("HAProxy gave {} answers to {} commands", answered.answers.size(),
-                                   commands.size())),
+  if (answered.refusals.size() != commands.size()) {
+    back_off(unsettled(fmt::format("{} gave {} answers to {} commands", options_.gateway,
+                                   answered.refusals.size(), commands.size())),
              now, out);
     return;
   }
   std::optional<std::string> refused;
   for (std::size_t i = 0; i < commands.size(); ++i) {
-    if (auto problem = refusal_of(commands[i], answered.answers[i])) {
-      if (!refused) refused = std::move(problem);
+    if (const auto& problem = answered.refusals[i]) {
+      if (!refused) refused = problem;
       continue;
     }
     const auto pod = pods_.find(commands[i].address);
@@ -131,8 +144,9 @@ void GatewayCore::observe(int pass, Effects& out) {
   out.emplace_back(effect::Observe{attempts_});
 }
 
-void GatewayCore::settle(const HaproxyPlan& plan, kube::TimePoint now, Effects& out) {
-  effect::Settled settled{revision_, plan.slots, plan.ready, plan.draining, plan.unplaced, std::nullopt};
+void GatewayCore::settle(const Plan& plan, kube::TimePoint now, Effects& out) {
+  effect::Settled settled{list_->revision, revisions_,    plan.places, plan.ready,
+                          plan.draining,   plan.unplaced, std::nullopt};
   if (pending_since_) settled.latency = std::max(kube::Duration::zero(), now - *pending_since_);
   pending_since_.reset();
   settled_once_ = true;
@@ -145,24 +159,24 @@ void GatewayCore::back_off(kube::Error error, kube::TimePoint now, Effects& out)
   failures_ = std::min(failures_ + 1, 1'000'000);
   const kube::Duration delay = retry_delay(failures_);
   state_ = BackingOff{now + delay};
-  out.emplace_back(effect::HaproxyFailed{std::move(error), failures_, delay});
+  out.emplace_back(effect::GatewayFailed{std::move(error), failures_, delay});
 }
 
-void GatewayCore::note_process(const HaproxySnapshot& snapshot, Effects& out) {
-  if (pid_ == snapshot.pid && reachable_) return;
-  std::optional<std::int64_t> before;
-  if (pid_ && *pid_ != snapshot.pid) before = pid_;
-  out.emplace_back(effect::HaproxyFound{snapshot.pid, snapshot.version, before});
-  pid_ = snapshot.pid;
+void GatewayCore::note_process(const Observation& observation, Effects& out) {
+  Process process = observation.process();
+  const bool same = process_ && process_->id == process.id;
+  if (same && reachable_) return;
+  std::optional<std::string> before;
+  if (process_ && !same) before = process_->id;
+  out.emplace_back(effect::GatewayFound{process, std::move(before)});
+  process_ = std::move(process);
   reachable_ = true;
 }
 
-void GatewayCore::forget_names(const HaproxySnapshot& snapshot) {
+void GatewayCore::forget_names(const Observation& observation) {
   std::set<ServerAddress> held;
   for (const WantedServer& want : wanted_) held.insert(want.address);
-  for (const ObservedServer& server : snapshot.servers) {
-    if (server.address) held.insert(*server.address);
-  }
+  for (ServerAddress& address : observation.addresses()) held.insert(std::move(address));
   std::erase_if(pods_, [&](const auto& named) { return !held.contains(named.first); });
 }
 

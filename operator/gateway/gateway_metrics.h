@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 namespace prometheus {
 class Collectable;
@@ -22,17 +23,19 @@ class GatewayMetrics {
   GatewayMetrics(const GatewayMetrics&) = delete;
   GatewayMetrics& operator=(const GatewayMetrics&) = delete;
 
-  // ConfigMap decoded -> HAProxy acknowledged.
+  // Event of the list or of a pod decoded -> the gateway acknowledged.
   void withdrawn(kube::Duration latency);
   void admitted(kube::Duration latency);
-  void settled(std::int64_t revision, std::size_t ready, std::size_t draining, std::size_t slots,
+  void settled(std::int64_t revision, std::size_t ready, std::size_t draining, std::size_t places,
                std::size_t unplaced);
-  void haproxy_found();
-  void haproxy_restarted();
-  void haproxy_failed();
+  void gateway_found();
+  void gateway_restarted();
+  void gateway_failed();
   void list_unreadable();
-  void watch_restarted(kube::RestartReason reason);
-  void set_watch_silence(kube::Duration since_last_byte);
+  void watch_restarted(std::string_view resource, kube::RestartReason reason);
+  // Endpoints of the list that their pods' own events keep out.
+  void set_fallen(std::size_t pods);
+  void set_watch_silence(std::string_view resource, kube::Duration since_last_byte);
 
   std::shared_ptr<prometheus::Collectable> collectable() const;
 

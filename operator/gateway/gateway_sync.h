@@ -1,10 +1,13 @@
-// Carries one pool's published list from the API server to one HAProxy: the loop around GatewayCore.
+// Carries one pool's published list from the API server to one gateway: the loop around GatewayCore.
 //
-// It watches the list's first ConfigMap, by name, and once that counts others, those by their labels.
+// It watches the list's first ConfigMap, by name, and once that counts others, those by their labels. It
+// watches the pods of the pool's namespace that have the label of an endpoint: their own events take them out
+// of the gateway without a list that says so (fallen_pods.h). What the gateway holds it says in a Lease
+// (confirmation.h).
 //
-// Promises: the loop never waits for the API server, and for HAProxy at most HaproxySocket's deadline. While
-// the API server is away HAProxy is still held to the last list. stop() leaves HAProxy as it is, so requests
-// go on while this restarts.
+// Promises: the loop never waits for the API server, and for the gateway only as long as that promises. While
+// the API server is away the gateway is still held to the last list. Without the right to watch pods, or to
+// write the Lease, all else works. stop() leaves the gateway as it is, so requests go on while this restarts.
 //
 // Owned by main. run() is the loop. It uses everything here on its one thread and returns after stop(). Any
 // thread may call stop(), loop_problem() and readiness_problem(). The transport must be destroyed, which ends
@@ -12,9 +15,12 @@
 #pragma once
 
 #include "api/codecs.h"
+#include "gateway/confirmation.h"
+#include "gateway/fallen_pods.h"
+#include "gateway/gateway.h"
 #include "gateway/gateway_core.h"
 #include "gateway/gateway_metrics.h"
-#include "gateway/haproxy_socket.h"
+#include "gateway/gateway_report.h"
 #include "gateway/published_list.h"
 #include "kube/bounded_queue.h"
 #include "kube/client.h"
@@ -27,6 +33,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace poolwarden::gateway {
@@ -35,7 +42,8 @@ struct GatewaySyncOptions {
   std::string ns;
   std::string pool;
   std::string config_map;
-  RuntimeAddress haproxy;
+  ConsumerIdentity consumer;  // its name empty: no Lease is written
+  std::string pod;            // that this runs in, where it does; the Lease goes with it
   CoreOptions core;
   kube::ReflectorOptions reflector;
 };
@@ -43,64 +51,77 @@ struct GatewaySyncOptions {
 class GatewaySync {
  public:
   // The references must outlive it.
-  GatewaySync(GatewaySyncOptions options, kube::Transport& transport, telemetry::Log& log,
+  GatewaySync(GatewaySyncOptions options, Gateway& gateway, kube::Transport& transport, telemetry::Log& log,
               GatewayMetrics& metrics);
 
   void run();
   void stop() { queue_->close(); }
 
-  // For /healthz: the loop turns at least once a second, or waits for HAProxy.
+  // For /healthz: the loop turns at least once a second, or waits for the gateway.
   std::optional<std::string> loop_problem() const;
-  // For /readyz: HAProxy has been brought to a list, and answers.
+  // For /readyz: the gateway has been brought to a list, and answers.
   std::optional<std::string> readiness_problem() const;
 
  private:
   enum class Part : std::uint8_t { kFirst, kOthers };  // of the list
-  struct Input {
+  struct OfList {
     Part part = Part::kFirst;
     kube::InformerInput<api::ConfigMap> what;
   };
-  using Delta = kube::Delta<api::ConfigMap>;
-  using Queue = kube::BoundedQueue<Input>;
-  // A watch, and what it has told.
-  struct Feed : kube::InformerFeed<api::ConfigMapCodec> {
-    Feed(GatewaySync& owner, Part part, kube::WatchScope scope);
+  struct OfPods {
+    kube::InformerInput<api::Pod> what;
   };
-  enum class Readiness : std::uint8_t { kNoList, kNoHaproxy, kReady };
+  struct PodAnswered {  // asked for by name
+    std::string name;
+    kube::Result<std::string> body;
+  };
+  struct LeaseAnswered {
+    kube::Result<std::string> body;
+  };
+  struct OwnPodAnswered {
+    kube::Result<std::string> body;
+  };
+  using Input = std::variant<OfList, OfPods, PodAnswered, LeaseAnswered, OwnPodAnswered>;
+  using Queue = kube::BoundedQueue<Input>;
+  using ListFeed = kube::InformerFeed<api::ConfigMapCodec>;
+  using PodFeed = kube::InformerFeed<api::PodCodec>;
+  enum class Readiness : std::uint8_t { kNoList, kNoGateway, kReady };
 
+  ListFeed list_feed(Part part, kube::WatchScope scope);
+  PodFeed pod_feed();
   void turn(kube::WaitResult woken);
-  void take_list(const Delta& delta, std::vector<CoreEffect>& effects);
+  void take(OfList input, std::vector<CoreEffect>& effects);
+  void take(OfPods input, std::vector<CoreEffect>& effects);
+  void take(PodAnswered input, std::vector<CoreEffect>& effects);
+  void take(LeaseAnswered input, std::vector<CoreEffect>& effects);
+  void take(OwnPodAnswered input, std::vector<CoreEffect>& effects);
+  void take_list(const kube::Delta<api::ConfigMap>& delta, std::vector<CoreEffect>& effects);
+  void take_fallen(kube::TimePoint decoded_at, std::vector<CoreEffect>& effects);
   void follow_others();
-  void note_watch(const std::vector<kube::ReflectorAction>& actions);
+  void tick();
+  void ask_for_pods(kube::TimePoint now);
+  void confirm(kube::TimePoint now);
+  void note_watch(std::string_view resource, const std::vector<kube::ReflectorAction>& actions);
   void note_api_server(kube::TimePoint now);
-  void note_missing();
   void carry_out(std::vector<CoreEffect> effects);
   CoreInput observe(std::uint64_t attempt);
   CoreInput apply(const effect::Apply& wanted);
+  void note(const effect::Settled& settled);
   kube::TimePoint next_wake() const;
 
-  void report(const effect::Acknowledged& done);
-  void report(const effect::Settled& settled);
-  void report(const effect::HaproxyFound& found);
-  void report(const effect::HaproxyFailed& failed);
-  void report(const effect::ListProblems& list);
-
   const GatewaySyncOptions options_;
-  telemetry::Log& log_;
+  Gateway& gateway_;
   GatewayMetrics& metrics_;
+  GatewayReport report_;
   std::shared_ptr<Queue> queue_;  // shared with callbacks of the transport, which may come late
   kube::Client client_;
   PublishedList list_;
-  Feed first_;
-  std::optional<Feed> others_;
+  ListFeed first_;
+  std::optional<ListFeed> others_;
+  PodFeed pods_;
+  FallenPods fallen_;
+  Confirmation confirmation_;
   GatewayCore core_;
-  HaproxySocket haproxy_;
-  // What was last said, so that nothing is said each half second.
-  std::string last_haproxy_problem_;
-  std::string last_api_problem_;
-  std::size_t last_unplaced_ = 0;
-  bool logged_absence_ = false;
-  std::vector<std::string> logged_missing_;
 
   std::atomic<Readiness> readiness_{Readiness::kNoList};
   std::atomic<kube::TimePoint::rep> last_turn_{0};

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/gateway_sync.h"
+#include "gateway/haproxy.h"
 #include "kube/cpprest_transport.h"
 #include "kube/kubeconfig.h"
 #include "telemetry/health_server.h"
@@ -11,8 +12,10 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <optional>
+#include <unistd.h>
 #include <utility>
 
 #include <CLI/App.hpp>
@@ -43,15 +46,16 @@ bool is_haproxy_name(const std::string& name) {
 struct Settings {
   GatewaySyncOptions sync;
   telemetry::LogOptions log;
+  std::unique_ptr<Gateway> gateway;
+  std::string kind;  // "haproxy", as the operator shows it
 };
 
-// All flags that can be wrong by themselves, before anything is started.
-tl::expected<Settings, std::string> check(const GatewaySyncFlags& flags) {
-  Settings settings;
-  if (flags.pool.empty()) {
-    return tl::unexpected(
-        std::string("--pool is needed: the name of the inferencepools.poolwarden.io to follow"));
-  }
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? std::string(name) : std::string();
+}
+
+tl::expected<void, std::string> choose_haproxy(const GatewaySyncFlags& flags, Settings& settings) {
   if (!is_haproxy_name(flags.backend)) {
     return tl::unexpected(fmt::format(
         "--backend: '{}' is not a name HAProxy allows (letters, digits, _ - . :)", flags.backend));
@@ -61,11 +65,37 @@ tl::expected<Settings, std::string> check(const GatewaySyncFlags& flags) {
         fmt::format("--server-prefix: '{}' is not a name HAProxy allows (letters, digits, _ - . :)",
                     flags.server_prefix));
   }
+  auto socket = parse_runtime_address(flags.haproxy_socket);
+  if (!socket) return tl::unexpected("--haproxy-socket: " + socket.error());
+  settings.kind = "haproxy";
+  settings.gateway =
+      std::make_unique<Haproxy>(std::move(*socket), BackendName{flags.backend, flags.server_prefix});
+  return {};
+}
+
+// Empty: nothing is confirmed.
+tl::expected<std::string, std::string> consumer_of(const GatewaySyncFlags& flags) {
+  if (flags.consumer == "none") return std::string();
+  const std::string name = flags.consumer.empty() ? host_name() : flags.consumer;
+  if (name.size() > 253 || base::ascii(name, '?') != name)
+    return tl::unexpected(
+        fmt::format("--consumer: '{}' is longer than 253 characters, or not plain text", name));
+  return name;
+}
+
+// All flags that can be wrong by themselves, before anything is started.
+tl::expected<Settings, std::string> check(const GatewaySyncFlags& flags) {
+  Settings settings;
+  if (flags.pool.empty()) {
+    return tl::unexpected(
+        std::string("--pool is needed: the name of the inferencepools.poolwarden.io to follow"));
+  }
   if (flags.poll_milliseconds < 50 || flags.poll_milliseconds > 60'000) {
     return tl::unexpected(fmt::format("--poll-ms: {} is not between 50 and 60000", flags.poll_milliseconds));
   }
-  auto socket = parse_runtime_address(flags.haproxy_socket);
-  if (!socket) return tl::unexpected("--haproxy-socket: " + socket.error());
+  if (auto chosen = choose_haproxy(flags, settings); !chosen) return tl::unexpected(chosen.error());
+  auto consumer = consumer_of(flags);
+  if (!consumer) return tl::unexpected(consumer.error());
   const auto format = telemetry::parse_log_format(flags.log_format);
   if (!format)
     return tl::unexpected(fmt::format("--log-format: '{}' is neither text nor json", flags.log_format));
@@ -78,8 +108,8 @@ tl::expected<Settings, std::string> check(const GatewaySyncFlags& flags) {
   settings.sync.ns = flags.ns;
   settings.sync.pool = flags.pool;
   settings.sync.config_map = flags.config_map.empty() ? flags.pool + "-endpoints" : flags.config_map;
-  settings.sync.haproxy = std::move(*socket);
-  settings.sync.core.names = {flags.backend, flags.server_prefix};
+  settings.sync.consumer = {flags.ns, flags.pool, *std::move(consumer), settings.kind};
+  settings.sync.core.gateway = std::string(settings.gateway->name());
   settings.sync.core.poll = std::chrono::milliseconds(flags.poll_milliseconds);
   return settings;
 }
@@ -92,7 +122,7 @@ int run(Settings settings, const GatewaySyncFlags& flags, kube::ClusterAccess ac
   const std::string source = access.source;
   auto transport = kube::make_cpprest_transport(std::move(access), {.threads = 2, .max_connections = 2});
   if (!transport) return fail(kCannotStart, transport.error().message);
-  GatewaySync sync(settings.sync, **transport, log, metrics);
+  GatewaySync sync(settings.sync, *settings.gateway, **transport, log, metrics);
 
   telemetry::HealthOptions health;
   health.metrics_bind_address = flags.metrics_bind_address;
@@ -102,15 +132,16 @@ int run(Settings settings, const GatewaySyncFlags& flags, kube::ClusterAccess ac
   auto probes = telemetry::HealthServer::start(std::move(health), metrics.collectable());
   if (!probes) return fail(kCannotStart, probes.error());
 
-  log.info("following a pool for HAProxy", {{"namespace", settings.sync.ns},
-                                            {"pool", settings.sync.pool},
-                                            {"config_map", settings.sync.config_map},
-                                            {"server", server},
-                                            {"access", source},
-                                            {"socket", to_string(settings.sync.haproxy)},
-                                            {"backend", settings.sync.core.names.backend}});
-  signals.on_stop([&log, &sync] {
-    log.info("ending; HAProxy keeps its list");
+  log.info(fmt::format("following a pool for {}", settings.gateway->name()),
+           {{"namespace", settings.sync.ns},
+            {"pool", settings.sync.pool},
+            {"config_map", settings.sync.config_map},
+            {"consumer", settings.sync.consumer.consumer},
+            {"server", server},
+            {"access", source},
+            {"gateway", settings.gateway->where()}});
+  signals.on_stop([&log, &sync, &settings] {
+    log.info(fmt::format("ending; {} keeps its list", settings.gateway->name()));
     sync.stop();
   });
   sync.run();
@@ -129,6 +160,9 @@ int run_gateway_sync(const GatewaySyncFlags& flags) {
       kube::find_cluster_access({flags.kubeconfig, flags.context}, kube::AccessEnvironment::of_process());
   if (!access) return fail(kCannotStart, access.error().message);
   if (settings->sync.ns.empty()) settings->sync.ns = access->ns;
+  settings->sync.consumer.ns = settings->sync.ns;
+  // In a pod, its name is the host's.
+  if (std::getenv("KUBERNETES_SERVICE_HOST") != nullptr) settings->sync.pod = host_name();
   return run(std::move(*settings), flags, std::move(*access));
 }
 
@@ -161,6 +195,10 @@ void add_gateway_sync_command(CLI::App& app, int& exit_code) {
       ->add_option("--server-prefix", flags->server_prefix,
                    "First argument of the backend's server-template; servers with other names are left alone")
       ->capture_default_str();
+  command->add_option(
+      "--consumer", flags->consumer,
+      "Name under which the operator is told what this gateway holds (default: the host's name, "
+      "in a pod the pod's; none: it is not told)");
   command
       ->add_option("--poll-ms", flags->poll_milliseconds,
                    "How often HAProxy's own state is compared with the list, in milliseconds")

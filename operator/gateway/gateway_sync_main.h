@@ -13,6 +13,7 @@ struct GatewaySyncFlags {
   std::string pool;
   std::string ns;          // empty: the kubeconfig context's, or the pod's own
   std::string config_map;  // empty: "<pool>-endpoints"
+  std::string consumer;    // empty: the host's name; "none": nothing is confirmed
   std::string haproxy_socket = "/run/haproxy/admin.sock";
   std::string backend = "pool";
   std::string server_prefix = "pod-";

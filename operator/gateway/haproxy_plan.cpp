@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <tuple>
 
 #include <fmt/format.h>
 
@@ -58,7 +57,7 @@ class Planner {
     for (const ObservedServer& server : observed.servers) {
       if (is_ours(server.name, names.slot_prefix)) slots_.push_back(&server);
     }
-    plan_.slots = slots_.size();
+    plan_.places = slots_.size();
     for (const ObservedServer* slot : slots_) {
       if (slot->admin == AdminState::kReady) ++plan_.ready;
       if (slot->admin == AdminState::kDrain) ++plan_.draining;
@@ -68,7 +67,15 @@ class Planner {
     }
   }
 
-  HaproxyPlan run(const std::vector<WantedServer>& wanted) {
+  Plan run(const std::vector<WantedServer>& wanted) {
+    if (slots_.empty()) {
+      plan_.problem = fmt::format(
+          "HAProxy's backend {0} has no server named {1}1, {1}2, ...: add 'server-template {1} 64 "
+          "127.0.0.1:1 "
+          "disabled' to it, or correct --server-prefix",
+          names_.backend, names_.slot_prefix);
+      return std::move(plan_);
+    }
     std::vector<const WantedServer*> unplaced;
     for (const WantedServer& want : wanted) {
       if (want.state != api::EndpointState::kReady) continue;
@@ -126,35 +133,13 @@ class Planner {
   std::vector<const ObservedServer*> free_;
   std::vector<Command> withdrawals_;
   std::vector<Command> rest_;
-  HaproxyPlan plan_;
+  Plan plan_;
 };
 
 }  // namespace
 
-std::vector<WantedServer> wanted_servers(const api::EndpointSet& list, std::vector<std::string>* problems) {
-  std::vector<WantedServer> wanted;
-  for (const api::Endpoint& endpoint : list.endpoints) {
-    for (const api::EndpointPort& port : endpoint.ports) {
-      auto address = make_address(endpoint.ip, port.number);
-      if (address) {
-        wanted.push_back({std::move(*address), endpoint.pod, endpoint.state});
-      } else {
-        problems->push_back(fmt::format("pod {}: '{}' port {} is not an address a server can have",
-                                        endpoint.pod, endpoint.ip, port.number));
-      }
-    }
-    if (endpoint.ports.empty()) problems->push_back(fmt::format("pod {} has no ports", endpoint.pod));
-  }
-  std::stable_sort(wanted.begin(), wanted.end(), [](const WantedServer& a, const WantedServer& b) {
-    return std::tie(a.address, a.state) < std::tie(b.address, b.state);
-  });
-  const auto same = [](const WantedServer& a, const WantedServer& b) { return a.address == b.address; };
-  wanted.erase(std::unique(wanted.begin(), wanted.end(), same), wanted.end());
-  return wanted;
-}
-
-HaproxyPlan make_plan(const std::vector<WantedServer>& wanted, const HaproxySnapshot& observed,
-                      const BackendName& names) {
+Plan make_plan(const std::vector<WantedServer>& wanted, const HaproxySnapshot& observed,
+               const BackendName& names) {
   return Planner(observed, names).run(wanted);
 }
 

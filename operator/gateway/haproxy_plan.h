@@ -16,11 +16,9 @@
 // address HAProxy has just reported. A plan for a snapshot that agrees with the list is empty.
 #pragma once
 
-#include "api/endpoint_set.h"
+#include "gateway/gateway.h"
 #include "gateway/haproxy_answers.h"
-#include "gateway/server_address.h"
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,50 +26,14 @@
 
 namespace poolwarden::gateway {
 
-enum class CommandKind : std::uint8_t {
-  kWithdraw,   // state drain: no new request; those it has go on
-  kPark,       // state maint: drained and idle, free for another endpoint
-  kReaddress,  // addr ... port ...: a parked slot gets an endpoint
-  kAdmit,      // state ready
-};
-
-struct Command {
-  CommandKind kind = CommandKind::kWithdraw;
-  std::string server;
-  ServerAddress address;
-  std::string text;  // the Runtime API command
-
-  bool operator==(const Command&) const = default;
-};
-
-// One address wanted by the list: one of an endpoint's ports.
-struct WantedServer {
-  ServerAddress address;
-  std::string pod;
-  api::EndpointState state = api::EndpointState::kReady;
-
-  bool operator==(const WantedServer&) const = default;
-};
-
-// The list as addresses: sorted, each once; of two pods that name the same address the ready one counts.
-// Endpoints without a usable address are left out and named in `problems`.
-std::vector<WantedServer> wanted_servers(const api::EndpointSet& list, std::vector<std::string>* problems);
-
 struct BackendName {
   std::string backend;
   std::string slot_prefix;  // a server is ours if its name is this and digits
 };
 
-struct HaproxyPlan {
-  std::vector<Command> commands;      // withdrawals only, if there are any; else all that may be said now
-  std::size_t slots = 0;              // servers of ours in the backend
-  std::size_t ready = 0;              // as observed
-  std::size_t draining = 0;           // as observed: still at work, not taking requests
-  std::vector<std::string> unplaced;  // pods that found no free slot
-};
-
-HaproxyPlan make_plan(const std::vector<WantedServer>& wanted, const HaproxySnapshot& observed,
-                      const BackendName& names);
+// Its `places` are slots.
+Plan make_plan(const std::vector<WantedServer>& wanted, const HaproxySnapshot& observed,
+               const BackendName& names);
 
 // Whether the answer to a command is a refusal, for a person; nothing if it was carried out.
 std::optional<std::string> refusal_of(const Command& command, std::string_view answer);

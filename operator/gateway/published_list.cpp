@@ -41,7 +41,7 @@ tl::expected<std::optional<api::EndpointSet>, std::string> PublishedList::saw(
                                       config_map.ns, config_map.name, set->shard, *number));
   }
   if (*number == 1) shards_ = set->shards;
-  read_.insert_or_assign(*number, Shard{std::move(*set), false});
+  read_.insert_or_assign(*number, Shard{std::move(*set), config_map.pods_version, false});
   // One that counts no more and is not there is no part of what may count later.
   std::erase_if(read_, [this](const auto& shard) { return shard.first > shards_ && shard.second.gone; });
   if (*number > shards_) return std::nullopt;
@@ -50,8 +50,13 @@ tl::expected<std::optional<api::EndpointSet>, std::string> PublishedList::saw(
   whole_once_ = true;
   std::vector<const api::EndpointSet*>
       counted;  // the first is one: it has been read, and what counts is kept
+  revisions_.clear();
+  pods_versions_.clear();
   for (const auto& [shard, read] : read_) {
-    if (shard <= shards_) counted.push_back(&read.set);
+    if (shard > shards_) continue;
+    counted.push_back(&read.set);
+    revisions_.push_back(read.set.revision);
+    pods_versions_.push_back(read.pods_version);
   }
   return api::join(counted);
 }

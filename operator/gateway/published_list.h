@@ -38,6 +38,10 @@ class PublishedList {
   // person.
   tl::expected<std::optional<api::EndpointSet>, std::string> saw(const api::ConfigMap& config_map);
   void gone(std::string_view config_map);
+  // Of each shard of the list that was told last, in order: its revision, and which version of the pods it
+  // was made from (empty: it does not say).
+  const std::vector<std::int64_t>& revisions() const { return revisions_; }
+  const std::vector<std::string>& pods_versions() const { return pods_versions_; }
   // How many ConfigMaps the list has, as the first one says.
   std::int32_t shards() const { return shards_; }
   // Names of those that were never read.
@@ -46,12 +50,15 @@ class PublishedList {
  private:
   struct Shard {
     api::EndpointSet set;
+    std::string pods_version;
     bool gone = false;
   };
 
   const std::string config_map_;
   const std::string pool_;
   std::map<std::int32_t, Shard> read_;
+  std::vector<std::int64_t> revisions_;
+  std::vector<std::string> pods_versions_;
   std::int32_t shards_ = 1;
   bool whole_once_ = false;
 };

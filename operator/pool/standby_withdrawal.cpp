@@ -12,6 +12,13 @@ bool is_unseen(const api::Pod& pod, const NodeLookup& node) {
   return of_pod != nullptr && of_pod->ready != api::Tristate::kTrue;
 }
 
+bool may_withdraw_in_standby(const StandbyView& seen) {
+  return !seen.pool->deleting && seen.config_map != nullptr && !seen.config_map->pods_version.empty() &&
+         !seen.pods_behind;
+}
+
+}  // namespace
+
 PodVerdict judge_in_standby(const api::Pod* pod, const NodeLookup& node) {
   PodVerdict verdict = judge_endpoint(pod, nullptr, {});
   const bool for_readiness =
@@ -19,13 +26,6 @@ PodVerdict judge_in_standby(const api::Pod* pod, const NodeLookup& node) {
   if (for_readiness && is_unseen(*pod, node)) verdict.reason = Withdrawal::kNone;
   return verdict;
 }
-
-bool may_withdraw_in_standby(const StandbyView& seen) {
-  return !seen.pool->deleting && seen.config_map != nullptr && !seen.config_map->pods_version.empty() &&
-         !seen.pods_behind;
-}
-
-}  // namespace
 
 std::vector<UnfitEndpoint> unfit_in_standby(const StandbyView& seen) {
   std::vector<UnfitEndpoint> unfit;

@@ -24,6 +24,10 @@
 
 namespace poolwarden::pool {
 
+// judge_endpoint() for whoever does not lead: what is said of the pod only because its node cannot be seen
+// does not count. `pod`: null when it is gone.
+PodVerdict judge_in_standby(const api::Pod* pod, const NodeLookup& node);
+
 struct StandbyView {
   const api::InferencePool* pool = nullptr;    // never null
   const api::ConfigMap* config_map = nullptr;  // of the name the pool publishes under; null: there is none

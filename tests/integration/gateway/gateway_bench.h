@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gateway/gateway_sync.h"
+#include "gateway/haproxy.h"
 #include "haproxy_process.h"
 #include "memory_transport.h"
 #include "replica.h"
@@ -56,9 +57,9 @@ class GatewayBench {
     sync_options.ns = "default";
     sync_options.pool = "vllm";
     sync_options.config_map = "vllm-endpoints";
-    sync_options.haproxy = UnixPath{haproxy.socket_path()};
-    sync_options.core.names = {"pool", "pod-"};
-    sync = std::make_unique<GatewaySync>(std::move(sync_options), api, *log, metrics);
+    sync_options.consumer = {"default", "vllm", "gateway-0", "haproxy"};
+    gateway = std::make_unique<Haproxy>(UnixPath{haproxy.socket_path()}, BackendName{"pool", "pod-"});
+    sync = std::make_unique<GatewaySync>(std::move(sync_options), *gateway, api, *log, metrics);
     loop_ = std::thread([this] { sync->run(); });
   }
   void stop() {
@@ -104,6 +105,7 @@ class GatewayBench {
   MemoryTransport api{"default", "vllm-endpoints"};
   GatewayMetrics metrics;
   std::unique_ptr<telemetry::Log> log;
+  std::unique_ptr<Haproxy> gateway;
   std::unique_ptr<GatewaySync> sync;
 
  private:

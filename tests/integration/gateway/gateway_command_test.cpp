@@ -133,7 +133,7 @@ TEST(GatewayCommand, FollowsAPoolUntilItIsToldToEnd) {
   const auto metrics = [&] { return HttpClient(probes, 8082).get("/metrics").text; };
   const std::string withdrawn = "poolwarden_gateway_apply_seconds_count{change=\"withdraw\"} 2";
   EXPECT_TRUE(eventually([&] { return metrics().find(withdrawn) != std::string::npos; })) << metrics();
-  EXPECT_THAT(metrics(), HasSubstr("poolwarden_gateway_haproxy_up 1"));
+  EXPECT_THAT(metrics(), HasSubstr("poolwarden_gateway_up 1"));
 
   EXPECT_EQ(program.end(), 0) << bench.log();
   EXPECT_EQ(bench.who(), "a") << "HAProxy keeps its list";

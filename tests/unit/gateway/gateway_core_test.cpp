@@ -1,5 +1,6 @@
 #include "gateway/gateway_core.h"
 
+#include "gateway/haproxy.h"
 #include "haproxy_model.h"
 
 #include <functional>
@@ -48,11 +49,10 @@ std::string word(const effect::Settled& settled) {
   for (const std::string& pod : settled.unplaced) text += " unplaced " + pod;
   return text;
 }
-std::string word(const effect::HaproxyFound& found) {
-  return "found " + std::to_string(found.pid) +
-         (found.restarted_from ? " instead of " + std::to_string(*found.restarted_from) : "");
+std::string word(const effect::GatewayFound& found) {
+  return "found " + found.process.id + (found.restarted_from ? " instead of " + *found.restarted_from : "");
 }
-std::string word(const effect::HaproxyFailed& failed) {
+std::string word(const effect::GatewayFailed& failed) {
   return "failed " + std::to_string(failed.failures) + ": " + failed.error.message;
 }
 std::string word(const effect::ListProblems& list) {
@@ -61,7 +61,7 @@ std::string word(const effect::ListProblems& list) {
 
 // The core with a HAProxy beside it that answers when it is told to.
 struct Bench {
-  GatewayCore core{{{"b", "pod-"}, 500ms}};
+  GatewayCore core{{"HAProxy", 500ms}};
   HaproxyModel haproxy{2};
   kube::TimePoint now = kStart;
   std::uint64_t attempt = 0;
@@ -82,11 +82,13 @@ struct Bench {
   void list(std::int64_t revision, std::vector<api::Endpoint> endpoints) {
     step(input::ListSeen{list_of(revision, std::move(endpoints)), now});
   }
-  void snapshot() { step(input::SnapshotArrived{attempt, haproxy.snapshot()}); }
+  void snapshot() { show(haproxy.snapshot()); }
+  void show(HaproxySnapshot seen) { step(input::Observed{attempt, observed(std::move(seen))}); }
   void answer() {
-    std::vector<std::string> answers;
-    for (const Command& command : commands) answers.push_back(haproxy.carry_out(command.text));
-    step(input::Answered{attempt, std::move(answers)});
+    std::vector<std::optional<std::string>> refusals;
+    for (const Command& command : commands)
+      refusals.push_back(refusal_of(command, haproxy.carry_out(command.text)));
+    step(input::Answered{attempt, std::move(refusals)});
   }
   void fail() { step(input::Failed{attempt, refused_connection()}); }
   // HAProxy answers until the core rests.
@@ -144,31 +146,54 @@ TEST_P(CoreTable, DoesThis) {
 void new_list(Bench& b) {
   b.list(2, {endpoint("b", "10.0.0.2")});
 }
+void pod_fell(Bench& b) {
+  b.step(input::PodsFell{{"uid-a"}, b.now});
+}
+void nothing_fell(Bench& b) {
+  b.step(input::PodsFell{{}, b.now});
+}
+// A gateway that has been told everything and takes its time.
+void told(Bench& b) {
+  struct Slow final : Observation {
+    Process process() const override { return {"100", "1"}; }
+    Plan plan(const std::vector<WantedServer>&) const override {
+      Plan plan;
+      plan.waits_for = "it has not added 10.0.0.1 yet";
+      return plan;
+    }
+    std::vector<ServerAddress> addresses() const override { return {}; }
+  };
+  b.step(input::Observed{b.attempt, std::make_shared<Slow>()});
+}
+void to_waiting(Bench& b) {
+  to_observing(b);
+  told(b);
+}
 void agreeing(Bench& b) {
   auto snapshot = b.haproxy.snapshot();
   snapshot.servers[0] = {"pod-1", make_address("10.0.0.1", 8000), AdminState::kReady, 0};
-  b.step(input::SnapshotArrived{b.attempt, snapshot});
+  b.show(snapshot);
 }
 void differing(Bench& b) {
   b.snapshot();
 }
 void without_slots(Bench& b) {
-  b.step(input::SnapshotArrived{b.attempt, {100, "2.6.12", {}}});
+  b.show({100, "2.6.12", {}});
 }
 void old_snapshot(Bench& b) {
-  b.step(input::SnapshotArrived{b.attempt + 100, b.haproxy.snapshot()});
+  b.step(input::Observed{b.attempt + 100, observed(b.haproxy.snapshot())});
 }
 void accepted(Bench& b) {
   b.answer();
 }
 void refused(Bench& b) {
-  b.step(input::Answered{b.attempt, {"Permission denied\n"}});
+  b.step(input::Answered{b.attempt, {refusal_of(b.commands.front(), "Permission denied\n")}});
 }
 void too_few(Bench& b) {
   b.step(input::Answered{b.attempt, {}});
 }
 void old_answer(Bench& b) {
-  b.step(input::Answered{b.attempt + 100, {""}});
+  b.step(input::Answered{b.attempt + 100, {std::nullopt}});
 }
 void failed(Bench& b) {
   b.fail();
@@ -191,6 +216,7 @@ INSTANTIATE_TEST_SUITE_P(
         CoreRow{"the first list", to_awaiting, "awaiting-list", new_list, "observing", {"observe"}},
         CoreRow{"a snapshot nobody asked for", to_awaiting, "awaiting-list", differing, "awaiting-list", {}},
         CoreRow{"an answer nobody asked for", to_awaiting, "awaiting-list", too_few, "awaiting-list", {}},
+        CoreRow{"a pod of no list", to_awaiting, "awaiting-list", pod_fell, "awaiting-list", {}},
         CoreRow{"a failure of nothing", to_awaiting, "awaiting-list", failed, "awaiting-list", {}},
         CoreRow{"time alone never touches HAProxy",
                 to_awaiting,
@@ -205,6 +231,13 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         CoreRow{
             "a list: the snapshot under way serves it", to_observing, "observing", new_list, "observing", {}},
+        CoreRow{"a pod fell: the snapshot under way serves it",
+                to_observing,
+                "observing",
+                pod_fell,
+                "observing",
+                {}},
+        CoreRow{"it needs some time", to_observing, "observing", told, "waiting", {"found 100"}},
         CoreRow{"HAProxy agrees",
                 to_observing,
                 "observing",
@@ -238,6 +271,7 @@ INSTANTIATE_TEST_SUITE_P(
     Applying, CoreTable,
     testing::Values(
         CoreRow{"a list: after what was begun", to_applying, "applying", new_list, "applying", {}},
+        CoreRow{"a pod fell: after what was begun", to_applying, "applying", pod_fell, "applying", {}},
         CoreRow{"a snapshot", to_applying, "applying", differing, "applying", {}},
         CoreRow{"HAProxy did it",
                 to_applying,
@@ -266,8 +300,20 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return "Row" + std::to_string(row.index); });
 
 INSTANTIATE_TEST_SUITE_P(
+    Waiting, CoreTable,
+    testing::Values(CoreRow{"a list", to_waiting, "waiting", new_list, "observing", {"observe"}},
+                    CoreRow{"a pod fell", to_waiting, "waiting", pod_fell, "observing", {"observe"}},
+                    CoreRow{"a late snapshot", to_waiting, "waiting", differing, "waiting", {}},
+                    CoreRow{"a failure", to_waiting, "waiting", failed, "waiting", {}},
+                    CoreRow{
+                        "time to look again", to_waiting, "waiting", late_tick, "observing", {"observe"}}),
+    [](const auto& row) { return "Row" + std::to_string(row.index); });
+
+INSTANTIATE_TEST_SUITE_P(
     Resting, CoreTable,
     testing::Values(CoreRow{"a list", to_resting, "resting", new_list, "observing", {"observe"}},
+                    CoreRow{"a pod fell", to_resting, "resting", pod_fell, "observing", {"observe"}},
+                    CoreRow{"no other pod fell", to_resting, "resting", nothing_fell, "resting", {}},
                     CoreRow{"a snapshot", to_resting, "resting", differing, "resting", {}},
                     CoreRow{"an answer", to_resting, "resting", too_few, "resting", {}},
                     CoreRow{"a failure", to_resting, "resting", failed, "resting", {}},
@@ -281,6 +327,12 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         CoreRow{
             "a list is worth an attempt", to_backing_off, "backing-off", new_list, "observing", {"observe"}},
+        CoreRow{"a pod that fell is worth an attempt",
+                to_backing_off,
+                "backing-off",
+                pod_fell,
+                "observing",
+                {"observe"}},
         CoreRow{"a late snapshot", to_backing_off, "backing-off", differing, "backing-off", {}},
         CoreRow{"a late answer", to_backing_off, "backing-off", too_few, "backing-off", {}},
         CoreRow{"a second failure of one attempt", to_backing_off, "backing-off", failed, "backing-off", {}},
@@ -303,6 +355,28 @@ TEST(GatewayCore, WithdrawsFirstAndSaysHowLongItTook) {
   bench.now += 1ms;
   bench.answer();
   EXPECT_THAT(bench.words, ElementsAre("withdrew a after 3", "observe"));
+}
+
+TEST(GatewayCore, PodThatFell_IsWithdrawnAndComesBackWhenItStands) {
+  Bench bench;
+  bench.list(1, {endpoint("a", "10.0.0.1"), endpoint("b", "10.0.0.2")});
+  bench.settle();
+  pod_fell(bench);
+  bench.now += 2ms;
+  bench.snapshot();
+  EXPECT_THAT(bench.words, ElementsAre("apply: pod-1 state drain;"));
+  bench.answer();
+  EXPECT_THAT(bench.words, ElementsAre("withdrew a after 2", "observe"));
+  bench.settle();
+  // A list that does not know it yet brings nobody back.
+  bench.list(2, {endpoint("a", "10.0.0.1"), endpoint("c", "10.0.0.3")});
+  bench.settle();
+  const ObservedServer* fallen = bench.haproxy.at("10.0.0.1:8000");
+  EXPECT_TRUE(fallen == nullptr || fallen->admin != AdminState::kReady);
+  nothing_fell(bench);
+  bench.settle();
+  ASSERT_NE(bench.haproxy.at("10.0.0.1:8000"), nullptr);
+  EXPECT_EQ(bench.haproxy.at("10.0.0.1:8000")->admin, AdminState::kReady);
 }
 
 TEST(GatewayCore, AListThatComesWhileOneIsAppliedIsAppliedNext) {

@@ -82,16 +82,16 @@ class Life {
   std::optional<CoreInput> carry_out(const CoreEffect& effect) {
     if (const auto* observe = std::get_if<effect::Observe>(&effect)) {
       if (!up_) return input::Failed{observe->attempt, {kube::ErrorClass::kRetry, 0, "", "down", {}}};
-      return input::SnapshotArrived{observe->attempt, haproxy_.snapshot()};
+      return input::Observed{observe->attempt, observed(haproxy_.snapshot())};
     }
     const auto* apply = std::get_if<effect::Apply>(&effect);
     if (apply == nullptr) return std::nullopt;
-    std::vector<std::string> answers;
+    std::vector<std::optional<std::string>> refusals;
     for (const Command& command : apply->commands) {
       if (pick(50) == 0) return input::Failed{apply->attempt, {kube::ErrorClass::kRetry, 0, "", "cut", {}}};
-      answers.push_back(haproxy_.carry_out(command.text));
+      refusals.push_back(refusal_of(command, haproxy_.carry_out(command.text)));
     }
-    return input::Answered{apply->attempt, std::move(answers)};
+    return input::Answered{apply->attempt, std::move(refusals)};
   }
 
   void agree() {
@@ -110,7 +110,7 @@ class Life {
   }
 
   std::mt19937 random_;
-  GatewayCore core_{{{"b", "pod-"}, 500ms}};
+  GatewayCore core_{{"HAProxy", 500ms}};
   HaproxyModel haproxy_{8};
   kube::TimePoint now_{1h};
   bool up_ = true;

@@ -2,12 +2,12 @@
 // without a process. It refuses what HAProxy 2.6 refuses, and keeps count of what must never happen.
 #pragma once
 
-#include "gateway/haproxy_answers.h"
-#include "gateway/haproxy_plan.h"
+#include "gateway/haproxy.h"
 #include "gateway/server_address.h"
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -83,6 +83,10 @@ class HaproxyModel {
     return nullptr;
   }
 };
+
+inline std::shared_ptr<const Observation> observed(HaproxySnapshot snapshot) {
+  return std::make_shared<const HaproxyObservation>(std::move(snapshot), BackendName{"b", "pod-"});
+}
 
 inline api::Endpoint endpoint(const std::string& pod, const std::string& ip,
                               std::vector<std::int32_t> ports = {8000},

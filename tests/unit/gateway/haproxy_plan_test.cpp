@@ -25,7 +25,7 @@ ObservedServer slot(int number, AdminState admin, const std::string& ip = "127.0
   return {"pod-" + std::to_string(number), make_address(ip, port), admin, busy};
 }
 
-std::vector<std::string> texts(const HaproxyPlan& plan) {
+std::vector<std::string> texts(const Plan& plan) {
   std::vector<std::string> out;
   for (const Command& command : plan.commands) out.push_back(command.text);
   return out;
@@ -44,8 +44,8 @@ class PlanTable : public testing::TestWithParam<PlanRow> {};
 TEST_P(PlanTable, GivesTheseCommands) {
   const PlanRow& row = GetParam();
   std::vector<std::string> problems;
-  const auto wanted = wanted_servers(list_of(1, row.list), &problems);
-  const HaproxyPlan plan = make_plan(wanted, {1, "2.6.12", row.observed}, kNames);
+  const auto wanted = wanted_servers(list_of(1, row.list), {}, &problems);
+  const Plan plan = make_plan(wanted, {1, "2.6.12", row.observed}, kNames);
   EXPECT_EQ(texts(plan), row.commands);
   EXPECT_EQ(plan.unplaced, row.unplaced);
   EXPECT_THAT(problems, IsEmpty());
@@ -170,7 +170,7 @@ TEST(WantedServers, NamesWhatCannotBeAServer) {
       wanted_servers(list_of(1, {endpoint("a", ""), endpoint("b", "example.org"),
                                  endpoint("c", "10.0.0.1", {0, 70000, 8000}), endpoint("d", "10.0.0.2", {}),
                                  endpoint("e", "10.0.0.3;show info"), endpoint("f", "fe80::1%eth0")}),
-                     &problems);
+                     {}, &problems);
   EXPECT_THAT(wanted, ElementsAre(WantedServer{{"10.0.0.1", 8000}, "c", api::EndpointState::kReady}));
   EXPECT_THAT(
       problems,
@@ -219,9 +219,9 @@ TEST(Plan, BringsAnyHaproxyToAnyList) {
                                    pick(4) == 0 ? kDraining : api::EndpointState::kReady));
     }
     std::vector<std::string> problems;
-    const auto wanted = wanted_servers(list_of(1, endpoints), &problems);
+    const auto wanted = wanted_servers(list_of(1, endpoints), {}, &problems);
     int steps = 0;
-    HaproxyPlan plan = make_plan(wanted, haproxy.snapshot(), kNames);
+    Plan plan = make_plan(wanted, haproxy.snapshot(), kNames);
     for (; !plan.commands.empty() && steps < 20; ++steps) {
       const bool withdraws = plan.commands.front().kind == CommandKind::kWithdraw;
       for (const Command& command : plan.commands) {

@@ -1,0 +1,87 @@
+// What the gateway feed needs to know of a gateway, whatever it is: HAProxy, Envoy, a router with a worker
+// API.
+//
+// A gateway is asked what it holds, which is an Observation. The Observation says what is to be done so that
+// the gateway holds what the list wants, which is a Plan. The gateway carries the plan out. Nothing else is
+// remembered of it, so a plan made after any restart, on either side, is right.
+//
+// Promises of each: observe() and carry_out() return within a few seconds, with an answer or an error that
+// says what is wrong and how to mend it. Whatever answers there, nothing it sends makes this hang, crash or
+// grow.
+//
+// Owned and used by one thread; both block it, for a millisecond as a rule.
+#pragma once
+
+#include "gateway/wanted_servers.h"
+#include "kube/result.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace poolwarden::gateway {
+
+enum class CommandKind : std::uint8_t {
+  kWithdraw,   // no new request; those it has go on
+  kPark,       // drained and idle: its place is free for another endpoint
+  kReaddress,  // a free place gets an endpoint
+  kAdmit,      // requests from now on
+};
+
+struct Command {
+  CommandKind kind = CommandKind::kWithdraw;
+  std::string server;  // as the gateway calls it
+  ServerAddress address;
+  std::string text;  // what it is in the gateway's own language
+
+  bool operator==(const Command&) const = default;
+};
+
+struct Plan {
+  std::vector<Command> commands;         // none: the gateway agrees with the list, or `problem` says why not
+  std::size_t places = 0;                // for servers of ours
+  std::size_t ready = 0;                 // as observed
+  std::size_t draining = 0;              // as observed: still at work, not taking requests
+  std::vector<std::string> unplaced;     // pods for which there is no place
+  std::optional<std::string> problem;    // nothing can be done until a person mends this
+  std::optional<std::string> waits_for;  // nothing is to be done, and it does not agree yet
+};
+
+// The gateway's process, so that a restart can be told. Empty where a gateway does not say.
+struct Process {
+  std::string id;
+  std::string version;
+
+  bool operator==(const Process&) const = default;
+};
+
+// A gateway, seen at one moment. Pure.
+class Observation {
+ public:
+  virtual ~Observation() = default;
+  virtual Process process() const = 0;
+  // Withdrawals only, if there are any; else all that may be said now.
+  virtual Plan plan(const std::vector<WantedServer>& wanted) const = 0;
+  // All addresses that it has, of the list or not.
+  virtual std::vector<ServerAddress> addresses() const = 0;
+};
+
+class Gateway {
+ public:
+  virtual ~Gateway() = default;
+  virtual kube::Result<std::shared_ptr<const Observation>> observe() = 0;
+  // One answer a command, in order: why it was refused, for a person; nothing if it was carried out. After an
+  // error it is not known which were heard.
+  virtual kube::Result<std::vector<std::optional<std::string>>> carry_out(
+      const std::vector<Command>& commands) = 0;
+  // "HAProxy": for messages.
+  virtual std::string_view name() const = 0;
+  // Where it is spoken to, for messages.
+  virtual std::string where() const = 0;
+};
+
+}  // namespace poolwarden::gateway

@@ -1,0 +1,28 @@
+// The published list as addresses that a gateway can send to. Pure; any thread.
+#pragma once
+
+#include "api/endpoint_set.h"
+#include "gateway/server_address.h"
+
+#include <set>
+#include <string>
+#include <vector>
+
+namespace poolwarden::gateway {
+
+// One address wanted by the list: one of an endpoint's ports.
+struct WantedServer {
+  ServerAddress address;
+  std::string pod;
+  api::EndpointState state = api::EndpointState::kReady;
+  std::string zone = {};  // of its node; may be empty
+
+  bool operator==(const WantedServer&) const = default;
+};
+
+// Sorted, each once; of two pods that name the same address the ready one counts. Endpoints without a usable
+// address are left out and named in `problems`. Those whose UID is in `fallen` are as if they were draining.
+std::vector<WantedServer> wanted_servers(const api::EndpointSet& list, const std::set<std::string>& fallen,
+                                         std::vector<std::string>* problems);
+
+}  // namespace poolwarden::gateway
