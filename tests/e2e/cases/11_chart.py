@@ -66,7 +66,8 @@ class Chart(unittest.TestCase):
     def test_with_alerts(self) -> None:
         manifests = self.kustomized("overlays/prometheus")
         del manifests["Namespace", "", "poolwarden-system"]
-        self.same(self.rendered("poolwarden-system", "prometheus.serviceMonitor=true", "prometheus.rules=true"), manifests)
+        self.same(self.rendered("poolwarden-system", "prometheus.serviceMonitor=true", "prometheus.rules=true",
+                                "prometheus.dashboard=true"), manifests)
 
     def test_for_one_namespace(self) -> None:
         manifests = self.kustomized("overlays/single-namespace")
