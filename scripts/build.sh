@@ -5,7 +5,8 @@
 #
 # Says how far it is in one line: rewritten where a terminal shows it, else a new one every ten seconds. All that the
 # compilers say is passed on. JOBS=<number> compiles so many files at once; UNITY=OFF compiles each file on its own,
-# which is slower for all of them and faster for one.
+# which is slower for all of them and faster for one. LTO=OFF links a release without link-time optimisation, which is
+# quicker and not what ships.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,6 +16,7 @@ directory=build-$preset
 [[ $preset == release ]] && directory=build
 jobs=${JOBS:-$(nproc)}
 options=()
+[[ $preset != release || -z ${LTO:-} ]] || options+=("-DPOOLWARDEN_LTO=$LTO")
 [[ -z ${UNITY:-} ]] || options+=("-DCMAKE_UNITY_BUILD=$UNITY")
 
 configure() {
