@@ -22,6 +22,7 @@ TEST(StandbyWithdrawals, APoolIsDueWhenTheHedgeIsOver) {
   standby.saw(kPool, "1", {"a"}, kStart);
   standby.saw(kPool, "1", {"a", "b"}, kStart + 100ms);
   EXPECT_EQ(standby.next_deadline(), kStart + kHedge) << "of the one that was seen first";
+  EXPECT_THAT(standby.due(kStart + 200ms), IsEmpty()) << "the leader has time of its own";
   EXPECT_THAT(standby.due(kStart + kHedge - 1ns), IsEmpty());
   EXPECT_THAT(standby.due(kStart + kHedge), ElementsAre(kPool));
   EXPECT_EQ(standby.first_seen(kPool, "b"), kStart + 100ms);
