@@ -1,16 +1,17 @@
 """How long a pod that is told to stop goes on being offered requests: from the event that says it is
 terminating to the published list without it, and to HAProxy that sends it no more. Beside it, in the same run
 and on the same clock, what a plain Service does: the moment its EndpointSlice says so, which is before any
-kube-proxy has acted on it."""
+kube-proxy has acted on it. And the same for HAProxy when no operator runs at all: there, nobody writes the list."""
 import statistics
 
-from support import gateway
+from support import gateway, operator
 from support.case import Case, main
 from support.cluster import needs_own_cluster
-from support.kube import endpoints_of, name_of
+from support.kube import endpoints_of, name_of, wait_for
 from support.watch import Event, Watch
 
 ROUNDS = 10
+ALONE = 4
 PODS = "app=vllm"
 # An idle machine does it in a few hundredths. The median is the program's own; one round in ten may meet whatever else a
 # busy machine with two cores does, but none may have waited for the next list of anything.
@@ -84,6 +85,41 @@ class WithdrawalLatency(Case):
             self.figure(f"{what}, slowest", max(times) * 1e3, "ms")
         self.assertLess(max(medians[:2]), MEDIAN_SECONDS, "the list, or HAProxy, is slow")
         self.assertLess(max(slowest[:2]), SLOWEST_SECONDS, "the list, or HAProxy, was late once")
+
+    def withdrawn_by_its_event(self, pods: Watch, haproxy: gateway.Haproxy, name: str) -> float:
+        address = self.kube.get("pod", name)["status"]["podIP"]
+        drained = haproxy.time_of_withdrawal(address)
+        mark = pods.mark()
+        self.kube.run("delete", "pod", name, "--wait=false")
+        told = pods.wait(terminating(name), f"{name} terminating", after=mark).at
+        gone = drained.wait()
+        self.note(f"{name}: HAProxy {(gone - told) * 1e3:6.1f} ms")
+        return gone - told
+
+    def begin_operator(self) -> None:
+        operator.kube.run("scale", operator.DEPLOYMENT, "--replicas=2")
+        operator.wait_ready()
+
+    @needs_own_cluster("looks into HAProxy's volume")
+    def test_from_the_event_to_haproxy_without_an_operator(self) -> None:
+        gateway.deploy(self.kube, replicas=ALONE + 1)
+        haproxy = gateway.Haproxy(self.kube)
+        listed = sorted(self.kube.endpoints())
+        with Watch(f"/api/v1/namespaces/{self.namespace}/pods", PODS) as pods:
+            pods.wait(lambda event: True, "the pods")
+            self.step(f"no operator, and delete a pod, {ALONE} times")
+            self.addCleanup(self.begin_operator)
+            operator.kube.run("scale", operator.DEPLOYMENT, "--replicas=0")
+            wait_for(lambda: not operator.pods(), "the operator to be gone", 120)
+            times = [self.withdrawn_by_its_event(pods, haproxy, name) for name in listed[:ALONE]]
+            self.assertEqual(pods.breaks, 0, "a watch was cut: the times are wrong")
+        self.assertEqual(sorted(self.kube.endpoints()), listed, "nobody was there to write the list")
+        self.figure("to HAProxy drained, without an operator, p50", statistics.median(times) * 1e3, "ms")
+        self.figure("to HAProxy drained, without an operator, slowest", max(times) * 1e3, "ms")
+        self.assertLess(statistics.median(times), MEDIAN_SECONDS, "HAProxy is slow")
+        self.assertLess(max(times), SLOWEST_SECONDS, "HAProxy was late once")
+        self.begin_operator()
+        wait_for(lambda: not set(self.kube.endpoints()) & set(listed[:ALONE]), "a list without them", 60)
 
 
 main()
