@@ -206,6 +206,7 @@ def start_gateway(pool, cluster, processes):
                     env={"GATEWAY_BIND": f"127.0.0.1:{port}", "GATEWAY_SOCKET": control})
     processes.start(f"gateway-sync-{pool}", f"{BIN}/poolwarden", "gateway-sync", "--pool", pool, "-n",
                     "default", "--kubeconfig", cluster.kubeconfig, "--haproxy-socket", control,
+                    "--allow-loopback",
                     f"--metrics-bind-address=127.0.0.1:{metrics}",
                     f"--health-probe-bind-address=127.0.0.1:{probes}")
 

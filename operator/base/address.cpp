@@ -81,6 +81,22 @@ std::optional<AddressKind> kind_of(std::string_view ip) {
                                     : kind_of_v6(address->bytes);
 }
 
+std::string_view refused_as_pod(AddressKind kind, bool allow_loopback) {
+  switch (kind) {
+    case AddressKind::kUnicast:
+      return {};
+    case AddressKind::kLoopback:
+      return allow_loopback ? "" : "a loopback address";
+    case AddressKind::kLinkLocal:
+      return "a link-local address";
+    case AddressKind::kMulticast:
+      return "a multicast or broadcast address";
+    case AddressKind::kUnspecified:
+      return "an unspecified address";
+  }
+  return {};
+}
+
 std::optional<std::uint16_t> parse_port(std::string_view digits) {
   std::uint16_t port = 0;
   const char* const end = digits.data() + digits.size();

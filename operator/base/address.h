@@ -24,6 +24,9 @@ enum class AddressKind : std::uint8_t { kUnicast, kUnspecified, kLoopback, kLink
 // "::ffff:127.0.0.1", is what the IPv4 address is. 0.0.0.0/8 counts as unspecified, the broadcast as
 // multicast.
 std::optional<AddressKind> kind_of(std::string_view ip);
+// Why no pod has an address of that kind: "a link-local address". Empty if one may have it; loopback
+// addresses have stand-ins on one machine.
+std::string_view refused_as_pod(AddressKind kind, bool allow_loopback);
 
 // 0 to 65535, in decimal digits alone.
 std::optional<std::uint16_t> parse_port(std::string_view digits);

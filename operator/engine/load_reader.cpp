@@ -76,23 +76,6 @@ struct Reading {
   }
 };
 
-// Of a kind that no pod's address is; empty if a pod may have it.
-std::string_view refused_kind(base::AddressKind kind, bool allow_loopback) {
-  switch (kind) {
-    case base::AddressKind::kUnicast:
-      return {};
-    case base::AddressKind::kLoopback:
-      return allow_loopback ? "" : "a loopback address";
-    case base::AddressKind::kLinkLocal:
-      return "a link-local address";
-    case base::AddressKind::kMulticast:
-      return "a multicast or broadcast address";
-    case base::AddressKind::kUnspecified:
-      return "an unspecified address";
-  }
-  return {};
-}
-
 bool is_path(std::string_view path) {
   const auto printable = [](char c) { return c > ' ' && c <= '~'; };
   return path.starts_with('/') && path.size() <= kMaxPath && std::all_of(path.begin(), path.end(), printable);
@@ -110,7 +93,7 @@ std::optional<std::string> problem(const LoadRequest& request, bool allow_loopba
   if (!kind) {
     return fmt::format("\"{}\" is no IP address", request.ip);
   }
-  if (const auto refused = refused_kind(*kind, allow_loopback); !refused.empty()) {
+  if (const auto refused = base::refused_as_pod(*kind, allow_loopback); !refused.empty()) {
     return fmt::format("the pod says that its address is {}: that is {}, which is not asked for metrics",
                        request.ip, refused);
   }

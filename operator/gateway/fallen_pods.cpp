@@ -57,17 +57,26 @@ void FallenPods::pod_seen(const kube::Delta<api::Pod>& delta, kube::TimePoint no
   decide();
 }
 
+std::size_t FallenPods::asked() const {
+  return static_cast<std::size_t>(std::count_if(questions_.begin(), questions_.end(),
+                                                [](const auto& question) { return question.second.asked; }));
+}
+
 std::vector<std::string> FallenPods::take_questions(kube::TimePoint now) {
   std::vector<std::string> names;
+  std::size_t under_way = asked();
   for (auto& [name, question] : questions_) {
+    if (under_way >= kQuestions) break;
     if (question.asked || question.due > now) continue;
     question.asked = true;
+    ++under_way;
     names.push_back(name);
   }
   return names;
 }
 
 std::optional<kube::TimePoint> FallenPods::next_deadline() const {
+  if (asked() >= kQuestions) return std::nullopt;  // until one is answered
   std::optional<kube::TimePoint> next;
   for (const auto& [name, question] : questions_) {
     if (!question.asked && (!next || question.due < *next)) next = question.due;

@@ -23,6 +23,7 @@
 #include "pool/plan.h"
 
 #include <chrono>
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +45,8 @@ struct PodsVersions {
 class FallenPods {
  public:
   static constexpr std::chrono::seconds kAskAgain{1};
+  // Under way at once: all pods of a namespace may lose their label together.
+  static constexpr std::size_t kQuestions = 16;
 
   void list_seen(const api::EndpointSet& list, PodsVersions versions);
   void pod_seen(const kube::Delta<api::Pod>& delta, kube::TimePoint now);
@@ -67,6 +70,7 @@ class FallenPods {
     kube::TimePoint due{};
     bool asked = false;
   };
+  std::size_t asked() const;
   pool::Withdrawal judge(const std::string& name, const Listed& listed) const;
   bool list_knew(const api::Pod& pod) const;
   void look_at(const std::string& name, const Listed& listed);

@@ -46,8 +46,12 @@ std::string_view GatewayCore::state_name() const {
 
 void GatewayCore::on(input::ListSeen seen, kube::TimePoint, Effects& out) {
   std::vector<std::string> problems;
-  (void)wanted_servers(seen.list, {}, &problems);
-  if (!problems.empty()) out.emplace_back(effect::ListProblems{std::move(problems)});
+  (void)wanted_servers(seen.list, {}, options_.addresses, &problems);
+  // That they are mended is told too.
+  if (!problems.empty() || list_problems_) {
+    list_problems_ = !problems.empty();
+    out.emplace_back(effect::ListProblems{std::move(problems)});
+  }
   list_ = std::move(seen.list);
   revisions_ = std::move(seen.revisions);
   want(seen.decoded_at, out);
@@ -61,7 +65,7 @@ void GatewayCore::on(input::PodsFell fell, kube::TimePoint, Effects& out) {
 
 void GatewayCore::want(kube::TimePoint decoded_at, Effects& out) {
   std::vector<std::string> said_before;
-  wanted_ = wanted_servers(*list_, fallen_, &said_before);
+  wanted_ = wanted_servers(*list_, fallen_, options_.addresses, &said_before);
   for (const WantedServer& want : wanted_) pods_[want.address] = want.pod;
   if (!pending_since_) pending_since_ = decoded_at;
   // While something is asked of the gateway its answer comes first; the pass after it knows what is new.

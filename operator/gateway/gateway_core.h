@@ -33,6 +33,7 @@ struct CoreOptions {
   // How often the gateway is looked at when nothing changes. So long may a restarted one be without servers,
   // and a drained server wait to be parked. One look is a few short questions on this machine.
   kube::Duration poll = std::chrono::milliseconds(500);
+  AddressRules addresses = {};
 };
 
 // The delays between attempts while the gateway fails: 50, 100, 200, 400, 800, 1000, 1000, ... ms.
@@ -104,7 +105,7 @@ struct GatewayFailed {
   int failures = 1;        // in a row
   kube::Duration delay{};  // until the next attempt
 };
-struct ListProblems {  // parts of the list that cannot be carried out
+struct ListProblems {  // parts of the list that cannot be carried out; none: they are mended
   std::vector<std::string> problems;
 };
 }  // namespace effect
@@ -173,6 +174,7 @@ class GatewayCore {
   State state_;
   std::uint64_t attempts_ = 0;
   std::optional<api::EndpointSet> list_;
+  bool list_problems_ = false;
   std::vector<std::int64_t> revisions_;  // of its shards
   std::set<std::string> fallen_;         // UIDs
   // What follows from both

@@ -56,6 +56,8 @@ struct GatewayMetrics::Impl {
                           "Ready endpoints without a server: server-template in haproxy.cfg has too few.");
   Gauge& fallen = gauge(r, "poolwarden_gateway_fallen_endpoints",
                         "Endpoints of the list that are sent nothing, by their pods' own events.");
+  Gauge& refused = gauge(r, "poolwarden_gateway_refused_addresses",
+                         "Addresses of the list that nothing is sent to: no pod has such an address.");
   Gauge& up = gauge(r, "poolwarden_gateway_up", "1 if the gateway's last answer was one.");
   Counter& restarts =
       counter(r, "poolwarden_gateway_restarts_total", "Times the gateway was seen to be a new process.");
@@ -110,6 +112,9 @@ void GatewayMetrics::list_unreadable() {
 }
 void GatewayMetrics::watch_restarted(std::string_view resource, kube::RestartReason reason) {
   impl_->restarted(resource, reason).Increment();
+}
+void GatewayMetrics::set_refused(std::size_t addresses) {
+  impl_->refused.Set(static_cast<double>(addresses));
 }
 void GatewayMetrics::set_fallen(std::size_t pods) {
   impl_->fallen.Set(static_cast<double>(pods));

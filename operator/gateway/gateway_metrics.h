@@ -33,6 +33,8 @@ class GatewayMetrics {
   void gateway_failed();
   void list_unreadable();
   void watch_restarted(std::string_view resource, kube::RestartReason reason);
+  // Addresses of the list that nothing is sent to, whatever it says.
+  void set_refused(std::size_t addresses);
   // Endpoints of the list that their pods' own events keep out.
   void set_fallen(std::size_t pods);
   void set_watch_silence(std::string_view resource, kube::Duration since_last_byte);

@@ -82,10 +82,13 @@ void GatewayReport::tell(const effect::GatewayFailed& failed) {
 }
 
 void GatewayReport::tell(const effect::ListProblems& list) {
-  for (const std::string& problem : list.problems) {
-    log_.warn(fmt::format("part of the published list cannot be given to {}", names_.gateway),
-              {{"problem", problem}});
-  }
+  metrics_.set_refused(list.problems.size());
+  const std::string first = list.problems.empty() ? std::string() : list.problems.front();
+  if (first == last_list_problem_) return;
+  last_list_problem_ = first;
+  if (first.empty()) return log_.info("all of the published list can be used again");
+  log_.warn(fmt::format("part of the published list cannot be given to {}", names_.gateway),
+            {{"problem", first}, {"problems", list.problems.size()}});
 }
 
 void GatewayReport::list_gone(std::string_view config_map) {

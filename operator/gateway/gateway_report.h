@@ -57,6 +57,7 @@ class GatewayReport {
   telemetry::Log& log_;
   GatewayMetrics& metrics_;
   std::string last_gateway_problem_;
+  std::string last_list_problem_;
   std::string last_api_problem_;
   std::string last_pods_problem_;
   std::size_t last_unplaced_ = 0;

@@ -1,5 +1,6 @@
 #include "gateway/gateway_sync_main.h"
 
+#include "base/address.h"
 #include "base/text.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/gateway_sync.h"
@@ -110,6 +111,7 @@ tl::expected<Settings, std::string> check(const GatewaySyncFlags& flags) {
   settings.sync.config_map = flags.config_map.empty() ? flags.pool + "-endpoints" : flags.config_map;
   settings.sync.consumer = {flags.ns, flags.pool, *std::move(consumer), settings.kind};
   settings.sync.core.gateway = std::string(settings.gateway->name());
+  settings.sync.core.addresses.allow_loopback = flags.allow_loopback;
   settings.sync.core.poll = std::chrono::milliseconds(flags.poll_milliseconds);
   return settings;
 }
@@ -161,6 +163,8 @@ int run_gateway_sync(const GatewaySyncFlags& flags) {
   if (!access) return fail(kCannotStart, access.error().message);
   if (settings->sync.ns.empty()) settings->sync.ns = access->ns;
   settings->sync.consumer.ns = settings->sync.ns;
+  if (auto own = base::canonical_ip(access->host))
+    settings->sync.core.addresses.never.insert(std::move(*own));
   // In a pod, its name is the host's.
   if (std::getenv("KUBERNETES_SERVICE_HOST") != nullptr) settings->sync.pod = host_name();
   return run(std::move(*settings), flags, std::move(*access));
@@ -203,6 +207,8 @@ void add_gateway_sync_command(CLI::App& app, int& exit_code) {
       ->add_option("--poll-ms", flags->poll_milliseconds,
                    "How often HAProxy's own state is compared with the list, in milliseconds")
       ->capture_default_str();
+  command->add_flag("--allow-loopback", flags->allow_loopback,
+                    "Send to endpoints with loopback addresses too: for stand-ins on one machine");
   command->add_option("--kubeconfig", flags->kubeconfig,
                       "Kubeconfig file (default: $KUBECONFIG, the pod's service account, ~/.kube/config)");
   command->add_option("--context", flags->context, "Context of the kubeconfig (default: its current one)");

@@ -18,6 +18,7 @@ struct GatewaySyncFlags {
   std::string backend = "pool";
   std::string server_prefix = "pod-";
   int poll_milliseconds = 500;
+  bool allow_loopback = false;
   std::string kubeconfig;
   std::string context;
   std::string metrics_bind_address = ":8082";

@@ -20,9 +20,16 @@ struct WantedServer {
   bool operator==(const WantedServer&) const = default;
 };
 
+// Where nobody sends to. Loopback, link-local (with the metadata services of clouds), multicast and
+// unspecified addresses are no pod's. Whoever writes a list must not have a gateway send requests there.
+struct AddressRules {
+  bool allow_loopback = false;  // stand-ins on this machine
+  std::set<std::string> never;  // IP addresses, canonical: the API server's own
+};
+
 // Sorted, each once; of two pods that name the same address the ready one counts. Endpoints without a usable
 // address are left out and named in `problems`. Those whose UID is in `fallen` are as if they were draining.
 std::vector<WantedServer> wanted_servers(const api::EndpointSet& list, const std::set<std::string>& fallen,
-                                         std::vector<std::string>* problems);
+                                         const AddressRules& rules, std::vector<std::string>* problems);
 
 }  // namespace poolwarden::gateway

@@ -57,6 +57,7 @@ class GatewayBench {
     sync_options.ns = "default";
     sync_options.pool = "vllm";
     sync_options.config_map = "vllm-endpoints";
+    sync_options.core.addresses.allow_loopback = true;
     sync_options.consumer = {"default", "vllm", "gateway-0", "haproxy"};
     gateway = std::make_unique<Haproxy>(UnixPath{haproxy.socket_path()}, BackendName{"pool", "pod-"});
     sync = std::make_unique<GatewaySync>(std::move(sync_options), *gateway, api, *log, metrics);

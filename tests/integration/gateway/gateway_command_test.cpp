@@ -99,8 +99,8 @@ class Bench {
   Program run(const std::string& metrics_address, const std::string& probe_address) const {
     return Program(
         {"gateway-sync", "--pool=vllm", "--namespace=default", "--kubeconfig=" + server_->kubeconfig_path(),
-         "--haproxy-socket=" + haproxy_.socket_path(), "--metrics-bind-address=" + metrics_address,
-         "--health-probe-bind-address=" + probe_address},
+         "--haproxy-socket=" + haproxy_.socket_path(), "--allow-loopback",
+         "--metrics-bind-address=" + metrics_address, "--health-probe-bind-address=" + probe_address},
         directory_.file("log"));
   }
   std::string log() const { return contents_of(directory_.file("log")); }

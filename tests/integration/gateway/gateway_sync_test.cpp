@@ -195,6 +195,93 @@ TEST(GatewaySync, ServesIpv6) {
   EXPECT_EQ(answer(bench.haproxy), "a");
 }
 
+// ---- The pods' own events: nobody writes the list anew in these.
+
+TEST(GatewaySync, PodThatTerminates_IsWithdrawnWithoutAList) {
+  Replica a("a", fresh_ip()), b("b", fresh_ip());
+  GatewayBench bench;
+  for (const char* name : {"a", "b"}) bench.api.set_pod(name, PodState::kReady);
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_of(a), endpoint_of(b)});
+  ASSERT_TRUE(bench.becomes(b, AdminState::kReady));
+  bench.api.set_pod("a", PodState::kTerminating);
+  EXPECT_TRUE(bench.becomes(a, AdminState::kMaintenance));
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(answer(bench.haproxy), "b");
+  bench.api.end_pod("a");
+  std::this_thread::sleep_for(700ms);  // a poll
+  EXPECT_NE(bench.state_of(a), AdminState::kReady);
+  EXPECT_EQ(bench.state_of(b), AdminState::kReady);
+}
+
+TEST(GatewaySync, PodThatIsNotReady_IsWithdrawnUntilItIs) {
+  Replica a("a", fresh_ip()), b("b", fresh_ip());
+  GatewayBench bench;
+  for (const char* name : {"a", "b"}) bench.api.set_pod(name, PodState::kReady);
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_of(a), endpoint_of(b)});
+  ASSERT_TRUE(bench.becomes(a, AdminState::kReady));
+  bench.api.set_pod("a", PodState::kNotReady);
+  ASSERT_TRUE(bench.becomes(a, AdminState::kMaintenance));
+  bench.api.set_pod("a", PodState::kReady);
+  EXPECT_TRUE(bench.becomes(a, AdminState::kReady));
+  // Kubelets that are not heard of, and the last one that is not ready: for the list to decide.
+  bench.api.set_pod("a", PodState::kUnknown);
+  bench.api.set_pod("b", PodState::kUnknown);
+  std::this_thread::sleep_for(300ms);
+  EXPECT_EQ(bench.state_of(a), AdminState::kReady);
+  EXPECT_EQ(bench.state_of(b), AdminState::kReady);
+}
+
+TEST(GatewaySync, PodDeletedByForce_IsWithdrawn_AndOneThatLostItsLabelIsNot) {
+  Replica a("a", fresh_ip()), b("b", fresh_ip());
+  GatewayBench bench;
+  for (const char* name : {"a", "b"}) bench.api.set_pod(name, PodState::kReady);
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_of(a), endpoint_of(b)});
+  ASSERT_TRUE(bench.becomes(b, AdminState::kReady));
+  bench.api.unlabel_pod("b");
+  bench.api.end_pod("a");
+  EXPECT_TRUE(bench.becomes(a, AdminState::kMaintenance));
+  EXPECT_EQ(bench.state_of(b), AdminState::kReady);
+}
+
+TEST(GatewaySync, MayNotWatchPods_FollowsTheListAllTheSame) {
+  Replica a("a", fresh_ip()), b("b", fresh_ip());
+  GatewayBench bench;
+  bench.api.forbid_pods();
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_of(a)});
+  ASSERT_TRUE(bench.becomes(a, AdminState::kReady));
+  bench.publish({endpoint_of(b)});
+  EXPECT_TRUE(bench.becomes(b, AdminState::kReady));
+  ASSERT_TRUE(eventually([&] { return bench.logged().find("pods cannot be watched") != std::string::npos; }));
+}
+
+TEST(GatewaySync, SaysInItsLeaseWhatTheGatewayHolds) {
+  Replica a("a", fresh_ip());
+  GatewayBench bench;
+  bench.start_sync();
+  bench.publish({endpoint_of(a)});
+  std::this_thread::sleep_for(300ms);
+  EXPECT_TRUE(bench.api.leases().empty()) << "there is no HAProxy yet";
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  const auto said = [&](const std::string& revision) {
+    const auto leases = bench.api.leases();
+    return !leases.empty() && leases.back().find("\"poolwarden.io/applied-revisions\":\"" + revision +
+                                                 "\"") != std::string::npos;
+  };
+  EXPECT_TRUE(eventually([&] { return said("1"); }));
+  bench.publish({});
+  EXPECT_TRUE(eventually([&] { return said("2"); }));
+  const std::size_t writes = bench.api.leases().size();
+  std::this_thread::sleep_for(1'200ms);
+  EXPECT_EQ(bench.api.leases().size(), writes) << "at rest";
+}
+
 TEST(GatewaySync, SaysThatTheServersAreTooFew) {
   GatewayBench bench;
   ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());

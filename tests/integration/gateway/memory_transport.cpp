@@ -5,6 +5,31 @@
 namespace poolwarden::gateway {
 namespace {
 
+kube::HttpResponse respond(int status, std::string body) {
+  kube::HttpResponse response;
+  response.status = status;
+  response.content_type = "application/json";
+  response.body = std::move(body);
+  return response;
+}
+
+kube::HttpResponse refuse(int status, const std::string& reason) {
+  return respond(status, nlohmann::json{{"kind", "Status"},
+                                        {"apiVersion", "v1"},
+                                        {"status", "Failure"},
+                                        {"reason", reason},
+                                        {"message", reason},
+                                        {"code", status}}
+                             .dump());
+}
+
+std::string resource_of(const std::string& target) {
+  for (const char* resource : {"pods", "leases"}) {
+    if (target.find("/default/" + std::string(resource)) != std::string::npos) return resource;
+  }
+  return "configmaps";
+}
+
 std::string line(const std::string& type, const std::string& object) {
   return "{\"type\":\"" + type + "\",\"object\":" + object + "}\n";
 }
@@ -26,14 +51,16 @@ class MemoryTransport::Handle final : public kube::StreamHandle {
 };
 
 std::string MemoryTransport::object() const {
-  return nlohmann::json{{"apiVersion", "v1"},
-                        {"kind", "ConfigMap"},
-                        {"metadata",
-                         {{"namespace", ns_},
-                          {"name", name_},
-                          {"uid", "uid-1"},
-                          {"resourceVersion", std::to_string(version_)}}},
-                        {"data", {{"endpoints.json", json_.value_or("")}}}}
+  return nlohmann::json{
+      {"apiVersion", "v1"},
+      {"kind", "ConfigMap"},
+      {"metadata",
+       {{"namespace", ns_},
+        {"name", name_},
+        {"uid", "uid-1"},
+        {"resourceVersion", std::to_string(version_)},
+        {"annotations", {{"poolwarden.io/pods-resource-version", std::to_string(version_)}}}}},
+      {"data", {{"endpoints.json", json_.value_or("")}}}}
       .dump();
 }
 
@@ -42,7 +69,7 @@ void MemoryTransport::publish_text(std::string endpoints_json) {
   const bool known = json_.has_value();
   json_ = std::move(endpoints_json);
   ++version_;
-  announce(known ? "MODIFIED" : "ADDED", object());
+  announce("configmaps", known ? "MODIFIED" : "ADDED", object());
 }
 
 void MemoryTransport::remove() {
@@ -50,22 +77,77 @@ void MemoryTransport::remove() {
   ++version_;
   const std::string last = object();
   json_.reset();
-  announce("DELETED", last);
+  announce("configmaps", "DELETED", last);
 }
 
-void MemoryTransport::announce(const std::string& type, const std::string& object) {
-  for (const auto& [stream, handler] : streams_) handler->on_data(line(type, object));
+void MemoryTransport::set_pod(const std::string& name, PodState state) {
+  const std::lock_guard lock(mutex_);
+  ++version_;
+  const bool ready = state == PodState::kReady || state == PodState::kTerminating;
+  const char* said = state == PodState::kUnknown ? "Unknown" : (ready ? "True" : "False");
+  nlohmann::json pod = {
+      {"apiVersion", "v1"},
+      {"kind", "Pod"},
+      {"metadata",
+       {{"namespace", ns_},
+        {"name", name},
+        {"uid", "uid-" + name},
+        {"resourceVersion", std::to_string(version_)},
+        {"labels", {{"poolwarden.io/serving", "true"}}}}},
+      {"spec", {{"nodeName", "node-1"}}},
+      {"status",
+       {{"phase", "Running"},
+        {"podIP", "127.0.0.1"},
+        {"podIPs", {{{"ip", "127.0.0.1"}}}},
+        {"conditions",
+         {{{"type", "Ready"}, {"status", said}}, {{"type", "ContainersReady"}, {"status", said}}}}}}};
+  if (state == PodState::kTerminating) pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
+  const bool known = pods_.contains(name) && pods_[name].labelled;
+  pods_[name] = {pod.dump(), true};
+  announce("pods", known ? "MODIFIED" : "ADDED", pods_[name].object);
+}
+
+void MemoryTransport::end_pod(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  ++version_;
+  const Pod last = std::move(pods_[name]);
+  pods_.erase(name);
+  if (last.labelled) announce("pods", "DELETED", last.object);
+}
+
+void MemoryTransport::unlabel_pod(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  ++version_;
+  pods_[name].labelled = false;
+  announce("pods", "DELETED", pods_[name].object);
+}
+
+void MemoryTransport::forbid_pods() {
+  const std::lock_guard lock(mutex_);
+  pods_forbidden_ = true;
+}
+
+std::vector<std::string> MemoryTransport::leases() const {
+  const std::lock_guard lock(mutex_);
+  return leases_;
+}
+
+void MemoryTransport::announce(const std::string& resource, const std::string& type,
+                               const std::string& object) {
+  for (const auto& [number, stream] : streams_) {
+    if (stream.resource == resource) stream.handler->on_data(line(type, object));
+  }
 }
 
 void MemoryTransport::go_away() {
-  std::map<std::uint64_t, std::shared_ptr<kube::StreamHandler>> cut;
+  std::map<std::uint64_t, Stream> cut;
   {
     const std::lock_guard lock(mutex_);
     away_ = true;
     cut.swap(streams_);
   }
-  for (const auto& [stream, handler] : cut)
-    handler->on_end(kube::TransportError{kube::TransportFailure::kCut, "cut"});
+  for (const auto& [number, stream] : cut)
+    stream.handler->on_end(kube::TransportError{kube::TransportFailure::kCut, "cut"});
 }
 
 void MemoryTransport::come_back() {
@@ -73,24 +155,49 @@ void MemoryTransport::come_back() {
   away_ = false;
 }
 
-void MemoryTransport::send(kube::HttpRequest, Callback done) {
-  kube::HttpResponse response;
+std::string MemoryTransport::pods() const {
+  std::string items;
+  for (const auto& [name, pod] : pods_) {
+    if (pod.labelled) items += (items.empty() ? "" : ",") + pod.object;
+  }
+  return items;
+}
+
+kube::HttpResponse MemoryTransport::answer_pods(const std::string& target) const {
+  if (pods_forbidden_) return refuse(403, "Forbidden");
+  const std::string one = "/default/pods/";
+  const auto at = target.find(one);
+  if (at == std::string::npos) {
+    return respond(200, R"({"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":")" +
+                            std::to_string(version_) + "\"},\"items\":[" + pods() + "]}");
+  }
+  const auto found = pods_.find(target.substr(at + one.size()));
+  return found == pods_.end() ? refuse(404, "NotFound") : respond(200, found->second.object);
+}
+
+kube::HttpResponse MemoryTransport::answer(const kube::HttpRequest& request) {
+  const std::string resource = resource_of(request.target);
+  if (resource == "pods") return answer_pods(request.target);
+  if (resource == "leases") {
+    const bool create = request.method == kube::HttpMethod::kPost;
+    if (!create && leases_.empty()) return refuse(404, "NotFound");
+    leases_.push_back(request.body);
+    return respond(create ? 201 : 200, "{}");
+  }
+  return respond(200, R"({"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":")" +
+                          std::to_string(version_) + "\"},\"items\":[" + (json_ ? object() : "") + "]}");
+}
+
+void MemoryTransport::send(kube::HttpRequest request, Callback done) {
+  std::optional<kube::HttpResponse> response;
   {
     const std::lock_guard lock(mutex_);
-    if (away_) {
-      response.status = 0;
-    } else {
-      response.status = 200;
-      response.content_type = "application/json";
-      response.body =
-          "{\"kind\":\"ConfigMapList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"" +
-          std::to_string(version_) + "\"},\"items\":[" + (json_ ? object() : "") + "]}";
-    }
+    if (!away_) response = answer(request);
   }
-  if (response.status == 0) {
-    done(tl::unexpected(kube::TransportError{kube::TransportFailure::kConnect, "connection refused"}));
+  if (response) {
+    done(std::move(*response));
   } else {
-    done(std::move(response));
+    done(tl::unexpected(kube::TransportError{kube::TransportFailure::kConnect, "connection refused"}));
   }
 }
 
@@ -108,8 +215,10 @@ std::unique_ptr<kube::StreamHandle> MemoryTransport::stream(kube::HttpRequest re
     handler->on_head(head);
     // What happened since the version the watch goes on from.
     const std::string now = "resourceVersion=" + std::to_string(version_);
-    if (json_ && request.target.find(now) == std::string::npos) handler->on_data(line("MODIFIED", object()));
-    streams_[stream] = std::move(handler);
+    const std::string resource = resource_of(request.target);
+    if (resource == "configmaps" && json_ && request.target.find(now) == std::string::npos)
+      handler->on_data(line("MODIFIED", object()));
+    streams_[stream] = {resource, std::move(handler)};
   }
   return std::make_unique<Handle>(*this, stream);
 }
@@ -118,7 +227,7 @@ std::shared_ptr<kube::StreamHandler> MemoryTransport::take(std::uint64_t stream)
   const std::lock_guard lock(mutex_);
   const auto found = streams_.find(stream);
   if (found == streams_.end()) return nullptr;
-  auto handler = std::move(found->second);
+  auto handler = std::move(found->second.handler);
   streams_.erase(found);
   return handler;
 }

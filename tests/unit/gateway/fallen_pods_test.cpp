@@ -241,6 +241,29 @@ TEST(FallenPods, QuestionWithoutAnAnswerIsAskedAgain) {
   EXPECT_THAT(bench.fallen.take_questions(bench.now), ElementsAre("a"));
 }
 
+TEST(FallenPods, AllPodsLoseTheirLabel_FewAreAskedForAtOnce) {
+  PodsBench bench;
+  std::vector<std::string> names;
+  for (int i = 100; i < 200; ++i) names.push_back("p" + std::to_string(i));
+  bench.list(names);
+  for (const std::string& name : names) bench.sees(pod(name, 11));
+  for (const std::string& name : names) bench.ends(name);
+  auto questions = bench.fallen.take_questions(bench.now);
+  EXPECT_EQ(questions.size(), FallenPods::kQuestions);
+  EXPECT_EQ(bench.fallen.next_deadline(), std::nullopt) << "until one is answered";
+  std::size_t asked = 0;
+  while (!questions.empty()) {
+    asked += questions.size();
+    for (const std::string& name : questions) {
+      const api::Pod there = pod(name, 12);
+      bench.fallen.answered(name, &there);
+    }
+    questions = bench.fallen.take_questions(bench.now);
+  }
+  EXPECT_EQ(asked, names.size());
+  EXPECT_THAT(bench.out(), IsEmpty());
+}
+
 TEST(FallenPods, LateAnswerDoesNotOverruleAPodThatIsSeenAgain) {
   PodsBench bench;
   bench.sees(pod("a", 11));

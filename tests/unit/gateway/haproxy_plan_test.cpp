@@ -44,7 +44,7 @@ class PlanTable : public testing::TestWithParam<PlanRow> {};
 TEST_P(PlanTable, GivesTheseCommands) {
   const PlanRow& row = GetParam();
   std::vector<std::string> problems;
-  const auto wanted = wanted_servers(list_of(1, row.list), {}, &problems);
+  const auto wanted = wanted_servers(list_of(1, row.list), {}, {}, &problems);
   const Plan plan = make_plan(wanted, {1, "2.6.12", row.observed}, kNames);
   EXPECT_EQ(texts(plan), row.commands);
   EXPECT_EQ(plan.unplaced, row.unplaced);
@@ -164,13 +164,32 @@ INSTANTIATE_TEST_SUITE_P(
             {"set server b/pod-1 addr 10.0.0.1 port 8000", "set server b/pod-2 addr 10.0.0.2 port 8000"}}),
     [](const auto& row) { return "Row" + std::to_string(row.index); });
 
+TEST(WantedServers, NothingIsSentWhereNoPodIs) {
+  const auto list =
+      list_of(1, {endpoint("loopback", "127.0.0.2"), endpoint("disguised", "::ffff:127.0.0.1"),
+                  endpoint("metadata", "169.254.169.254"), endpoint("link", "fe80::1"),
+                  endpoint("many", "224.0.0.1"), endpoint("all", "255.255.255.255"),
+                  endpoint("none", "0.0.0.0"), endpoint("api", "10.96.0.1"), endpoint("pod", "10.0.0.1")});
+  std::vector<std::string> problems;
+  AddressRules rules;
+  rules.never.insert("10.96.0.1");
+  const auto wanted = wanted_servers(list, {}, rules, &problems);
+  EXPECT_THAT(wanted, ElementsAre(WantedServer{{"10.0.0.1", 8000}, "pod"}));
+  EXPECT_EQ(problems.size(), 8U);
+  EXPECT_THAT(
+      problems,
+      testing::Contains("pod metadata: 169.254.169.254:8000 is a link-local address: nothing is sent there"));
+  rules.allow_loopback = true;
+  EXPECT_EQ(wanted_servers(list, {}, rules, &problems).size(), 3U);
+}
+
 TEST(WantedServers, NamesWhatCannotBeAServer) {
   std::vector<std::string> problems;
   const auto wanted =
       wanted_servers(list_of(1, {endpoint("a", ""), endpoint("b", "example.org"),
                                  endpoint("c", "10.0.0.1", {0, 70000, 8000}), endpoint("d", "10.0.0.2", {}),
                                  endpoint("e", "10.0.0.3;show info"), endpoint("f", "fe80::1%eth0")}),
-                     {}, &problems);
+                     {}, {}, &problems);
   EXPECT_THAT(wanted, ElementsAre(WantedServer{{"10.0.0.1", 8000}, "c", api::EndpointState::kReady}));
   EXPECT_THAT(
       problems,
@@ -219,7 +238,7 @@ TEST(Plan, BringsAnyHaproxyToAnyList) {
                                    pick(4) == 0 ? kDraining : api::EndpointState::kReady));
     }
     std::vector<std::string> problems;
-    const auto wanted = wanted_servers(list_of(1, endpoints), {}, &problems);
+    const auto wanted = wanted_servers(list_of(1, endpoints), {}, {}, &problems);
     int steps = 0;
     Plan plan = make_plan(wanted, haproxy.snapshot(), kNames);
     for (; !plan.commands.empty() && steps < 20; ++steps) {
