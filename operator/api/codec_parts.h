@@ -25,6 +25,10 @@ void take_node_condition(std::string_view type, std::string_view status, Node& o
 
 // Of what anybody may write so long that it means nothing, the beginning is kept.
 std::string bounded_text(std::string text);
+// What the annotations of a consumer's Lease say.
+void read_applied_revisions(std::string_view text, ConsumerLease& out);
+void read_applied_at(std::string_view text, ConsumerLease& out);
+void read_lease_seconds(std::int32_t seconds, ConsumerLease& out);
 // More than `kMaxServicePorts` are not ours, whatever they are.
 inline constexpr std::size_t kMaxServicePorts = 64;
 // Keeps of a Service's labels what is looked at, and enough of its selector to see that it is not ours.

@@ -96,6 +96,38 @@ std::string bounded_text(std::string text) {
   return text.size() > kLongest ? std::string(base::cut(text, kLongest)) : std::move(text);
 }
 
+std::optional<std::vector<std::int64_t>> parse_revisions(std::string_view text) {
+  // No revision has more digits that can be added to.
+  constexpr std::size_t kMostDigits = 18;
+  std::vector<std::int64_t> out;
+  while (out.size() < static_cast<std::size_t>(kMaxShards)) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    const std::string_view word = text.substr(0, comma);
+    std::int64_t revision = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), revision);
+    const bool is_number = error == std::errc{} && end == word.data() + word.size();
+    if (!is_number || revision < 0 || word.size() > kMostDigits) return std::nullopt;
+    out.push_back(revision);
+    if (comma == text.size()) return out;
+    text.remove_prefix(comma + 1);
+  }
+  return std::nullopt;
+}
+
+void read_applied_revisions(std::string_view text, ConsumerLease& out) {
+  auto revisions = parse_revisions(text);
+  out.unreadable = !revisions;
+  out.applied = std::move(revisions).value_or(std::vector<std::int64_t>{});
+}
+
+void read_applied_at(std::string_view text, ConsumerLease& out) {
+  out.applied_at = parse_rfc3339(text);
+}
+
+void read_lease_seconds(std::int32_t seconds, ConsumerLease& out) {
+  if (seconds > 0) out.seconds = seconds;
+}
+
 void bound_service(Service& out) {
   std::erase_if(out.labels, [](const auto& label) {
     return label.first != kReadyEndpointsLabel && label.first != kHealthLabel &&
@@ -176,6 +208,24 @@ Autoscaler AutoscalerCodec::from_json(const json& object) {
   out.target_group = group_of(string_at(target, "apiVersion"));
   out.target_kind = bounded_text(string_at(target, "kind"));
   out.target_name = bounded_text(string_at(target, "name"));
+  return out;
+}
+
+ConsumerLease ConsumerLeaseCodec::from_json(const json& object) {
+  ConsumerLease out;
+  read_identity(object, out);
+  const json& metadata = member(object, "metadata");
+  out.deleting = is_deleting(metadata);
+  out.pool = bounded_text(string_at(member(metadata, "labels"), kPoolLabel));
+  out.kind = bounded_text(string_at(member(metadata, "labels"), kConsumerLabel));
+  const json& annotations = member(metadata, "annotations");
+  if (const json& applied = member(annotations, kAppliedRevisionsAnnotation); applied.is_string())
+    read_applied_revisions(applied.get_ref<const std::string&>(), out);
+  if (const json& at = member(annotations, kAppliedAtAnnotation); at.is_string())
+    read_applied_at(at.get_ref<const std::string&>(), out);
+  const json& spec = member(object, "spec");
+  out.holder = bounded_text(string_at(spec, "holderIdentity"));
+  read_lease_seconds(integer_at<std::int32_t>(spec, "leaseDurationSeconds").value_or(0), out);
   return out;
 }
 

@@ -52,6 +52,11 @@ struct AutoscalerCodec {
   static Autoscaler from_json(const nlohmann::json& object);
   static std::optional<Autoscaler> from_protobuf(std::string_view message);
 };
+struct ConsumerLeaseCodec {
+  using Object = ConsumerLease;
+  static ConsumerLease from_json(const nlohmann::json& object);
+  static std::optional<ConsumerLease> from_protobuf(std::string_view message);
+};
 struct DeploymentCodec {
   using Object = Deployment;
   static Deployment from_json(const nlohmann::json& object);

@@ -142,6 +142,8 @@ std::vector<std::string> differing_fields(const PoolStatus& a, const PoolStatus&
   compare("endpointsRevision", a.endpoints_revision, b.endpoints_revision);
   compare("endpoints", a.endpoints, b.endpoints);
   compare("endpointsOmitted", a.endpoints_omitted, b.endpoints_omitted);
+  compare("consumers", a.consumers, b.consumers);
+  compare("consumerCount", a.consumer_count, b.consumer_count);
   compare("conditions", a.conditions, b.conditions);
   return out;
 }

@@ -78,6 +78,7 @@ struct DrainSpec {
   std::int32_t quiet_reads = 2;  // readings of zero in a row before a pod counts as idle
   std::chrono::seconds poll{1};
   std::chrono::seconds settle{1};  // until whoever sends requests has acted on the list
+  bool settle_is_set = false;      // else consumers that confirm are all that is waited for
   OnTimeout on_timeout = OnTimeout::kRelease;
 
   bool operator==(const DrainSpec&) const = default;
@@ -107,6 +108,18 @@ struct EndpointStatus {
   bool operator==(const EndpointStatus&) const = default;
 };
 
+// A consumer of the list, as its Lease tells.
+struct ConsumerStatus {
+  std::string name;
+  std::string kind;
+  std::int64_t revision = 0;  // what it holds of the shard with which it is the furthest behind
+  std::int64_t behind = 0;    // and how far that is from the shard's own
+  bool live = false;
+  std::optional<Timestamp> applied_at = {};  // by its own clock
+
+  bool operator==(const ConsumerStatus&) const = default;
+};
+
 // A count of replicas, and the UID of the target with which the pool agreed on it.
 struct Agreement {
   std::int32_t replicas = 0;
@@ -129,6 +142,8 @@ struct PoolStatus {
   // Of pods that are not plainly ready, at most kMaxStatusEndpoints; and how many more there are.
   std::vector<EndpointStatus> endpoints;
   std::int32_t endpoints_omitted = 0;
+  std::vector<ConsumerStatus> consumers;  // the slowest first, at most kMaxStatusConsumers
+  std::int32_t consumer_count = 0;        // of all of them
   std::vector<Condition> conditions;
 
   bool operator==(const PoolStatus&) const = default;
@@ -138,6 +153,7 @@ struct PoolStatus {
 std::vector<std::string> differing_fields(const PoolStatus& a, const PoolStatus& b);
 
 inline constexpr std::size_t kMaxStatusEndpoints = 100;
+inline constexpr std::size_t kMaxStatusConsumers = 10;
 
 struct InferencePool : Identity {
   std::int64_t generation = 0;

@@ -87,6 +87,7 @@ inline constexpr std::string_view kAdoptedReplicas = "AdoptedReplicas";
 inline constexpr std::string_view kPublishFailed = "PublishFailed";
 inline constexpr std::string_view kOverwriteUndone = "OverwriteUndone";
 inline constexpr std::string_view kDegraded = "Degraded";
+inline constexpr std::string_view kConsumerSilent = "ConsumerSilent";  // also a reason of DisruptionSafe
 inline constexpr std::string_view kDrainStarted = "DrainStarted";
 inline constexpr std::string_view kDrainCompleted = "DrainCompleted";
 inline constexpr std::string_view kDrainTimedOut = "DrainTimedOut";

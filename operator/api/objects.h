@@ -125,6 +125,26 @@ struct GatePart : Identity {
   bool operator==(const GatePart&) const = default;
 };
 
+// A Lease by which a consumer of a pool's list says which revisions of the list are in force there.
+struct ConsumerLease : Identity {
+  // Of one that names no number of seconds that can be.
+  static constexpr std::int32_t kDefaultSeconds = 30;
+
+  std::string pool;                        // kPoolLabel; empty: it confirms for none
+  std::string kind;                        // kConsumerLabel: "haproxy"
+  std::string holder;                      // spec.holderIdentity; empty: the consumer has let go of it
+  std::int32_t seconds = kDefaultSeconds;  // spec.leaseDurationSeconds
+  std::vector<std::int64_t> applied;       // revisions by shard, the first at 0; empty: none yet
+  bool unreadable = false;                 // it says something in that place which is no list of revisions
+  std::optional<Timestamp> applied_at;
+  bool deleting = false;
+
+  bool operator==(const ConsumerLease&) const = default;
+};
+
+// "11", or "11,10,4": revisions by shard. Nothing if it is anything else, or of more shards than a list has.
+std::optional<std::vector<std::int64_t>> parse_revisions(std::string_view text);
+
 // A HorizontalPodAutoscaler: only whom it scales. KEDA's ScaledObjects show as these too.
 struct Autoscaler : Identity {
   std::string target_group;  // "apps"

@@ -88,6 +88,7 @@ void read_drain(const json& spec, InferencePool& out) {
   out.drain.quiet_reads = within("quietReads", out.engine.type == EngineType::kSglang ? 5 : 2, 1, 100);
   out.drain.poll = std::chrono::seconds(within("pollSeconds", 1, 1, 60));
   out.drain.settle = std::chrono::seconds(within("settleSeconds", 1, 0, 600));
+  out.drain.settle_is_set = integer_at<std::int32_t>(drain, "settleSeconds").has_value();
   if (string_at(drain, "onTimeout") == "keep") out.drain.on_timeout = OnTimeout::kKeep;
   const json& disruption = member(spec, "disruption");
   out.disruption.hold_evictions = bool_at(disruption, "holdEvictions", true);
@@ -141,6 +142,15 @@ PoolStatus read_status(const json& status) {
                              .message = string_at(endpoint, "message")});
   }
   out.endpoints_omitted = integer_at<std::int32_t>(status, "endpointsOmitted").value_or(0);
+  for (const json& consumer : array_at(status, "consumers")) {
+    out.consumers.push_back({.name = string_at(consumer, "name"),
+                             .kind = string_at(consumer, "kind"),
+                             .revision = integer_at<std::int64_t>(consumer, "revision").value_or(0),
+                             .behind = integer_at<std::int64_t>(consumer, "behind").value_or(0),
+                             .live = bool_at(consumer, "live", false),
+                             .applied_at = optional_time_at(consumer, "appliedAt")});
+  }
+  out.consumer_count = integer_at<std::int32_t>(status, "consumerCount").value_or(0);
   for (const json& condition : array_at(status, "conditions")) {
     out.conditions.push_back(
         {.type = string_at(condition, "type"),

@@ -1,5 +1,5 @@
 // The kinds beside Pod from protobuf. Field numbers: k8s.io/api v0.36, generated.proto in core/v1, apps/v1,
-// policy/v1 and autoscaling/v2. Each reader keeps what its JSON sibling in codecs.cpp keeps.
+// policy/v1, coordination/v1 and autoscaling/v2. Each reader keeps what its JSON sibling in codecs.cpp keeps.
 #include "api/codec_parts.h"
 #include "api/codecs.h"
 #include "api/names.h"
@@ -135,6 +135,42 @@ void read_owned_metadata(std::string_view message, Object& out) {
     field.skip();
   });
   bound_owners(out.owners);
+}
+
+void read_lease_metadata(std::string_view message, ConsumerLease& out) {
+  each_metadata_field(message, out, out.deleting, [&](pbf_reader& field) {
+    switch (field.tag_and_type()) {
+      case kMetaLabel: {
+        const auto [key, value] = read_entry(view_of(field));
+        if (key == kPoolLabel) out.pool = bounded_text(protobuf::valid_text(value));
+        if (key == kConsumerLabel) out.kind = bounded_text(protobuf::valid_text(value));
+        break;
+      }
+      case kMetaAnnotation: {
+        const auto [key, value] = read_entry(view_of(field));
+        if (key == kAppliedRevisionsAnnotation) read_applied_revisions(value, out);
+        if (key == kAppliedAtAnnotation) read_applied_at(value, out);
+        break;
+      }
+      default:
+        field.skip();
+    }
+  });
+}
+
+void read_lease_spec(std::string_view message, ConsumerLease& out) {
+  each_field(message, [&](pbf_reader& spec) {
+    switch (spec.tag_and_type()) {
+      case text_field(1):
+        out.holder = bounded_text(text_of(spec));
+        break;
+      case number_field(2):
+        read_lease_seconds(spec.get_int32(), out);
+        break;
+      default:
+        spec.skip();
+    }
+  });
 }
 
 void read_budget_spec(std::string_view message, DisruptionBudget& out) {
@@ -355,6 +391,10 @@ std::optional<ReplicaSet> ReplicaSetCodec::from_protobuf(std::string_view messag
 std::optional<DisruptionBudget> DisruptionBudgetCodec::from_protobuf(std::string_view message) {
   return read_object<DisruptionBudget>(message, read_owned_metadata<DisruptionBudget>, read_budget_spec,
                                        pass_over<DisruptionBudget>);
+}
+
+std::optional<ConsumerLease> ConsumerLeaseCodec::from_protobuf(std::string_view message) {
+  return read_object<ConsumerLease>(message, read_lease_metadata, read_lease_spec, pass_over<ConsumerLease>);
 }
 
 std::optional<Autoscaler> AutoscalerCodec::from_protobuf(std::string_view message) {

@@ -70,6 +70,16 @@ json endpoint_json(const api::EndpointStatus& endpoint) {
   return out;
 }
 
+json consumer_json(const api::ConsumerStatus& consumer) {
+  json out = {{"name", consumer.name},
+              {"kind", consumer.kind},
+              {"revision", consumer.revision},
+              {"behind", consumer.behind},
+              {"live", consumer.live}};
+  if (consumer.applied_at) out["appliedAt"] = api::to_rfc3339(*consumer.applied_at);
+  return out;
+}
+
 json status_json(const api::PoolStatus& status) {
   json out = {
       {"observedGeneration", status.observed_generation}, {"replicas", status.replicas},
@@ -82,6 +92,11 @@ json status_json(const api::PoolStatus& status) {
   out["syncedReplicas"] = status.synced_replicas ? json(*status.synced_replicas) : json(nullptr);
   out["syncedTarget"] = status.synced_target.empty() ? json(nullptr) : json(status.synced_target);
   for (const auto& endpoint : status.endpoints) out["endpoints"].push_back(endpoint_json(endpoint));
+  // A pool that nobody confirms for says nothing of it.
+  const bool confirmed = status.consumer_count > 0;
+  out["consumerCount"] = confirmed ? json(status.consumer_count) : json(nullptr);
+  out["consumers"] = confirmed ? json::array() : json(nullptr);
+  for (const auto& consumer : status.consumers) out["consumers"].push_back(consumer_json(consumer));
   for (const auto& condition : status.conditions) out["conditions"].push_back(api::to_json(condition));
   return out;
 }

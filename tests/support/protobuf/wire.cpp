@@ -209,6 +209,13 @@ const Schema kAutoscalerSpec{{{"scaleTargetRef", 1, Type::kMessage, &kScaleTarge
 const Schema kAutoscaler{
     {{"metadata", 1, Type::kMessage, &kMetadata}, {"spec", 2, Type::kMessage, &kAutoscalerSpec}}};
 
+const Schema kLeaseSpec{{{"holderIdentity", 1},
+                         {"leaseDurationSeconds", 2, Type::kNumber},
+                         {"acquireTime", 3, Type::kTime},
+                         {"renewTime", 4, Type::kTime},
+                         {"leaseTransitions", 5, Type::kNumber}}};
+const Schema kLease{{{"metadata", 1, Type::kMessage, &kMetadata}, {"spec", 2, Type::kMessage, &kLeaseSpec}}};
+
 const Schema kListMetadata{
     {{"resourceVersion", 2}, {"continue", 3}, {"remainingItemCount", 4, Type::kNumber}}};
 const Schema kCause{{{"reason", 1}, {"message", 2}, {"field", 3}}};
@@ -234,6 +241,7 @@ const Schema& schema_of(std::string_view kind) {
                                                                 {"ReplicaSet", &kReplicaSet},
                                                                 {"PodDisruptionBudget", &kBudget},
                                                                 {"HorizontalPodAutoscaler", &kAutoscaler},
+                                                                {"Lease", &kLease},
                                                                 {"Status", &kStatus}};
   return *kKinds.at(kind);
 }

@@ -28,6 +28,8 @@ inline constexpr const char* kKind<DisruptionBudgetCodec> = "PodDisruptionBudget
 template <>
 inline constexpr const char* kKind<AutoscalerCodec> = "HorizontalPodAutoscaler";
 template <>
+inline constexpr const char* kKind<ConsumerLeaseCodec> = "Lease";
+template <>
 inline constexpr const char* kKind<DeploymentCodec> = "Deployment";
 template <>
 inline constexpr const char* kKind<ServiceCodec> = "Service";

@@ -189,6 +189,80 @@ TEST(ServiceCodec, PortsWithoutEnd_AreNotKept) {
   EXPECT_EQ(out.ports.size(), 64U);
 }
 
+TEST(ConsumerLeaseCodec, ReadsWhatItConfirms) {
+  const auto lease = read_both<ConsumerLeaseCodec>(json::parse(R"({
+    "metadata":{"namespace":"ns","name":"vllm-edge-1","uid":"u","resourceVersion":"7",
+      "labels":{"poolwarden.io/pool":"vllm","poolwarden.io/consumer":"haproxy","app":"edge"},
+      "annotations":{"poolwarden.io/applied-revisions":"11,10,4",
+                     "poolwarden.io/applied-at":"2026-01-02T03:04:05.000006Z"}},
+    "spec":{"holderIdentity":"edge-1","leaseDurationSeconds":20,"renewTime":"2026-01-02T03:04:15.000000Z"}})"));
+  EXPECT_EQ(lease.name, "vllm-edge-1");
+  EXPECT_EQ(lease.pool, "vllm");
+  EXPECT_EQ(lease.kind, "haproxy");
+  EXPECT_EQ(lease.holder, "edge-1");
+  EXPECT_EQ(lease.seconds, 20);
+  EXPECT_EQ(lease.applied, (std::vector<std::int64_t>{11, 10, 4}));
+  EXPECT_EQ(lease.applied_at, parse_rfc3339("2026-01-02T03:04:05.000006Z"));
+  EXPECT_FALSE(lease.unreadable);
+  EXPECT_FALSE(lease.deleting);
+}
+
+TEST(ConsumerLeaseCodec, WhatIsMissingOrWrong_ReadsAsNothing) {
+  for (
+      const char* text :
+      {R"({})", R"({"metadata":{"labels":7,"annotations":[]},"spec":"x"})",
+       R"({"metadata":{"annotations":{"poolwarden.io/applied-revisions":11}},"spec":{"leaseDurationSeconds":-1}})"}) {
+    const auto lease = from_text<ConsumerLeaseCodec>(text);
+    EXPECT_EQ(lease.pool + lease.kind + lease.holder, "") << text;
+    EXPECT_EQ(lease.seconds, ConsumerLease::kDefaultSeconds) << text;
+    EXPECT_TRUE(lease.applied.empty()) << text;
+    EXPECT_FALSE(lease.unreadable) << text;
+  }
+  const auto huge =
+      read_both<ConsumerLeaseCodec>({{"metadata",
+                                      {{"labels", {{"poolwarden.io/pool", std::string(5000, 'p')}}},
+                                       {"annotations",
+                                        {{"poolwarden.io/applied-revisions", std::string(200'000, '1')},
+                                         {"poolwarden.io/applied-at", std::string(200'000, '2')}}}}},
+                                     {"spec", {{"holderIdentity", std::string(100'000, 'h')}}}});
+  EXPECT_LT(huge.pool.size() + huge.holder.size(), 1000U);
+  EXPECT_TRUE(huge.applied.empty());
+  EXPECT_TRUE(huge.unreadable);
+  EXPECT_FALSE(huge.applied_at);
+}
+
+TEST(Revisions, OnlyAListOfNumbersIsOne) {
+  std::string most = "1";
+  for (int i = 1; i < kMaxShards; ++i) most += ",1";
+  const std::pair<std::string, std::size_t> rows[] = {{"11", 1},
+                                                      {"11,10,4", 3},
+                                                      {"0", 1},
+                                                      {"007", 1},
+                                                      {"999999999999999999", 1},
+                                                      {most, 100},
+                                                      {"", 0},
+                                                      {",", 0},
+                                                      {"11,", 0},
+                                                      {",11", 0},
+                                                      {"1,,2", 0},
+                                                      {"-1", 0},
+                                                      {"+1", 0},
+                                                      {" 1", 0},
+                                                      {"1 ", 0},
+                                                      {"1.5", 0},
+                                                      {"0x1", 0},
+                                                      {"1e3", 0},
+                                                      {"eleven", 0},
+                                                      {"9999999999999999999", 0},
+                                                      {most + ",1", 0},
+                                                      {std::string("1\0", 2), 0}};
+  for (const auto& [text, count] : rows) {
+    const auto revisions = parse_revisions(text);
+    EXPECT_EQ(revisions.has_value(), count > 0) << text;
+    if (revisions) EXPECT_EQ(revisions->size(), count) << text;
+  }
+}
+
 TEST(AutoscalerCodec, TextsWithoutEnd_AreCut) {
   const std::string text(100'000, 'x');
   const auto out = read_both<AutoscalerCodec>(

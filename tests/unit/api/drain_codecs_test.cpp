@@ -160,19 +160,21 @@ TEST(PoolCodec, ReadsHowToDrain) {
     const char* spec;
     int timeout, quiet, poll, settle;
     const char* path;
+    bool settle_is_set = false;
   } const rows[] = {
       {"nothing said", "{}", 300, 2, 1, 1, "/metrics"},
       {"all said",
        R"({"drain":{"timeoutSeconds":0,"quietReads":9,"pollSeconds":5,"settleSeconds":90},
            "engine":{"metricsPath":"/m"}})",
-       0, 9, 5, 90, "/m"},
+       0, 9, 5, 90, "/m", true},
       {"out of bounds",
        R"({"drain":{"timeoutSeconds":-1,"quietReads":0,"pollSeconds":9999,"settleSeconds":-1}})", 0, 1, 60, 0,
-       "/metrics"},
-      {"too long", R"({"drain":{"settleSeconds":9999}})", 300, 2, 1, 600, "/metrics"},
+       "/metrics", true},
+      {"too long", R"({"drain":{"settleSeconds":9999}})", 300, 2, 1, 600, "/metrics", true},
       {"no numbers",
        R"({"drain":{"timeoutSeconds":"soon","quietReads":null,"pollSeconds":[],"settleSeconds":{}}})", 300, 2,
        1, 1, "/metrics"},
+      {"settling is set", R"({"drain":{"settleSeconds":1}})", 300, 2, 1, 1, "/metrics", true},
       {"sglang", R"({"engine":{"type":"sglang"}})", 300, 5, 1, 1, "/metrics"},
       {"trtllm", R"({"engine":{"type":"trtllm"}})", 300, 2, 1, 1, "/prometheus/metrics"},
   };
@@ -183,6 +185,7 @@ TEST(PoolCodec, ReadsHowToDrain) {
     EXPECT_EQ(pool.drain.quiet_reads, row.quiet) << row.situation;
     EXPECT_EQ(pool.drain.poll.count(), row.poll) << row.situation;
     EXPECT_EQ(pool.drain.settle.count(), row.settle) << row.situation;
+    EXPECT_EQ(pool.drain.settle_is_set, row.settle_is_set) << row.situation;
     EXPECT_EQ(pool.engine.metrics_path, row.path) << row.situation;
     EXPECT_TRUE(pool.disruption.hold_evictions) << row.situation;
   }

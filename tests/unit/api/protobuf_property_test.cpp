@@ -194,6 +194,14 @@ class Some {
     return {{"metadata", metadata({}, {})},
             {"spec", {{"scaleTargetRef", target}, {"maxReplicas", below(9)}}}};
   }
+  json lease() {
+    json annotations = json::object();
+    maybe(annotations, "poolwarden.io/applied-revisions", yes() ? "11,10" : text());
+    maybe(annotations, "poolwarden.io/applied-at", yes() ? "2026-01-02T03:04:05.000006Z" : text());
+    json labels = {{"poolwarden.io/pool", text()}, {"poolwarden.io/consumer", text()}};
+    json spec = {{"holderIdentity", text()}, {"leaseDurationSeconds", below(200)}};
+    return {{"metadata", metadata(labels, annotations)}, {"spec", spec}};
+  }
   json service() {
     json spec = {{"selector", map()}, {"ports", several([&] {
                                          json port = {{"port", below(65536)}};
@@ -230,6 +238,7 @@ TEST(ProtobufProperty, OtherKindsReadAsFromJson) {
     read_both<ReplicaSetCodec>(Some(seed).replica_set());
     read_both<DisruptionBudgetCodec>(Some(seed).budget());
     read_both<AutoscalerCodec>(Some(seed).autoscaler());
+    read_both<ConsumerLeaseCodec>(Some(seed).lease());
     read_both<ServiceCodec>(Some(seed).service());
     read_both<ConfigMapCodec>(Some(seed).config_map());
   }
@@ -285,6 +294,7 @@ TEST(ProtobufProperty, BrokenBytesDoNoHarm) {
     (void)ReplicaSetCodec::from_protobuf(bytes);
     (void)DisruptionBudgetCodec::from_protobuf(bytes);
     (void)AutoscalerCodec::from_protobuf(bytes);
+    (void)ConsumerLeaseCodec::from_protobuf(bytes);
     (void)ServiceCodec::from_protobuf(bytes);
     (void)ConfigMapCodec::from_protobuf(bytes);
   };
