@@ -102,6 +102,7 @@ api::DrainSpec longer(const api::DrainSpec& a, const api::DrainSpec& b) {
           .quiet_reads = std::max(a.quiet_reads, b.quiet_reads),
           .poll = std::max(a.poll, b.poll),
           .settle = std::max(a.settle, b.settle),
+          .settle_is_set = a.settle_is_set || b.settle_is_set,
           .on_timeout = std::max(a.on_timeout, b.on_timeout)};
 }
 

@@ -1,6 +1,7 @@
 #include "pool/drains.h"
 
 #include "api/names.h"
+#include "pool/consumer_words.h"
 #include "pool/membership.h"
 #include "pool/node_drains.h"
 #include "pool/victims.h"
@@ -27,6 +28,9 @@ constexpr std::chrono::nanoseconds kSurplusWait = seconds{1};
 // For as long as a ReplicaSet does not take what was released for it.
 constexpr std::chrono::nanoseconds kReleasedWait = std::chrono::minutes(1);
 
+// For as long as it is told that a consumer has fallen silent.
+constexpr std::chrono::nanoseconds kSilenceWait = std::chrono::minutes(1);
+
 // One pass's view of a pool's drains.
 class Drains {
  public:
@@ -37,6 +41,7 @@ class Drains {
   }
 
   void tell_kept();
+  void tell_silent_consumers();
 
   // Whether there is a reason still, nobody can tell: what has begun goes on to its end.
   void run_on_hold() {
@@ -93,15 +98,21 @@ class Drains {
             .load = seen_.snapshot->loads->recent(member.pod->uid, now_.mono)};
   }
 
+  // Where consumers confirm, their word takes the place of time, unless the pool asks for both.
   void read(const PodVerdict& member, bool withdrawn) {
     if (member.pod->ip.empty()) return;
+    const api::DrainSpec& drain = seen_.snapshot->drain_of(*member.pod);
+    const WithdrawalConfirmation* confirmation = seen_.snapshot->confirmation_of(*member.pod);
+    const bool only_their_word =
+        confirmation != nullptr && confirmation->by_consumers && !drain.settle_is_set;
     plan_.readings.push_back({.uid = member.pod->uid,
                               .name = member.pod->name,
                               .ip = member.pod->ip,
                               .withdrawn = withdrawn,
-                              .poll = seen_.snapshot->drain_of(*member.pod).poll,
+                              .poll = drain.poll,
                               .active_ports = api::active_ports_of(*member.pod),
-                              .settle = seen_.snapshot->drain_of(*member.pod).settle});
+                              .settle = only_their_word ? seconds{0} : drain.settle,
+                              .confirmed = confirmation == nullptr || !confirmation->awaits});
   }
 
   // A choice is made with fresh readings, or without those that do not come in time.
@@ -325,8 +336,10 @@ void Drains::step(PodVerdict& member, std::optional<DrainReason> cause, bool lis
   const PodLoad* load = snapshot.loads->find(pod.uid);
   const api::DrainSpec& drain = snapshot.drain_of(pod);
   // Of one that is not ready it says enough that nobody listens. One that is ready may be back in a moment.
-  const bool idle =
-      load != nullptr && (load->quiet >= drain.quiet_reads || (load->refused && is_asked_for_first(member)));
+  const WithdrawalConfirmation* confirmation = snapshot.confirmation_of(pod);
+  const bool confirmed = confirmation == nullptr || !confirmation->awaits;
+  const bool idle = load != nullptr && ((confirmed && load->quiet >= drain.quiet_reads) ||
+                                        (load->refused && is_asked_for_first(member)));
   const DrainStep taken = next(member.before, {.cause = cause,
                                                .finishes = may_have_to_finish(member),
                                                .withdrawn = !listed,
@@ -403,6 +416,15 @@ void Drains::tell_kept() {
                               seen_.snapshot->max_drain_timeout.count())});
 }
 
+void Drains::tell_silent_consumers() {
+  const auto silent = seen_.snapshot->consumers->silent_lately(now_.mono);
+  if (silent.empty()) return;
+  plan_.look_again_in(kSilenceWait);
+  seen_.remarks.push_back({.condition = api::condition::kDisruptionSafe,
+                           .reason = std::string{api::event::kConsumerSilent},
+                           .message = silence_words(silent)});
+}
+
 }  // namespace
 
 void decide_drains(Observation& seen, Plan& plan, api::Now now) {
@@ -410,6 +432,7 @@ void decide_drains(Observation& seen, Plan& plan, api::Now now) {
   if (seen.is_undecided()) drains.run_on_hold();
   if (seen.hold == Hold::kNone) drains.run();
   drains.tell_kept();
+  drains.tell_silent_consumers();
 }
 
 }  // namespace poolwarden::pool

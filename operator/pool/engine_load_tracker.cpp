@@ -8,7 +8,7 @@
 namespace poolwarden::pool {
 
 bool EngineLoadTracker::request(const std::string& uid, bool withdrawn, Duration poll, TimePoint now,
-                                Duration settle) {
+                                Duration settle, bool confirmed) {
   auto [found, fresh] = entries_.try_emplace(uid);
   Entry& entry = found->second;
   if (fresh || now - entry.last_wanted > kFresh) entry.first_wanted = now;
@@ -22,6 +22,12 @@ bool EngineLoadTracker::request(const std::string& uid, bool withdrawn, Duration
     entry.known.still_sent_to = false;
   } else if (!entry.off_lists_since) {
     entry.off_lists_since = now;
+  }
+  if (!withdrawn || !confirmed) {
+    entry.confirmed_since.reset();
+    entry.known.quiet = 0;
+  } else if (!entry.confirmed_since) {
+    entry.confirmed_since = now;
   }
   const auto next = due(uid);
   return next && now >= *next;
@@ -57,7 +63,8 @@ void EngineLoadTracker::took(const std::string& uid, std::optional<Load> load, s
 }
 
 bool EngineLoadTracker::began_settled(const Entry& entry, Duration since) {
-  return entry.off_lists_since && entry.began_at >= *entry.off_lists_since + entry.settle + since;
+  if (!entry.off_lists_since || !entry.confirmed_since) return false;
+  return entry.began_at >= std::max(*entry.off_lists_since + entry.settle, *entry.confirmed_since) + since;
 }
 
 void EngineLoadTracker::note_motion(Entry& entry, const std::optional<Load>& load, TimePoint now) {

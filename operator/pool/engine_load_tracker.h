@@ -1,8 +1,9 @@
 // What the engines last said of their load: the memory behind choosing a victim and behind calling it idle.
 //
 // A reading is wanted anew in each pass; one that nobody wants any more is forgotten by sweep(). Zero
-// readings count towards idleness only if they began after the pod had been out of every list for `settle`.
-// An earlier reading may have been taken while a request was still on its way to the pod.
+// readings count towards idleness only if they began after the pod had been out of every list for `settle`,
+// and after those who follow the lists had confirmed it. An earlier reading may have been taken while a
+// request was still on its way to the pod.
 //
 // Pure: time is an argument. Owned by the loop.
 #pragma once
@@ -59,9 +60,10 @@ class EngineLoadTracker {
   static constexpr Duration kLongestPause = std::chrono::seconds(10);
   static constexpr Duration kMemory = std::chrono::minutes(3);
 
-  // `withdrawn`: nobody is told any more to send requests to it. True if a reading should begin now.
+  // `withdrawn`: nobody is told any more to send requests to it. `confirmed`: and none is known who has yet
+  // to act on that. True if a reading should begin now.
   bool request(const std::string& uid, bool withdrawn, Duration poll, TimePoint now,
-               Duration settle = kSettle);
+               Duration settle = kSettle, bool confirmed = true);
   void began(const std::string& uid, TimePoint now);
   // The outcome of the reading that began last: a load, or why there is none.
   void took(const std::string& uid, std::optional<Load> load, std::string problem, TimePoint now,
@@ -94,6 +96,7 @@ class EngineLoadTracker {
     int failures = 0;  // in a row
     Duration poll{};
     std::optional<TimePoint> off_lists_since;
+    std::optional<TimePoint> confirmed_since;  // it is off the lists, and that is confirmed
     Duration settle{};
     // When the reading began that was the first to say what all have said since.
     std::optional<TimePoint> still_since;

@@ -12,6 +12,7 @@
 #include "pool/drain_ages.h"
 #include "pool/draining_nodes.h"
 #include "pool/engine_load_tracker.h"
+#include "pool/list_consumers.h"
 #include "pool/node_sight.h"
 #include "pool/releases.h"
 
@@ -94,6 +95,12 @@ enum class Gate : std::uint8_t {
   kPresent,
 };
 
+// Whether those who follow the lists of a pod have acted on its withdrawal.
+struct WithdrawalConfirmation {
+  bool by_consumers = false;  // of each of its lists a live consumer is known: else only time tells
+  std::optional<AwaitedConsumer> awaits;  // the slowest of those that have yet to confirm
+};
+
 struct Snapshot {
   const api::InferencePool* pool = nullptr;  // never null
   Visibility target_visibility = Visibility::kAbsent;
@@ -142,6 +149,11 @@ struct Snapshot {
   const std::map<std::string, std::string>* labels_under_way = nothing<std::map<std::string, std::string>>();
   // Whether a UID is that of a ready endpoint of the list as it was last acknowledged.
   std::function<bool(const std::string& uid)> is_listed = [](const std::string&) { return false; };
+  // Who follows the pool's list, and what they are compared with.
+  const ListConsumers* consumers = nothing<ListConsumers>();
+  ListRevisions list_revisions;
+  // By UID, of pods that drain or finish, and are on no list. Those that are not here: nobody confirms.
+  std::map<std::string, WithdrawalConfirmation> confirmations;
   std::set<std::string> listed_by_others;  // UIDs of pods here that another pool's list tells to use
   std::set<std::string>
       led_by_others;  // UIDs of pods whose drains another pool decides, which selects them too
@@ -158,6 +170,12 @@ struct Snapshot {
   const api::DrainSpec& drain_of(const api::Pod& pod) const {
     const auto shared = shared_drains.find(pod.uid);
     return shared == shared_drains.end() ? pool->drain : shared->second;
+  }
+
+  // Null: of its withdrawal nobody is awaited, or will confirm.
+  const WithdrawalConfirmation* confirmation_of(const api::Pod& pod) const {
+    const auto found = confirmations.find(pod.uid);
+    return found == confirmations.end() ? nullptr : &found->second;
   }
 
   // What its pool gives it, and for how long it drains or finishes at most.
@@ -271,6 +289,7 @@ struct WantedReading {
   std::chrono::seconds poll{1};
   std::vector<std::int32_t> active_ports = {};  // of the pod, as api::Pod has them
   std::chrono::seconds settle{1};
+  bool confirmed = true;
 };
 
 // A step of a drain, to tell of once its label is written.

@@ -1,6 +1,7 @@
 #include "pool/pod_labels.h"
 
 #include "api/names.h"
+#include "pool/consumer_words.h"
 #include "pool/load_words.h"
 #include "pool/membership.h"
 
@@ -97,7 +98,10 @@ bool is_going(std::string_view serving) {
 }
 
 std::string in_flight_now(const Observation& seen, const api::Pod& pod) {
-  return in_flight_words(seen.snapshot->loads->find(pod.uid));
+  std::string out = in_flight_words(seen.snapshot->loads->find(pod.uid));
+  const WithdrawalConfirmation* confirmation = seen.snapshot->confirmation_of(pod);
+  if (confirmation != nullptr && confirmation->awaits) out += "; " + unconfirmed_words(*confirmation->awaits);
+  return out;
 }
 
 EventNote started_event(const Observation& seen, const PodVerdict& member, const Draining& drain) {

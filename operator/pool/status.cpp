@@ -3,6 +3,7 @@
 #include "api/names.h"
 #include "base/text.h"
 #include "pool/conditions.h"
+#include "pool/consumer_words.h"
 #include "pool/load_words.h"
 #include "pool/membership.h"
 #include "pool/replica_sync.h"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::string_view kReady = "ready";
 constexpr std::string_view kWithdrawn = "withdrawn";
+constexpr std::size_t kMaxConsumerName = 256;      // and of its kind
 constexpr std::size_t kMaxEndpointMessage = 1024;  // of an endpoint, in the definition
 
 api::EndpointStatus plain_status(const PodVerdict& member, api::Timestamp now) {
@@ -45,13 +47,16 @@ std::string waits_for(DrainReason reason) {
 }
 
 void tell_load(const Observation& seen, const PodVerdict& member, api::EndpointStatus& out) {
+  const WithdrawalConfirmation* confirmation = seen.snapshot->confirmation_of(*member.pod);
+  if (confirmation != nullptr && confirmation->awaits) out.message = wait_words(*confirmation->awaits);
   const PodLoad* load = seen.snapshot->loads->find(member.pod->uid);
   if (load == nullptr) return;
   if (load->load) {
     constexpr double kMost = 1e9;
     out.in_flight = static_cast<std::int32_t>(std::min(load->load->in_flight, kMost));
   }
-  out.message = remark_on(*load);
+  const std::string remark = remark_on(*load);
+  if (!remark.empty()) out.message += (out.message.empty() ? "" : "; ") + remark;
 }
 
 // As it was told before; null if it was not.
@@ -170,6 +175,18 @@ void count_pods(const Observation& seen, api::Timestamp now, api::PoolStatus& ou
                                               [](const PodVerdict& member) { return drains(member.drain); }));
 }
 
+void tell_consumers(const Snapshot& snapshot, api::PoolStatus& out) {
+  out.consumers = snapshot.consumers->slowest_first(snapshot.list_revisions);
+  out.consumer_count = static_cast<std::int32_t>(out.consumers.size());
+  out.consumers.resize(std::min(out.consumers.size(), api::kMaxStatusConsumers));
+  for (api::ConsumerStatus& consumer : out.consumers) {
+    consumer.name = base::cut(base::printable(consumer.name), kMaxConsumerName);
+    consumer.kind = base::cut(base::printable(consumer.kind), kMaxConsumerName);
+    if (consumer.applied_at)
+      consumer.applied_at = std::chrono::floor<std::chrono::seconds>(*consumer.applied_at);
+  }
+}
+
 }  // namespace
 
 api::PoolStatus wanted_status(const Observation& seen, const Plan& plan, const PublishedList& list,
@@ -194,6 +211,7 @@ api::PoolStatus wanted_status(const Observation& seen, const Plan& plan, const P
   } else if (seen.hold != Hold::kCannotRead) {
     update_known(seen, second, out);
   }
+  tell_consumers(*seen.snapshot, out);
   out.conditions = conditions(seen, list, service_note, second);
   return out;
 }

@@ -358,6 +358,77 @@ TEST_F(Fleet, APodOfTwoPoolsDrainsAsTheOneThatAsksForMore) {
   EXPECT_THAT(drained(), ElementsAre("old-a"));
 }
 
+AwaitedConsumer edge(std::int64_t has, std::int64_t wanted) {
+  AwaitedConsumer out;
+  out.name = "edge-1";
+  out.kind = "haproxy";
+  out.has = has;
+  out.wanted = wanted;
+  return out;
+}
+
+TEST_F(Fleet, WhoIsAwaitedByAConsumerIsNotReleased) {
+  make({0, 5});
+  scale_replica_set(1);
+  world.confirmations["old-a-uid"] = {.by_consumers = true, .awaits = edge(3, 4)};
+  pass_seconds(10, 60);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+  ASSERT_EQ(world.pool.status.endpoints.size(), 1U);
+  EXPECT_EQ(world.pool.status.endpoints[0].message,
+            "waits for consumer edge-1 (haproxy) to confirm revision 4 of the list: it holds 3");
+  world.confirmations["old-a-uid"].awaits.reset();
+  pass_seconds(61, 61);
+  EXPECT_THAT(drained(), IsEmpty()) << "what was read before it confirmed does not count";
+  pass_seconds(62, 64);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+}
+
+TEST_F(Fleet, TimeIsUpAlsoWhileAConsumerIsAwaited) {
+  make({0, 5});
+  scale_replica_set(1);
+  world.confirmations["old-a-uid"] = {.by_consumers = true, .awaits = edge(3, 4)};
+  pass_seconds(10, 310);
+  EXPECT_THAT(drained(), ElementsAre("old-a"));
+  ASSERT_FALSE(notes.empty());
+  EXPECT_EQ(notes.back().event.reason, "DrainTimedOut");
+  EXPECT_THAT(
+      notes.back().event.message,
+      testing::HasSubstr("consumer edge-1 (haproxy) had not confirmed that it sends the pod nothing"));
+}
+
+// Whose word is waited for, what the pool says of it, and what readings then wait for besides.
+TEST_F(Fleet, SettlingIsForThoseWhoDoNotConfirm) {
+  struct {
+    const char* situation;
+    std::optional<WithdrawalConfirmation> confirmation;
+    bool is_set;
+    int settle;
+    bool confirmed;
+  } const rows[] = {
+      {"nobody confirms", std::nullopt, false, 1, true},
+      {"nobody confirms, and it is set", std::nullopt, true, 7, true},
+      {"all have confirmed", WithdrawalConfirmation{true, std::nullopt}, false, 0, true},
+      {"one has not", WithdrawalConfirmation{true, edge(3, 4)}, false, 0, false},
+      {"all have, and it is set", WithdrawalConfirmation{true, std::nullopt}, true, 7, true},
+      {"one has not, and it is set", WithdrawalConfirmation{true, edge(3, 4)}, true, 7, false},
+      {"not of each list", WithdrawalConfirmation{false, std::nullopt}, false, 1, true},
+      {"not of each list, and one has not", WithdrawalConfirmation{false, edge(3, 4)}, false, 1, false}};
+  make({0, 5});
+  scale_replica_set(1);
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("old-a"));
+  for (const auto& row : rows) {
+    world.confirmations.clear();
+    if (row.confirmation) world.confirmations["old-a-uid"] = *row.confirmation;
+    world.pool.drain.settle = std::chrono::seconds{row.is_set ? 7 : 1};
+    world.pool.drain.settle_is_set = row.is_set;
+    const Plan plan = world.decide(10);
+    ASSERT_EQ(plan.readings.size(), 1U) << row.situation;
+    EXPECT_EQ(plan.readings[0].settle.count(), row.settle) << row.situation;
+    EXPECT_EQ(plan.readings[0].confirmed, row.confirmed) << row.situation;
+  }
+}
+
 // A gateway may read either list.
 TEST_F(Fleet, WhoIsOnTheListOfAnotherPoolIsNotReleased) {
   make({0, 5});

@@ -47,6 +47,52 @@ TEST(EngineLoadTracker, ReadingsCountOnceWhoeverSendsHasSettled) {
   EXPECT_EQ(quiet_at(92, seconds{0}), 2);
 }
 
+// A reading at each second, of which the pool says how long it settles and whether consumers have confirmed.
+struct ConfirmedRow {
+  const char* situation;
+  seconds settle;
+  std::vector<bool> confirmed;
+  std::vector<int> quiet;
+};
+
+TEST(EngineLoadTracker, ReadingsCountOnceConsumersHaveConfirmed) {
+  for (const ConfirmedRow& row :
+       {ConfirmedRow{"at once", seconds{0}, {true, true, true}, {1, 2, 3}},
+        {"late", seconds{0}, {false, false, true, true}, {0, 0, 1, 2}},
+        {"late, and settling longer", seconds{3}, {false, true, true, true, true}, {0, 0, 0, 1, 2}},
+        {"taken back", seconds{0}, {true, true, false, true, true}, {1, 2, 0, 1, 2}},
+        {"never", seconds{0}, {false, false, false}, {0, 0, 0}}}) {
+    EngineLoadTracker tracker;
+    for (std::size_t second = 0; second < row.confirmed.size(); ++second) {
+      const auto now = at(static_cast<int>(second));
+      tracker.request("pod", true, kPoll, now, row.settle, row.confirmed[second]);
+      tracker.began("pod", now);
+      tracker.took("pod", Load{0, {}}, "", now);
+      EXPECT_EQ(tracker.find("pod")->quiet, row.quiet[second]) << row.situation << " at " << second;
+    }
+  }
+}
+
+TEST(EngineLoadTracker, ReadingThatBeganBeforeTheConfirmation_DoesNotCount) {
+  EngineLoadTracker tracker;
+  tracker.request("pod", true, kPoll, at(0), seconds{0}, false);
+  tracker.began("pod", at(0));
+  tracker.request("pod", true, kPoll, at(1), seconds{0}, true);
+  tracker.took("pod", Load{0, {}}, "", at(2));
+  EXPECT_EQ(tracker.find("pod")->quiet, 0);
+}
+
+// Until then the requests that it still gets are no sign of somebody who does not follow the lists.
+TEST(EngineLoadTracker, RiseBeforeTheConfirmation_IsOfThoseWhoAreAwaited) {
+  EngineLoadTracker tracker;
+  for (const int second : {0, 11, 12}) {
+    tracker.request("pod", true, kPoll, at(second), seconds{0}, false);
+    tracker.began("pod", at(second));
+    tracker.took("pod", Load{second * 1.0, {}}, "", at(second));
+  }
+  EXPECT_FALSE(tracker.find("pod")->still_sent_to);
+}
+
 TEST(EngineLoadTracker, AnyOtherAnswerBeginsTheCountAnew) {
   const std::pair<const char*, std::optional<Load>> rows[] = {
       {"busy", Load{1, {}}}, {"half a request", Load{0.5, {}}}, {"unknown", std::nullopt}};

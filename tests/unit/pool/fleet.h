@@ -87,7 +87,9 @@ class Fleet : public testing::Test {
       bool asked = false;
       for (const WantedReading& reading : plan.readings) {
         const auto now = at_second(second).mono;
-        if (!world.loads.request(reading.uid, reading.withdrawn, std::chrono::seconds{1}, now)) continue;
+        if (!world.loads.request(reading.uid, reading.withdrawn, std::chrono::seconds{1}, now,
+                                 EngineLoadTracker::kSettle, reading.confirmed))
+          continue;
         asked = true;
         world.loads.began(reading.uid, now);
         const auto known = load.find(reading.uid);

@@ -141,6 +141,47 @@ TEST(Status, NamesAHundredPodsAndCountsTheRest) {
   EXPECT_EQ(world.pool.status.serving_replicas, 130);
 }
 
+api::ConsumerLease lease_of(const std::string& name, std::int64_t revision) {
+  api::ConsumerLease lease;
+  lease.name = lease.uid = lease.holder = name;
+  lease.kind = "haproxy";
+  lease.applied = {revision};
+  lease.applied_at = api::Timestamp{std::chrono::milliseconds{1'700'000'000'700}};
+  return lease;
+}
+
+TEST(Status, TheTenSlowestConsumersAreTold) {
+  World world = settled();
+  EXPECT_EQ(world.pool.status.consumer_count, 0);
+  world.list_revisions = {.by_shard = {30}, .newest = 30};
+  const auto now = at_second(100).mono;
+  for (int i = 0; i < 12; ++i) world.consumers.saw(lease_of("edge-" + std::to_string(10 + i), 30 - i), now);
+  world.settle(100);
+  const api::PoolStatus& status = world.pool.status;
+  EXPECT_EQ(status.consumer_count, 12);
+  ASSERT_EQ(status.consumers.size(), api::kMaxStatusConsumers);
+  EXPECT_EQ(status.consumers[0], (api::ConsumerStatus{.name = "edge-21",
+                                                      .kind = "haproxy",
+                                                      .revision = 19,
+                                                      .behind = 11,
+                                                      .live = true,
+                                                      .applied_at = at_second(0).wall}));
+  EXPECT_EQ(status.consumers[9].name, "edge-12");
+  EXPECT_EQ(world.settle(101), 0) << "and nothing more is to be written";
+  api::PoolStatus after = status;
+  after.consumers[0].revision = 30;
+  after.consumers[0].behind = 0;
+  EXPECT_FALSE(is_news(status, after)) << "it is written with others";
+  world.consumers.fall_silent(at_second(200).mono);
+  world.settle(200);
+  EXPECT_EQ(condition(world.pool.status, "DisruptionSafe").reason, "NoPreStopSleep")
+      << "they have never been heard of";
+  for (const int second : {201, 202}) world.consumers.saw(lease_of("edge-10", 30), at_second(second).mono);
+  world.consumers.fall_silent(at_second(300).mono);
+  world.settle(300);
+  EXPECT_EQ(condition(world.pool.status, "DisruptionSafe").reason, "ConsumerSilent");
+}
+
 TEST(Status, PodsThatHaveEnded_HideNobodyWhoLives) {
   World world;
   world.pods.clear();

@@ -125,6 +125,9 @@ Plan World::decide(std::int64_t second) const {
   snapshot.led_by_others = led_by_others;
   snapshot.listed_by_others = listed_by_others;
   snapshot.shared_drains = shared_drains;
+  snapshot.consumers = &consumers;
+  snapshot.list_revisions = list_revisions;
+  snapshot.confirmations = confirmations;
   shorten_drains(snapshot, taint_deadline, at_second(second));
   std::set<std::string> listed;
   for (const ListShard& shard : snapshot.list) {

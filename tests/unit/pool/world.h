@@ -63,6 +63,9 @@ struct World {
   std::map<std::string, std::string> labels_under_way;
   std::set<std::string> led_by_others, listed_by_others;
   std::map<std::string, api::DrainSpec> shared_drains;
+  ListConsumers consumers;
+  ListRevisions list_revisions;
+  std::map<std::string, WithdrawalConfirmation> confirmations;
   std::optional<api::Agreement> agreed;
   bool replicas_unsettled = false;
   std::chrono::seconds replicas_wait{0};
