@@ -12,6 +12,9 @@
 namespace poolwarden::control {
 namespace {
 
+// All consumers of a list confirm it within moments.
+constexpr kube::Duration kConfirmationsTogether = std::chrono::milliseconds(50);
+
 // Whether two states of one pod can lead to different decisions: most updates of a pod (a kubelet's
 // heartbeat of its status) cannot, and cost no pass.
 bool same_but_for_labels_of_ours(const api::Pod& a, const api::Pod& b) {
@@ -280,6 +283,30 @@ void ChangeRouter::changed(const kube::Delta<api::GatePart>& delta, api::Now now
   // What slipped past another gate, or where there was none, says nothing of this one.
   table_.for_each([](PoolRecord& record) { record.slipped_deletes = {}; });
   mark_all(now);
+}
+
+void ChangeRouter::changed(const kube::Delta<api::ConsumerLease>& delta, api::Now now) {
+  for (const kube::ObjectKey& pool : consumers_.changed(delta, now.mono, metrics_)) {
+    if (table_.find(pool) != nullptr) queue_.add_after(pool, kConfirmationsTogether, now.mono);
+  }
+}
+
+std::vector<ConsumerWatch::Silence> ChangeRouter::look_at_consumers(api::Now now) {
+  ConsumerWatch::Hearing hearing = ConsumerWatch::Hearing::kBlind;
+  if (feeds_.hears<ConsumerLeases>()) hearing = ConsumerWatch::Hearing::kHears;
+  if (!feeds_.synced<ConsumerLeases>() || feeds_.out_of_reach<ConsumerLeases>())
+    hearing = ConsumerWatch::Hearing::kRefused;
+  std::vector<ConsumerWatch::Silence> silent = consumers_.look(hearing, now.mono);
+  for (const ConsumerWatch::Silence& one : silent) {
+    if (const PoolRecord* record = table_.find(one.pool)) mark(*record, now);
+  }
+  return silent;
+}
+
+std::optional<kube::TimePoint> ChangeRouter::next_deadline() const {
+  std::optional<kube::TimePoint> earliest = survey_.next_deadline();
+  kube::sooner(earliest, consumers_.next_deadline());
+  return earliest;
 }
 
 void ChangeRouter::record_release(const kube::Delta<api::Pod>& delta, api::Now now) {

@@ -10,6 +10,7 @@
 // Pure: time is an argument. Owned by the loop.
 #pragma once
 
+#include "control/consumer_watch.h"
 #include "control/controller_metrics.h"
 #include "control/feed_table.h"
 #include "control/known_nodes.h"
@@ -56,6 +57,7 @@ class ChangeRouter {
   void changed(const kube::Delta<api::Autoscaler>& delta, api::Now now);
   void changed(const kube::Delta<api::DisruptionBudget>& delta, api::Now now);
   void changed(const kube::Delta<api::GatePart>& delta, api::Now now);
+  void changed(const kube::Delta<api::ConsumerLease>& delta, api::Now now);
 
   // What our own write made: the caches take it in, and no pool is looked at for it.
   void wrote(const kube::Delta<api::InferencePool>& delta);
@@ -75,7 +77,10 @@ class ChangeRouter {
   // Once a step, after all changes: pools are marked for which nodes have become unseen, or seen again, in
   // numbers.
   void look_at_nodes(api::Now now);
-  std::optional<kube::TimePoint> next_deadline() const { return survey_.next_deadline(); }
+  // The same, of pools of which a consumer has fallen silent: those, for whoever tells of it.
+  std::vector<ConsumerWatch::Silence> look_at_consumers(api::Now now);
+  std::optional<kube::TimePoint> next_deadline() const;
+  ConsumerWatch& consumers() { return consumers_; }
   std::optional<pool::UnseenNodes> unseen_nodes(const PoolRecord& record) const {
     return survey_.unseen(record.key);
   }
@@ -102,6 +107,7 @@ class ChangeRouter {
   ControllerMetrics& metrics_;
   KnownNodes nodes_;
   NodeSurvey survey_;
+  ConsumerWatch consumers_;
   pool::DrainingNodes draining_nodes_;
   pool::Releases releases_;
   pool::DrainAges drain_ages_;

@@ -45,6 +45,15 @@ class ControllerMetrics : public kube::WorkQueueMetrics {
   virtual void drained(std::string_view /*result*/, kube::Duration) {}
   // "present", "missing", "edited", "unknown".
   virtual void drain_gate(std::string_view /*state*/) {}
+  // Consumers of a pool's list that confirm what they hold of it; nothing where there is none.
+  struct ConsumerCounts {
+    std::size_t live = 0;
+    std::size_t silent = 0;
+    std::int64_t behind = 0;  // revisions, of the slowest that is live
+  };
+  virtual void consumers(std::string_view /*ns*/, std::string_view /*pool*/, std::optional<ConsumerCounts>) {}
+  // A write of the list answered -> a consumer's confirmation seen.
+  virtual void consumer_confirmed(std::string_view /*ns*/, std::string_view /*pool*/, kube::Duration) {}
   virtual void pool_gone(std::string_view /*ns*/, std::string_view /*pool*/) {}
   virtual void watch_restarted(std::string_view /*resource*/, std::string_view /*reason*/) {}
   // Objects that came and could not be read, all since the start.

@@ -154,7 +154,8 @@ void FeedTable::server_answered(kube::TimePoint now) {
 
 bool FeedTable::settled() const {
   bool all = synced<Pools>();
-  WatchedKinds::for_each([&]<class Kind>() { all = all && (synced<Kind>() || out_of_reach<Kind>()); });
+  WatchedKinds::for_each(
+      [&]<class Kind>() { all = all && (!Kind::awaited() || synced<Kind>() || out_of_reach<Kind>()); });
   return all;
 }
 

@@ -122,7 +122,7 @@ class FeedTable {
     const auto& informer = caches_.get<Kind>().informer;
     return informer.last_error() || now - informer.last_byte() > kSilence;
   }
-  // Of each kind: synced, or known to be out of reach. Of pools: synced.
+  // Of each kind that is awaited: synced, or known to be out of reach. Of pools: synced.
   bool settled() const;
   // How new a kind's cache is.
   template <class Kind>
@@ -295,6 +295,8 @@ void FeedTable::log_problem(Effects& out) {
   std::vector<std::pair<std::string, std::string>> fields = {{"error", error->message}};
   if (std::is_same_v<Kind, Pools> && error->is_not_found())
     fields.emplace_back("fix", "kubectl apply -f crds/poolwarden.io_inferencepools.yaml");
+  if (std::is_same_v<Kind, ConsumerLeases>)
+    fields.emplace_back("meanwhile", "drains wait for settleSeconds, as if no consumer confirmed");
   out.logs.push_back({telemetry::Level::kWarn, "cannot read " + resource + ": the last state stays in force",
                       std::move(fields)});
 }

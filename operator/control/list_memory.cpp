@@ -76,6 +76,13 @@ std::size_t ListMemory::ready_count() const {
                          [](std::size_t sum, const Shard& shard) { return sum + shard.ready.size(); });
 }
 
+pool::ListRevisions ListMemory::revisions() const {
+  pool::ListRevisions out{.by_shard = {}, .newest = last_revision_};
+  for (std::int32_t shard = 1; shard <= std::min(counted_, shards()); ++shard)
+    out.by_shard.push_back(find(shard)->revision);
+  return out;
+}
+
 std::set<std::int32_t> ListMemory::shards_due() const {
   std::set<std::int32_t> out;
   for (std::int32_t shard = 1; shard <= shards(); ++shard) {
@@ -104,7 +111,8 @@ void ListMemory::forget_unlisted() {
 
 // A shard that counts no more is read again if it is still there.
 void ListMemory::count(const api::EndpointSet& set) {
-  last_revision_ = std::max(last_revision_, pool::sane_revision(set.revision));
+  at(set.shard).revision = pool::sane_revision(set.revision);
+  last_revision_ = std::max(last_revision_, at(set.shard).revision);
   if (set.shard != 1) return;
   const bool fewer = set.shards < std::exchange(counted_, set.shards);
   if (!fewer || set.shards >= shards()) return;

@@ -71,6 +71,8 @@ class ListMemory {
   std::size_t ready_count() const;
   const std::set<std::string>& ever_listed() const { return ever_listed_; }  // of pods that live
   std::int64_t last_revision() const { return last_revision_; }
+  // Of the shards that count, as they were last read or written.
+  pool::ListRevisions revisions() const;
 
   // The withdrawal's stopwatch: when the first event about a pod that is not yet accounted for was decoded.
   void saw_event(const std::string& uid, kube::TimePoint at) { first_event_.try_emplace(uid, at); }
@@ -90,6 +92,7 @@ class ListMemory {
     pool::PublishedDocument document;
     std::string version;  // of the ConfigMap it was read from; empty: unknown
     std::map<std::string, std::string> ready;
+    std::int64_t revision = 0;
   };
 
   Shard& at(std::int32_t shard);

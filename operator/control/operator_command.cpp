@@ -73,10 +73,11 @@ telemetry::HealthOptions health_options(const OperatorOptions& options, const Lo
   health.healthz = {{"loop", [&loop] { return loop_problem(loop); }},
                     {"watches", [&loop] { return stale_watches(loop); }}};
   health.readyz = {{"loop", [&loop] { return loop_problem(loop); }}};
-  for (std::size_t kind = 0; kind < WatchedKinds::kSize; ++kind) {
+  WatchedKinds::for_each([&]<class Kind>() {
+    if (!Kind::awaited()) return;
     health.readyz.push_back(
-        {std::string(WatchedKinds::kNames[kind]), [&loop, kind] { return feed_problem(loop, kind); }});
-  }
+        {std::string(Kind::name()), [&loop] { return feed_problem(loop, WatchedKinds::index<Kind>()); }});
+  });
   return health;
 }
 

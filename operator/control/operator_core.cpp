@@ -1,5 +1,7 @@
 #include "control/operator_core.h"
 
+#include "api/names.h"
+#include "pool/consumer_words.h"
 #include "pool/pod_labels.h"
 
 #include <set>
@@ -85,6 +87,7 @@ Effects OperatorCore::step(std::vector<Input>& inputs, api::Now now) {
   feeds_.tick(now.mono, out);
   lead(leadership_.tick(now, out), now, out);
   router_.look_at_nodes(now);
+  look_at_consumers(now);
   run_passes(now, out);
   standby_.step(std::holds_alternative<Running>(state_) && !leadership_.leads(), now, out);
   if (may_act(time(now))) events_.post(writes_, now, out);
@@ -162,6 +165,16 @@ void OperatorCore::read_secrets(api::Now now, Effects& out) {
   for (const kube::ObjectKey& secret : loads_.secrets_to_read()) {
     writes_.send_unthrottled(SecretRead{secret}, {}, {}, kube::get(kube::kSecrets, secret.ns, secret.name),
                              Expect::kSecret, now.mono, out);
+  }
+}
+
+// Of those that fall silent together it is told once.
+void OperatorCore::look_at_consumers(api::Now now) {
+  for (const ConsumerWatch::Silence& one : router_.look_at_consumers(now)) {
+    const PoolRecord* record = table_.find(one.pool);
+    if (record == nullptr || one.names.empty() || !leadership_.leads()) continue;
+    events_.pool(*record, {std::string(api::event::kConsumerSilent), true, pool::silence_words(one.names)},
+                 now);
   }
 }
 

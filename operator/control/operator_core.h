@@ -103,6 +103,7 @@ class OperatorCore {
   void take(CallAnswered& in, api::Now now, Effects& out);
   void take(const SecretRead& read, kube::Result<Answer> answer, api::Now now);
   void read_secrets(api::Now now, Effects& out);
+  void look_at_consumers(api::Now now);
   void lead(const Leadership::Change& change, api::Now now, Effects& out);
   bool may_act(kube::TimePoint now) const;
   // The same, for the time that the step which began then has taken so far. Once no, it is no for this step.

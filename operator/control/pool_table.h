@@ -11,6 +11,7 @@
 #include "api/pod.h"
 #include "base/token_bucket.h"
 #include "control/list_memory.h"
+#include "control/off_list_marks.h"
 #include "kube/object_key.h"
 #include "kube/time.h"
 #include "pool/replica_moves.h"
@@ -66,6 +67,7 @@ struct PoolRecord {
 
   // Memory that the cluster does not hold (yet); rebuilt from nothing after a restart.
   ListMemory list;
+  OffListMarks off_list;
   pool::SlippedDeletes slipped_deletes;
   pool::ReplicaMoves replica_moves;
   WriteErrors errors;

@@ -36,6 +36,13 @@ class PrometheusControllerMetrics final : public ControllerMetrics {
     metrics_.observe_drain(result, took);
   }
   void drain_gate(std::string_view state) override { metrics_.set_drain_gate(state); }
+  void consumers(std::string_view ns, std::string_view pool, std::optional<ConsumerCounts> counts) override {
+    const auto told = counts.value_or(ConsumerCounts{});
+    metrics_.set_consumers(ns, pool, told.live, told.silent, told.behind);
+  }
+  void consumer_confirmed(std::string_view ns, std::string_view pool, kube::Duration took) override {
+    metrics_.observe_confirmation(ns, pool, took);
+  }
   void pool_gone(std::string_view ns, std::string_view pool) override { metrics_.remove_pool(ns, pool); }
   void watch_restarted(std::string_view resource, std::string_view reason) override {
     metrics_.watch_restarted(resource, reason);

@@ -211,6 +211,18 @@ void Reconciler::count_endpoints(const PoolRecord& record, const pool::Snapshot&
       target_found ? std::optional{std::max(seen.target->replicas, seen.pool->replicas.value_or(0))}
                    : std::nullopt);
   metrics_.oldest_drain(record.key.ns, record.key.name, plan.oldest_drain.value_or(std::chrono::seconds{0}));
+  count_consumers(record, seen);
+}
+
+void Reconciler::count_consumers(const PoolRecord& record, const pool::Snapshot& seen) {
+  std::optional<ControllerMetrics::ConsumerCounts> counts;
+  if (!seen.consumers->empty()) {
+    const auto slowest = seen.consumers->awaited(seen.list_revisions.by_shard, seen.list_revisions.newest);
+    counts = {.live = seen.consumers->live(),
+              .silent = seen.consumers->size() - seen.consumers->live(),
+              .behind = slowest ? slowest->behind() : 0};
+  }
+  metrics_.consumers(record.key.ns, record.key.name, counts);
 }
 
 void Reconciler::write_rest(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,

@@ -83,6 +83,7 @@ class Reconciler {
                   api::Now now);
   void come_back(PoolRecord& record, std::optional<kube::Duration> look_again, api::Now now);
   void count_endpoints(const PoolRecord& record, const pool::Snapshot& seen, const pool::Plan& plan);
+  void count_consumers(const PoolRecord& record, const pool::Snapshot& seen);
   void forget_needless_errors(PoolRecord& record, const pool::Plan& plan, api::Now now);
   void write_replicas(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
                       Effects& out);

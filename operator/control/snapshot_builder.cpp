@@ -89,8 +89,8 @@ void SnapshotBuilder::add_list(const PoolRecord& record, pool::Snapshot& seen) c
   seen.is_listed = [&list = record.list](const std::string& uid) { return list.lists(uid); };
 }
 
-pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::InferencePool& pool,
-                                      bool pods_behind, api::Now now) {
+pool::Snapshot SnapshotBuilder::build(PoolRecord& record, const api::InferencePool& pool, bool pods_behind,
+                                      api::Now now) {
   pool::Snapshot seen;
   seen.pool = &pool;
   add_target(record, seen);
@@ -99,6 +99,7 @@ pool::Snapshot SnapshotBuilder::build(const PoolRecord& record, const api::Infer
   seen.pods_version = feeds_.pods_version();
   seen.pods_behind = pods_behind;
   add_list(record, seen);
+  add_confirmations(record, seen);
   seen.service = feeds_.store<Services>().find({pool.ns, record.service}).get();
   seen.service_visibility = visibility_of<Services>(feeds_, seen.service);
   seen.sees_cordons = feeds_.synced<Nodes>() && !feeds_.out_of_reach<Nodes>();
@@ -234,6 +235,47 @@ void SnapshotBuilder::add_overlap(const PoolRecord& record, pool::Snapshot& seen
       names.begin(),
       std::next(names.begin(), static_cast<std::ptrdiff_t>(std::min(names.size(), kMaxNames))));
   seen.more_overlapping_pools = std::max(names.size(), overlapping) - seen.overlapping_pools.size();
+}
+
+// Pools whose lists may have told to use the pod, of which there may be any number: this one, and the first
+// few of the others.
+std::vector<const PoolRecord*> SnapshotBuilder::lists_of(const PoolRecord& record, const api::Pod& pod) {
+  std::vector<const PoolRecord*> out{&record};
+  const auto add = [&](const PoolRecord* other) {
+    if (other != &record && out.size() <= kMaxSharers) out.push_back(other);
+  };
+  for (const PoolRecord* other : table_.matching(pod)) add(other);
+  for (const PoolRecord* other : table_.unsure(record.key.ns)) {
+    if (other->list.ever_listed().contains(pod.uid)) add(other);
+  }
+  return out;
+}
+
+void SnapshotBuilder::add_confirmations(PoolRecord& record, pool::Snapshot& seen) {
+  const ConsumerWatch& watch = router_.consumers();
+  if (const auto* consumers = watch.of(record.key)) seen.consumers = consumers;
+  seen.list_revisions = record.list.revisions();
+  record.off_list.begin_pass();
+  for (const api::Pod* pod : seen.pods) {
+    const bool goes = pod->serving == api::serving::kDraining || pod->serving == api::serving::kFinishing;
+    if (!goes) continue;
+    pool::WithdrawalConfirmation confirmation{.by_consumers = true, .awaits = std::nullopt};
+    for (const PoolRecord* one : lists_of(record, *pod)) {
+      if (one->list.lists(pod->uid)) continue;  // and so it is not withdrawn yet
+      const auto& wanted = record.off_list.mark(pod->uid, one->key, one->list.revisions());
+      const pool::ListConsumers* consumers = watch.of(one->key);
+      if (consumers == nullptr || consumers->live() == 0) {
+        confirmation.by_consumers = false;
+        continue;
+      }
+      auto awaited = consumers->awaited(wanted.by_shard, one->list.last_revision());
+      const bool is_slower =
+          awaited && (!confirmation.awaits || awaited->behind() > confirmation.awaits->behind());
+      if (is_slower) confirmation.awaits = std::move(awaited);
+    }
+    seen.confirmations.emplace(pod->uid, std::move(confirmation));
+  }
+  record.off_list.end_pass();
 }
 
 void SnapshotBuilder::add_autoscalers(const PoolRecord& record, pool::Snapshot& seen) const {

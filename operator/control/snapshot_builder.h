@@ -1,7 +1,8 @@
 // From the caches to what one decision is shown: everything it may know of one pool, at one moment.
 //
 // The snapshot borrows from the caches, and from the pool's record: it is good until either changes. Building
-// it changes nothing but the clock of surplus pods, which has to be looked at to run.
+// it changes nothing but the clock of surplus pods, which has to be looked at to run, and what is remembered
+// of withdrawals that consumers are to confirm.
 //
 // Owned by the loop.
 #pragma once
@@ -38,8 +39,8 @@ class SnapshotBuilder {
         writes_(writes),
         router_(router) {}
 
-  pool::Snapshot build(const PoolRecord& record, const api::InferencePool& pool, bool pods_behind,
-                       api::Now now);
+  // Also notes in the record at which revisions pods that go were off the lists.
+  pool::Snapshot build(PoolRecord& record, const api::InferencePool& pool, bool pods_behind, api::Now now);
   pool::GateState gate() const;
   // Shards of the pool's list that say they were made from newer pods than the caches have.
   struct NewerShard {
@@ -84,6 +85,8 @@ class SnapshotBuilder {
   Sharers sharers_of(const PoolRecord& record, const api::Pod& pod);
   std::optional<api::DrainSpec> longer_drain(std::optional<api::DrainSpec> drain,
                                              const PoolRecord& other) const;
+  void add_confirmations(PoolRecord& record, pool::Snapshot& seen);
+  std::vector<const PoolRecord*> lists_of(const PoolRecord& record, const api::Pod& pod);
   void add_autoscalers(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_replica_sets(const PoolRecord& record, pool::Snapshot& seen, kube::TimePoint now);
   void add_budgets(const PoolRecord& record, pool::Snapshot& seen) const;

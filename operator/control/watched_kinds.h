@@ -24,13 +24,15 @@
 namespace poolwarden::control {
 
 enum class WatchedObjects : std::uint8_t {
-  kAll,      // of the operator's namespace, or of all namespaces
-  kOurs,     // of those the ones with our label
-  kTheGate,  // the one that has the gate's name
+  kAll,        // of the operator's namespace, or of all namespaces
+  kOurs,       // of those the ones with our label
+  kTheGate,    // the one that has the gate's name
+  kConsumers,  // of those the ones by which consumers of a list confirm
 };
 
 // Whether work goes on without it. A kind that is not needed may be out of reach (RBAC).
-enum class Need : std::uint8_t { kNeeded, kOptional };
+// What is never awaited may besides be unread for a while, and work goes on as if there were none.
+enum class Need : std::uint8_t { kNeeded, kOptional, kNeverAwaited };
 // Whether a pool's conditions say that objects of this kind cannot be read.
 enum class Reported : std::uint8_t { kInConditions, kElsewhere };
 
@@ -42,7 +44,8 @@ struct WatchedKind {
   static constexpr const kube::ResourceType& type() { return kType; }
   static constexpr std::string_view name() { return kType.plural; }  // "pods", as the API names it
   static constexpr WatchedObjects objects() { return kObjects; }
-  static constexpr bool optional() { return kNeed == Need::kOptional; }
+  static constexpr bool optional() { return kNeed != Need::kNeeded; }
+  static constexpr bool awaited() { return kNeed != Need::kNeverAwaited; }
   static constexpr bool reported_in_conditions() { return kReported == Reported::kInConditions; }
 };
 
@@ -69,6 +72,8 @@ using GatePolicies = WatchedKind<api::GatePolicyCodec, kube::kValidatingAdmissio
                                  WatchedObjects::kTheGate, Need::kOptional, Reported::kElsewhere>;
 using GateBindings = WatchedKind<api::GateBindingCodec, kube::kValidatingAdmissionPolicyBindings,
                                  WatchedObjects::kTheGate, Need::kOptional, Reported::kElsewhere>;
+using ConsumerLeases = WatchedKind<api::ConsumerLeaseCodec, kube::kLeases, WatchedObjects::kConsumers,
+                                   Need::kNeverAwaited, Reported::kElsewhere>;
 
 template <class... Kinds>
 struct KindList {
@@ -95,7 +100,7 @@ struct KindList {
 };
 
 using WatchedKinds = KindList<Pools, ConfigMaps, Pods, Deployments, ReplicaSets, Services, Nodes, Autoscalers,
-                              Budgets, GatePolicies, GateBindings>;
+                              Budgets, GatePolicies, GateBindings, ConsumerLeases>;
 
 // What arrives of one kind. Two kinds may have values of one type; their inputs are different all the same.
 template <class Kind>
@@ -110,6 +115,8 @@ kube::WatchScope scope_of(const std::string& ns) {
       return {ns, std::string(api::kManagedByLabel) + "=" + std::string(api::kManagedByValue), ""};
     case WatchedObjects::kTheGate:
       return {"", "", "metadata.name=" + std::string(api::kGateName)};
+    case WatchedObjects::kConsumers:
+      return {ns, std::string(api::kConsumerLabel), ""};
     case WatchedObjects::kAll:
       break;
   }

@@ -150,6 +150,8 @@ bool WriteOutcomes::succeeded(const Answered& in, PublishWrite& write) {
   if (in.record == nullptr) return false;
   for (std::size_t i = 0; i < write.what.changes.size(); ++i)
     tell_change(*in.record, write, i, in.now, in.out);
+  router_.consumers().list_written(in.record->key, write.what.write.set.shard, write.what.write.set.revision,
+                                   in.now.mono);
   in.record->list.written(write.what, version);
   if (write.what.event) events_.pool(*in.record, *write.what.event, in.now);
   // Events that came while the write was under way are still to be published.

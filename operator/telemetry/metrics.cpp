@@ -41,6 +41,12 @@ const Buckets& drain_buckets() {
   return kBuckets;
 }
 
+// A gateway applies a list within milliseconds; one that reads a file takes a minute.
+const Buckets& confirmation_buckets() {
+  static const Buckets kBuckets{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120};
+  return kBuckets;
+}
+
 constexpr std::array kDrainResults = {"completed", "timed_out", "cancelled", "lost"};
 constexpr std::array kEventDropReasons = {"full", "limited", "failed"};
 constexpr std::array kGateStates = {"present", "missing", "edited", "unknown"};
@@ -70,10 +76,13 @@ void raise_to(Counter& counter, double total) {
 using PoolKey = std::pair<std::string, std::string>;
 using GaugeOfPool = std::map<PoolKey, Gauge*>;
 
-void set(GaugeOfPool& pools, Family<Gauge>& family, std::string_view ns, std::string_view pool,
-         double value) {
+void set(GaugeOfPool& pools, Family<Gauge>& family, std::string_view ns, std::string_view pool, double value,
+         prometheus::Labels more = {}) {
   auto [entry, is_new] = pools.try_emplace({std::string(ns), std::string(pool)});
-  if (is_new) entry->second = &family.Add({{"namespace", std::string(ns)}, {"pool", std::string(pool)}});
+  if (is_new) {
+    more.insert({{"namespace", std::string(ns)}, {"pool", std::string(pool)}});
+    entry->second = &family.Add(more);
+  }
   entry->second->Set(value);
 }
 
@@ -216,6 +225,14 @@ struct Metrics::Impl final : prometheus::Collectable {
   Family<Gauge>& oldest_drain =
       gauges(r, "poolwarden_drain_oldest_seconds",
              "Age of the oldest drain of a pool that is under way, or whose pod was released and not taken.");
+  Family<Gauge>& consumers = gauges(
+      r, "poolwarden_consumers", "Consumers of a pool's list that confirm what they hold of it, by state.");
+  Family<Gauge>& consumer_lag =
+      gauges(r, "poolwarden_consumer_revisions_behind",
+             "By how many revisions of the list the slowest live consumer of a pool is behind.");
+  Family<Histogram>& confirmations =
+      histograms(r, "poolwarden_consumer_confirm_seconds",
+                 "From the acknowledged write of a list to a consumer's confirmation of it.");
   Family<Gauge>& gate = gauges(r, "poolwarden_drain_gate",
                                "1 for the state that the gate is in which holds deletes of serving pods.");
   WatchFamilies watches{r};
@@ -241,6 +258,10 @@ struct Metrics::Impl final : prometheus::Collectable {
   std::map<PoolKey, std::array<Gauge*, 3>> pools;  // ready, draining, withdrawn
   GaugeOfPool wanted;
   GaugeOfPool oldest_drains;
+  GaugeOfPool live_consumers;
+  GaugeOfPool silent_consumers;
+  GaugeOfPool consumer_lags;
+  std::map<PoolKey, Histogram*> confirmation_times;
   std::function<std::uint64_t()> dropped_logs;
   std::function<std::size_t()> loop_inputs;
   std::deque<RunningWork> running;  // one a queue
@@ -294,6 +315,14 @@ void Metrics::set_wanted_replicas(std::string_view ns, std::string_view pool,
   }
 }
 
+// For all of its series; the caller has the lock.
+void Metrics::remove_consumers(Impl& impl, const std::pair<std::string, std::string>& key) {
+  remove(impl.live_consumers, impl.consumers, key);
+  remove(impl.silent_consumers, impl.consumers, key);
+  remove(impl.consumer_lags, impl.consumer_lag, key);
+  if (const auto gone = impl.confirmation_times.extract(key)) impl.confirmations.Remove(gone.mapped());
+}
+
 void Metrics::remove_pool(std::string_view ns, std::string_view pool) {
   const std::lock_guard lock(impl_->mutex);
   const PoolKey key{ns, pool};
@@ -302,6 +331,27 @@ void Metrics::remove_pool(std::string_view ns, std::string_view pool) {
   }
   remove(impl_->wanted, impl_->wanted_replicas, key);
   remove(impl_->oldest_drains, impl_->oldest_drain, key);
+  remove_consumers(*impl_, key);
+}
+
+void Metrics::set_consumers(std::string_view ns, std::string_view pool, std::size_t live, std::size_t silent,
+                            std::int64_t behind) {
+  const std::lock_guard lock(impl_->mutex);
+  if (live + silent == 0) return remove_consumers(*impl_, {std::string(ns), std::string(pool)});
+  set(impl_->live_consumers, impl_->consumers, ns, pool, static_cast<double>(live), {{"state", "live"}});
+  set(impl_->silent_consumers, impl_->consumers, ns, pool, static_cast<double>(silent),
+      {{"state", "silent"}});
+  set(impl_->consumer_lags, impl_->consumer_lag, ns, pool, static_cast<double>(behind));
+}
+
+void Metrics::observe_confirmation(std::string_view ns, std::string_view pool, Seconds took) {
+  const std::lock_guard lock(impl_->mutex);
+  auto [entry, is_new] = impl_->confirmation_times.try_emplace({std::string(ns), std::string(pool)});
+  if (is_new) {
+    entry->second = &impl_->confirmations.Add({{"namespace", std::string(ns)}, {"pool", std::string(pool)}},
+                                              confirmation_buckets());
+  }
+  entry->second->Observe(took.count());
 }
 
 void Metrics::observe_drain(std::string_view result, Seconds took) {

@@ -14,7 +14,9 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
 
 namespace prometheus {
 class Collectable;
@@ -80,6 +82,11 @@ class Metrics {
   void observe_drain(std::string_view result, Seconds took);
   // How long the pool's oldest drain has been under way; 0 without one.
   void set_oldest_drain(std::string_view ns, std::string_view pool, Seconds age);
+  // Consumers that confirm, and by how many revisions the slowest is behind. No series where there is none.
+  void set_consumers(std::string_view ns, std::string_view pool, std::size_t live, std::size_t silent,
+                     std::int64_t behind);
+  // From the answered write of a list to a consumer's confirmation.
+  void observe_confirmation(std::string_view ns, std::string_view pool, Seconds took);
   // Takes away all series of the pool.
   void remove_pool(std::string_view ns, std::string_view pool);
   // "present", "missing", "edited" or "unknown".
@@ -118,6 +125,7 @@ class Metrics {
 
  private:
   struct Impl;
+  static void remove_consumers(Impl& impl, const std::pair<std::string, std::string>& key);
   std::shared_ptr<Impl> impl_;
 };
 

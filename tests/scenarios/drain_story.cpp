@@ -47,8 +47,15 @@ sim::EngineOptions engine_options(const DrainSettings& settings) {
   return options;
 }
 
-sim::DrainInvariantOptions drain_options(bool faulty) {
+// Two gateways that confirm, the one at once and the other late, in every second world whose watches tell
+// what happens.
+bool has_consumers(const DrainSettings& settings) {
+  return !settings.faulty && settings.seed % 2 == 0;
+}
+
+sim::DrainInvariantOptions drain_options(bool faulty, const sim::SimConsumers& consumers) {
   sim::DrainInvariantOptions options;
+  if (!faulty) options.awaited = [&consumers](const std::string& uid) { return consumers.awaited(uid); };
   options.pool = "vllm";
   options.deployment = "vllm";
   options.watches_fail = faulty;
@@ -65,7 +72,7 @@ DrainStory::DrainStory(DrainScript script)
     : script_(std::move(script)),
       world_(drain_world(script_.settings)),
       engines_(world_.time(), world_.model(), engine_options(script_.settings)),
-      drains_(world_.time(), world_.model(), engines_, drain_options(script_.settings.faulty)),
+      drains_(world_.time(), world_.model(), engines_, drain_options(script_.settings.faulty, consumers_)),
       acts_(world_, cluster_, engines_, script_.settings,
             [this](std::string what) { tell(std::move(what)); }),
       end_dice_(script_.settings.seed, ~std::uint64_t{0}) {
@@ -89,6 +96,10 @@ void DrainStory::set_up() {
   cluster_.create_deployment("vllm", {{"replicas", std::to_string(settings.replicas)}, {"probe", "5"}});
   acts_.make_pool();
   engines_.send_requests("vllm-endpoints");
+  if (!has_consumers(settings)) return;
+  Dice dice(settings.seed + 11);
+  consumers_.start("edge-1", {.pool = "vllm"});
+  consumers_.start("edge-2", {.pool = "vllm", .kind = "envoy", .delay = milliseconds(50 + dice.below(8000))});
 }
 
 std::string DrainStory::run() {

@@ -6,6 +6,7 @@
 #include "scenarios/drain_script.h"
 #include "scenarios/scenario_cluster.h"
 #include "support/sim/drain_invariants.h"
+#include "support/sim/sim_consumers.h"
 #include "support/sim/sim_engines.h"
 #include "support/sim/sim_world.h"
 
@@ -46,6 +47,7 @@ class DrainStory {
   kube::Duration began_ = world_.time().elapsed();
   ScenarioCluster cluster_{world_};
   sim::SimEngines engines_;
+  sim::SimConsumers consumers_{world_};
   sim::DrainInvariants drains_;
   DrainActs acts_;
   Dice end_dice_;  // of what comes after the acts

@@ -138,6 +138,27 @@ void ScenarioRun::add_drain_verbs() {
       }};
 }
 
+// consumer NAME pool=X [kind=haproxy] [delay=500ms] [lease=SECONDS]: one that follows the list and confirms.
+void ScenarioRun::add_consumer_verbs() {
+  const auto start = [this](const std::string& name, const Options& options) {
+    sim::ConsumerOptions made{.pool = options.at("pool")};
+    if (options.contains("kind")) made.kind = options.at("kind");
+    if (options.contains("delay")) made.delay = duration(options.at("delay"));
+    if (options.contains("lease")) made.lease_seconds = std::stoi(options.at("lease"));
+    consumers_.start(name, std::move(made));
+  };
+  verbs_["consumer"] = {2, 5, [start](const Words& w) { start(w[0], options(w, 1)); }};
+  verbs_["consumers"] = {3, 6, [start](const Words& w) {  // PREFIX1, PREFIX2, ...
+                           for (int i = 1; i <= std::stoi(w[1]); ++i)
+                             start(w[0] + std::to_string(i), options(w, 2));
+                         }};
+  verbs_["consumer-dies"] = {1, 1, [this](const Words& w) { consumers_.die(w[0]); }};
+  verbs_["consumer-leaves"] = {1, 1, [this](const Words& w) { consumers_.leave(w[0]); }};
+  // Whatever the list says, until it follows again.
+  verbs_["consumer-says"] = {2, 2, [this](const Words& w) { consumers_.say(w[0], w[1]); }};
+  verbs_["consumer-follows"] = {1, 1, [this](const Words& w) { consumers_.follow(w[0]); }};
+}
+
 // As kubectl drain does: cordons it, and asks for each of its pods every 5 s until they are gone.
 void ScenarioRun::drain_node(const std::string& node, kube::Duration at_most) {
   constexpr auto kAsksAgain = std::chrono::seconds(5);

@@ -76,6 +76,7 @@ ScenarioRun::ScenarioRun() : world_(world_options()) {
   add_fault_verbs();
   add_process_verbs();
   add_drain_verbs();
+  add_consumer_verbs();
   add_drain_expectations();
   add_object_expectations();
   add_traffic_expectations();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "scenarios/scenario_cluster.h"
+#include "support/sim/sim_consumers.h"
 #include "support/sim/sim_world.h"
 
 #include <functional>
@@ -40,6 +41,7 @@ class ScenarioRun {
   void add_fault_verbs();
   void add_process_verbs();
   void add_drain_verbs();
+  void add_consumer_verbs();
   void add_drain_expectations();
   void add_object_expectations();
   void add_traffic_expectations();
@@ -62,6 +64,7 @@ class ScenarioRun {
 
   sim::SimWorld world_;
   ScenarioCluster cluster_{world_};
+  sim::SimConsumers consumers_{world_};
   std::map<std::string, Verb> verbs_;
   std::map<std::string, Verb> expectations_;
   std::map<std::string, std::size_t> operators_;  // name -> index in the world

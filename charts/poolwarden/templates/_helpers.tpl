@@ -41,6 +41,9 @@ app.kubernetes.io/component: operator
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [list, watch, create, patch]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [list, watch]
 {{- if not .Values.watchNamespace }}
 - apiGroups: [admissionregistration.k8s.io]
   resources: [validatingadmissionpolicies]

@@ -214,6 +214,11 @@ void DrainInvariants::let_go(const std::string& uid, const Pod& pod) {
   // Who deletes the pool ends its drains; the operator may hear of it before or after.
   if (!model_.find(publish::kInferencePools, "default", options_.pool)) return;
   ++(over ? counts_.timed_out : counts_.idle);
+  // Of one that is unready it is enough that nobody listens.
+  const std::string consumer = over || !pod.ready || !options_.awaited ? "" : options_.awaited(uid);
+  if (!consumer.empty())
+    violate(fmt::format("{} is released before consumer {} confirmed that it has left the list", pod.name,
+                        consumer));
   if (in_flight == 0 || over || engines_.metrics(uid) == Metrics::kLies) return;
   violate(fmt::format("{} is released with {} in flight after {:.1f} of {} s", pod.name, in_flight,
                       std::chrono::duration<double>(time_.now().wall - *pod.started).count(), timeout_));

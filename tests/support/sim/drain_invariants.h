@@ -1,6 +1,7 @@
 // What must hold of drains at every moment of a simulation, judged from what is written to the API server and
 // from what the engines really do.
 //
+//   - no pod is released as idle while a live consumer has yet to confirm that it has left the list
 //   - no pod is released while it has requests in flight before its drain has lasted for
 //     spec.drain.timeoutSeconds, or its node has been known for 90 s to end within moments; pods whose
 //     metrics lie are left out
@@ -22,6 +23,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -51,6 +53,8 @@ struct DrainInvariantOptions {
   std::string operator_user = "poolwarden";
   kube::Duration memory = std::chrono::seconds(3);
   bool watches_fail = false;
+  // Names a live consumer of the list that has yet to confirm that a pod has left it; empty: none.
+  std::function<std::string(const std::string& uid)> awaited = {};
 };
 
 class DrainInvariants {

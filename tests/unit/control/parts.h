@@ -20,6 +20,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,12 @@ struct NotedMetrics final : ControllerMetrics {
   void drained(std::string_view result, kube::Duration) override { drains.emplace_back(result); }
   void pool_gone(std::string_view, std::string_view pool) override { gone.emplace_back(pool); }
   void leading(bool yes) override { leads = yes; }
+  void consumers(std::string_view, std::string_view pool, std::optional<ConsumerCounts> counts) override {
+    consumers_of[std::string(pool)] = counts;
+  }
+  void consumer_confirmed(std::string_view, std::string_view, kube::Duration took) override {
+    confirmations.push_back(took);
+  }
   // Told in each pass over a pool.
   void endpoints(std::string_view, std::string_view pool, EndpointCounts) override {
     passes.emplace_back(pool);
@@ -51,6 +58,8 @@ struct NotedMetrics final : ControllerMetrics {
   int standby_withdrawals = 0;
   std::vector<kube::Duration> withdrawals;
   std::vector<std::string> drains, gone, passes;
+  std::vector<kube::Duration> confirmations;
+  std::map<std::string, std::optional<ConsumerCounts>> consumers_of;  // by pool
   std::function<void()> on_pass;
   std::optional<bool> leads;
 };
@@ -152,6 +161,20 @@ inline api::ConfigMap made_list(const api::InferencePool& pool, const std::vecto
   map.endpoints_json = api::to_canonical_json(set);
   map.endpoints_text = api::to_text(set);
   return map;
+}
+
+// Of a consumer that confirms these revisions.
+inline api::ConsumerLease made_lease(const std::string& name, const std::string& pool,
+                                     std::vector<std::int64_t> applied) {
+  api::ConsumerLease lease;
+  lease.ns = "default";
+  lease.name = name;
+  lease.uid = name + "-uid";
+  lease.pool = pool;
+  lease.kind = "haproxy";
+  lease.holder = name;
+  lease.applied = std::move(applied);
+  return lease;
 }
 
 inline kube::Error made_error(kube::ErrorClass cls, int status, std::string reason, std::string message) {
