@@ -78,6 +78,24 @@ json endpoint_json(const EndpointView& endpoint, api::Timestamp now) {
           {"text", state_sentence(endpoint, now)}};
 }
 
+json consumer_json(const api::ConsumerStatus& consumer) {
+  return {{"name", consumer.name},         {"kind", consumer.kind},
+          {"revision", consumer.revision}, {"behind", consumer.behind},
+          {"live", consumer.live},         {"appliedAt", time_json(consumer.applied_at)}};
+}
+
+// Who confirms the list, and how far the slowest is behind. Those that are live come first.
+std::string consumers_line(const PoolView& pool) {
+  const api::ConsumerStatus& slowest = pool.consumers.front();
+  std::string out = plural(pool.consumer_count, "consumer") + " of the list";
+  const std::string who = fmt::format("{} ({})", slowest.name, slowest.kind);
+  if (!slowest.live)
+    return fmt::format("{}; none of them is heard of: {} holds revision {}", out, who, slowest.revision);
+  if (slowest.behind == 0) return out + "; those that are heard of hold it as it is";
+  return fmt::format("{}; the slowest is {}, {} behind: it holds revision {}", out, who,
+                     plural(slowest.behind, "revision"), slowest.revision);
+}
+
 // After the pool's name.
 std::string headline(const PoolView& pool) {
   std::string out = pool.deleting ? " (being deleted): " : ": ";
@@ -192,6 +210,7 @@ TerminalText status_text(const PoolView& pool, api::Timestamp now, Paint paint, 
   TerminalText out(paint);
   out.add(fmt::format("{}/{}", pool.ns, pool.name), Style::kHeading).line(headline(pool));
   out.line(fmt::format("list: ConfigMap {}, revision {}", pool.config_map, pool.revision));
+  if (!pool.consumers.empty()) out.line(consumers_line(pool));
   const api::Condition* progress = pool.condition(api::condition::kProgressing);
   if (progress != nullptr && progress->status == "True")
     out.line(fmt::format("under way: {}: {}", progress->reason, progress->message));
@@ -220,6 +239,8 @@ json status_json(const PoolView& pool, api::Timestamp now) {
   }
   json endpoints = json::array();
   for (const EndpointView& each : pool.endpoints) endpoints.push_back(endpoint_json(each, now));
+  json consumers = json::array();
+  for (const api::ConsumerStatus& each : pool.consumers) consumers.push_back(consumer_json(each));
   json target = nullptr;
   if (pool.target) target = {{"kind", pool.target->kind}, {"name", pool.target->name}};
   return {{"apiVersion", kReportVersion},
@@ -234,6 +255,8 @@ json status_json(const PoolView& pool, api::Timestamp now) {
             {"draining", pool.draining}}},
           {"target", std::move(target)},
           {"list", {{"configMap", pool.config_map}, {"revision", pool.revision}}},
+          {"consumers", std::move(consumers)},
+          {"consumerCount", pool.consumer_count},
           {"problems", std::move(found)},
           {"endpoints", std::move(endpoints)},
           {"endpointsOmitted", pool.omitted}};

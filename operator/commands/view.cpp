@@ -135,6 +135,13 @@ PoolView view_of(const api::InferencePool& pool) {
   out.revision = status.endpoints_revision;
   out.omitted = std::max(0, status.endpoints_omitted);
   for (const api::EndpointStatus& each : status.endpoints) out.endpoints.push_back(view_of(each));
+  for (const api::ConsumerStatus& each : status.consumers) {
+    if (out.consumers.size() == api::kMaxStatusConsumers) break;
+    out.consumers.push_back(each);
+    out.consumers.back().name = shortened(each.name);
+    out.consumers.back().kind = shortened(each.kind);
+  }
+  out.consumer_count = std::max(0, status.consumer_count);
   for (const api::Condition& each : status.conditions) out.conditions.push_back(shortened_condition(each));
   return out;
 }

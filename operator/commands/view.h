@@ -51,6 +51,8 @@ struct PoolView : api::Identity {
   std::int64_t revision = 0;
   std::int32_t omitted = 0;
   std::vector<EndpointView> endpoints;
+  std::vector<api::ConsumerStatus> consumers;  // of its list, the slowest first
+  std::int32_t consumer_count = 0;
   std::vector<api::Condition> conditions;
 
   const EndpointView* endpoint(std::string_view pod) const;

@@ -153,9 +153,32 @@ TEST(StatusText, WithoutPodsAndUnderWay) {
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
 }
 
+TEST(StatusText, OneLineTellsOfConsumers) {
+  struct {
+    api::ConsumerStatus slowest;
+    const char* line;
+  } const rows[] = {
+      {{.name = "edge-1", .kind = "haproxy", .revision = 5, .behind = 2, .live = true},
+       "\n3 consumers of the list; the slowest is edge-1 (haproxy), 2 revisions behind: it holds revision "
+       "5\n"},
+      {{.name = "edge-1", .kind = "haproxy", .revision = 7, .behind = 0, .live = true},
+       "\n3 consumers of the list; those that are heard of hold it as it is\n"},
+      {{.name = "edge-1", .kind = "haproxy", .revision = 5, .behind = 2, .live = false},
+       "\n3 consumers of the list; none of them is heard of: edge-1 (haproxy) holds revision 5\n"}};
+  for (const auto& row : rows) {
+    PoolView pool = healthy_pool();
+    pool.consumers = {row.slowest};
+    pool.consumer_count = 3;
+    EXPECT_THAT(status_text(pool, kNow, Paint::kOff).str(), HasSubstr(row.line));
+  }
+  EXPECT_THAT(status_text(healthy_pool(), kNow, Paint::kOff).str(), Not(HasSubstr("consumer")));
+}
+
 TEST(StatusJson, HasTheDocumentedFields) {
   PoolView pool = healthy_pool();
   pool.endpoints = {draining("vllm-b")};
+  pool.consumers = {{.name = "edge-1", .kind = "haproxy", .revision = 5, .behind = 2, .live = true}};
+  pool.consumer_count = 12;
   const json expected = {
       {"apiVersion", "commands.poolwarden.io/v1alpha1"},
       {"kind", "PoolStatus"},
@@ -164,6 +187,14 @@ TEST(StatusJson, HasTheDocumentedFields) {
       {"replicas", {{"wanted", 2}, {"total", 2}, {"ready", 2}, {"serving", 2}, {"draining", 0}}},
       {"target", {{"kind", "Deployment"}, {"name", "vllm"}}},
       {"list", {{"configMap", "vllm-endpoints"}, {"revision", 7}}},
+      {"consumers",
+       {{{"name", "edge-1"},
+         {"kind", "haproxy"},
+         {"revision", 5},
+         {"behind", 2},
+         {"live", true},
+         {"appliedAt", nullptr}}}},
+      {"consumerCount", 12},
       {"problems", json::array()},
       {"endpoints",
        {{{"pod", "vllm-b"},
