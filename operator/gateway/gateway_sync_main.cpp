@@ -66,11 +66,14 @@ tl::expected<void, std::string> choose_haproxy(const GatewaySyncFlags& flags, Se
         fmt::format("--server-prefix: '{}' is not a name HAProxy allows (letters, digits, _ - . :)",
                     flags.server_prefix));
   }
+  if (flags.withdraw_by != "drain" && flags.withdraw_by != "maint")
+    return tl::unexpected(fmt::format("--withdraw-by: '{}' is neither drain nor maint", flags.withdraw_by));
+  const auto withdraw_by = flags.withdraw_by == "drain" ? WithdrawBy::kDrain : WithdrawBy::kMaintenance;
   auto socket = parse_runtime_address(flags.haproxy_socket);
   if (!socket) return tl::unexpected("--haproxy-socket: " + socket.error());
   settings.kind = "haproxy";
-  settings.gateway =
-      std::make_unique<Haproxy>(std::move(*socket), BackendName{flags.backend, flags.server_prefix});
+  settings.gateway = std::make_unique<Haproxy>(std::move(*socket),
+                                               BackendName{flags.backend, flags.server_prefix, withdraw_by});
   return {};
 }
 

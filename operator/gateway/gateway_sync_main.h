@@ -17,6 +17,7 @@ struct GatewaySyncFlags {
   std::string haproxy_socket = "/run/haproxy/admin.sock";
   std::string backend = "pool";
   std::string server_prefix = "pod-";
+  std::string withdraw_by = "drain";
   int poll_milliseconds = 500;
   bool allow_loopback = false;
   std::string kubeconfig;

@@ -23,7 +23,7 @@ Command make_command(CommandKind kind, const BackendName& names, const ObservedS
   Command command{kind, server.name, address, {}};
   switch (kind) {
     case CommandKind::kWithdraw:
-      command.text = target + " state drain";
+      command.text = target + (names.withdraw_by == WithdrawBy::kDrain ? " state drain" : " state maint");
       break;
     case CommandKind::kPark:
       command.text = target + " state maint";
@@ -60,7 +60,8 @@ class Planner {
     plan_.places = slots_.size();
     for (const ObservedServer* slot : slots_) {
       if (slot->admin == AdminState::kReady) ++plan_.ready;
-      if (slot->admin == AdminState::kDrain) ++plan_.draining;
+      const bool at_work = slot->admin == AdminState::kMaintenance && slot->busy > 0;
+      if (slot->admin == AdminState::kDrain || at_work) ++plan_.draining;
       if (!slot->address) continue;
       const ObservedServer*& best = by_address_[*slot->address];
       if (best == nullptr || rank(*slot) < rank(*best)) best = slot;
@@ -103,7 +104,10 @@ class Planner {
 
   void take_out(const ObservedServer& slot) {
     const ServerAddress address = slot.address.value_or(ServerAddress{});
-    if (slot.admin == AdminState::kReady) say(CommandKind::kWithdraw, slot, address);
+    // A pinned client would still get to a server that drains.
+    const bool reached = slot.admin == AdminState::kReady ||
+                         (slot.admin == AdminState::kDrain && names_.withdraw_by == WithdrawBy::kMaintenance);
+    if (reached) return say(CommandKind::kWithdraw, slot, address);
     if (slot.admin == AdminState::kDrain && slot.busy == 0) say(CommandKind::kPark, slot, address);
     // A parked slot may still finish requests that it had when someone else put it in maintenance: its
     // address is left until it is idle, so that what it is doing can be told from what it will do.

@@ -19,6 +19,7 @@
 #include "gateway/gateway.h"
 #include "gateway/haproxy_answers.h"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,9 +27,16 @@
 
 namespace poolwarden::gateway {
 
+// How a server is told to take no new request. What it is working on goes on in both states.
+enum class WithdrawBy : std::uint8_t {
+  kDrain,        // clients that a cookie or a stick-table pins to it still get there
+  kMaintenance,  // nobody does
+};
+
 struct BackendName {
   std::string backend;
   std::string slot_prefix;  // a server is ours if its name is this and digits
+  WithdrawBy withdraw_by = WithdrawBy::kDrain;
 };
 
 // Its `places` are slots.

@@ -45,6 +45,8 @@ bool eventually(Condition condition, std::chrono::milliseconds patience = std::c
 
 class GatewayBench {
  public:
+  explicit GatewayBench(std::string haproxy_config = POOLWARDEN_HAPROXY_CFG)
+      : haproxy(std::move(haproxy_config)) {}
   ~GatewayBench() { stop(); }
 
   void start_sync() {
@@ -59,7 +61,8 @@ class GatewayBench {
     sync_options.config_map = "vllm-endpoints";
     sync_options.core.addresses.allow_loopback = true;
     sync_options.consumer = {"default", "vllm", "gateway-0", "haproxy"};
-    gateway = std::make_unique<Haproxy>(UnixPath{haproxy.socket_path()}, BackendName{"pool", "pod-"});
+    gateway =
+        std::make_unique<Haproxy>(UnixPath{haproxy.socket_path()}, BackendName{"pool", "pod-", withdraw_by});
     sync = std::make_unique<GatewaySync>(std::move(sync_options), *gateway, api, *log, metrics);
     loop_ = std::thread([this] { sync->run(); });
   }
@@ -102,6 +105,7 @@ class GatewayBench {
   }
 
   const TempDir directory;
+  WithdrawBy withdraw_by = WithdrawBy::kDrain;
   HaproxyProcess haproxy;
   MemoryTransport api{"default", "vllm-endpoints"};
   GatewayMetrics metrics;

@@ -173,6 +173,7 @@ TEST(GatewayCommand, SaysWhichFlagIsWrong) {
       {{"--haproxy-socket=nowhere"}, "--haproxy-socket: 'nowhere' is neither"},
       {{"--backend=a b"}, "--backend: 'a b' is not a name HAProxy allows"},
       {{"--server-prefix=;"}, "--server-prefix: ';' is not a name HAProxy allows"},
+      {{"--withdraw-by=force"}, "--withdraw-by: 'force' is neither drain nor maint"},
       {{"--poll-ms=1"}, "--poll-ms: 1 is not between"},
       {{"--log-level=loud"}, "--log-level: 'loud' is none of"},
       {{"--log-format=xml"}, "--log-format: 'xml' is neither"},

@@ -2,7 +2,9 @@
 #include "gateway_bench.h"
 #include "http_client.h"
 
+#include <fstream>
 #include <future>
+#include <sstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -183,6 +185,44 @@ TEST(GatewaySync, UndoesWhatSomeoneElseDid) {
     return servers.size() == 64 && servers[0].admin == AdminState::kReady &&
            servers[6].admin == AdminState::kMaintenance;
   }));
+}
+
+// The example's configuration, with each client pinned to the server that it had first.
+std::string pinning_config(const TempDir& directory) {
+  std::ifstream in(POOLWARDEN_HAPROXY_CFG);
+  std::ostringstream text;
+  text << in.rdbuf();
+  std::string config = text.str();
+  const std::string backend = "\nbackend pool\n";
+  const std::size_t at = config.find(backend);
+  EXPECT_NE(at, std::string::npos);
+  config.insert(at + backend.size(), "    stick-table type ip size 1k\n    stick on src\n");
+  const std::string path = directory.file("pinning.cfg");
+  std::ofstream(path) << config;
+  return path;
+}
+
+TEST(GatewaySync, BackendThatPinsClients_WithdrawsByMaintenance) {
+  const TempDir directory;
+  Replica a("a", fresh_ip()), b("b", fresh_ip());
+  GatewayBench bench(pinning_config(directory));
+  bench.withdraw_by = WithdrawBy::kMaintenance;
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_of(a)});
+  ASSERT_TRUE(bench.becomes(a, AdminState::kReady));
+  EXPECT_EQ(answer(bench.haproxy), "a");
+  bench.publish({endpoint_of(a), endpoint_of(b)});
+  ASSERT_TRUE(bench.becomes(b, AdminState::kReady));
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(answer(bench.haproxy), "a") << "it is pinned";
+  a.behave(Behaviour::kHold);
+  auto generation = std::async(std::launch::async, [&] { return answer(bench.haproxy); });
+  ASSERT_TRUE(eventually([&] { return a.requests() == 8; }));
+  bench.publish({endpoint_of(b)});
+  ASSERT_TRUE(bench.becomes(a, AdminState::kMaintenance));
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(answer(bench.haproxy), "b") << "though it was pinned elsewhere";
+  a.release();
+  EXPECT_EQ(generation.get(), "a") << "what was under way goes on";
 }
 
 TEST(GatewaySync, ServesIpv6) {

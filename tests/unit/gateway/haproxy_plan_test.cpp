@@ -164,6 +164,27 @@ INSTANTIATE_TEST_SUITE_P(
             {"set server b/pod-1 addr 10.0.0.1 port 8000", "set server b/pod-2 addr 10.0.0.2 port 8000"}}),
     [](const auto& row) { return "Row" + std::to_string(row.index); });
 
+// Where clients are pinned to servers.
+TEST(Plan, WithdrawsByMaintenance) {
+  const BackendName pinning{"b", "pod-", WithdrawBy::kMaintenance};
+  const auto plan_of = [&](std::vector<ObservedServer> observed) {
+    return make_plan({}, {1, "2.6.12", std::move(observed)}, pinning);
+  };
+  EXPECT_THAT(texts(plan_of({slot(1, kReady, "10.0.0.1", 8000, 3)})),
+              ElementsAre("set server b/pod-1 state maint"));
+  EXPECT_THAT(texts(plan_of({slot(1, kDrain, "10.0.0.1", 8000, 3)})),
+              ElementsAre("set server b/pod-1 state maint"));
+  const Plan at_work = plan_of({slot(1, kMaint, "10.0.0.1", 8000, 3), slot(2, kMaint)});
+  EXPECT_THAT(texts(at_work), IsEmpty());
+  EXPECT_EQ(at_work.draining, 1U);
+  // Its place is taken only when it is idle.
+  std::vector<std::string> problems;
+  const auto wanted = wanted_servers(list_of(1, {endpoint("b", "10.0.0.2")}), {}, {}, &problems);
+  const auto next =
+      make_plan(wanted, {1, "2.6.12", {slot(1, kMaint, "10.0.0.1", 8000, 3), slot(2, kMaint)}}, pinning);
+  EXPECT_THAT(texts(next), ElementsAre("set server b/pod-2 addr 10.0.0.2 port 8000"));
+}
+
 TEST(WantedServers, NothingIsSentWhereNoPodIs) {
   const auto list =
       list_of(1, {endpoint("loopback", "127.0.0.2"), endpoint("disguised", "::ffff:127.0.0.1"),
