@@ -47,6 +47,7 @@ struct Plan {
   std::size_t ready = 0;                 // as observed
   std::size_t draining = 0;              // as observed: still at work, not taking requests
   std::vector<std::string> unplaced;     // pods for which there is no place
+  std::string why_unplaced = {};         // the first of them; empty: all places are taken
   std::optional<std::string> problem;    // nothing can be done until a person mends this
   std::optional<std::string> waits_for;  // nothing is to be done, and it does not agree yet
 };

@@ -95,6 +95,7 @@ struct Settled {  // the gateway agrees with the list
   std::size_t draining = 0;
   std::vector<std::string> unplaced;      // pods without a place
   std::optional<kube::Duration> latency;  // set once for each list
+  std::string why_unplaced = {};          // the first of them; empty: all places are taken
 };
 struct GatewayFound {  // first answer, first after failures, or first of another process
   Process process;

@@ -47,9 +47,11 @@ void GatewayReport::tell(const effect::Settled& settled) {
                                                                {"latency_seconds", *settled.latency}});
   }
   if (settled.unplaced.size() != last_unplaced_ && !settled.unplaced.empty()) {
-    log_.error(fmt::format("{} has no server left for some endpoints: raise the number in the backend's "
-                           "server-template",
-                           names_.gateway),
+    const std::string why =
+        settled.why_unplaced.empty()
+            ? "has no server left for some endpoints: raise the number in the backend's server-template"
+            : "has not taken some endpoints: " + settled.why_unplaced;
+    log_.error(fmt::format("{} {}", names_.gateway, why),
                {{"servers", settled.places},
                 {"draining", settled.draining},
                 {"unplaced", settled.unplaced.size()},

@@ -5,8 +5,10 @@
 #include "gateway/gateway_metrics.h"
 #include "gateway/gateway_sync.h"
 #include "gateway/haproxy.h"
+#include "gateway/worker_router.h"
 #include "kube/cpprest_transport.h"
 #include "kube/kubeconfig.h"
+#include "kube/read_file.h"
 #include "telemetry/health_server.h"
 #include "telemetry/log.h"
 #include "telemetry/stop_signals.h"
@@ -77,6 +79,56 @@ tl::expected<void, std::string> choose_haproxy(const GatewaySyncFlags& flags, Se
   return {};
 }
 
+// The first word of the file; a line break after it is usual.
+tl::expected<std::string, std::string> read_key(const std::string& path) {
+  constexpr std::size_t kMaxKey = 4096;
+  auto text = kube::read_file(path, kMaxKey);
+  if (!text) return tl::unexpected("--worker-api-key-file: " + text.error());
+  while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
+  const bool plain = std::all_of(text->begin(), text->end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  if (text->empty() || !plain)
+    return tl::unexpected(fmt::format("--worker-api-key-file: {} is not one word of plain ASCII", path));
+  return *std::move(text);
+}
+
+tl::expected<void, std::string> choose_worker_router(const GatewaySyncFlags& flags, Settings& settings) {
+  if (flags.haproxy_socket != GatewaySyncFlags{}.haproxy_socket) {
+    return tl::unexpected(
+        std::string("--worker-api and --haproxy-socket are two gateways: run one gateway-sync for each"));
+  }
+  const auto dialect = parse_worker_dialect(flags.dialect);
+  if (!dialect) {
+    return tl::unexpected(fmt::format(
+        "--dialect: '{}' is none of vllm-router, sglang-router, smg; --worker-api needs one", flags.dialect));
+  }
+  if (flags.worker_foreign != "remove" && flags.worker_foreign != "keep")
+    return tl::unexpected(
+        fmt::format("--worker-foreign: '{}' is neither remove nor keep", flags.worker_foreign));
+  auto router = parse_http_target(flags.worker_api);
+  if (!router) return tl::unexpected("--worker-api: " + router.error());
+  if (!flags.worker_api_key_file.empty()) {
+    auto key = read_key(flags.worker_api_key_file);
+    if (!key) return tl::unexpected(key.error());
+    router->key = *std::move(key);
+  }
+  settings.kind = flags.dialect;
+  settings.gateway = std::make_unique<WorkerRouter>(
+      *std::move(router), *dialect,
+      flags.worker_foreign == "keep" ? ForeignWorkers::kKeep : ForeignWorkers::kRemove);
+  return {};
+}
+
+tl::expected<void, std::string> choose_gateway(const GatewaySyncFlags& flags, Settings& settings) {
+  if (!flags.worker_api.empty()) return choose_worker_router(flags, settings);
+  const std::pair<std::string_view, bool> needs_router[] = {
+      {"--dialect", !flags.dialect.empty()},
+      {"--worker-api-key-file", !flags.worker_api_key_file.empty()}};
+  for (const auto& [flag, given] : needs_router) {
+    if (given) return tl::unexpected(fmt::format("{} is for a router: it needs --worker-api", flag));
+  }
+  return choose_haproxy(flags, settings);
+}
+
 // Empty: nothing is confirmed.
 tl::expected<std::string, std::string> consumer_of(const GatewaySyncFlags& flags) {
   if (flags.consumer == "none") return std::string();
@@ -97,7 +149,7 @@ tl::expected<Settings, std::string> check(const GatewaySyncFlags& flags) {
   if (flags.poll_milliseconds < 50 || flags.poll_milliseconds > 60'000) {
     return tl::unexpected(fmt::format("--poll-ms: {} is not between 50 and 60000", flags.poll_milliseconds));
   }
-  if (auto chosen = choose_haproxy(flags, settings); !chosen) return tl::unexpected(chosen.error());
+  if (auto chosen = choose_gateway(flags, settings); !chosen) return tl::unexpected(chosen.error());
   auto consumer = consumer_of(flags);
   if (!consumer) return tl::unexpected(consumer.error());
   const auto format = telemetry::parse_log_format(flags.log_format);
@@ -195,6 +247,16 @@ void add_gateway_sync_command(CLI::App& app, int& exit_code) {
   command
       ->add_option("--haproxy-socket", flags->haproxy_socket,
                    "HAProxy's stats socket: a path, or an IP address and port")
+      ->capture_default_str();
+  command->add_option("--worker-api", flags->worker_api,
+                      "A router's own URL, \"http://127.0.0.1:30000\": instead of HAProxy a router with a worker "
+                      "API is fed");
+  command->add_option("--dialect", flags->dialect, "Which router: vllm-router, sglang-router or smg");
+  command->add_option("--worker-api-key-file", flags->worker_api_key_file,
+                      "File with the key that the router wants of administrators (default: it wants none)");
+  command
+      ->add_option("--worker-foreign", flags->worker_foreign,
+                   "Workers whose URL is not http://, an IP address and a port: remove or keep")
       ->capture_default_str();
   command->add_option("--backend", flags->backend, "The backend in haproxy.cfg that serves the pool")
       ->capture_default_str();

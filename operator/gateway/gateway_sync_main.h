@@ -15,6 +15,10 @@ struct GatewaySyncFlags {
   std::string config_map;  // empty: "<pool>-endpoints"
   std::string consumer;    // empty: the host's name; "none": nothing is confirmed
   std::string haproxy_socket = "/run/haproxy/admin.sock";
+  std::string worker_api;  // empty: the gateway is a HAProxy
+  std::string dialect;
+  std::string worker_api_key_file;
+  std::string worker_foreign = "remove";
   std::string backend = "pool";
   std::string server_prefix = "pod-";
   std::string withdraw_by = "drain";
