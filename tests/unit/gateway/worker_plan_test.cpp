@@ -37,7 +37,7 @@ class WorkerPlanTable : public testing::TestWithParam<WorkerRow> {};
 TEST_P(WorkerPlanTable, GivesTheseCommands) {
   const WorkerRow& row = GetParam();
   std::vector<std::string> problems;
-  const auto wanted = wanted_servers(list_of(1, row.list), {}, &problems);
+  const auto wanted = wanted_servers(list_of(1, row.list), {}, {}, &problems);
   const Plan plan = make_worker_plan(wanted, row.workers, row.additions, row.foreign);
   std::vector<std::string> texts;
   for (const Command& command : plan.commands) texts.push_back(command.text);
@@ -108,7 +108,7 @@ TEST(WorkerPlan, AddsAFewAtATime) {
   std::vector<api::Endpoint> list;
   for (int i = 1; i <= 100; ++i) list.push_back(endpoint("p" + std::to_string(i), "10.0.1." + std::to_string(i)));
   std::vector<std::string> problems;
-  const auto wanted = wanted_servers(list_of(1, list), {}, &problems);
+  const auto wanted = wanted_servers(list_of(1, list), {}, {}, &problems);
   EXPECT_EQ(make_worker_plan(wanted, {}, {}, kRemove).commands.size(), kMaxAdditions);
   Additions additions;
   for (std::size_t i = 0; i < kMaxAdditions; ++i) additions[wanted[i].address] = {kLate};

@@ -1,0 +1,317 @@
+// The gateway feed between an API server in memory and the real vllm-router, sglang-router and smg.
+#include "gateway/gateway_sync.h"
+#include "gateway/worker_router.h"
+#include "memory_transport.h"
+#include "router_process.h"
+
+#include <algorithm>
+#include <deque>
+#include <fcntl.h>
+#include <fstream>
+#include <future>
+#include <set>
+#include <sstream>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+
+namespace poolwarden::gateway {
+namespace {
+
+using testing::HasSubstr;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+template <class Condition>
+bool becomes_true(Condition condition, std::chrono::milliseconds patience = 30s) {
+  const auto deadline = Clock::now() + patience;
+  while (!condition()) {
+    if (Clock::now() > deadline) return false;
+    std::this_thread::sleep_for(5ms);
+  }
+  return true;
+}
+
+api::Endpoint endpoint_at(const std::string& pod, const std::string& ip) {
+  api::Endpoint out;
+  out.pod = pod;
+  out.uid = "uid-" + pod;
+  out.ip = ip;
+  out.ports = {{Engine::kPort, {}}};
+  return out;
+}
+api::Endpoint endpoint_of(const Engine& engine) {
+  return endpoint_at(engine.name(), engine.ip());
+}
+
+// The feed, with its log in a file.
+class Feed {
+ public:
+  Feed(HttpTarget router, WorkerDialect dialect) : gateway_(std::move(router), dialect, ForeignWorkers::kRemove) {
+    log_fd_ = ::open(directory_.file("log").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+    telemetry::LogOptions log_options;
+    log_options.fd = log_fd_;
+    log_ = std::make_unique<telemetry::Log>(log_options);
+    GatewaySyncOptions options;
+    options.ns = "default";
+    options.pool = "vllm";
+    options.config_map = "vllm-endpoints";
+    options.consumer = {"default", "vllm", "gateway-0", std::string(to_string(dialect))};
+    options.core.gateway = std::string(to_string(dialect));
+    options.core.addresses.allow_loopback = true;
+    sync_ = std::make_unique<GatewaySync>(std::move(options), gateway_, api_, *log_, metrics_);
+    loop_ = std::thread([this] { sync_->run(); });
+  }
+  ~Feed() {
+    sync_->stop();
+    loop_.join();
+    sync_.reset();
+    log_.reset();
+    ::close(log_fd_);
+  }
+  void publish(std::vector<api::Endpoint> endpoints) {
+    api_.publish({"default", "vllm", ++revision_, std::move(endpoints)});
+  }
+  std::string logged() const {
+    std::ifstream in(directory_.file("log"));
+    std::ostringstream out;
+    out << in.rdbuf();
+    return out.str();
+  }
+
+ private:
+  const TempDir directory_;
+  int log_fd_ = -1;
+  MemoryTransport api_{"default", "vllm-endpoints"};
+  GatewayMetrics metrics_;
+  std::unique_ptr<telemetry::Log> log_;
+  WorkerRouter gateway_;
+  std::unique_ptr<GatewaySync> sync_;
+  std::thread loop_;
+  std::int64_t revision_ = 0;
+};
+
+class RealRouter : public testing::TestWithParam<WorkerDialect> {
+ protected:
+  void SetUp() override {
+    if (const auto why = router_.missing()) GTEST_SKIP() << *why;
+    router_.start();
+  }
+  bool takes(const Engine& engine) {
+    return becomes_true([&] { return router_.has(engine.ip()); });
+  }
+  bool loses(const Engine& engine) {
+    return becomes_true([&] { return !router_.has(engine.ip()); });
+  }
+  // Who answers that many requests.
+  std::set<std::string> answering(int requests) {
+    std::set<std::string> out;
+    for (int i = 0; i < requests; ++i) out.insert(complete(router_.target()).text);
+    return out;
+  }
+
+  RouterProcess router_{GetParam()};
+};
+
+INSTANTIATE_TEST_SUITE_P(Routers, RealRouter,
+                         testing::Values(WorkerDialect::kVllmRouter, WorkerDialect::kSglangRouter,
+                                         WorkerDialect::kSmg),
+                         [](const auto& each) {
+                           std::string name(to_string(each.param));
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST_P(RealRouter, FollowsTheList) {
+  Engine a("a");
+  Engine b("b");
+  Feed feed(router_.target(), GetParam());
+  feed.publish({endpoint_of(a), endpoint_of(b)});
+  ASSERT_TRUE(takes(a)) << feed.logged();
+  ASSERT_TRUE(takes(b)) << feed.logged();
+  EXPECT_EQ(answering(10), (std::set<std::string>{"a", "b"}));
+  feed.publish({endpoint_of(b)});
+  ASSERT_TRUE(loses(a)) << feed.logged();
+  EXPECT_EQ(answering(10), (std::set<std::string>{"b"}));
+  // smg drains a removed worker for five seconds before it takes its address again.
+  feed.publish({endpoint_of(a), endpoint_of(b)});
+  ASSERT_TRUE(takes(a)) << feed.logged();
+  EXPECT_EQ(answering(10), (std::set<std::string>{"a", "b"}));
+  EXPECT_THAT(feed.logged(), testing::Not(HasSubstr("does not stay")));
+}
+
+TEST_P(RealRouter, AWithdrawalDoesNotCutAStream) {
+  Engine a("a");
+  Engine b("b");
+  Feed feed(router_.target(), GetParam());
+  feed.publish({endpoint_of(a)});
+  ASSERT_TRUE(takes(a)) << feed.logged();
+  auto stream = std::async(std::launch::async, [this] { return complete(router_.target(), true); });
+  ASSERT_TRUE(becomes_true([&] { return a.streams() == 1; }));
+  feed.publish({endpoint_of(b)});
+  ASSERT_TRUE(loses(a)) << feed.logged();
+  ASSERT_TRUE(takes(b)) << feed.logged();
+  // Longer than smg's drain: its worker is gone from the list, and the stream still goes on.
+  ASSERT_TRUE(becomes_true([&] { return router_.workers().size() == 1; }));
+  std::this_thread::sleep_for(500ms);
+  EXPECT_EQ(answering(5), (std::set<std::string>{"b"}));
+  EXPECT_EQ(stream.wait_for(0s), std::future_status::timeout);
+  a.go_on();
+  const Completion whole = stream.get();
+  EXPECT_EQ(whole.status, 200);
+  EXPECT_THAT(whole.text, HasSubstr("data: [DONE]"));
+}
+
+TEST_P(RealRouter, ARestartedRouterGetsItsWorkersBack) {
+  Engine a("a");
+  Feed feed(router_.target(), GetParam());
+  feed.publish({endpoint_of(a)});
+  ASSERT_TRUE(takes(a)) << feed.logged();
+  router_.kill();
+  router_.start();
+  ASSERT_TRUE(takes(a)) << feed.logged();
+  EXPECT_EQ(answering(3), (std::set<std::string>{"a"}));
+}
+
+TEST_P(RealRouter, AWorkerThatDoesNotAnswerHoldsNothingUp) {
+  Engine a("a");
+  Engine b("b");
+  Feed feed(router_.target(), GetParam());
+  const api::Endpoint dead = endpoint_at("dead", fresh_ip());
+  feed.publish({endpoint_of(a), endpoint_of(b), dead});
+  ASSERT_TRUE(takes(a)) << feed.logged();
+  ASSERT_TRUE(takes(b)) << feed.logged();
+  const auto begin = Clock::now();
+  feed.publish({endpoint_of(b), dead});
+  ASSERT_TRUE(loses(a)) << feed.logged();
+  EXPECT_LT(Clock::now() - begin, 1s);
+  // The rest of the list is held, and a person is told of the one that is not.
+  EXPECT_TRUE(becomes_true([&] { return feed.logged().find("has not taken some endpoints") != std::string::npos; }))
+      << feed.logged();
+  EXPECT_THAT(feed.logged(), HasSubstr("has the list"));
+}
+
+TEST_P(RealRouter, WorkersOfNobodyAreRemoved) {
+  Engine stray("stray");
+  WorkerRouter other(router_.target(), GetParam(), ForeignWorkers::kRemove);
+  ASSERT_TRUE(other.carry_out({{CommandKind::kAdmit, {}, *make_address(stray.ip(), Engine::kPort), {}}}));
+  ASSERT_TRUE(takes(stray));
+  Engine a("a");
+  Feed feed(router_.target(), GetParam());
+  feed.publish({endpoint_of(a)});
+  ASSERT_TRUE(takes(a)) << feed.logged();
+  ASSERT_TRUE(loses(stray)) << feed.logged();
+}
+
+TEST_P(RealRouter, TwoHundredChangesInARow) {
+  std::deque<std::unique_ptr<Engine>> live;
+  Feed feed(router_.target(), GetParam());
+  const auto publish = [&] {
+    std::vector<api::Endpoint> list;
+    for (const auto& engine : live) list.push_back(endpoint_of(*engine));
+    feed.publish(std::move(list));
+  };
+  for (int i = 0; i < 3; ++i) live.push_back(std::make_unique<Engine>("e" + std::to_string(i)));
+  publish();
+  for (const auto& engine : live) ASSERT_TRUE(takes(*engine)) << feed.logged();
+
+  std::atomic<bool> ends{false};
+  std::atomic<int> asked{0};
+  std::atomic<int> failed{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 2; ++i) {
+    clients.emplace_back([&] {
+      while (!ends) {
+        if (complete(router_.target()).status != 200) ++failed;
+        ++asked;
+      }
+    });
+  }
+  // From the list's change to the last request that the withdrawn engine gets.
+  std::vector<double> milliseconds;
+  std::deque<std::unique_ptr<Engine>> gone;
+  for (int i = 3; i < 203; ++i) {
+    live.push_back(std::make_unique<Engine>("e" + std::to_string(i)));
+    gone.push_back(std::move(live.front()));
+    live.pop_front();
+    const auto begin = Clock::now();
+    publish();
+    if (!takes(*live.back()) || !loses(*gone.back())) {
+      ADD_FAILURE() << feed.logged();
+      break;
+    }
+    std::this_thread::sleep_for(30ms);
+    const auto last = gone.back()->last_request();
+    milliseconds.push_back(std::max(0.0, std::chrono::duration<double, std::milli>(last - begin).count()));
+    if (gone.size() > 3) gone.pop_front();
+  }
+  ends = true;
+  for (std::thread& client : clients) client.join();
+  ASSERT_EQ(milliseconds.size(), 200u);
+  std::sort(milliseconds.begin(), milliseconds.end());
+  fmt::print("{}: withdrawn after p50 {:.1f} ms, p99 {:.1f} ms, at most {:.1f} ms; {} requests, {} failed\n",
+             to_string(GetParam()), milliseconds[100], milliseconds[198], milliseconds[199], asked.load(),
+             failed.load());
+  RecordProperty("p50_ms", std::to_string(milliseconds[100]));
+  RecordProperty("p99_ms", std::to_string(milliseconds[198]));
+  EXPECT_GT(asked, 500);
+  EXPECT_EQ(failed, 0);
+  EXPECT_LT(milliseconds[100], 100);
+  EXPECT_EQ(router_.log().find("panicked"), std::string::npos);
+}
+
+// Something else at --worker-api: the error says what and how to mend it, and the feed goes on asking.
+class OtherServer : public testing::Test {
+ protected:
+  ~OtherServer() override {
+    server_.stop();
+    if (thread_.joinable()) thread_.join();
+  }
+  std::string error_of(const httplib::Server::Handler& handler) {
+    server_.Get("/workers", handler);
+    EXPECT_TRUE(server_.bind_to_port(ip_, 30000));
+    thread_ = std::thread([this] { server_.listen_after_bind(); });
+    while (!server_.is_running()) std::this_thread::sleep_for(1ms);
+    const auto begin = Clock::now();
+    WorkerRouter router({ip_, 30000}, WorkerDialect::kSmg, ForeignWorkers::kRemove);
+    const auto observed = router.observe();
+    EXPECT_LT(Clock::now() - begin, 4s);
+    return observed ? "" : observed.error().message;
+  }
+  const std::string ip_ = fresh_ip();
+  httplib::Server server_;
+  std::thread thread_;
+};
+
+TEST_F(OtherServer, ThatRedirects) {
+  const std::string error = error_of(
+      [](const httplib::Request&, httplib::Response& out) { out.set_redirect("http://192.0.2.1/workers"); });
+  EXPECT_THAT(error, HasSubstr("redirect"));
+  EXPECT_THAT(error, HasSubstr("--worker-api"));
+}
+TEST_F(OtherServer, ThatWantsAKey) {
+  EXPECT_THAT(error_of([](const httplib::Request&, httplib::Response& out) { out.status = 401; }),
+              HasSubstr("--worker-api-key-file"));
+}
+TEST_F(OtherServer, ThatIsNoRouter) {
+  EXPECT_THAT(error_of([](const httplib::Request&, httplib::Response& out) { out.status = 404; }),
+              HasSubstr("--dialect"));
+}
+TEST_F(OtherServer, ThatListsHundredsOfThousands) {
+  EXPECT_THAT(error_of([](const httplib::Request&, httplib::Response& out) {
+                std::string body = R"({"workers":[)";
+                for (int i = 0; i < 300'000; ++i) body += R"({"id":"0a","url":"u"},)";
+                out.set_content(body + "{}]}", "application/json");
+              }),
+              HasSubstr("300001 workers"));
+}
+TEST_F(OtherServer, ThatSaysNothing) {
+  EXPECT_THAT(error_of([](const httplib::Request&, httplib::Response&) { std::this_thread::sleep_for(3s); }),
+              HasSubstr(ip_));
+}
+
+}  // namespace
+}  // namespace poolwarden::gateway
