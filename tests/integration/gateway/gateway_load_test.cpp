@@ -38,7 +38,7 @@ class Clients {
 
  private:
   void ask(HttpClient& client) {
-    const HttpAnswer answer = client.post(R"({"prompt":"The future of AI is"})");
+    const ClientAnswer answer = client.post(R"({"prompt":"The future of AI is"})");
     if (answer.status == 200) {
       ++answered_;
       return;

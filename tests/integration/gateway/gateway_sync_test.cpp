@@ -17,7 +17,7 @@ using testing::HasSubstr;
 
 // Who answered, or the status.
 std::string answer(const HaproxyProcess& haproxy) {
-  const HttpAnswer got =
+  const ClientAnswer got =
       HttpClient(haproxy.ip(), HaproxyProcess::kPort).post(R"({"prompt":"The future of AI is"})");
   return got.status == 200 ? got.text : std::to_string(got.status);
 }

@@ -5,7 +5,7 @@
 namespace poolwarden::gateway {
 namespace {
 
-HttpAnswer answer_of(const httplib::Result& result) {
+ClientAnswer answer_of(const httplib::Result& result) {
   if (!result) return {0, httplib::to_string(result.error())};
   return {result->status, result->body};
 }
@@ -23,10 +23,10 @@ HttpClient::HttpClient(const std::string& ip, std::uint16_t port)
 }
 HttpClient::~HttpClient() = default;
 
-HttpAnswer HttpClient::post(const std::string& body) {
+ClientAnswer HttpClient::post(const std::string& body) {
   return answer_of(impl_->client.Post("/v1/completions", body, "application/json"));
 }
-HttpAnswer HttpClient::get(const std::string& path) {
+ClientAnswer HttpClient::get(const std::string& path) {
   return answer_of(impl_->client.Get(path));
 }
 void HttpClient::hang_up() {

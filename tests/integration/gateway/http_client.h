@@ -7,11 +7,11 @@
 
 namespace poolwarden::gateway {
 
-struct HttpAnswer {
+struct ClientAnswer {
   int status = 0;    // 0: no whole answer came
   std::string text;  // the body; or why there is none
 
-  bool operator==(const HttpAnswer&) const = default;
+  bool operator==(const ClientAnswer&) const = default;
 };
 
 class HttpClient {
@@ -19,8 +19,8 @@ class HttpClient {
   HttpClient(const std::string& ip, std::uint16_t port);
   ~HttpClient();
 
-  HttpAnswer post(const std::string& body);  // to /v1/completions
-  HttpAnswer get(const std::string& path);
+  ClientAnswer post(const std::string& body);  // to /v1/completions
+  ClientAnswer get(const std::string& path);
   void hang_up();  // on what another thread waits for
 
  private:
