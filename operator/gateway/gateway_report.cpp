@@ -51,11 +51,10 @@ void GatewayReport::tell(const effect::Settled& settled) {
         settled.why_unplaced.empty()
             ? "has no server left for some endpoints: raise the number in the backend's server-template"
             : "has not taken some endpoints: " + settled.why_unplaced;
-    log_.error(fmt::format("{} {}", names_.gateway, why),
-               {{"servers", settled.places},
-                {"draining", settled.draining},
-                {"unplaced", settled.unplaced.size()},
-                {"first_pod", settled.unplaced.front()}});
+    log_.error(fmt::format("{} {}", names_.gateway, why), {{"servers", settled.places},
+                                                           {"draining", settled.draining},
+                                                           {"unplaced", settled.unplaced.size()},
+                                                           {"first_pod", settled.unplaced.front()}});
   }
   last_unplaced_ = settled.unplaced.size();
 }

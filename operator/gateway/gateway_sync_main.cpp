@@ -121,8 +121,7 @@ tl::expected<void, std::string> choose_worker_router(const GatewaySyncFlags& fla
 tl::expected<void, std::string> choose_gateway(const GatewaySyncFlags& flags, Settings& settings) {
   if (!flags.worker_api.empty()) return choose_worker_router(flags, settings);
   const std::pair<std::string_view, bool> needs_router[] = {
-      {"--dialect", !flags.dialect.empty()},
-      {"--worker-api-key-file", !flags.worker_api_key_file.empty()}};
+      {"--dialect", !flags.dialect.empty()}, {"--worker-api-key-file", !flags.worker_api_key_file.empty()}};
   for (const auto& [flag, given] : needs_router) {
     if (given) return tl::unexpected(fmt::format("{} is for a router: it needs --worker-api", flag));
   }
@@ -248,9 +247,10 @@ void add_gateway_sync_command(CLI::App& app, int& exit_code) {
       ->add_option("--haproxy-socket", flags->haproxy_socket,
                    "HAProxy's stats socket: a path, or an IP address and port")
       ->capture_default_str();
-  command->add_option("--worker-api", flags->worker_api,
-                      "A router's own URL, \"http://127.0.0.1:30000\": instead of HAProxy a router with a worker "
-                      "API is fed");
+  command->add_option(
+      "--worker-api", flags->worker_api,
+      "A router's own URL, \"http://127.0.0.1:30000\": instead of HAProxy a router with a worker "
+      "API is fed");
   command->add_option("--dialect", flags->dialect, "Which router: vllm-router, sglang-router or smg");
   command->add_option("--worker-api-key-file", flags->worker_api_key_file,
                       "File with the key that the router wants of administrators (default: it wants none)");

@@ -45,7 +45,8 @@ kube::Error error_of(kube::ErrorClass cls, std::string reason, std::string messa
 
 // One word of one line: nothing in it begins another header.
 bool is_one_word(std::string_view text, std::size_t limit) {
-  return text.size() <= limit && std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  return text.size() <= limit &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
 std::string milliseconds(kube::Duration duration) {
@@ -74,20 +75,24 @@ class Asking {
   kube::Error failed(const error_code& error) const {
     if (error == boost::beast::error::timeout) return timed_out();
     if (error == http::error::body_limit) {
-      return error_of(kube::ErrorClass::kTerminal, std::string(kube::kAnswerTooLarge),
-                      fmt::format("{}: the answer is longer than {} bytes", what_, HttpTarget::kMaxAnswerBytes));
+      return error_of(
+          kube::ErrorClass::kTerminal, std::string(kube::kAnswerTooLarge),
+          fmt::format("{}: the answer is longer than {} bytes", what_, HttpTarget::kMaxAnswerBytes));
     }
     if (error == asio::error::connection_refused) {
-      return error_of(kube::ErrorClass::kRetry, "Unreachable", fmt::format("{}: nothing listens on {}", what_, where_));
+      return error_of(kube::ErrorClass::kRetry, "Unreachable",
+                      fmt::format("{}: nothing listens on {}", what_, where_));
     }
     if (error == http::error::partial_message || error == http::error::end_of_stream ||
-        error == asio::error::eof || error == asio::error::connection_reset || error == asio::error::broken_pipe) {
+        error == asio::error::eof || error == asio::error::connection_reset ||
+        error == asio::error::broken_pipe) {
       return error_of(kube::ErrorClass::kRetry, "Unreachable",
                       fmt::format("{}: the connection ended before the answer was complete", what_));
     }
     if (error.category() == make_error_code(http::error::bad_version).category()) {
-      return error_of(kube::ErrorClass::kTerminal, "NotHttp",
-                      fmt::format("{}: the answer is not HTTP that can be read ({})", what_, error.message()));
+      return error_of(
+          kube::ErrorClass::kTerminal, "NotHttp",
+          fmt::format("{}: the answer is not HTTP that can be read ({})", what_, error.message()));
     }
     return error_of(kube::ErrorClass::kRetry, "Unreachable", fmt::format("{}: {}", what_, error.message()));
   }
@@ -131,7 +136,8 @@ std::optional<Lookup> look_up(const std::string& host, std::uint16_t port, kube:
   return answer.get();
 }
 
-kube::Result<Endpoints> endpoints_of(const HttpTarget& target, const Asking& asking, kube::TimePoint deadline) {
+kube::Result<Endpoints> endpoints_of(const HttpTarget& target, const Asking& asking,
+                                     kube::TimePoint deadline) {
   error_code not_an_address;
   const auto address = asio::ip::make_address(target.host, not_an_address);
   if (!not_an_address) return Endpoints{{address, target.port}};
@@ -141,10 +147,11 @@ kube::Result<Endpoints> endpoints_of(const HttpTarget& target, const Asking& ask
   return std::move(lookup->found);
 }
 
-http::request<http::string_body> make_request(const HttpTarget& target, HttpMethod method, const std::string& path,
-                                              const std::string& body) {
+http::request<http::string_body> make_request(const HttpTarget& target, HttpMethod method,
+                                              const std::string& path, const std::string& body) {
   constexpr http::verb kVerbs[] = {http::verb::get, http::verb::post, http::verb::put, http::verb::delete_};
-  http::request<http::string_body> request(kVerbs[static_cast<std::size_t>(method)], target.prefix + path, kHttp11);
+  http::request<http::string_body> request(kVerbs[static_cast<std::size_t>(method)], target.prefix + path,
+                                           kHttp11);
   request.set(http::field::host, base::join_host_port(target.host, target.port));
   request.set(http::field::user_agent, std::string(kube::user_agent()));
   request.set(http::field::accept, "application/json");
@@ -182,11 +189,13 @@ class Exchange {
   void write() {
     http::async_write(stream_, request_, [this](const error_code& error, std::size_t) {
       // Whoever refuses a long request may answer before it is read, and close.
-      if (error == asio::error::broken_pipe || error == asio::error::connection_reset || !failed(error)) read();
+      if (error == asio::error::broken_pipe || error == asio::error::connection_reset || !failed(error))
+        read();
     });
   }
   void read() {
-    http::async_read(stream_, buffer_, parser_, [this](const error_code& error, std::size_t) { failed(error); });
+    http::async_read(stream_, buffer_, parser_,
+                     [this](const error_code& error, std::size_t) { failed(error); });
   }
   bool failed(const error_code& error) {
     error_ = error;
@@ -211,7 +220,8 @@ std::string HttpTarget::to_string() const {
 tl::expected<HttpTarget, std::string> parse_http_target(const std::string& url) {
   constexpr std::string_view kScheme = "http://";
   const auto wrong = [&](std::string_view why) {
-    return tl::unexpected(fmt::format("'{}' {}: it should be like http://127.0.0.1:9901", base::printable(url), why));
+    return tl::unexpected(
+        fmt::format("'{}' {}: it should be like http://127.0.0.1:9901", base::printable(url), why));
   };
   std::string_view rest = url;
   if (rest.starts_with("https://")) return wrong("is HTTPS, which is not spoken here");
@@ -237,7 +247,8 @@ tl::expected<HttpTarget, std::string> parse_http_target(const std::string& url) 
     host = host.substr(1, host.size() - 2);
   }
   auto ip = base::canonical_ip(host);
-  if (!ip && !base::is_dns_name(host)) return wrong("names no host (an IP address, or a DNS name in lower case)");
+  if (!ip && !base::is_dns_name(host))
+    return wrong("names no host (an IP address, or a DNS name in lower case)");
   target.host = ip ? std::move(*ip) : std::string(host);
   return target;
 }
@@ -249,7 +260,8 @@ std::string_view to_string(HttpMethod method) {
 
 std::string HttpAnswer::told() const {
   if (status >= 300 && status < 400 && !location.empty()) {
-    return fmt::format("{}, a redirect to {}", status, base::ascii(std::string_view(location).substr(0, kMaxTold)));
+    return fmt::format("{}, a redirect to {}", status,
+                       base::ascii(std::string_view(location).substr(0, kMaxTold)));
   }
   std::string_view line = body;
   line = line.substr(0, std::min({line.find_first_of("\r\n"), line.size(), kMaxTold}));
@@ -258,11 +270,13 @@ std::string HttpAnswer::told() const {
 
 kube::Result<HttpAnswer> exchange(const HttpTarget& target, HttpMethod method, const std::string& path,
                                   const std::string& body, kube::TimePoint deadline) {
-  const auto limit = std::max(kube::Duration::zero(), kube::Duration(deadline - std::chrono::steady_clock::now()));
+  const auto limit =
+      std::max(kube::Duration::zero(), kube::Duration(deadline - std::chrono::steady_clock::now()));
   if (!path.starts_with('/') || !is_one_word(path, kMaxPath)) {
     const Asking nameless(target, method, {}, limit);
-    return tl::unexpected(nameless.wrong(
-        fmt::format("'{}' is not a path that can be asked for", base::printable(std::string_view(path).substr(0, kMaxTold)))));
+    return tl::unexpected(
+        nameless.wrong(fmt::format("'{}' is not a path that can be asked for",
+                                   base::printable(std::string_view(path).substr(0, kMaxTold)))));
   }
   const Asking asking(target, method, path, limit);
   if (!is_one_word(target.key, kMaxKey)) {

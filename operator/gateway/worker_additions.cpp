@@ -45,9 +45,10 @@ void WorkerAdditions::ask(const ServerAddress& worker, kube::TimePoint now) {
   const kube::TimePoint first = is_new ? now : addition.first;
   addition = {};
   addition.first = first;
-  addition.answer = std::async(std::launch::async, [router = router_, dialect = dialect_, url = "http://" + worker.to_string()] {
-    return ask_router(router, dialect, url);
-  });
+  addition.answer = std::async(std::launch::async,
+                               [router = router_, dialect = dialect_, url = "http://" + worker.to_string()] {
+                                 return ask_router(router, dialect, url);
+                               });
 }
 
 void WorkerAdditions::collect(kube::TimePoint now) {
@@ -89,7 +90,8 @@ Additions WorkerAdditions::compare(const std::vector<ObservedWorker>& workers, k
     if (!addition.job.empty() && !addition.problem && now >= addition.look_at_job && ++looks <= kMaxJobLooks)
       look_at_job(addition, now);
     if (addition.problem) {
-      if (now < addition.failed_at + kRetryAddition) out[worker] = {AdditionStage::kFailed, *addition.problem};
+      if (now < addition.failed_at + kRetryAddition)
+        out[worker] = {AdditionStage::kFailed, *addition.problem};
     } else {
       const bool fresh = now < addition.first + kAdditionFresh;
       out[worker] = {fresh ? AdditionStage::kFresh : AdditionStage::kLate, {}};
@@ -100,7 +102,8 @@ Additions WorkerAdditions::compare(const std::vector<ObservedWorker>& workers, k
 
 void WorkerAdditions::look_at_job(Addition& addition, kube::TimePoint now) {
   addition.look_at_job = now + kJobLook;
-  const auto answer = exchange(router_, HttpMethod::kGet, "/workers/" + addition.job, {}, std::chrono::steady_clock::now() + kJobLimit);
+  const auto answer = exchange(router_, HttpMethod::kGet, "/workers/" + addition.job, {},
+                               std::chrono::steady_clock::now() + kJobLimit);
   if (!answer) return;  // the next list will say what is wrong
   const auto job = answer->ok() ? parse_addition_job(answer->body) : std::nullopt;
   if (job && !job->failed) return;

@@ -1,12 +1,12 @@
 // The workers that a router was asked to add and does not list yet.
 //
 // A router may take as long as its health check of a worker takes: it holds the answer back (vllm-router), or
-// takes the addition as a job (sglang-router, smg). So each addition is asked for on a thread of its own, with
-// a deadline, kMaxAdditions of them at once. None is asked for a second time while it is under way, and one
-// that failed is asked for again after kRetryAddition.
+// takes the addition as a job (sglang-router, smg). So each addition is asked for on a thread of its own,
+// with a deadline, kMaxAdditions of them at once. None is asked for a second time while it is under way, and
+// one that failed is asked for again after kRetryAddition.
 //
-// Nothing here is needed to be right: without it, after a restart, workers are asked for again, which a router
-// that has them refuses.
+// Nothing here is needed to be right: without it, after a restart, workers are asked for again, which a
+// router that has them refuses.
 //
 // Owned and used by one thread. ask() and collect() do not block; compare() may ask the router a few short
 // questions. The destructor waits for the threads, kAdditionLimit at most.
@@ -43,12 +43,12 @@ class WorkerAdditions {
 
  private:
   struct Addition {
-    kube::TimePoint first;                          // asked for, of all attempts
-    std::future<kube::Result<HttpAnswer>> answer;   // valid until it came
+    kube::TimePoint first;                         // asked for, of all attempts
+    std::future<kube::Result<HttpAnswer>> answer;  // valid until it came
     bool accepted = false;
-    std::string job;                                // where its state can be asked for; empty: nowhere
+    std::string job;  // where its state can be asked for; empty: nowhere
     kube::TimePoint look_at_job;
-    std::optional<std::string> problem;             // it failed
+    std::optional<std::string> problem;  // it failed
     kube::TimePoint failed_at;
   };
   void take(Addition& addition, const kube::Result<HttpAnswer>& answer, kube::TimePoint now);

@@ -93,8 +93,8 @@ kube::Result<std::vector<ObservedWorker>> parse_workers(WorkerDialect dialect, s
   if (list == document.end() || !list->is_array())
     return tl::unexpected(unreadable(dialect, "\"workers\" is not a list"));
   if (list->size() > kMaxWorkers) {
-    return tl::unexpected(
-        unreadable(dialect, fmt::format("it has {} workers, and {} at most are read", list->size(), kMaxWorkers)));
+    return tl::unexpected(unreadable(
+        dialect, fmt::format("it has {} workers, and {} at most are read", list->size(), kMaxWorkers)));
   }
   std::vector<ObservedWorker> workers;
   workers.reserve(list->size());

@@ -2,16 +2,19 @@
 //
 // The dialects, as the routers themselves answered (vllm-router 0.1.17, sglang-router 0.3.2, smg 1.13.0):
 //   vllm-router    GET /workers              {"workers":[{"url":"http://10.0.0.1:8000","load":0,...}]}
-//                  POST /add_worker?url=     answers once the worker's health check did, with 200, or with 400
+//                  POST /add_worker?url=     answers once the worker's health check did, with 200, or with
+//                  400
 //                                            if it has the worker already
 //                  POST /remove_worker?url=  answers 200 at once, also for a worker it does not have
 //   sglang-router  GET /workers              {"workers":[{"id":"<UUID>","url":"http://10.0.0.1:8000",...}]}
 //                  POST /workers             {"url":...}: 202 and the worker's id, at once; the rest is a job
 //                  GET /workers/<UUID>       the worker, or the job that adds it, in "job_status"
 //                  DELETE /workers/<UUID>    202 at once; the rest is a job. 404 if it does not have it
-//   smg            as sglang-router; a removed worker is listed for five seconds more with "status":"draining"
+//   smg            as sglang-router; a removed worker is listed for five seconds more with
+//   "status":"draining"
 //
-// Promises: nothing here throws, and nothing grows beyond its input. A list of more than kMaxWorkers is an error.
+// Promises: nothing here throws, and nothing grows beyond its input. A list of more than kMaxWorkers is an
+// error.
 #pragma once
 
 #include "gateway/server_address.h"

@@ -14,7 +14,8 @@ constexpr std::size_t kMaxShown = 200;
 
 class WorkerPlanner {
  public:
-  WorkerPlanner(const Additions& additions, ForeignWorkers foreign) : additions_(additions), foreign_(foreign) {
+  WorkerPlanner(const Additions& additions, ForeignWorkers foreign)
+      : additions_(additions), foreign_(foreign) {
     for (const auto& [address, addition] : additions) {
       if (addition.stage == AdditionStage::kFailed) continue;
       ++under_way_;
@@ -82,12 +83,14 @@ class WorkerPlanner {
 
   void leave_out(const WantedServer& want, std::string_view why) {
     if (plan_.unplaced.empty())
-      plan_.why_unplaced = fmt::format("{}: {}", want.address.to_string(), base::ascii(base::cut(why, kMaxShown)));
+      plan_.why_unplaced =
+          fmt::format("{}: {}", want.address.to_string(), base::ascii(base::cut(why, kMaxShown)));
     plan_.unplaced.push_back(want.pod);
   }
 
   void wait_for(std::string_view what, std::string_view url) {
-    if (!plan_.waits_for) plan_.waits_for = fmt::format("{} {}", what, base::ascii(base::cut(url, kMaxShown)));
+    if (!plan_.waits_for)
+      plan_.waits_for = fmt::format("{} {}", what, base::ascii(base::cut(url, kMaxShown)));
   }
 
   const Additions& additions_;

@@ -12,7 +12,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kLimit{2'000};      // for one answer
+constexpr std::chrono::milliseconds kLimit{2'000};       // for one answer
 constexpr std::chrono::milliseconds kAllRemoved{5'000};  // for all removals of one plan
 // A removal that was taken as a job and is not done by then is asked for again.
 constexpr std::chrono::milliseconds kLeaving{1'000};
@@ -44,10 +44,10 @@ kube::Result<std::shared_ptr<const Observation>> WorkerRouter::observe() {
   const auto answer = exchange(router_, HttpMethod::kGet, "/workers", {}, Clock::now() + kLimit);
   if (!answer) return tl::unexpected(answer.error());
   if (!answer->ok()) {
-    return tl::unexpected(kube::Error{
-        kube::ErrorClass::kRetry, answer->status, "Refused",
-        fmt::format("{} at {} does not list its workers ({}){}", name(), where(), answer->told(), fix_for(*answer)),
-        std::nullopt});
+    return tl::unexpected(kube::Error{kube::ErrorClass::kRetry, answer->status, "Refused",
+                                      fmt::format("{} at {} does not list its workers ({}){}", name(),
+                                                  where(), answer->told(), fix_for(*answer)),
+                                      std::nullopt});
   }
   auto workers = parse_workers(dialect_, answer->body);
   if (!workers) {

@@ -1,9 +1,9 @@
-// A router with a worker API (vllm-router, sglang-router, smg) as a gateway that a pool's list is given to: what
-// it says (worker_answers.h), what is to be said to it (worker_plan.h), and what it was asked to add
+// A router with a worker API (vllm-router, sglang-router, smg) as a gateway that a pool's list is given to:
+// what it says (worker_answers.h), what is to be said to it (worker_plan.h), and what it was asked to add
 // (worker_additions.h).
 //
-// Promises: those of a Gateway. A removal is acknowledged when the router has answered it; an addition when it
-// was sent, which is before the router has checked the worker: Plan::waits_for has it until it is listed.
+// Promises: those of a Gateway. A removal is acknowledged when the router has answered it; an addition when
+// it was sent, which is before the router has checked the worker: Plan::waits_for has it until it is listed.
 //
 // Owned and used by one thread.
 #pragma once

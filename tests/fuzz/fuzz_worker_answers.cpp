@@ -5,8 +5,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace poolwarden;
   const std::string_view text = fuzz::as_text(data, size);
-  for (const auto dialect :
-       {gateway::WorkerDialect::kVllmRouter, gateway::WorkerDialect::kSglangRouter, gateway::WorkerDialect::kSmg}) {
+  for (const auto dialect : {gateway::WorkerDialect::kVllmRouter, gateway::WorkerDialect::kSglangRouter,
+                             gateway::WorkerDialect::kSmg}) {
     const auto workers = gateway::parse_workers(dialect, text);
     if (!workers) {
       fuzz::expect(workers.error().message.size() < 1000, "an error is short");

@@ -97,8 +97,8 @@ TEST(HttpExchange, AsksAndHears) {
   HttpTarget target = peer.target();
   target.prefix = "/v1";
   target.key = "s3cret";
-  const auto heard =
-      exchange(target, HttpMethod::kPost, "/workers", R"({"url":"x"})", std::chrono::steady_clock::now() + 5s);
+  const auto heard = exchange(target, HttpMethod::kPost, "/workers", R"({"url":"x"})",
+                              std::chrono::steady_clock::now() + 5s);
   ASSERT_TRUE(heard) << heard.error().message;
   EXPECT_EQ(heard->status, 201);
   EXPECT_TRUE(heard->ok());
@@ -108,8 +108,10 @@ TEST(HttpExchange, AsksAndHears) {
                                   HasSubstr("\r\nContent-Type: application/json\r\n"),
                                   HasSubstr("\r\nHost: 127.0.0.1:" + std::to_string(target.port) + "\r\n"),
                                   HasSubstr("\r\n\r\n{\"url\":\"x\"}")));
-  ASSERT_TRUE(exchange(peer.target(), HttpMethod::kDelete, "/workers/1", {}, std::chrono::steady_clock::now() + 5s));
-  EXPECT_THAT(peer.heard(), AllOf(HasSubstr("DELETE /workers/1 HTTP/1.1\r\n"), Not(HasSubstr("Authorization"))));
+  ASSERT_TRUE(
+      exchange(peer.target(), HttpMethod::kDelete, "/workers/1", {}, std::chrono::steady_clock::now() + 5s));
+  EXPECT_THAT(peer.heard(),
+              AllOf(HasSubstr("DELETE /workers/1 HTTP/1.1\r\n"), Not(HasSubstr("Authorization"))));
 }
 
 TEST(HttpExchange, EveryStatusIsAnAnswerAndNoRedirectIsFollowed) {

@@ -54,7 +54,8 @@ RouterProcess::~RouterProcess() {
 
 std::optional<std::string> RouterProcess::missing() const {
   if (!program_.empty()) return std::nullopt;
-  return fmt::format("no {} to be had: scripts/router.sh {} says why", to_string(dialect_), to_string(dialect_));
+  return fmt::format("no {} to be had: scripts/router.sh {} says why", to_string(dialect_),
+                     to_string(dialect_));
 }
 
 void RouterProcess::start() {
@@ -119,8 +120,10 @@ Engine::Engine(std::string name)
     : name_(std::move(name)), ip_(fresh_ip()), server_(std::make_unique<httplib::Server>()) {
   server_->new_task_queue = [] { return new httplib::ThreadPool(16); };
   server_->set_keep_alive_timeout(1);
+  server_->set_tcp_nodelay(true);
   const auto say = [this](const std::string& path, const std::string& what) {
-    server_->Get(path, [what](const httplib::Request&, httplib::Response& out) { out.set_content(what, kJson); });
+    server_->Get(path,
+                 [what](const httplib::Request&, httplib::Response& out) { out.set_content(what, kJson); });
   };
   say("/health", "{}");
   say("/v1/models", R"({"object":"list","data":[{"id":"m","object":"model","owned_by":"vllm"}]})");
@@ -171,8 +174,8 @@ Clock::time_point Engine::last_request() const {
 Completion complete(const HttpTarget& router, bool stream) {
   httplib::Client client(router.host, router.port);
   client.set_read_timeout(30, 0);
-  const std::string body =
-      nlohmann::json{{"model", "m"}, {"prompt", "x"}, {"stream", stream}}.dump();
+  client.set_tcp_nodelay(true);
+  const std::string body = nlohmann::json{{"model", "m"}, {"prompt", "x"}, {"stream", stream}}.dump();
   const auto answer = client.Post("/v1/completions", body, kJson);
   if (!answer) return {0, httplib::to_string(answer.error())};
   if (stream) return {answer->status, answer->body};

@@ -1,5 +1,5 @@
-// A real router with a worker API under test, from its PyPI wheel (scripts/router.sh), and inference servers for
-// it, on loopback addresses that no other process of the tests uses. Ended with SIGKILL.
+// A real router with a worker API under test, from its PyPI wheel (scripts/router.sh), and inference servers
+// for it, on loopback addresses that no other process of the tests uses. Ended with SIGKILL.
 #pragma once
 
 #include "gateway/http_exchange.h"
@@ -63,7 +63,7 @@ class Engine {
   const std::string& ip() const { return ip_; }
   int requests() const { return requests_; }
   std::chrono::steady_clock::time_point last_request() const;
-  void go_on() { released_ = true; }  // streams end
+  void go_on() { released_ = true; }        // streams end
   int streams() const { return streams_; }  // begun
 
  private:

@@ -37,12 +37,12 @@ TEST(HttpTarget, SaysWhatIsWrong) {
   };
   for (const Case& c :
        {Case{"", "does not begin with http://"}, Case{"127.0.0.1:9901", "does not begin with http://"},
-        Case{"https://router", "is HTTPS"}, Case{"http://", "names no host"}, Case{"http://:9901", "names no host"},
-        Case{"http://user@host", "names no host"}, Case{"http://a b", "names no host"},
-        Case{"http://host:", "has no port"}, Case{"http://host:0", "has no port"},
-        Case{"http://host:65536", "has no port"}, Case{"http://::1", "without brackets"},
-        Case{"http://host/a?b", "has a path"}, Case{"http://host/a\r\nB: c", "has a path"},
-        Case{std::string("http://host/\0", 13), "has a path"}}) {
+        Case{"https://router", "is HTTPS"}, Case{"http://", "names no host"},
+        Case{"http://:9901", "names no host"}, Case{"http://user@host", "names no host"},
+        Case{"http://a b", "names no host"}, Case{"http://host:", "has no port"},
+        Case{"http://host:0", "has no port"}, Case{"http://host:65536", "has no port"},
+        Case{"http://::1", "without brackets"}, Case{"http://host/a?b", "has a path"},
+        Case{"http://host/a\r\nB: c", "has a path"}, Case{std::string("http://host/\0", 13), "has a path"}}) {
     const auto target = parse_http_target(c.url);
     ASSERT_FALSE(target) << c.url;
     EXPECT_THAT(target.error(), testing::HasSubstr(c.why));

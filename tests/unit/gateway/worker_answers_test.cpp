@@ -26,8 +26,8 @@ TEST(WorkerAnswers, ListOfVllmRouter) {
   const auto workers = parse_workers(kVllm, kVllmList);
   ASSERT_TRUE(workers);
   ASSERT_EQ(workers->size(), 1u);
-  const ObservedWorker expected{"http://10.0.0.2:8000", "http://10.0.0.2:8000", make_address("10.0.0.2", 8000),
-                                WorkerState::kServing};
+  const ObservedWorker expected{"http://10.0.0.2:8000", "http://10.0.0.2:8000",
+                                make_address("10.0.0.2", 8000), WorkerState::kServing};
   EXPECT_EQ(workers->front(), expected);
 }
 
@@ -92,16 +92,17 @@ TEST(WorkerAnswers, UrlsThatAreAddresses) {
   EXPECT_EQ(parse_worker_url("http://10.0.0.1:8000"), make_address("10.0.0.1", 8000));
   EXPECT_EQ(parse_worker_url("http://10.0.0.1:8000/"), make_address("10.0.0.1", 8000));
   EXPECT_EQ(parse_worker_url("http://[fd00:0::1]:8000"), make_address("fd00::1", 8000));
-  for (const char* other :
-       {"", "http://", "10.0.0.1:8000", "https://10.0.0.1:8000", "http://10.0.0.1", "http://10.0.0.1:0",
-        "http://10.0.0.1:65536", "http://10.0.0.1:8000/v1", "http://10.0.0.1:8000@0", "http://[10.0.0.1]:8000",
-        "http://fd00::1:8000", "http://vllm.default.svc:8000", "http://u@10.0.0.1:8000", "grpc://10.0.0.1:8000"})
+  for (const char* other : {"", "http://", "10.0.0.1:8000", "https://10.0.0.1:8000", "http://10.0.0.1",
+                            "http://10.0.0.1:0", "http://10.0.0.1:65536", "http://10.0.0.1:8000/v1",
+                            "http://10.0.0.1:8000@0", "http://[10.0.0.1]:8000", "http://fd00::1:8000",
+                            "http://vllm.default.svc:8000", "http://u@10.0.0.1:8000", "grpc://10.0.0.1:8000"})
     EXPECT_EQ(parse_worker_url(other), std::nullopt) << other;
 }
 
 TEST(WorkerAnswers, IdsAndJobs) {
   EXPECT_EQ(parse_added_id(R"({"status":"accepted","worker_id":"0a-1b"})"), "0a-1b");
-  for (const char* other : {"", "[]", "{}", R"({"worker_id":7})", R"({"worker_id":""})", R"({"worker_id":"a/b"})"})
+  for (const char* other :
+       {"", "[]", "{}", R"({"worker_id":7})", R"({"worker_id":""})", R"({"worker_id":"a/b"})"})
     EXPECT_EQ(parse_added_id(other), std::nullopt) << other;
   const auto failed = parse_addition_job(R"({"job_status":{"status":"failed","message":"no\nroute"}})");
   ASSERT_TRUE(failed);
@@ -110,11 +111,13 @@ TEST(WorkerAnswers, IdsAndJobs) {
   const auto going = parse_addition_job(R"({"job_status":{"status":"processing","message":null}})");
   ASSERT_TRUE(going);
   EXPECT_FALSE(going->failed);
-  for (const char* other : {"", "7", "{}", R"({"job_status":7})"}) EXPECT_FALSE(parse_addition_job(other)) << other;
+  for (const char* other : {"", "7", "{}", R"({"job_status":7})"})
+    EXPECT_FALSE(parse_addition_job(other)) << other;
 }
 
 TEST(WorkerAnswers, DialectsHaveNames) {
-  for (const auto dialect : {kVllm, kSglang, kSmg}) EXPECT_EQ(parse_worker_dialect(to_string(dialect)), dialect);
+  for (const auto dialect : {kVllm, kSglang, kSmg})
+    EXPECT_EQ(parse_worker_dialect(to_string(dialect)), dialect);
   EXPECT_EQ(parse_worker_dialect("VLLM"), std::nullopt);
 }
 

@@ -95,9 +95,21 @@ INSTANTIATE_TEST_SUITE_P(
                   {"add " + kUrlB},
                   false,
                   {"a"}},
-        WorkerRow{"two workers of one address", kA, {worker(kUrlA), worker(kUrlA + "/")}, {}, {"remove " + kUrlA + "/"}},
-        WorkerRow{"someone else's worker is removed", {}, {worker("http://gpu:1")}, {}, {"remove http://gpu:1"}},
-        WorkerRow{"or kept", {}, {worker("http://gpu:1"), worker(kUrlB)}, {}, {"remove " + kUrlB}, false, {}, kKeep},
+        WorkerRow{"two workers of one address",
+                  kA,
+                  {worker(kUrlA), worker(kUrlA + "/")},
+                  {},
+                  {"remove " + kUrlA + "/"}},
+        WorkerRow{
+            "someone else's worker is removed", {}, {worker("http://gpu:1")}, {}, {"remove http://gpu:1"}},
+        WorkerRow{"or kept",
+                  {},
+                  {worker("http://gpu:1"), worker(kUrlB)},
+                  {},
+                  {"remove " + kUrlB},
+                  false,
+                  {},
+                  kKeep},
         WorkerRow{"a URL that is a line of its own",
                   {},
                   {worker("http://x\nremove http://10.0.0.1")},
@@ -106,7 +118,8 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(WorkerPlan, AddsAFewAtATime) {
   std::vector<api::Endpoint> list;
-  for (int i = 1; i <= 100; ++i) list.push_back(endpoint("p" + std::to_string(i), "10.0.1." + std::to_string(i)));
+  for (int i = 1; i <= 100; ++i)
+    list.push_back(endpoint("p" + std::to_string(i), "10.0.1." + std::to_string(i)));
   std::vector<std::string> problems;
   const auto wanted = wanted_servers(list_of(1, list), {}, {}, &problems);
   EXPECT_EQ(make_worker_plan(wanted, {}, {}, kRemove).commands.size(), kMaxAdditions);
