@@ -63,9 +63,15 @@ class WithdrawalLatency(Case):
         self.kube.wait_replaced(name, 3)
         return listed - told, gone - told, sliced - told
 
+    def confirmed(self) -> bool:
+        """HAProxy has said that it has the list as it is."""
+        consumers = self.kube.pool()["status"].get("consumers", [])
+        return [each["kind"] for each in consumers if each["live"] and each["behind"] == 0] == ["haproxy"]
+
     @needs_own_cluster("looks into HAProxy's volume")
     def test_from_the_event_to_the_list_and_to_haproxy(self) -> None:
         gateway.deploy(self.kube, replicas=3)
+        wait_for(self.confirmed, "HAProxy's word that it has the list", 60)
         self.plain_service()
         haproxy = gateway.Haproxy(self.kube)
         pods, lists, slices = self.watches()
@@ -85,6 +91,7 @@ class WithdrawalLatency(Case):
             self.figure(f"{what}, slowest", max(times) * 1e3, "ms")
         self.assertLess(max(medians[:2]), MEDIAN_SECONDS, "the list, or HAProxy, is slow")
         self.assertLess(max(slowest[:2]), SLOWEST_SECONDS, "the list, or HAProxy, was late once")
+        wait_for(self.confirmed, "HAProxy's word that it has the last list", 60)
 
     def withdrawn_by_its_event(self, pods: Watch, haproxy: gateway.Haproxy, name: str) -> float:
         address = self.kube.get("pod", name)["status"]["podIP"]
