@@ -55,12 +55,13 @@ void Confirmation::applied(const std::vector<std::int64_t>& revisions, kube::Tim
   revisions_ = std::move(text);
   applied_at_ = base::to_micro_time(wall);
   // What is refused for lack of a right is not asked for more often because there is more to say.
-  if (told_.empty()) due_ = std::min(due_, now);
+  if (told_.empty()) due_ = std::min(due_, std::max(now, paced_until_));
 }
 
 std::optional<kube::Call> Confirmation::next(kube::TimePoint now, kube::WallTime wall) {
   if (in_flight_ || !vouched_ || revisions_.empty() || now < due_) return std::nullopt;
   in_flight_ = true;
+  paced_until_ = now + kPace;
   sent_ = revisions_;
   return create_ ? kube::create(kube::kLeases, identity_.ns, body(wall))
                  : kube::merge_patch(kube::kLeases, identity_.ns, name_, body(wall));
@@ -73,7 +74,7 @@ std::optional<std::string> Confirmation::answered(const kube::Result<std::string
     said_ = sent_;
     create_ = false;
     told_.clear();
-    due_ = said_ == revisions_ ? now + kRenew : now;
+    due_ = said_ == revisions_ ? now + kRenew : std::max(now, paced_until_);
     return std::nullopt;
   }
   const kube::Error& error = answer.error();

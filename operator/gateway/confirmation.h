@@ -34,6 +34,8 @@ class Confirmation {
  public:
   static constexpr std::chrono::seconds kLeaseDuration{30};
   static constexpr std::chrono::seconds kRenew{10};
+  // Many pods that go within a second are many lists: fifty gateways are not to write a Lease for each.
+  static constexpr std::chrono::milliseconds kPace{200};
   static constexpr std::chrono::seconds kRetry{1};
   static constexpr std::chrono::seconds kRetryForbidden{60};
 
@@ -66,6 +68,7 @@ class Confirmation {
   bool in_flight_ = false;
   bool create_ = false;  // there was none to patch
   kube::TimePoint due_{};
+  kube::TimePoint paced_until_{};
   std::string told_;  // the last problem
 };
 

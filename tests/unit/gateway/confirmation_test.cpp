@@ -61,6 +61,18 @@ TEST(Confirmation, SaysWhatTheGatewayHolds) {
              "renewTime": "1970-01-02T00:00:00.000000Z"}})"));
 }
 
+TEST(Confirmation, AThousandChangesAMinute_AreFiveWritesASecondAtMost) {
+  LeaseBench bench;
+  int writes = 0;
+  for (std::int64_t revision = 1; revision <= 1'000; ++revision) {
+    bench.applied(revision);
+    if (bench.done()) ++writes;
+    bench.now += 60ms;
+  }
+  EXPECT_LE(writes, 300);
+  EXPECT_GE(writes, 200);
+}
+
 TEST(Confirmation, IsMadeWhereThereIsNone) {
   LeaseBench bench;
   bench.applied(1);
@@ -71,6 +83,7 @@ TEST(Confirmation, IsMadeWhereThereIsNone) {
   EXPECT_EQ(call->verb, kube::Verb::kCreate);
   EXPECT_EQ(call->name, "");
   bench.applied(2);
+  bench.now += Confirmation::kPace;
   EXPECT_EQ(bench.next()->verb, kube::Verb::kMergePatch);
 }
 
@@ -91,6 +104,9 @@ TEST(Confirmation, OneWriteAtATimeSaysAllThatCameMeanwhile) {
   EXPECT_FALSE(bench.next());
   EXPECT_FALSE(bench.confirmation.next_deadline());
   EXPECT_FALSE(bench.confirmation.answered(std::string("{}"), bench.now));
+  EXPECT_FALSE(bench.next()) << "so soon after the last";
+  EXPECT_EQ(bench.confirmation.next_deadline(), bench.now + Confirmation::kPace);
+  bench.now += Confirmation::kPace;
   const auto call = bench.done();
   ASSERT_TRUE(call);
   EXPECT_THAT(call->body, HasSubstr(R"("poolwarden.io/applied-revisions":"9")"));
@@ -134,6 +150,7 @@ TEST(Confirmation, ToldOnceThatItMayNot_AndTriesSeldom) {
   bench.now += Confirmation::kRetryForbidden;
   ASSERT_TRUE(bench.done());
   bench.applied(3);
+  bench.now += Confirmation::kPace;
   EXPECT_TRUE(bench.next()) << "as before";
 }
 
