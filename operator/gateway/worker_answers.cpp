@@ -65,6 +65,7 @@ tl::expected<ObservedWorker, std::string> parse_worker(WorkerDialect dialect, co
 }
 
 json parse_json(std::string_view body) {
+  if (body.size() > kMaxListBytes) return json(json::value_t::discarded);
   return json::parse(body.begin(), body.end(), nullptr, false);
 }
 
@@ -85,6 +86,10 @@ std::optional<WorkerDialect> parse_worker_dialect(std::string_view text) {
 }
 
 kube::Result<std::vector<ObservedWorker>> parse_workers(WorkerDialect dialect, std::string_view body) {
+  if (body.size() > kMaxListBytes) {
+    return tl::unexpected(unreadable(
+        dialect, fmt::format("it has {} bytes, and {} at most are read", body.size(), kMaxListBytes)));
+  }
   const json document = parse_json(body);
   if (document.is_discarded())
     return tl::unexpected(unreadable(dialect, fmt::format("'{}' is not JSON", shown(body))));

@@ -10,11 +10,10 @@
 //                  POST /workers             {"url":...}: 202 and the worker's id, at once; the rest is a job
 //                  GET /workers/<UUID>       the worker, or the job that adds it, in "job_status"
 //                  DELETE /workers/<UUID>    202 at once; the rest is a job. 404 if it does not have it
-//   smg            as sglang-router; a removed worker is listed for five seconds more with
-//   "status":"draining"
+//   smg            as sglang-router; a removed worker is listed for five seconds more, as "draining"
 //
-// Promises: nothing here throws, and nothing grows beyond its input. A list of more than kMaxWorkers is an
-// error.
+// Promises: nothing here throws, and nothing grows beyond its input. A list of more than kMaxWorkers or
+// kMaxListBytes is an error: read, it takes up to 16 times its bytes, and a sidecar has little memory.
 #pragma once
 
 #include "gateway/server_address.h"
@@ -49,7 +48,8 @@ struct ObservedWorker {
   bool operator==(const ObservedWorker&) const = default;
 };
 
-inline constexpr std::size_t kMaxWorkers = 20'000;
+inline constexpr std::size_t kMaxWorkers = 5'000;
+inline constexpr std::size_t kMaxListBytes = 4u << 20;
 
 // The answer to GET /workers, in the router's order.
 kube::Result<std::vector<ObservedWorker>> parse_workers(WorkerDialect dialect, std::string_view body);

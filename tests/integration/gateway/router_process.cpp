@@ -116,7 +116,7 @@ std::string RouterProcess::log() const {
   return out.str();
 }
 
-Engine::Engine(std::string name)
+Engine::Engine(std::string name, std::chrono::milliseconds health_takes)
     : name_(std::move(name)), ip_(fresh_ip()), server_(std::make_unique<httplib::Server>()) {
   server_->new_task_queue = [] { return new httplib::ThreadPool(16); };
   server_->set_keep_alive_timeout(1);
@@ -125,7 +125,10 @@ Engine::Engine(std::string name)
     server_->Get(path,
                  [what](const httplib::Request&, httplib::Response& out) { out.set_content(what, kJson); });
   };
-  say("/health", "{}");
+  server_->Get("/health", [health_takes](const httplib::Request&, httplib::Response& out) {
+    std::this_thread::sleep_for(health_takes);
+    out.set_content("{}", kJson);
+  });
   say("/v1/models", R"({"object":"list","data":[{"id":"m","object":"model","owned_by":"vllm"}]})");
   say("/version", R"({"version":"0.9.0"})");
   for (const char* path : {"/server_info", "/get_server_info"})

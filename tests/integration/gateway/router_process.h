@@ -53,7 +53,7 @@ class RouterProcess {
 // An inference server as routers ask for one: /health, /v1/models, /v1/completions, also as a stream.
 class Engine {
  public:
-  explicit Engine(std::string name);
+  explicit Engine(std::string name, std::chrono::milliseconds health_takes = std::chrono::milliseconds(0));
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

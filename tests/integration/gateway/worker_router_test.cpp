@@ -17,7 +17,6 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <httplib.h>
 
 namespace poolwarden::gateway {
 namespace {
@@ -214,6 +213,22 @@ TEST_P(RealRouter, AWorkerThatDoesNotAnswerHoldsNothingUp) {
   EXPECT_THAT(feed.logged(), HasSubstr("has the list"));
 }
 
+TEST_P(RealRouter, AnEndpointThatLeavesWhileItIsAddedIsRemoved) {
+  Engine slow("slow", 1s);
+  Engine b("b");
+  Feed feed(router_.target(), GetParam());
+  feed.publish({endpoint_of(slow), endpoint_of(b)});
+  ASSERT_TRUE(takes(b)) << feed.logged();
+  feed.publish({endpoint_of(b)});
+  // It is listed for some milliseconds at most, once its check has ended, and never after.
+  std::this_thread::sleep_for(2500ms);
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_FALSE(router_.has(slow.ip())) << feed.logged();
+    std::this_thread::sleep_for(5ms);
+  }
+  EXPECT_EQ(answering(5), (std::set<std::string>{"b"}));
+}
+
 TEST_P(RealRouter, WorkersOfNobodyAreRemoved) {
   Engine stray("stray");
   WorkerRouter other(router_.target(), GetParam(), ForeignWorkers::kRemove);
@@ -286,56 +301,6 @@ TEST_P(RealRouter, TwoHundredChangesInARow) {
   EXPECT_EQ(failed, 0);
   EXPECT_LT(said.percentile(50), 100);
   EXPECT_EQ(router_.log().find("panicked"), std::string::npos);
-}
-
-// Something else at --worker-api: the error says what and how to mend it, and the feed goes on asking.
-class OtherServer : public testing::Test {
- protected:
-  ~OtherServer() override {
-    server_.stop();
-    if (thread_.joinable()) thread_.join();
-  }
-  std::string error_of(const httplib::Server::Handler& handler) {
-    server_.Get("/workers", handler);
-    EXPECT_TRUE(server_.bind_to_port(ip_, 30000));
-    thread_ = std::thread([this] { server_.listen_after_bind(); });
-    while (!server_.is_running()) std::this_thread::sleep_for(1ms);
-    const auto begin = Clock::now();
-    WorkerRouter router({ip_, 30000}, WorkerDialect::kSmg, ForeignWorkers::kRemove);
-    const auto observed = router.observe();
-    EXPECT_LT(Clock::now() - begin, 4s);
-    return observed ? "" : observed.error().message;
-  }
-  const std::string ip_ = fresh_ip();
-  httplib::Server server_;
-  std::thread thread_;
-};
-
-TEST_F(OtherServer, ThatRedirects) {
-  const std::string error = error_of(
-      [](const httplib::Request&, httplib::Response& out) { out.set_redirect("http://192.0.2.1/workers"); });
-  EXPECT_THAT(error, HasSubstr("redirect"));
-  EXPECT_THAT(error, HasSubstr("--worker-api"));
-}
-TEST_F(OtherServer, ThatWantsAKey) {
-  EXPECT_THAT(error_of([](const httplib::Request&, httplib::Response& out) { out.status = 401; }),
-              HasSubstr("--worker-api-key-file"));
-}
-TEST_F(OtherServer, ThatIsNoRouter) {
-  EXPECT_THAT(error_of([](const httplib::Request&, httplib::Response& out) { out.status = 404; }),
-              HasSubstr("--dialect"));
-}
-TEST_F(OtherServer, ThatListsHundredsOfThousands) {
-  EXPECT_THAT(error_of([](const httplib::Request&, httplib::Response& out) {
-                std::string body = R"({"workers":[)";
-                for (int i = 0; i < 300'000; ++i) body += R"({"id":"0a","url":"u"},)";
-                out.set_content(body + "{}]}", "application/json");
-              }),
-              HasSubstr("300001 workers"));
-}
-TEST_F(OtherServer, ThatSaysNothing) {
-  EXPECT_THAT(error_of([](const httplib::Request&, httplib::Response&) { std::this_thread::sleep_for(3s); }),
-              HasSubstr(ip_));
 }
 
 }  // namespace

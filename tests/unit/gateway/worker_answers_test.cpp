@@ -81,7 +81,10 @@ INSTANTIATE_TEST_SUITE_P(
         Unreadable{"vllm-router's list for smg", kSmg, std::string(kVllmList), "no \"id\""},
         Unreadable{"an id that leads elsewhere", kSglang,
                    R"({"workers":[{"url":"http://10.0.0.1:1","id":"../flush_cache"}]})", "no \"id\""},
-        Unreadable{"hundreds of thousands", kVllm, many(200'000), "200000 workers"}),
+        Unreadable{"hundreds of thousands", kVllm, many(200'000), "200000 workers"},
+        Unreadable{"deep and whole", kVllm, std::string(500'000, '[') + std::string(500'000, ']'),
+                   "not an object"},
+        Unreadable{"endless", kVllm, std::string(kMaxListBytes + 1, ' '), "4194305 bytes"}),
     [](const auto& each) {
       std::string name = each.param.name;
       for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
