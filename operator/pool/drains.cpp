@@ -421,7 +421,7 @@ void Drains::tell_silent_consumers() {
   if (silent.empty()) return;
   plan_.look_again_in(kSilenceWait);
   seen_.remarks.push_back({.condition = api::condition::kDisruptionSafe,
-                           .reason = std::string{api::event::kConsumerSilent},
+                           .reason = "ConsumerSilent",
                            .message = silence_words(silent)});
 }
 
