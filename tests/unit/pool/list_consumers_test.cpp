@@ -15,7 +15,7 @@ using ::testing::Not;
 
 using Revisions = std::vector<std::int64_t>;
 
-ListConsumers::TimePoint at(int second) {
+ListConsumers::TimePoint heard_at(int second) {
   return ListConsumers::TimePoint{seconds{second}};
 }
 
@@ -59,7 +59,7 @@ TEST(ListConsumers, IsAwaitedUntilItHoldsEachShard) {
                                 {"a revision that is yet to come", {99}, {11}, 11, "edge 0/11"},
                                 {"no list yet", {}, {}, 0, ""}}) {
     ListConsumers consumers;
-    consumers.saw(lease("edge", row.applied), at(0));
+    consumers.saw(lease("edge", row.applied), heard_at(0));
     EXPECT_EQ(awaited(consumers, row.wanted, row.newest), row.awaited) << row.situation;
   }
 }
@@ -67,35 +67,35 @@ TEST(ListConsumers, IsAwaitedUntilItHoldsEachShard) {
 TEST(ListConsumers, TheSlowestIsNamed) {
   ListConsumers consumers;
   EXPECT_EQ(awaited(consumers, {11}), "") << "nobody confirms";
-  consumers.saw(lease("a", {10}), at(0));
-  consumers.saw(lease("b", {7}), at(0));
-  consumers.saw(lease("c", {11}), at(0));
+  consumers.saw(lease("a", {10}), heard_at(0));
+  consumers.saw(lease("b", {7}), heard_at(0));
+  consumers.saw(lease("c", {11}), heard_at(0));
   EXPECT_EQ(awaited(consumers, {11}), "b 7/11");
-  consumers.saw(lease("b", {11}), at(1));
+  consumers.saw(lease("b", {11}), heard_at(1));
   EXPECT_EQ(awaited(consumers, {11}), "a 10/11");
-  consumers.saw(lease("a", {11}), at(1));
+  consumers.saw(lease("a", {11}), heard_at(1));
   EXPECT_EQ(awaited(consumers, {11}), "");
-  consumers.saw(lease("a", {4}), at(2));
+  consumers.saw(lease("a", {4}), heard_at(2));
   EXPECT_EQ(awaited(consumers, {11}), "a 4/11") << "it has taken back what it said";
 }
 
 TEST(ListConsumers, OnlyARenewalIsNoNews) {
   ListConsumers consumers;
-  EXPECT_TRUE(consumers.saw(lease("a", {1}), at(0)));
-  EXPECT_FALSE(consumers.saw(lease("a", {1}), at(10)));
-  EXPECT_TRUE(consumers.saw(lease("a", {2}), at(20)));
+  EXPECT_TRUE(consumers.saw(lease("a", {1}), heard_at(0)));
+  EXPECT_FALSE(consumers.saw(lease("a", {1}), heard_at(10)));
+  EXPECT_TRUE(consumers.saw(lease("a", {2}), heard_at(20)));
   auto another = lease("a", {2});
   another.uid = "other";
-  EXPECT_TRUE(consumers.saw(another, at(21)));
+  EXPECT_TRUE(consumers.saw(another, heard_at(21)));
   another.kind = "envoy";
-  EXPECT_TRUE(consumers.saw(another, at(22)));
+  EXPECT_TRUE(consumers.saw(another, heard_at(22)));
   another.unreadable = true;
-  EXPECT_TRUE(consumers.saw(another, at(23)));
+  EXPECT_TRUE(consumers.saw(another, heard_at(23)));
   another.applied_at = api::Timestamp{seconds{7}};
-  EXPECT_FALSE(consumers.saw(another, at(24))) << "told with the next change";
+  EXPECT_FALSE(consumers.saw(another, heard_at(24))) << "told with the next change";
   another.holder.clear();
-  EXPECT_TRUE(consumers.saw(another, at(25))) << "it has said goodbye";
-  EXPECT_FALSE(consumers.saw(another, at(26)));
+  EXPECT_TRUE(consumers.saw(another, heard_at(25))) << "it has said goodbye";
+  EXPECT_FALSE(consumers.saw(another, heard_at(26)));
   EXPECT_TRUE(consumers.empty());
   EXPECT_FALSE(consumers.gone("a"));
 }
@@ -107,13 +107,13 @@ TEST(ListConsumers, IsLiveForAsLongAsItsLeaseAndNoLonger) {
   } const rows[] = {{30, 30}, {10, 10}, {1, 5}, {5, 5}, {120, 120}, {100'000, 120}};
   for (const auto& row : rows) {
     ListConsumers consumers;
-    consumers.saw(lease("a", {1}, row.duration), at(0));
-    consumers.saw(lease("a", {1}, row.duration), at(100));
-    EXPECT_EQ(consumers.next_silence(), at(100 + row.lasts)) << row.duration;
-    EXPECT_THAT(consumers.fall_silent(at(100 + row.lasts - 1)), IsEmpty()) << row.duration;
+    consumers.saw(lease("a", {1}, row.duration), heard_at(0));
+    consumers.saw(lease("a", {1}, row.duration), heard_at(100));
+    EXPECT_EQ(consumers.next_silence(), heard_at(100 + row.lasts)) << row.duration;
+    EXPECT_THAT(consumers.fall_silent(heard_at(100 + row.lasts - 1)), IsEmpty()) << row.duration;
     EXPECT_EQ(consumers.live(), 1U);
-    EXPECT_THAT(consumers.fall_silent(at(100 + row.lasts)), ElementsAre("a")) << row.duration;
-    EXPECT_THAT(consumers.fall_silent(at(101 + row.lasts)), IsEmpty()) << "it is told once";
+    EXPECT_THAT(consumers.fall_silent(heard_at(100 + row.lasts)), ElementsAre("a")) << row.duration;
+    EXPECT_THAT(consumers.fall_silent(heard_at(101 + row.lasts)), IsEmpty()) << "it is told once";
     EXPECT_EQ(consumers.live(), 0U);
     EXPECT_EQ(awaited(consumers, {11}), "") << "it is left out";
     EXPECT_EQ(consumers.next_silence(), std::nullopt);
@@ -122,66 +122,66 @@ TEST(ListConsumers, IsLiveForAsLongAsItsLeaseAndNoLonger) {
 
 TEST(ListConsumers, SilentOneIsHeardAgain_ItCounts) {
   ListConsumers consumers;
-  consumers.saw(lease("a", {1}), at(0));
-  consumers.saw(lease("a", {1}), at(1));
-  consumers.fall_silent(at(60));
-  EXPECT_TRUE(consumers.saw(lease("a", {1}), at(70)));
+  consumers.saw(lease("a", {1}), heard_at(0));
+  consumers.saw(lease("a", {1}), heard_at(1));
+  consumers.fall_silent(heard_at(60));
+  EXPECT_TRUE(consumers.saw(lease("a", {1}), heard_at(70)));
   EXPECT_EQ(awaited(consumers, {11}), "a 1/11");
-  EXPECT_THAT(consumers.silent_lately(at(70)), IsEmpty());
+  EXPECT_THAT(consumers.silent_lately(heard_at(70)), IsEmpty());
 }
 
 // A Lease of long ago that nobody has taken away. It counts for its duration, as nobody knows better.
 TEST(ListConsumers, NeverHeardOf_FallsSilentWithoutAWord) {
   ListConsumers consumers;
-  consumers.saw(lease("old", {1}), at(0));
+  consumers.saw(lease("old", {1}), heard_at(0));
   EXPECT_EQ(awaited(consumers, {11}), "old 1/11");
-  EXPECT_THAT(consumers.fall_silent(at(30)), IsEmpty());
+  EXPECT_THAT(consumers.fall_silent(heard_at(30)), IsEmpty());
   EXPECT_EQ(consumers.live(), 0U);
-  EXPECT_THAT(consumers.silent_lately(at(30)), IsEmpty());
+  EXPECT_THAT(consumers.silent_lately(heard_at(30)), IsEmpty());
 }
 
 TEST(ListConsumers, SilenceIsToldForAWhile) {
   ListConsumers consumers;
   for (const int second : {0, 10}) {
-    consumers.saw(lease("a", {1}), at(second));
-    consumers.saw(lease("b", {1}), at(second));
+    consumers.saw(lease("a", {1}), heard_at(second));
+    consumers.saw(lease("b", {1}), heard_at(second));
   }
-  EXPECT_THAT(consumers.fall_silent(at(40)), ElementsAre("a", "b"));
-  EXPECT_THAT(consumers.silent_lately(at(40 + 599)), ElementsAre("a", "b"));
+  EXPECT_THAT(consumers.fall_silent(heard_at(40)), ElementsAre("a", "b"));
+  EXPECT_THAT(consumers.silent_lately(heard_at(40 + 599)), ElementsAre("a", "b"));
   consumers.gone("b");
-  EXPECT_THAT(consumers.silent_lately(at(40 + 599)), ElementsAre("a"));
-  EXPECT_THAT(consumers.silent_lately(at(40 + 600)), IsEmpty());
+  EXPECT_THAT(consumers.silent_lately(heard_at(40 + 599)), ElementsAre("a"));
+  EXPECT_THAT(consumers.silent_lately(heard_at(40 + 600)), IsEmpty());
 }
 
 TEST(ListConsumers, WhatWasMissedIsHeldAgainstNobody) {
   ListConsumers consumers;
-  consumers.saw(lease("a", {1}), at(0));
-  consumers.saw(lease("a", {1}), at(1));
-  consumers.heard_again(at(100));
-  EXPECT_THAT(consumers.fall_silent(at(129)), IsEmpty());
-  EXPECT_THAT(consumers.fall_silent(at(130)), ElementsAre("a"));
-  consumers.heard_again(at(200));
+  consumers.saw(lease("a", {1}), heard_at(0));
+  consumers.saw(lease("a", {1}), heard_at(1));
+  consumers.heard_again(heard_at(100));
+  EXPECT_THAT(consumers.fall_silent(heard_at(129)), IsEmpty());
+  EXPECT_THAT(consumers.fall_silent(heard_at(130)), ElementsAre("a"));
+  consumers.heard_again(heard_at(200));
   EXPECT_EQ(consumers.live(), 0U) << "who was silent before has to say something";
 }
 
 TEST(ListConsumers, AreBounded) {
   ListConsumers consumers;
   for (std::size_t i = 0; i < ListConsumers::kMost; ++i)
-    EXPECT_TRUE(consumers.saw(lease("c-" + std::to_string(i), {11}), at(0)));
-  EXPECT_FALSE(consumers.saw(lease("one-more", {1}), at(0)));
+    EXPECT_TRUE(consumers.saw(lease("c-" + std::to_string(i), {11}), heard_at(0)));
+  EXPECT_FALSE(consumers.saw(lease("one-more", {1}), heard_at(0)));
   EXPECT_EQ(consumers.size(), ListConsumers::kMost);
   EXPECT_EQ(awaited(consumers, {11}), "");
   consumers.gone("c-0");
-  EXPECT_TRUE(consumers.saw(lease("one-more", {1}), at(10))) << "at its next renewal it has room";
+  EXPECT_TRUE(consumers.saw(lease("one-more", {1}), heard_at(10))) << "at its next renewal it has room";
 }
 
 TEST(ListConsumers, SlowestFirst_AndTheSilentLast) {
   ListConsumers consumers;
-  consumers.saw(lease("dead", {1}), at(0));
-  consumers.fall_silent(at(60));
-  consumers.saw(lease("b", {11, 10}), at(60));
-  consumers.saw(lease("a", {11, 10}), at(60));
-  consumers.saw(lease("slow", {9, 10}), at(60));
+  consumers.saw(lease("dead", {1}), heard_at(0));
+  consumers.fall_silent(heard_at(60));
+  consumers.saw(lease("b", {11, 10}), heard_at(60));
+  consumers.saw(lease("a", {11, 10}), heard_at(60));
+  consumers.saw(lease("slow", {9, 10}), heard_at(60));
   std::vector<std::string> told;
   for (const auto& one : consumers.slowest_first({.by_shard = {11, 10}, .newest = 11})) {
     told.push_back(one.name + " " + std::to_string(one.revision) + " -" + std::to_string(one.behind) +
@@ -192,16 +192,17 @@ TEST(ListConsumers, SlowestFirst_AndTheSilentLast) {
 
 TEST(ConfirmationTimes, EachWriteIsConfirmedOnce) {
   ConfirmationTimes times;
-  times.written(1, 11, at(10));
-  times.written(2, 12, at(11));
-  times.written(1, 13, at(12));
-  EXPECT_THAT(times.confirmed({10, 9}, {11, 9}, at(13)), ElementsAre(seconds{3}));
-  EXPECT_THAT(times.confirmed({10, 9}, {13, 12}, at(13)), ElementsAre(seconds{3}, seconds{2}, seconds{1}));
-  EXPECT_THAT(times.confirmed({13, 12}, {13, 12}, at(14)), IsEmpty()) << "a renewal";
-  EXPECT_THAT(times.confirmed({13, 12}, {11, 12}, at(14)), IsEmpty()) << "backwards";
-  EXPECT_THAT(times.confirmed({}, {10}, at(14)), IsEmpty());
-  for (int i = 0; i < 1000; ++i) times.written(1, 14 + i, at(20));
-  EXPECT_LE(times.confirmed({}, {2000}, at(21)).size(), 64U);
+  times.written(1, 11, heard_at(10));
+  times.written(2, 12, heard_at(11));
+  times.written(1, 13, heard_at(12));
+  EXPECT_THAT(times.confirmed({10, 9}, {11, 9}, heard_at(13)), ElementsAre(seconds{3}));
+  EXPECT_THAT(times.confirmed({10, 9}, {13, 12}, heard_at(13)),
+              ElementsAre(seconds{3}, seconds{2}, seconds{1}));
+  EXPECT_THAT(times.confirmed({13, 12}, {13, 12}, heard_at(14)), IsEmpty()) << "a renewal";
+  EXPECT_THAT(times.confirmed({13, 12}, {11, 12}, heard_at(14)), IsEmpty()) << "backwards";
+  EXPECT_THAT(times.confirmed({}, {10}, heard_at(14)), IsEmpty());
+  for (int i = 0; i < 1000; ++i) times.written(1, 14 + i, heard_at(20));
+  EXPECT_LE(times.confirmed({}, {2000}, heard_at(21)).size(), 64U);
 }
 
 TEST(ConsumerWords, NamesAreMadeShortAndPrintable) {

@@ -79,6 +79,26 @@ TEST_F(MetricsTest, APoolsSeriesGoWithThePool) {
   EXPECT_THAT(scrape(), HasSubstr("poolwarden_endpoints{namespace=\"a\",pool=\"x\",state=\"ready\"} 1\n"));
 }
 
+TEST_F(MetricsTest, ConsumersOfAPool_AreShownWhileThereAreAny) {
+  metrics_.set_consumers("a", "y", 0, 0, 0);
+  EXPECT_THAT(scrape(), Not(HasSubstr("pool=\"y\"")));
+  const auto show = [this] {
+    metrics_.set_consumers("a", "x", 3, 1, 2);
+    metrics_.observe_confirmation("a", "x", Seconds(0.02));
+    return scrape();
+  };
+  const std::string text = show();
+  EXPECT_THAT(text, HasSubstr("poolwarden_consumers{namespace=\"a\",pool=\"x\",state=\"live\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr("poolwarden_consumers{namespace=\"a\",pool=\"x\",state=\"silent\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("poolwarden_consumer_revisions_behind{namespace=\"a\",pool=\"x\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("poolwarden_consumer_confirm_seconds_count{namespace=\"a\",pool=\"x\"} 1\n"));
+  metrics_.set_consumers("a", "x", 0, 0, 0);
+  EXPECT_THAT(scrape(), Not(HasSubstr("pool=\"x\"")));
+  show();
+  metrics_.remove_pool("a", "x");
+  EXPECT_THAT(scrape(), Not(HasSubstr("pool=\"x\"")));
+}
+
 TEST_F(MetricsTest, HowManyReplicasAreWantedIsShownWhileItIsKnown) {
   metrics_.set_wanted_replicas("a", "x", 2);
   metrics_.set_wanted_replicas("a", "y", 3);
