@@ -36,7 +36,8 @@ struct Command {
   CommandKind kind = CommandKind::kWithdraw;
   std::string server;  // as the gateway calls it
   ServerAddress address;
-  std::string text;  // what it is in the gateway's own language
+  std::string text;       // what it is in the gateway's own language
+  std::string zone = {};  // of the address's node; may be empty, and is where it is of no use
 
   bool operator==(const Command&) const = default;
 };
@@ -65,7 +66,8 @@ class Observation {
  public:
   virtual ~Observation() = default;
   virtual Process process() const = 0;
-  // Withdrawals only, if there are any; else all that may be said now.
+  // Withdrawals first. Alone, where what is said beside them could hold them up; else with all that may be
+  // said now.
   virtual Plan plan(const std::vector<WantedServer>& wanted) const = 0;
   // All addresses that it has, of the list or not.
   virtual std::vector<ServerAddress> addresses() const = 0;

@@ -2,6 +2,7 @@
 
 #include "base/address.h"
 #include "base/text.h"
+#include "gateway/envoy.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/gateway_sync.h"
 #include "gateway/haproxy.h"
@@ -20,6 +21,7 @@
 #include <optional>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -50,7 +52,8 @@ struct Settings {
   GatewaySyncOptions sync;
   telemetry::LogOptions log;
   std::unique_ptr<Gateway> gateway;
-  std::string kind;  // "haproxy", as the operator shows it
+  std::string kind;              // "haproxy", as the operator shows it
+  bool applied_is_known = true;  // the gateway can be asked what it holds
 };
 
 std::string host_name() {
@@ -92,10 +95,6 @@ tl::expected<std::string, std::string> read_key(const std::string& path) {
 }
 
 tl::expected<void, std::string> choose_worker_router(const GatewaySyncFlags& flags, Settings& settings) {
-  if (flags.haproxy_socket != GatewaySyncFlags{}.haproxy_socket) {
-    return tl::unexpected(
-        std::string("--worker-api and --haproxy-socket are two gateways: run one gateway-sync for each"));
-  }
   const auto dialect = parse_worker_dialect(flags.dialect);
   if (!dialect) {
     return tl::unexpected(fmt::format(
@@ -118,7 +117,39 @@ tl::expected<void, std::string> choose_worker_router(const GatewaySyncFlags& fla
   return {};
 }
 
+tl::expected<void, std::string> choose_envoy(const GatewaySyncFlags& flags, Settings& settings) {
+  EnvoyOptions options;
+  options.directory = flags.envoy_eds_dir;
+  while (options.directory.size() > 1 && options.directory.ends_with('/')) options.directory.pop_back();
+  options.cluster = flags.envoy_cluster.empty() ? flags.pool : flags.envoy_cluster;
+  if (!is_envoy_name(options.cluster)) {
+    return tl::unexpected(
+        fmt::format("--envoy-cluster: '{}' is not a name that can be a file's, too (letters, digits, _ - . "
+                    ":, no dot first)",
+                    options.cluster));
+  }
+  if (flags.envoy_admin != "none") {
+    auto admin = parse_http_target(flags.envoy_admin);
+    if (!admin) return tl::unexpected("--envoy-admin: " + admin.error());
+    options.admin = *std::move(admin);
+  }
+  settings.kind = "envoy";
+  settings.applied_is_known = options.admin.has_value();
+  settings.gateway = std::make_unique<Envoy>(std::move(options));
+  return {};
+}
+
+// HAProxy, unless another is chosen.
 tl::expected<void, std::string> choose_gateway(const GatewaySyncFlags& flags, Settings& settings) {
+  std::vector<std::string_view> chosen;
+  if (flags.haproxy_socket != GatewaySyncFlags{}.haproxy_socket) chosen.push_back("--haproxy-socket");
+  if (!flags.worker_api.empty()) chosen.push_back("--worker-api");
+  if (!flags.envoy_eds_dir.empty()) chosen.push_back("--envoy-eds-dir");
+  if (chosen.size() > 1) {
+    return tl::unexpected(
+        fmt::format("{} and {} are two gateways: run one gateway-sync for each", chosen[0], chosen[1]));
+  }
+  if (!flags.envoy_eds_dir.empty()) return choose_envoy(flags, settings);
   if (!flags.worker_api.empty()) return choose_worker_router(flags, settings);
   const std::pair<std::string_view, bool> needs_router[] = {
       {"--dialect", !flags.dialect.empty()}, {"--worker-api-key-file", !flags.worker_api_key_file.empty()}};
@@ -163,6 +194,7 @@ tl::expected<Settings, std::string> check(const GatewaySyncFlags& flags) {
   settings.sync.ns = flags.ns;
   settings.sync.pool = flags.pool;
   settings.sync.config_map = flags.config_map.empty() ? flags.pool + "-endpoints" : flags.config_map;
+  if (!settings.applied_is_known) consumer->clear();
   settings.sync.consumer = {flags.ns, flags.pool, *std::move(consumer), settings.kind};
   settings.sync.core.gateway = std::string(settings.gateway->name());
   settings.sync.core.addresses.allow_loopback = flags.allow_loopback;
@@ -196,6 +228,12 @@ int run(Settings settings, const GatewaySyncFlags& flags, kube::ClusterAccess ac
             {"server", server},
             {"access", source},
             {"gateway", settings.gateway->where()}});
+  if (!settings.applied_is_known) {
+    log.warn(fmt::format(
+        "{} is not asked what it holds (--envoy-admin=none): the operator is told nothing, and drains "
+        "wait spec.drain.settleSeconds instead",
+        settings.gateway->name()));
+  }
   signals.on_stop([&log, &sync, &settings] {
     log.info(fmt::format("ending; {} keeps its list", settings.gateway->name()));
     sync.stop();
@@ -224,19 +262,36 @@ int run_gateway_sync(const GatewaySyncFlags& flags) {
   return run(std::move(*settings), flags, std::move(*access));
 }
 
+namespace {
+
+void add_envoy_options(CLI::App& command, GatewaySyncFlags& flags) {
+  command.add_option("--envoy-eds-dir", flags.envoy_eds_dir,
+                     "Instead of HAProxy: the directory that Envoy's cluster watches (watched_directory)");
+  command.add_option(
+      "--envoy-cluster", flags.envoy_cluster,
+      "The cluster's name in Envoy, and its file's: <envoy-cluster>.json (default: the pool's name)");
+  command
+      .add_option("--envoy-admin", flags.envoy_admin,
+                  "Envoy's admin interface, which is asked what Envoy holds; none: the file alone counts")
+      ->capture_default_str();
+}
+
+}  // namespace
+
 void add_gateway_sync_command(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<GatewaySyncFlags>();
   CLI::App* command = app.add_subcommand(
       "gateway-sync",
-      "Keep a HAProxy's servers equal to a pool's published endpoints.\n\n"
-      "Runs beside HAProxy and follows one pool's ConfigMap. An endpoint that leaves the list is drained in "
-      "HAProxy\n"
-      "at once: it gets no more requests and finishes those it has. HAProxy is never reloaded. If the API "
-      "server\n"
-      "cannot be reached HAProxy keeps the last list, also when HAProxy itself restarts.\n"
+      "Keep the servers of a HAProxy, or of an Envoy, equal to a pool's published endpoints.\n\n"
+      "Runs beside the gateway and follows one pool's ConfigMap. An endpoint that leaves the list is "
+      "drained\n"
+      "at once: it gets no more requests and finishes those it has. The gateway is never reloaded. If the "
+      "API\n"
+      "server cannot be reached the gateway keeps the last list, also when it restarts.\n"
       "haproxy.cfg needs a stats socket with 'level admin' and, in the backend, free servers:\n"
       "    server-template pod- 64 127.0.0.1:1 disabled\n"
-      "A complete configuration is in examples/gateway.");
+      "A complete configuration is in examples/gateway.\n"
+      "Envoy needs a cluster of type EDS that follows <envoy-eds-dir>/<envoy-cluster>.json: examples/envoy.");
   command->add_option("--pool", flags->pool, "Name of the inferencepools.poolwarden.io to follow")
       ->required();
   command->add_option("-n,--namespace", flags->ns,
@@ -264,13 +319,14 @@ void add_gateway_sync_command(CLI::App& app, int& exit_code) {
       ->add_option("--server-prefix", flags->server_prefix,
                    "First argument of the backend's server-template; servers with other names are left alone")
       ->capture_default_str();
+  add_envoy_options(*command, *flags);
   command->add_option(
       "--consumer", flags->consumer,
       "Name under which the operator is told what this gateway holds (default: the host's name, "
       "in a pod the pod's; none: it is not told)");
   command
       ->add_option("--poll-ms", flags->poll_milliseconds,
-                   "How often HAProxy's own state is compared with the list, in milliseconds")
+                   "How often the gateway's own state is compared with the list, in milliseconds")
       ->capture_default_str();
   command->add_flag("--allow-loopback", flags->allow_loopback,
                     "Send to endpoints with loopback addresses too: for stand-ins on one machine");

@@ -22,6 +22,9 @@ struct GatewaySyncFlags {
   std::string backend = "pool";
   std::string server_prefix = "pod-";
   std::string withdraw_by = "drain";
+  std::string envoy_eds_dir;                          // empty: the gateway is no Envoy
+  std::string envoy_cluster;                          // empty: the pool's name
+  std::string envoy_admin = "http://127.0.0.1:9901";  // "none": the file alone counts
   int poll_milliseconds = 500;
   bool allow_loopback = false;
   std::string kubeconfig;
