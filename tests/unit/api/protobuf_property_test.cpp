@@ -195,12 +195,13 @@ class Some {
             {"spec", {{"scaleTargetRef", target}, {"maxReplicas", below(9)}}}};
   }
   json lease() {
-    json annotations = json::object();
-    maybe(annotations, "poolwarden.io/applied-revisions", yes() ? "11,10" : text());
-    maybe(annotations, "poolwarden.io/applied-at", yes() ? "2026-01-02T03:04:05.000006Z" : text());
-    json labels = {{"poolwarden.io/pool", text()}, {"poolwarden.io/consumer", text()}};
-    json spec = {{"holderIdentity", text()}, {"leaseDurationSeconds", below(200)}};
-    return {{"metadata", metadata(labels, annotations)}, {"spec", spec}};
+    json meta = metadata({"poolwarden.io/pool", "poolwarden.io/consumer"},
+                         {"poolwarden.io/applied-revisions", "poolwarden.io/applied-at"});
+    if (yes()) {
+      meta["annotations"] = {{"poolwarden.io/applied-revisions", "11,10"},
+                             {"poolwarden.io/applied-at", "2026-01-02T03:04:05.000006Z"}};
+    }
+    return {{"metadata", meta}, {"spec", {{"holderIdentity", text()}, {"leaseDurationSeconds", below(200)}}}};
   }
   json service() {
     json spec = {{"selector", map()}, {"ports", several([&] {
