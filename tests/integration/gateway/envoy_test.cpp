@@ -163,7 +163,6 @@ TEST_F(EnvoyGateway, ARestartedEnvoyHasItsListWithoutTheApiServer) {
   publish({endpoint_of(a)});
   ASSERT_TRUE(eventually([&] { return ready(); })) << logged();
   std::this_thread::sleep_for(1'500ms);  // so that its uptime is not 0 s, as the next one's is
-  ASSERT_TRUE(gateway_->name() == "Envoy" && ready());
   api_.go_away();
   envoy.kill();
   ASSERT_TRUE(eventually([&] { return !ready(); }));
@@ -171,6 +170,7 @@ TEST_F(EnvoyGateway, ARestartedEnvoyHasItsListWithoutTheApiServer) {
   ASSERT_NO_FATAL_FAILURE(envoy.start());
   EXPECT_EQ(answer(envoy), "a") << "from its file, before anyone asked it";
   EXPECT_TRUE(eventually([&] { return ready(); })) << logged();
+  EXPECT_TRUE(logs("Envoy was restarted or reloaded")) << logged();
 }
 
 TEST_F(EnvoyGateway, SaysWhyEnvoyDoesNotTakeTheFile) {
