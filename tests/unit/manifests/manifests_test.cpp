@@ -356,8 +356,8 @@ TEST(NetworkPolicy, AdmitsOnlyMonitoringToTheMetrics) {
 // The image that is built, installed and shown is this version's.
 TEST(Version, IsTheSameEverywhere) {
   const std::string version = POOLWARDEN_VERSION;
-  for (const char* path : {"manifests/base/deployment.yaml", "examples/gateway/gateway.yaml",
-                           "examples/routers/router.yaml"}) {
+  for (const char* path :
+       {"manifests/base/deployment.yaml", "examples/gateway/gateway.yaml", "examples/routers/router.yaml"}) {
     EXPECT_THAT(read(path), testing::HasSubstr("image: ghcr.io/poolwarden/poolwarden:" + version + "\n"))
         << path;
   }
