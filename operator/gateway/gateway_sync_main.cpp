@@ -264,6 +264,36 @@ int run_gateway_sync(const GatewaySyncFlags& flags) {
 
 namespace {
 
+void add_haproxy_options(CLI::App& command, GatewaySyncFlags& flags) {
+  command
+      .add_option("--haproxy-socket", flags.haproxy_socket,
+                  "HAProxy's stats socket: a path, or an IP address and port")
+      ->capture_default_str();
+  command.add_option("--backend", flags.backend, "The backend in haproxy.cfg that serves the pool")
+      ->capture_default_str();
+  command
+      .add_option("--server-prefix", flags.server_prefix,
+                  "First argument of the backend's server-template; servers with other names are left alone")
+      ->capture_default_str();
+  command
+      .add_option("--withdraw-by", flags.withdraw_by,
+                  "drain, or maint where a cookie or a stick-table pins clients to a server of HAProxy: they "
+                  "would still get to one that drains")
+      ->capture_default_str();
+}
+
+void add_router_options(CLI::App& command, GatewaySyncFlags& flags) {
+  command.add_option("--worker-api", flags.worker_api,
+                     "Instead of HAProxy: the URL of a router with a worker API, \"http://127.0.0.1:30000\"");
+  command.add_option("--dialect", flags.dialect, "Which router: vllm-router, sglang-router or smg");
+  command.add_option("--worker-api-key-file", flags.worker_api_key_file,
+                     "File with the key that the router wants of administrators (default: it wants none)");
+  command
+      .add_option("--worker-foreign", flags.worker_foreign,
+                  "Workers whose URL is not http://, an IP address and a port: remove or keep")
+      ->capture_default_str();
+}
+
 void add_envoy_options(CLI::App& command, GatewaySyncFlags& flags) {
   command.add_option("--envoy-eds-dir", flags.envoy_eds_dir,
                      "Instead of HAProxy: the directory that Envoy's cluster watches (watched_directory)");
@@ -282,7 +312,7 @@ void add_gateway_sync_command(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<GatewaySyncFlags>();
   CLI::App* command = app.add_subcommand(
       "gateway-sync",
-      "Keep the servers of a HAProxy, or of an Envoy, equal to a pool's published endpoints.\n\n"
+      "Keep the servers of a HAProxy, an Envoy or a router equal to a pool's published endpoints.\n\n"
       "Runs beside the gateway and follows one pool's ConfigMap. An endpoint that leaves the list is "
       "drained\n"
       "at once: it gets no more requests and finishes those it has. The gateway is never reloaded. If the "
@@ -291,34 +321,16 @@ void add_gateway_sync_command(CLI::App& app, int& exit_code) {
       "haproxy.cfg needs a stats socket with 'level admin' and, in the backend, free servers:\n"
       "    server-template pod- 64 127.0.0.1:1 disabled\n"
       "A complete configuration is in examples/gateway.\n"
-      "Envoy needs a cluster of type EDS that follows <envoy-eds-dir>/<envoy-cluster>.json: examples/envoy.");
+      "Envoy needs a cluster of type EDS that follows <envoy-eds-dir>/<envoy-cluster>.json: examples/envoy.\n"
+      "A router with a worker API needs nothing: examples/routers.");
   command->add_option("--pool", flags->pool, "Name of the inferencepools.poolwarden.io to follow")
       ->required();
   command->add_option("-n,--namespace", flags->ns,
                       "The pool's namespace (default: the context's, or this pod's own)");
   command->add_option("--config-map", flags->config_map,
                       "The pool's spec.publish.configMap.name (default: <pool>-endpoints)");
-  command
-      ->add_option("--haproxy-socket", flags->haproxy_socket,
-                   "HAProxy's stats socket: a path, or an IP address and port")
-      ->capture_default_str();
-  command->add_option(
-      "--worker-api", flags->worker_api,
-      "A router's own URL, \"http://127.0.0.1:30000\": instead of HAProxy a router with a worker "
-      "API is fed");
-  command->add_option("--dialect", flags->dialect, "Which router: vllm-router, sglang-router or smg");
-  command->add_option("--worker-api-key-file", flags->worker_api_key_file,
-                      "File with the key that the router wants of administrators (default: it wants none)");
-  command
-      ->add_option("--worker-foreign", flags->worker_foreign,
-                   "Workers whose URL is not http://, an IP address and a port: remove or keep")
-      ->capture_default_str();
-  command->add_option("--backend", flags->backend, "The backend in haproxy.cfg that serves the pool")
-      ->capture_default_str();
-  command
-      ->add_option("--server-prefix", flags->server_prefix,
-                   "First argument of the backend's server-template; servers with other names are left alone")
-      ->capture_default_str();
+  add_haproxy_options(*command, *flags);
+  add_router_options(*command, *flags);
   add_envoy_options(*command, *flags);
   command->add_option(
       "--consumer", flags->consumer,
