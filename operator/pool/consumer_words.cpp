@@ -9,7 +9,7 @@
 namespace poolwarden::pool {
 namespace {
 
-constexpr std::size_t kNamed = 4;
+constexpr std::size_t kNamedConsumers = 4;
 constexpr std::size_t kMostOfAName = 100;  // the Lease's writer chooses it
 
 std::string short_name(const std::string& name) {
@@ -35,9 +35,9 @@ std::string unconfirmed_words(const AwaitedConsumer& consumer) {
 
 std::string silence_words(const std::vector<std::string>& names) {
   std::string list;
-  for (std::size_t i = 0; i < std::min(names.size(), kNamed); ++i)
+  for (std::size_t i = 0; i < std::min(names.size(), kNamedConsumers); ++i)
     list += (i == 0 ? "" : ", ") + short_name(names[i]);
-  if (names.size() > kNamed) list += fmt::format(" and {} more", names.size() - kNamed);
+  if (names.size() > kNamedConsumers) list += fmt::format(" and {} more", names.size() - kNamedConsumers);
   return fmt::format(
       "Consumers of the list no longer renew their Lease, and drains do not wait for them: {}. "
       "One that still runs may send requests to pods that have left the list. Is it up, and may "
