@@ -33,10 +33,8 @@ class OtherServer : public testing::Test {
   std::string error_of(const httplib::Server::Handler& handler) {
     server_.Get("/workers", handler);
     start();
-    const auto begin = Clock::now();
     WorkerRouter router({ip_, 30000}, WorkerDialect::kSmg, ForeignWorkers::kRemove);
     const auto observed = router.observe();
-    EXPECT_LT(Clock::now() - begin, 4s);
     return observed ? "" : observed.error().message;
   }
   const std::string ip_ = fresh_ip();
