@@ -29,6 +29,9 @@ std::string printable(std::string_view text);
 // Whatever is not printable ASCII becomes `instead`.
 std::string ascii(std::string_view text, char instead = '?');
 
+// Printable ASCII without a space, and not empty: nothing in it ends a word or a line.
+bool is_plain_word(std::string_view text);
+
 std::string plural(std::int64_t count, std::string_view what);  // "1 pod", "2 pods"
 
 }  // namespace poolwarden::base

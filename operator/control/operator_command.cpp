@@ -1,5 +1,6 @@
 #include "control/operator_command.h"
 
+#include "base/host.h"
 #include "control/loop.h"
 #include "control/operator_core.h"
 #include "control/prometheus_controller_metrics.h"
@@ -34,8 +35,8 @@ constexpr kube::Duration kStuck = seconds(60);
 constexpr kube::ReservedConnections kReserved{1, 4, 3, 0};
 
 std::string host_name() {
-  char name[256] = {};
-  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+  std::string name = base::host_name();
+  return name.empty() ? "unknown" : name;
 }
 
 double age_seconds(kube::TimePoint then, kube::TimePoint now) {

@@ -1,6 +1,7 @@
 #include "engine/load_reader.h"
 
 #include "base/address.h"
+#include "base/text.h"
 #include "engine/byte_budgets.h"
 #include "engine/connection.h"
 #include "engine/engine_tls.h"
@@ -77,8 +78,7 @@ struct Reading {
 };
 
 bool is_path(std::string_view path) {
-  const auto printable = [](char c) { return c > ' ' && c <= '~'; };
-  return path.starts_with('/') && path.size() <= kMaxPath && std::all_of(path.begin(), path.end(), printable);
+  return path.starts_with('/') && path.size() <= kMaxPath && base::is_plain_word(path);
 }
 
 // Nothing in it ends a header's line.

@@ -1,11 +1,11 @@
 #include "gateway/confirmation.h"
 
 #include "api/names.h"
+#include "base/hash.h"
 #include "base/time.h"
 #include "kube/resource.h"
 
 #include <algorithm>
-#include <functional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -28,12 +28,7 @@ std::string lease_name_of(const ConsumerIdentity& identity) {
     name += fits ? c : '-';
   }
   while (!name.empty() && (name.back() == '-' || name.back() == '.')) name.pop_back();
-  if (name != wanted) {
-    // FNV-1a: the same on every machine.
-    std::uint64_t hash = 14'695'981'039'346'656'037U;
-    for (const char c : wanted) hash = (hash ^ static_cast<unsigned char>(c)) * 1'099'511'628'211U;
-    name += fmt::format("-{:016x}", hash);
-  }
+  if (name != wanted) name += fmt::format("-{:016x}", base::fnv1a(wanted));
   return name;
 }
 
@@ -71,10 +66,9 @@ std::optional<std::string> Confirmation::answered(const kube::Result<std::string
                                                   kube::TimePoint now) {
   in_flight_ = false;
   if (answer) {
-    said_ = sent_;
     create_ = false;
     told_.clear();
-    due_ = said_ == revisions_ ? now + kRenew : std::max(now, paced_until_);
+    due_ = sent_ == revisions_ ? now + kRenew : std::max(now, paced_until_);
     return std::nullopt;
   }
   const kube::Error& error = answer.error();

@@ -62,8 +62,7 @@ class Confirmation {
   std::string owner_uid_;
   std::string revisions_;  // held now, as the annotation has it
   std::string applied_at_;
-  std::string said_;  // last heard by the API server
-  std::string sent_;  // in the call that is under way
+  std::string sent_;  // in the last call
   bool vouched_ = false;
   bool in_flight_ = false;
   bool create_ = false;  // there was none to patch

@@ -1,7 +1,9 @@
 #include "gateway/envoy_answers.h"
 
+#include "base/hash.h"
 #include "base/json_read.h"
 #include "base/text.h"
+#include "gateway/proxy_name.h"
 
 #include <algorithm>
 #include <charconv>
@@ -93,13 +95,6 @@ std::vector<EnvoyHost> each_once(std::vector<EnvoyHost> hosts) {
   return out;
 }
 
-// FNV-1a: no secret depends on it, and it is the same in every build.
-std::uint64_t digest(std::string_view text) {
-  std::uint64_t hash = 14695981039346656037U;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
-  return hash;
-}
-
 }  // namespace
 
 kube::Result<EnvoyServer> parse_server_info(std::string_view body) {
@@ -186,7 +181,7 @@ std::string to_assignment(const std::string& cluster, const std::vector<EnvoyHos
   const auto dump = [](const json& value) {
     return value.dump(-1, ' ', false, json::error_handler_t::replace);
   };
-  const std::string version = fmt::format("{:016x}", digest(dump(assignment)));
+  const std::string version = fmt::format("{:016x}", base::fnv1a(dump(assignment)));
   return dump({{"version_info", version}, {"resources", json::array({assignment})}}) + "\n";
 }
 
@@ -211,11 +206,7 @@ kube::Result<std::vector<EnvoyHost>> parse_assignment(std::string_view text, con
 }
 
 bool is_envoy_name(std::string_view name) {
-  return !name.empty() && name.size() <= 200 && name.front() != '.' &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
-                  c == '-' || c == '.' || c == ':';
-         });
+  return is_proxy_name(name) && name.front() != '.';
 }
 
 }  // namespace poolwarden::gateway

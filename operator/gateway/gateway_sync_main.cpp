@@ -1,11 +1,13 @@
 #include "gateway/gateway_sync_main.h"
 
 #include "base/address.h"
+#include "base/host.h"
 #include "base/text.h"
 #include "gateway/envoy.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/gateway_sync.h"
 #include "gateway/haproxy.h"
+#include "gateway/proxy_name.h"
 #include "gateway/worker_router.h"
 #include "kube/cpprest_transport.h"
 #include "kube/kubeconfig.h"
@@ -14,12 +16,10 @@
 #include "telemetry/log.h"
 #include "telemetry/stop_signals.h"
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <optional>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -39,15 +39,6 @@ int fail(int code, std::string_view message) {
   return code;
 }
 
-// HAProxy's own rule for the names of proxies and servers (invalid_char() in its src/tools.c), so that a name
-// is one word of a command.
-bool is_haproxy_name(const std::string& name) {
-  return !name.empty() && name.size() <= 200 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
-           c == '-' || c == '.' || c == ':';
-  });
-}
-
 struct Settings {
   GatewaySyncOptions sync;
   telemetry::LogOptions log;
@@ -56,17 +47,12 @@ struct Settings {
   bool applied_is_known = true;  // the gateway can be asked what it holds
 };
 
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? std::string(name) : std::string();
-}
-
 tl::expected<void, std::string> choose_haproxy(const GatewaySyncFlags& flags, Settings& settings) {
-  if (!is_haproxy_name(flags.backend)) {
+  if (!is_proxy_name(flags.backend)) {
     return tl::unexpected(fmt::format(
         "--backend: '{}' is not a name HAProxy allows (letters, digits, _ - . :)", flags.backend));
   }
-  if (!is_haproxy_name(flags.server_prefix)) {
+  if (!is_proxy_name(flags.server_prefix)) {
     return tl::unexpected(
         fmt::format("--server-prefix: '{}' is not a name HAProxy allows (letters, digits, _ - . :)",
                     flags.server_prefix));
@@ -88,8 +74,7 @@ tl::expected<std::string, std::string> read_key(const std::string& path) {
   auto text = kube::read_file(path, kMaxKey);
   if (!text) return tl::unexpected("--worker-api-key-file: " + text.error());
   while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
-  const bool plain = std::all_of(text->begin(), text->end(), [](char c) { return c > 0x20 && c < 0x7f; });
-  if (text->empty() || !plain)
+  if (!base::is_plain_word(*text))
     return tl::unexpected(fmt::format("--worker-api-key-file: {} is not one word of plain ASCII", path));
   return *std::move(text);
 }
@@ -162,7 +147,7 @@ tl::expected<void, std::string> choose_gateway(const GatewaySyncFlags& flags, Se
 // Empty: nothing is confirmed.
 tl::expected<std::string, std::string> consumer_of(const GatewaySyncFlags& flags) {
   if (flags.consumer == "none") return std::string();
-  const std::string name = flags.consumer.empty() ? host_name() : flags.consumer;
+  const std::string name = flags.consumer.empty() ? base::host_name() : flags.consumer;
   if (name.size() > 253 || base::ascii(name, '?') != name)
     return tl::unexpected(
         fmt::format("--consumer: '{}' is longer than 253 characters, or not plain text", name));
@@ -258,7 +243,7 @@ int run_gateway_sync(const GatewaySyncFlags& flags) {
   if (auto own = base::canonical_ip(access->host))
     settings->sync.core.addresses.never.insert(std::move(*own));
   // In a pod, its name is the host's.
-  if (std::getenv("KUBERNETES_SERVICE_HOST") != nullptr) settings->sync.pod = host_name();
+  if (std::getenv("KUBERNETES_SERVICE_HOST") != nullptr) settings->sync.pod = base::host_name();
   return run(std::move(*settings), flags, std::move(*access));
 }
 

@@ -43,10 +43,9 @@ kube::Error error_of(kube::ErrorClass cls, std::string reason, std::string messa
   return {cls, 0, std::move(reason), std::move(message), std::nullopt};
 }
 
-// One word of one line: nothing in it begins another header.
-bool is_one_word(std::string_view text, std::size_t limit) {
-  return text.size() <= limit &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+// Nothing in it begins another header.
+bool is_word_or_empty(std::string_view text, std::size_t limit) {
+  return text.empty() || (text.size() <= limit && base::is_plain_word(text));
 }
 
 std::string milliseconds(kube::Duration duration) {
@@ -231,7 +230,7 @@ tl::expected<HttpTarget, std::string> parse_http_target(const std::string& url) 
   const std::size_t slash = std::min(rest.find('/'), rest.size());
   target.prefix = rest.substr(slash);
   while (target.prefix.ends_with('/')) target.prefix.pop_back();
-  if (!is_one_word(target.prefix, kMaxPath) || target.prefix.find_first_of("?#") != std::string::npos)
+  if (!is_word_or_empty(target.prefix, kMaxPath) || target.prefix.find_first_of("?#") != std::string::npos)
     return wrong("has a path with a space, '?' or '#'");
   std::string_view host = rest.substr(0, slash);
   const bool has_port = host.ends_with(']') ? false : host.find(':') != std::string_view::npos;
@@ -272,14 +271,14 @@ kube::Result<HttpAnswer> exchange(const HttpTarget& target, HttpMethod method, c
                                   const std::string& body, kube::TimePoint deadline) {
   const auto limit =
       std::max(kube::Duration::zero(), kube::Duration(deadline - std::chrono::steady_clock::now()));
-  if (!path.starts_with('/') || !is_one_word(path, kMaxPath)) {
+  if (!path.starts_with('/') || !is_word_or_empty(path, kMaxPath)) {
     const Asking nameless(target, method, {}, limit);
     return tl::unexpected(
         nameless.wrong(fmt::format("'{}' is not a path that can be asked for",
                                    base::printable(std::string_view(path).substr(0, kMaxTold)))));
   }
   const Asking asking(target, method, path, limit);
-  if (!is_one_word(target.key, kMaxKey)) {
+  if (!is_word_or_empty(target.key, kMaxKey)) {
     return tl::unexpected(asking.wrong(
         "the key is not one word of plain ASCII (is a line break left in its file?), so nothing was asked"));
   }

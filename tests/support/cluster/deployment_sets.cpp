@@ -1,5 +1,6 @@
 #include "support/cluster/deployment_sets.h"
 
+#include "base/hash.h"
 #include "support/apiserver/json_util.h"
 #include "support/apiserver/selector.h"
 #include "support/cluster/pod_facts.h"
@@ -66,11 +67,7 @@ json bare_template(const json& owner) {
 }
 
 std::string template_hash(const json& deployment) {
-  std::uint64_t hash = 14695981039346656037ULL;  // FNV-1a
-  for (const char c : bare_template(deployment).dump()) {
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  }
-  return safe_encode(hash);
+  return safe_encode(base::fnv1a(bare_template(deployment).dump()));
 }
 
 std::int64_t revision_of(const json& object) {

@@ -86,5 +86,13 @@ TEST(Plural, CountsInWords) {
   EXPECT_EQ(plural(2, "pod"), "2 pods");
 }
 
+TEST(PlainWord, EndsNoWordAndNoLine) {
+  for (const char* word : {"a", "/v1/metrics?x=1", "~", "!", "sk-0_A"})
+    EXPECT_TRUE(is_plain_word(word)) << word;
+  for (const char* text : {"", " ", "a b", "a\n", "\r\na", "a\tb", "\x7f", "\xc3\xa4"})
+    EXPECT_FALSE(is_plain_word(text)) << text;
+  EXPECT_FALSE(is_plain_word(std::string_view("a\0", 2)));
+}
+
 }  // namespace
 }  // namespace poolwarden::base
