@@ -112,7 +112,7 @@ class Drains {
                               .poll = drain.poll,
                               .active_ports = api::active_ports_of(*member.pod),
                               .settle = only_their_word ? seconds{0} : drain.settle,
-                              .confirmed = confirmation == nullptr || !confirmation->awaits});
+                              .confirmed = seen_.snapshot->awaited_for(*member.pod) == nullptr});
   }
 
   // A choice is made with fresh readings, or without those that do not come in time.
@@ -335,11 +335,10 @@ void Drains::step(PodVerdict& member, std::optional<DrainReason> cause, bool lis
   const api::Pod& pod = *member.pod;
   const PodLoad* load = snapshot.loads->find(pod.uid);
   const api::DrainSpec& drain = snapshot.drain_of(pod);
+  const bool quiet =
+      load != nullptr && load->quiet >= drain.quiet_reads && snapshot.awaited_for(pod) == nullptr;
   // Of one that is not ready it says enough that nobody listens. One that is ready may be back in a moment.
-  const WithdrawalConfirmation* confirmation = snapshot.confirmation_of(pod);
-  const bool confirmed = confirmation == nullptr || !confirmation->awaits;
-  const bool idle = load != nullptr && ((confirmed && load->quiet >= drain.quiet_reads) ||
-                                        (load->refused && is_asked_for_first(member)));
+  const bool idle = quiet || (load != nullptr && load->refused && is_asked_for_first(member));
   const DrainStep taken = next(member.before, {.cause = cause,
                                                .finishes = may_have_to_finish(member),
                                                .withdrawn = !listed,

@@ -177,6 +177,11 @@ struct Snapshot {
     const auto found = confirmations.find(pod.uid);
     return found == confirmations.end() ? nullptr : &found->second;
   }
+  // The slowest consumer that has yet to confirm that the pod is withdrawn. Null: none is awaited.
+  const AwaitedConsumer* awaited_for(const api::Pod& pod) const {
+    const WithdrawalConfirmation* confirmation = confirmation_of(pod);
+    return confirmation != nullptr && confirmation->awaits ? &*confirmation->awaits : nullptr;
+  }
 
   // What its pool gives it, and for how long it drains or finishes at most.
   std::chrono::seconds asked_timeout(const api::Pod& pod) const {

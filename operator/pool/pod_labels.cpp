@@ -99,8 +99,7 @@ bool is_going(std::string_view serving) {
 
 std::string in_flight_now(const Observation& seen, const api::Pod& pod) {
   std::string out = in_flight_words(seen.snapshot->loads->find(pod.uid));
-  const WithdrawalConfirmation* confirmation = seen.snapshot->confirmation_of(pod);
-  if (confirmation != nullptr && confirmation->awaits) out += "; " + unconfirmed_words(*confirmation->awaits);
+  if (const auto* awaited = seen.snapshot->awaited_for(pod)) out += "; " + unconfirmed_words(*awaited);
   return out;
 }
 

@@ -47,8 +47,7 @@ std::string waits_for(DrainReason reason) {
 }
 
 void tell_load(const Observation& seen, const PodVerdict& member, api::EndpointStatus& out) {
-  const WithdrawalConfirmation* confirmation = seen.snapshot->confirmation_of(*member.pod);
-  if (confirmation != nullptr && confirmation->awaits) out.message = wait_words(*confirmation->awaits);
+  if (const auto* awaited = seen.snapshot->awaited_for(*member.pod)) out.message = wait_words(*awaited);
   const PodLoad* load = seen.snapshot->loads->find(member.pod->uid);
   if (load == nullptr) return;
   if (load->load) {
