@@ -40,16 +40,12 @@ void FallenPods::pod_seen(const kube::Delta<api::Pod>& delta, kube::TimePoint no
   const std::string& name = (delta.after ? delta.after : delta.before)->name;
   const auto listed = listed_.find(name);
   if (delta.after) {
-    pods_[name] = delta.after;
     gone_.erase(delta.after->uid);
-  } else {
-    pods_.erase(name);
-    if (listed != listed_.end() && listed->second.uid == delta.before->uid) {
-      if (pool::is_active(*delta.before)) {
-        questions_[name] = {delta.before->uid, now, false};
-      } else {
-        gone_.insert(delta.before->uid);
-      }
+  } else if (listed != listed_.end() && listed->second.uid == delta.before->uid) {
+    if (pool::is_active(*delta.before)) {
+      questions_[name] = {delta.before->uid, now, false};
+    } else {
+      gone_.insert(delta.before->uid);
     }
   }
   if (listed == listed_.end()) return;
@@ -91,8 +87,8 @@ void FallenPods::answered(const std::string& name, const api::Pod* pod) {
   questions_.erase(question);
   // Without the label it is not watched any more: what the answer says of it is the last that is heard.
   const bool there = pod != nullptr && pod->uid == uid && pool::is_active(*pod);
-  const auto seen = pods_.find(name);
-  if (there || (seen != pods_.end() && seen->second->uid == uid)) return;
+  const PodPtr seen = pod_(name);
+  if (there || (seen && seen->uid == uid)) return;
   gone_.insert(uid);
   const auto listed = listed_.find(name);
   if (listed == listed_.end()) return;
@@ -113,16 +109,15 @@ bool FallenPods::list_knew(const api::Pod& pod) const {
 
 Withdrawal FallenPods::judge(const std::string& name, const Listed& listed) const {
   if (gone_.contains(listed.uid)) return Withdrawal::kDeleted;
-  const auto found = pods_.find(name);
-  if (found == pods_.end()) return Withdrawal::kNone;
-  const api::Pod& pod = *found->second;
-  if (pod.uid != listed.uid) {
+  const PodPtr pod = pod_(name);
+  if (!pod) return Withdrawal::kNone;
+  if (pod->uid != listed.uid) {
     // The name is another pod's now; or the list is newer than what has been seen of the pods.
-    const bool newer = kube::compare_versions(pod.resource_version, versions_.newest) > 0;
+    const bool newer = kube::compare_versions(pod->resource_version, versions_.newest) > 0;
     return newer ? Withdrawal::kDeleted : Withdrawal::kNone;
   }
-  if (list_knew(pod)) return Withdrawal::kNone;
-  const Withdrawal reason = pool::judge_in_standby(&pod, {}).reason;
+  if (list_knew(*pod)) return Withdrawal::kNone;
+  const Withdrawal reason = pool::judge_in_standby(pod.get(), {}).reason;
   return is_for_readiness(reason) && listed.unready ? Withdrawal::kNone : reason;
 }
 

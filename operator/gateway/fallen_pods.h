@@ -12,8 +12,7 @@
 // be without that label, and so its absence means nothing. Nor does its end, unless it was seen to terminate:
 // the label may have been taken off. Then the pod is asked for by name, and it has gone if it is not there.
 //
-// Pure: time is an argument. Owned and used by one thread. Holds no more than what the watch has and the
-// list.
+// Pure: time is an argument. Owned and used by one thread. Holds no more than the list does.
 #pragma once
 
 #include "api/endpoint_set.h"
@@ -24,11 +23,13 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace poolwarden::gateway {
@@ -38,17 +39,21 @@ namespace poolwarden::gateway {
 struct PodsVersions {
   std::string oldest;
   std::string newest;
-
-  bool operator==(const PodsVersions&) const = default;
 };
 
 class FallenPods {
  public:
+  using PodPtr = std::shared_ptr<const api::Pod>;
+  // A pod as the watch has it; null: the watch does not have it.
+  using PodLookup = std::function<PodPtr(const std::string& name)>;
   static constexpr std::chrono::seconds kAskAgain{1};
   // Under way at once: all pods of a namespace may lose their label together.
   static constexpr std::size_t kQuestions = 16;
 
+  explicit FallenPods(PodLookup pod) : pod_(std::move(pod)) {}
+
   void list_seen(const api::EndpointSet& list, PodsVersions versions);
+  // The lookup has what follows from the delta by then, and maybe from later ones.
   void pod_seen(const kube::Delta<api::Pod>& delta, kube::TimePoint now);
 
   // By UID, and why. Only pods of the list.
@@ -76,9 +81,9 @@ class FallenPods {
   void look_at(const std::string& name, const Listed& listed);
   void decide();
 
+  const PodLookup pod_;
   std::map<std::string, Listed> listed_;  // ready endpoints, by the pod's name
   PodsVersions versions_;
-  std::map<std::string, std::shared_ptr<const api::Pod>> pods_;
   std::set<std::string> gone_;  // UIDs of the list whose pods have been seen to go
   std::map<std::string, Question> questions_;
   std::map<std::string, pool::Withdrawal> unfit_;  // by the pod's name: each by itself

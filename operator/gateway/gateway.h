@@ -57,8 +57,6 @@ struct Plan {
 struct Process {
   std::string id;
   std::string version;
-
-  bool operator==(const Process&) const = default;
 };
 
 // A gateway, seen at one moment. Pure.

@@ -45,29 +45,34 @@ std::string_view GatewayCore::state_name() const {
 }
 
 void GatewayCore::on(input::ListSeen seen, kube::TimePoint, Effects& out) {
-  std::vector<std::string> problems;
-  (void)wanted_servers(seen.list, {}, options_.addresses, &problems);
+  list_ = std::move(seen.list);
+  revisions_ = std::move(seen.revisions);
+  std::vector<std::string> problems = want(seen.decoded_at);
   // That they are mended is told too.
   if (!problems.empty() || list_problems_) {
     list_problems_ = !problems.empty();
     out.emplace_back(effect::ListProblems{std::move(problems)});
   }
-  list_ = std::move(seen.list);
-  revisions_ = std::move(seen.revisions);
-  want(seen.decoded_at, out);
+  look_now(out);
 }
 
 void GatewayCore::on(input::PodsFell fell, kube::TimePoint, Effects& out) {
   if (fell.uids == fallen_) return;
   fallen_ = std::move(fell.uids);
-  if (list_) want(fell.decoded_at, out);
+  if (!list_) return;
+  (void)want(fell.decoded_at);  // of the list alone: told when it came
+  look_now(out);
 }
 
-void GatewayCore::want(kube::TimePoint decoded_at, Effects& out) {
-  std::vector<std::string> said_before;
-  wanted_ = wanted_servers(*list_, fallen_, options_.addresses, &said_before);
+std::vector<std::string> GatewayCore::want(kube::TimePoint decoded_at) {
+  std::vector<std::string> problems;
+  wanted_ = wanted_servers(*list_, fallen_, options_.addresses, &problems);
   for (const WantedServer& want : wanted_) pods_[want.address] = want.pod;
   if (!pending_since_) pending_since_ = decoded_at;
+  return problems;
+}
+
+void GatewayCore::look_now(Effects& out) {
   // While something is asked of the gateway its answer comes first; the pass after it knows what is new.
   if (!std::holds_alternative<Observing>(state_) && !std::holds_alternative<Applying>(state_))
     observe(0, out);

@@ -165,7 +165,9 @@ class GatewayCore {
   void on(const input::Tick& tick, kube::TimePoint now, Effects& out);
 
   void observe(int pass, Effects& out);
-  void want(kube::TimePoint decoded_at, Effects& out);
+  // What is wanted follows from the list and the pods that fell. What of the list cannot be is returned.
+  std::vector<std::string> want(kube::TimePoint decoded_at);
+  void look_now(Effects& out);
   void settle(const Plan& plan, kube::TimePoint now, Effects& out);
   void back_off(kube::Error error, kube::TimePoint now, Effects& out);
   void note_process(const Observation& observation, Effects& out);

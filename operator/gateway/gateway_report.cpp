@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 namespace poolwarden::gateway {
+
 void GatewayReport::tell(const effect::Acknowledged& done) {
   const auto say = [&](const std::string& what) {
     const telemetry::Field pool{"pool", names_.pool};
@@ -75,8 +76,7 @@ void GatewayReport::tell(const effect::GatewayFound& found) {
 
 void GatewayReport::tell(const effect::GatewayFailed& failed) {
   metrics_.gateway_failed();
-  if (failed.error.message == last_gateway_problem_) return;  // told already
-  last_gateway_problem_ = failed.error.message;
+  if (std::exchange(last_gateway_problem_, failed.error.message) == failed.error.message) return;
   log_.error(
       fmt::format("{} cannot be given the list; it will be tried again", names_.gateway),
       {{"problem", failed.error.message}, {"failures", failed.failures}, {"retry_seconds", failed.delay}});
@@ -85,8 +85,7 @@ void GatewayReport::tell(const effect::GatewayFailed& failed) {
 void GatewayReport::tell(const effect::ListProblems& list) {
   metrics_.set_refused(list.problems.size());
   const std::string first = list.problems.empty() ? std::string() : list.problems.front();
-  if (first == last_list_problem_) return;
-  last_list_problem_ = first;
+  if (std::exchange(last_list_problem_, first) == first) return;
   if (first.empty()) return log_.info("all of the published list can be used again");
   log_.warn(fmt::format("part of the published list cannot be given to {}", names_.gateway),
             {{"problem", first}, {"problems", list.problems.size()}});
@@ -148,19 +147,18 @@ void GatewayReport::not_confirmed(std::string_view problem) {
 
 void GatewayReport::api_server(const std::optional<kube::Error>& error) {
   const std::string problem = error ? error->message : std::string{};
-  if (problem == last_api_problem_) return;
+  if (std::exchange(last_api_problem_, problem) == problem) return;
   if (problem.empty()) {
     log_.info("the API server answers again");
   } else {
     log_.warn(fmt::format("the API server cannot be read; {} is held to the last list", names_.gateway),
               {{"problem", problem}});
   }
-  last_api_problem_ = problem;
 }
 
 void GatewayReport::pods_watch(const std::optional<kube::Error>& error) {
   const std::string problem = error ? error->message : std::string{};
-  if (problem == last_pods_problem_) return;
+  if (std::exchange(last_pods_problem_, problem) == problem) return;
   if (problem.empty()) {
     log_.info("pods are watched again");
   } else {
@@ -169,7 +167,6 @@ void GatewayReport::pods_watch(const std::optional<kube::Error>& error) {
         "examples/gateway has the right)",
         {{"problem", problem}});
   }
-  last_pods_problem_ = problem;
 }
 
 }  // namespace poolwarden::gateway

@@ -44,6 +44,7 @@ GatewaySync::GatewaySync(GatewaySyncOptions options, Gateway& gateway, kube::Tra
       list_(options_.config_map, options_.pool),
       first_(list_feed(Part::kFirst, {options_.ns, {}, "metadata.name=" + options_.config_map})),
       pods_(pod_feed()),
+      fallen_([this](const std::string& name) { return pods_.informer().store().find(options_.ns, name); }),
       confirmation_(options_.consumer),
       core_(options_.core) {}
 
@@ -150,10 +151,9 @@ void GatewaySync::take(OfPods input, std::vector<CoreEffect>& effects) {
 
 void GatewaySync::take(PodAnswered input, std::vector<CoreEffect>& effects) {
   const kube::TimePoint now = Clock::now();
-  if (!input.body && !input.body.error().is_not_found()) return fallen_.ask_again(input.name, now);
-  auto pod = input.body ? kube::decode_object<api::PodCodec>(*input.body)
-                        : tl::unexpected(std::move(input.body.error()));
   // One that cannot be read is there.
+  const auto pod =
+      input.body.and_then([](const std::string& body) { return kube::decode_object<api::PodCodec>(body); });
   if (!pod && !pod.error().is_not_found()) return fallen_.ask_again(input.name, now);
   fallen_.answered(input.name, pod ? &*pod : nullptr);
   take_fallen(now, effects);

@@ -1,6 +1,7 @@
 #include "gateway/fallen_pods.h"
 
 #include <functional>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -42,8 +43,11 @@ api::Pod terminating(const std::string& name, std::int64_t version) {
 
 // A list of a, b and c, made from version 10 of the pods; and the pods as they are told.
 struct PodsBench {
-  FallenPods fallen;
   std::map<std::string, std::shared_ptr<const api::Pod>> store;
+  FallenPods fallen{[this](const std::string& name) {
+    const auto found = store.find(name);
+    return found == store.end() ? nullptr : found->second;
+  }};
   kube::TimePoint now{1h};
 
   PodsBench() { list({"a", "b", "c"}); }
@@ -60,9 +64,8 @@ struct PodsBench {
   }
   void sees(api::Pod pod) {
     auto after = std::make_shared<const api::Pod>(std::move(pod));
-    auto& held = store[after->name];
-    fallen.pod_seen({held ? kube::DeltaKind::kModified : kube::DeltaKind::kAdded, held, after, now}, now);
-    held = after;
+    const auto before = std::exchange(store[after->name], after);
+    fallen.pod_seen({before ? kube::DeltaKind::kModified : kube::DeltaKind::kAdded, before, after, now}, now);
   }
   void ends(const std::string& name) {
     const auto held = store.extract(name);
@@ -286,7 +289,7 @@ TEST(FallenPods, NothingIsKeptOfPodsThatLeftTheList) {
 }
 
 TEST(FallenPods, UnreadyOneThatTheListKeepsIsKept) {
-  FallenPods fallen;
+  PodsBench bench;
   api::Endpoint endpoint;
   endpoint.pod = "a";
   endpoint.uid = "uid-a";
@@ -295,16 +298,11 @@ TEST(FallenPods, UnreadyOneThatTheListKeepsIsKept) {
   other.pod = "b";
   other.uid = "uid-b";
   other.unready = false;
-  fallen.list_seen({"default", "vllm", 1, {endpoint, other}}, {"10", "10"});
-  const auto see = [&](api::Pod pod) {
-    fallen.pod_seen({kube::DeltaKind::kAdded, nullptr, std::make_shared<const api::Pod>(std::move(pod)),
-                     kube::TimePoint{1h}},
-                    kube::TimePoint{1h});
-  };
-  see(unready("a", 11));
-  EXPECT_THAT(fallen.fallen(), IsEmpty());
-  see(terminating("a", 12));
-  EXPECT_EQ(fallen.fallen().size(), 1U) << "but not beyond its end";
+  bench.fallen.list_seen({"default", "vllm", 1, {endpoint, other}}, {"10", "10"});
+  bench.sees(unready("a", 11));
+  EXPECT_THAT(bench.fallen.fallen(), IsEmpty());
+  bench.sees(terminating("a", 12));
+  EXPECT_EQ(bench.fallen.fallen().size(), 1U) << "but not beyond its end";
 }
 
 }  // namespace

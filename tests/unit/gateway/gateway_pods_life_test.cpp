@@ -250,7 +250,10 @@ class PodsLife {
   std::map<std::string, PodPtr> heard_;  // as the gateway knows it
   api::EndpointSet list_{"default", "vllm", 0, {}};
   std::string list_version_ = "0";
-  FallenPods fallen_;
+  FallenPods fallen_{[this](const std::string& name) {
+    const auto found = heard_.find(name);
+    return found == heard_.end() ? nullptr : found->second;
+  }};
   GatewayCore core_{{"HAProxy", 500ms}};
   HaproxyModel haproxy_{12};
 };
