@@ -4,27 +4,15 @@
 
 #include <chrono>
 #include <cstdio>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
-#include <signal.h>
-#include <sstream>
-#include <sys/wait.h>
 #include <thread>
-#include <unistd.h>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace poolwarden::gateway {
 namespace {
-
-std::string text_of_file(const std::string& path) {
-  std::ifstream in(path);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
 
 void put(std::string& text, std::string_view what, std::string_view instead) {
   const auto at = text.find(what);
@@ -51,7 +39,7 @@ std::optional<std::string> envoy_program() {
 
 EnvoyProcess::EnvoyProcess(const std::string& service_name) : ip_(fresh_ip()) {
   std::filesystem::create_directory(eds_directory());
-  std::string bootstrap = text_of_file(POOLWARDEN_ENVOY_YAML);
+  std::string bootstrap = contents_of(POOLWARDEN_ENVOY_YAML);
   put(bootstrap, "address: 127.0.0.1", "address: " + ip_);
   put(bootstrap, "address: 0.0.0.0", "address: " + ip_);
   put(bootstrap, "/run/envoy", eds_directory());
@@ -65,19 +53,9 @@ std::string EnvoyProcess::admin() const {
 }
 
 void EnvoyProcess::start() {
-  const std::string program = envoy_program().value_or("");
-  const std::string config = directory_.file("envoy.yaml");
-  const std::string errors = directory_.file("stderr");
-  pid_ = ::fork();
-  ASSERT_GE(pid_, 0);
-  if (pid_ == 0) {
-    const int out = ::open(errors.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
-    ::dup2(out, 1);
-    ::dup2(out, 2);
-    ::execl(program.c_str(), program.c_str(), "-c", config.c_str(), "--concurrency", "2",
-            "--disable-hot-restart", "--log-level", "warning", nullptr);
-    ::_exit(127);
-  }
+  process_.start({envoy_program().value_or(""), "-c", directory_.file("envoy.yaml"), "--concurrency", "2",
+                  "--disable-hot-restart", "--log-level", "warning"},
+                 directory_.file("stderr"));
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (std::chrono::steady_clock::now() < deadline) {
     const auto ready = exchange({ip_, kAdminPort}, HttpMethod::kGet, "/ready", {}, deadline);
@@ -87,15 +65,8 @@ void EnvoyProcess::start() {
   FAIL() << "Envoy did not start: " << log();
 }
 
-void EnvoyProcess::kill() {
-  if (pid_ <= 0) return;
-  ::kill(pid_, SIGKILL);
-  ::waitpid(pid_, nullptr, 0);
-  pid_ = -1;
-}
-
 std::string EnvoyProcess::log() const {
-  return text_of_file(directory_.file("stderr"));
+  return contents_of(directory_.file("stderr"));
 }
 
 }  // namespace poolwarden::gateway

@@ -2,11 +2,11 @@
 // SIGKILL unless told otherwise.
 #pragma once
 
-#include "haproxy_process.h"
+#include "test_process.h"
 
+#include <cstdint>
 #include <optional>
 #include <string>
-#include <sys/types.h>
 
 namespace poolwarden::gateway {
 
@@ -20,13 +20,10 @@ class EnvoyProcess {
 
   // Nothing runs yet. `service_name`: what Envoy expects the file's cluster_name to be, if not its own.
   explicit EnvoyProcess(const std::string& service_name = {});
-  ~EnvoyProcess() { kill(); }
-  EnvoyProcess(const EnvoyProcess&) = delete;
-  EnvoyProcess& operator=(const EnvoyProcess&) = delete;
 
   // Returns once it serves; a failure of the running test otherwise.
   void start();
-  void kill();
+  void kill() { process_.kill(); }
 
   const std::string& ip() const { return ip_; }
   std::string eds_directory() const { return directory_.file("eds"); }
@@ -37,7 +34,7 @@ class EnvoyProcess {
  private:
   const TempDir directory_;
   const std::string ip_;
-  pid_t pid_ = -1;
+  TestProcess process_;
 };
 
 }  // namespace poolwarden::gateway

@@ -2,16 +2,14 @@
 #include "gateway/envoy.h"
 
 #include "envoy_process.h"
-#include "gateway_bench.h"
+#include "feed.h"
 #include "http_client.h"
+#include "replica.h"
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <future>
 #include <memory>
-#include <sstream>
 #include <sys/stat.h>
 
 #include <gmock/gmock.h>
@@ -23,7 +21,11 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
-class EnvoyGateway : public testing::Test {
+api::Endpoint endpoint_of(const Replica& replica, api::EndpointState state = api::EndpointState::kReady) {
+  return endpoint_at(replica.name(), replica.ip(), Replica::kPort, state);
+}
+
+class EnvoyGateway : public testing::Test, protected Feed {
  protected:
   void SetUp() override {
     if (!envoy_program())
@@ -32,41 +34,9 @@ class EnvoyGateway : public testing::Test {
   void TearDown() override { stop(); }
 
   void start_sync(EnvoyProcess& envoy) {
-    log_fd_ = ::open(directory_.file("log").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
-    telemetry::LogOptions to_file;
-    to_file.fd = log_fd_;
-    log_ = std::make_unique<telemetry::Log>(to_file);
-    GatewaySyncOptions options;
-    options.ns = "default";
-    options.pool = "vllm";
-    options.config_map = "vllm-endpoints";
-    options.core.gateway = "Envoy";
-    options.core.addresses.allow_loopback = true;
     gateway_ = std::make_unique<Envoy>(
         EnvoyOptions{envoy.eds_directory(), "vllm", *parse_http_target(envoy.admin())});
-    sync_ = std::make_unique<GatewaySync>(std::move(options), *gateway_, api_, *log_, metrics_);
-    loop_ = std::thread([this] { sync_->run(); });
-  }
-  void stop() {
-    if (!loop_.joinable()) return;
-    sync_->stop();
-    loop_.join();
-    sync_.reset();
-    log_.reset();
-    ::close(log_fd_);
-  }
-  void publish(std::vector<api::Endpoint> endpoints) {
-    api_.publish({"default", "vllm", ++revision_, std::move(endpoints)});
-  }
-  bool ready() const { return !sync_->readiness_problem(); }
-  std::string logged() const {
-    std::ifstream in(directory_.file("log"));
-    std::ostringstream out;
-    out << in.rdbuf();
-    return out.str();
-  }
-  bool logs(const std::string& what) const {
-    return eventually([&] { return logged().find(what) != std::string::npos; });
+    start(*gateway_, "envoy");
   }
   static std::optional<EnvoyHost> seen(const EnvoyProcess& envoy, const Replica& replica) {
     const auto answer = exchange(*parse_http_target(envoy.admin()), HttpMethod::kGet, "/clusters?format=json",
@@ -92,15 +62,8 @@ class EnvoyGateway : public testing::Test {
     return got.status == 200 ? got.text : std::to_string(got.status);
   }
 
-  const TempDir directory_;
-  MemoryTransport api_{"default", "vllm-endpoints"};
-  GatewayMetrics metrics_;
-  std::unique_ptr<telemetry::Log> log_;
+ private:
   std::unique_ptr<Envoy> gateway_;
-  std::unique_ptr<GatewaySync> sync_;
-  std::thread loop_;
-  std::int64_t revision_ = 0;
-  int log_fd_ = -1;
 };
 
 TEST_F(EnvoyGateway, FollowsTheListAndLeavesItsFileAlone) {
@@ -163,7 +126,7 @@ TEST_F(EnvoyGateway, ARestartedEnvoyHasItsListWithoutTheApiServer) {
   publish({endpoint_of(a)});
   ASSERT_TRUE(eventually([&] { return ready(); })) << logged();
   std::this_thread::sleep_for(1'500ms);  // so that its uptime is not 0 s, as the next one's is
-  api_.go_away();
+  api.go_away();
   envoy.kill();
   ASSERT_TRUE(eventually([&] { return !ready(); }));
   ASSERT_TRUE(logs("nothing listens on " + envoy.admin()));

@@ -1,21 +1,15 @@
-// One gateway feed under test: the real loop between an API server in memory and a real HAProxy.
+// One gateway feed under test in front of a real HAProxy.
 #pragma once
 
-#include "gateway/gateway_sync.h"
+#include "feed.h"
 #include "gateway/haproxy.h"
 #include "haproxy_process.h"
-#include "memory_transport.h"
 #include "replica.h"
 
-#include <chrono>
-#include <fcntl.h>
-#include <fstream>
-#include <functional>
 #include <memory>
-#include <sstream>
+#include <optional>
 #include <string>
-#include <thread>
-#include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -24,61 +18,28 @@ namespace poolwarden::gateway {
 
 inline api::Endpoint endpoint_of(const Replica& replica,
                                  api::EndpointState state = api::EndpointState::kReady) {
-  api::Endpoint out;
-  out.pod = replica.name();
-  out.uid = "uid-" + replica.name();
-  out.ip = replica.ip();
-  out.ports = {{Replica::kPort, {}}};
-  out.state = state;
-  return out;
+  return endpoint_at(replica.name(), replica.ip(), Replica::kPort, state);
 }
 
-template <class Condition>
-bool eventually(Condition condition, std::chrono::milliseconds patience = std::chrono::seconds(30)) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return true;
-}
-
-class GatewayBench {
+class GatewayBench : public Feed {
  public:
   explicit GatewayBench(std::string haproxy_config = POOLWARDEN_HAPROXY_CFG)
       : haproxy(std::move(haproxy_config)) {}
   ~GatewayBench() { stop(); }
 
   void start_sync() {
-    const int fd = ::open(directory.file("log").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
-    telemetry::LogOptions options;
-    options.fd = fd;
-    log_fd_ = fd;
-    log = std::make_unique<telemetry::Log>(options);
-    GatewaySyncOptions sync_options;
-    sync_options.ns = "default";
-    sync_options.pool = "vllm";
-    sync_options.config_map = "vllm-endpoints";
-    sync_options.core.addresses.allow_loopback = true;
-    sync_options.consumer = {"default", "vllm", "gateway-0", "haproxy"};
-    gateway =
+    gateway_ =
         std::make_unique<Haproxy>(UnixPath{haproxy.socket_path()}, BackendName{"pool", "pod-", withdraw_by});
-    sync = std::make_unique<GatewaySync>(std::move(sync_options), *gateway, api, *log, metrics);
-    loop_ = std::thread([this] { sync->run(); });
+    start(*gateway_, "haproxy");
   }
-  void stop() {
-    if (!loop_.joinable()) return;
-    sync->stop();
-    loop_.join();
-    sync.reset();
-    log.reset();
-    ::close(log_fd_);
+  // All of it runs, and both serve: their pods are ready and on the list.
+  void serve(const Replica& a, const Replica& b) {
+    for (const Replica* each : {&a, &b}) api.set_pod(each->name(), PodState::kReady);
+    ASSERT_NO_FATAL_FAILURE(haproxy.start());
+    start_sync();
+    publish({endpoint_of(a), endpoint_of(b)});
+    for (const Replica* each : {&a, &b}) ASSERT_TRUE(becomes(*each, AdminState::kReady)) << logged();
   }
-
-  void publish(std::vector<api::Endpoint> endpoints) {
-    api.publish({"default", "vllm", ++revision_, std::move(endpoints)});
-  }
-  bool ready() const { return !sync->readiness_problem(); }
 
   std::vector<ObservedServer> servers() {
     HaproxySocket socket(UnixPath{haproxy.socket_path()});
@@ -97,26 +58,12 @@ class GatewayBench {
   bool becomes(const Replica& replica, AdminState state) {
     return eventually([&] { return state_of(replica) == state; });
   }
-  std::string logged() const {
-    std::ifstream in(directory.file("log"));
-    std::ostringstream out;
-    out << in.rdbuf();
-    return out.str();
-  }
 
-  const TempDir directory;
   WithdrawBy withdraw_by = WithdrawBy::kDrain;
   HaproxyProcess haproxy;
-  MemoryTransport api{"default", "vllm-endpoints"};
-  GatewayMetrics metrics;
-  std::unique_ptr<telemetry::Log> log;
-  std::unique_ptr<Haproxy> gateway;
-  std::unique_ptr<GatewaySync> sync;
 
  private:
-  std::thread loop_;
-  std::int64_t revision_ = 0;
-  int log_fd_ = -1;
+  std::unique_ptr<Haproxy> gateway_;
 };
 
 }  // namespace poolwarden::gateway

@@ -5,12 +5,7 @@
 #include "http_client.h"
 #include "support/apiserver/server.h"
 
-#include <fcntl.h>
-#include <fstream>
-#include <signal.h>
-#include <sstream>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,43 +16,12 @@ namespace {
 
 using testing::HasSubstr;
 
-class Program {
- public:
-  Program(std::vector<std::string> arguments, const std::string& errors) {
-    arguments.insert(arguments.begin(), POOLWARDEN_BINARY);
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    pid_ = ::fork();
-    if (pid_ != 0) return;
-    ::dup2(::open(errors.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600), 2);
-    ::execv(argv[0], argv.data());
-    ::_exit(127);
-  }
-  ~Program() {
-    if (pid_ > 0) ::kill(pid_, SIGKILL);
-    if (pid_ > 0) ::waitpid(pid_, nullptr, 0);
-  }
-  int end() {
-    ::kill(pid_, SIGTERM);
-    return wait();
-  }
-  int wait() {
-    int status = -1;
-    ::waitpid(pid_, &status, 0);
-    pid_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
- private:
-  pid_t pid_ = -1;
-};
-
-std::string contents_of(const std::string& path) {
-  std::ifstream in(path);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
+// The program, as `poolwarden` is run.
+TestProcess run_program(std::vector<std::string> arguments, const std::string& output) {
+  arguments.insert(arguments.begin(), POOLWARDEN_BINARY);
+  TestProcess process;
+  process.start(std::move(arguments), output);
+  return process;
 }
 
 void publish_set(apiserver::Server& server, kube::HttpMethod method, const api::EndpointSet& set) {
@@ -96,8 +60,8 @@ class Bench {
     haproxy_.start();
   }
   apiserver::Server& server() { return *server_; }
-  Program run(const std::string& metrics_address, const std::string& probe_address) const {
-    return Program(
+  TestProcess run(const std::string& metrics_address, const std::string& probe_address) const {
+    return run_program(
         {"gateway-sync", "--pool=vllm", "--namespace=default", "--kubeconfig=" + server_->kubeconfig_path(),
          "--haproxy-socket=" + haproxy_.socket_path(), "--allow-loopback",
          "--metrics-bind-address=" + metrics_address, "--health-probe-bind-address=" + probe_address},
@@ -120,7 +84,7 @@ TEST(GatewayCommand, FollowsAPoolUntilItIsToldToEnd) {
   publish(bench.server(), kube::HttpMethod::kPost, 1, {endpoint_of(a)});
 
   const std::string probes = fresh_ip();
-  Program program = bench.run(probes + ":8082", probes + ":8083");
+  TestProcess program = bench.run(probes + ":8082", probes + ":8083");
   ASSERT_TRUE(eventually([&] { return bench.who() == "a"; })) << bench.log();
   EXPECT_TRUE(eventually([&] { return HttpClient(probes, 8083).get("/readyz").status == 200; }));
 
@@ -152,7 +116,7 @@ TEST(GatewayCommand, FollowsAListOfSeveralConfigMaps) {
     publish_set(bench.server(), method, {"default", "vllm", revision, std::move(endpoints), 2, 1});
   };
   publish(bench.server(), HttpMethod::kPost, 1, {endpoint_of(a)});
-  Program program = bench.run("0", "0");
+  TestProcess program = bench.run("0", "0");
   ASSERT_TRUE(eventually([&] { return bench.who() == "a"; })) << bench.log();
 
   second(HttpMethod::kPost, 2, {endpoint_of(b)});
@@ -195,7 +159,7 @@ TEST(GatewayCommand, SaysWhichFlagIsWrong) {
     const TempDir directory;
     std::vector<std::string> arguments = {"gateway-sync", "--pool=vllm"};
     arguments.insert(arguments.end(), flags.begin(), flags.end());
-    EXPECT_EQ(Program(arguments, directory.file("log")).wait(), 2);
+    EXPECT_EQ(run_program(arguments, directory.file("log")).wait(), 2);
     EXPECT_THAT(contents_of(directory.file("log")), HasSubstr(says));
   }
 }

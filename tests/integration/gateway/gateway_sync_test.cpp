@@ -4,7 +4,6 @@
 
 #include <fstream>
 #include <future>
-#include <sstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -189,10 +188,7 @@ TEST(GatewaySync, UndoesWhatSomeoneElseDid) {
 
 // The example's configuration, with each client pinned to the server that it had first.
 std::string pinning_config(const TempDir& directory) {
-  std::ifstream in(POOLWARDEN_HAPROXY_CFG);
-  std::ostringstream text;
-  text << in.rdbuf();
-  std::string config = text.str();
+  std::string config = contents_of(POOLWARDEN_HAPROXY_CFG);
   const std::string backend = "\nbackend pool\n";
   const std::size_t at = config.find(backend);
   EXPECT_NE(at, std::string::npos);
@@ -240,11 +236,7 @@ TEST(GatewaySync, ServesIpv6) {
 TEST(GatewaySync, PodThatTerminates_IsWithdrawnWithoutAList) {
   Replica a("a", fresh_ip()), b("b", fresh_ip());
   GatewayBench bench;
-  for (const char* name : {"a", "b"}) bench.api.set_pod(name, PodState::kReady);
-  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
-  bench.start_sync();
-  bench.publish({endpoint_of(a), endpoint_of(b)});
-  ASSERT_TRUE(bench.becomes(b, AdminState::kReady));
+  ASSERT_NO_FATAL_FAILURE(bench.serve(a, b));
   bench.api.set_pod("a", PodState::kTerminating);
   EXPECT_TRUE(bench.becomes(a, AdminState::kMaintenance));
   for (int i = 0; i < 10; ++i) EXPECT_EQ(answer(bench.haproxy), "b");
@@ -257,11 +249,7 @@ TEST(GatewaySync, PodThatTerminates_IsWithdrawnWithoutAList) {
 TEST(GatewaySync, PodThatIsNotReady_IsWithdrawnUntilItIs) {
   Replica a("a", fresh_ip()), b("b", fresh_ip());
   GatewayBench bench;
-  for (const char* name : {"a", "b"}) bench.api.set_pod(name, PodState::kReady);
-  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
-  bench.start_sync();
-  bench.publish({endpoint_of(a), endpoint_of(b)});
-  ASSERT_TRUE(bench.becomes(a, AdminState::kReady));
+  ASSERT_NO_FATAL_FAILURE(bench.serve(a, b));
   bench.api.set_pod("a", PodState::kNotReady);
   ASSERT_TRUE(bench.becomes(a, AdminState::kMaintenance));
   bench.api.set_pod("a", PodState::kReady);
@@ -277,11 +265,7 @@ TEST(GatewaySync, PodThatIsNotReady_IsWithdrawnUntilItIs) {
 TEST(GatewaySync, PodDeletedByForce_IsWithdrawn_AndOneThatLostItsLabelIsNot) {
   Replica a("a", fresh_ip()), b("b", fresh_ip());
   GatewayBench bench;
-  for (const char* name : {"a", "b"}) bench.api.set_pod(name, PodState::kReady);
-  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
-  bench.start_sync();
-  bench.publish({endpoint_of(a), endpoint_of(b)});
-  ASSERT_TRUE(bench.becomes(b, AdminState::kReady));
+  ASSERT_NO_FATAL_FAILURE(bench.serve(a, b));
   bench.api.unlabel_pod("b");
   bench.api.end_pod("a");
   EXPECT_TRUE(bench.becomes(a, AdminState::kMaintenance));

@@ -1,26 +1,14 @@
 #include "memory_transport.h"
 
+#include "support/apiserver/failure.h"
+
 #include <nlohmann/json.hpp>
 
 namespace poolwarden::gateway {
 namespace {
 
-kube::HttpResponse respond(int status, std::string body) {
-  kube::HttpResponse response;
-  response.status = status;
-  response.content_type = "application/json";
-  response.body = std::move(body);
-  return response;
-}
-
-kube::HttpResponse refuse(int status, const std::string& reason) {
-  return respond(status, nlohmann::json{{"kind", "Status"},
-                                        {"apiVersion", "v1"},
-                                        {"status", "Failure"},
-                                        {"reason", reason},
-                                        {"message", reason},
-                                        {"code", status}}
-                             .dump());
+kube::HttpResponse not_found(std::string_view resource) {
+  return apiserver::to_response(apiserver::not_found({"", resource, "", ""}));
 }
 
 std::string resource_of(const std::string& target) {
@@ -164,15 +152,17 @@ std::string MemoryTransport::pods() const {
 }
 
 kube::HttpResponse MemoryTransport::answer_pods(const std::string& target) const {
-  if (pods_forbidden_) return refuse(403, "Forbidden");
+  if (pods_forbidden_)
+    return apiserver::to_response(apiserver::forbidden({"", "pods", "Pod", ""}, "not here"));
   const std::string one = "/default/pods/";
   const auto at = target.find(one);
   if (at == std::string::npos) {
-    return respond(200, R"({"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":")" +
-                            std::to_string(version_) + "\"},\"items\":[" + pods() + "]}");
+    return apiserver::json_response(200,
+                                    R"({"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":")" +
+                                        std::to_string(version_) + "\"},\"items\":[" + pods() + "]}");
   }
   const auto found = pods_.find(target.substr(at + one.size()));
-  return found == pods_.end() ? refuse(404, "NotFound") : respond(200, found->second.object);
+  return found == pods_.end() ? not_found("pods") : apiserver::json_response(200, found->second.object);
 }
 
 kube::HttpResponse MemoryTransport::answer(const kube::HttpRequest& request) {
@@ -180,12 +170,13 @@ kube::HttpResponse MemoryTransport::answer(const kube::HttpRequest& request) {
   if (resource == "pods") return answer_pods(request.target);
   if (resource == "leases") {
     const bool create = request.method == kube::HttpMethod::kPost;
-    if (!create && leases_.empty()) return refuse(404, "NotFound");
+    if (!create && leases_.empty()) return not_found("leases");
     leases_.push_back(request.body);
-    return respond(create ? 201 : 200, "{}");
+    return apiserver::json_response(create ? 201 : 200, "{}");
   }
-  return respond(200, R"({"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":")" +
-                          std::to_string(version_) + "\"},\"items\":[" + (json_ ? object() : "") + "]}");
+  return apiserver::json_response(
+      200, R"({"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":")" +
+               std::to_string(version_) + "\"},\"items\":[" + (json_ ? object() : "") + "]}");
 }
 
 void MemoryTransport::send(kube::HttpRequest request, Callback done) {

@@ -2,12 +2,7 @@
 
 #include <array>
 #include <cstdio>
-#include <fcntl.h>
-#include <fstream>
-#include <signal.h>
-#include <sstream>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <utility>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -48,10 +43,6 @@ RouterProcess::RouterProcess(WorkerDialect dialect)
       ip_(fresh_ip()),
       program_(output_of(fmt::format("'{}' {}", POOLWARDEN_ROUTER_SCRIPT, to_string(dialect)))) {}
 
-RouterProcess::~RouterProcess() {
-  kill();
-}
-
 std::optional<std::string> RouterProcess::missing() const {
   if (!program_.empty()) return std::nullopt;
   return fmt::format("no {} to be had: scripts/router.sh {} says why", to_string(dialect_),
@@ -64,19 +55,7 @@ void RouterProcess::start() {
   for (const char* each : {"--port", "30000", "--policy", "round_robin", "--prometheus-port", "29000"})
     arguments.emplace_back(each);
   arguments.insert(arguments.end(), {"--host", ip_, "--prometheus-host", ip_});
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  const std::string out = directory_.file("log");
-  pid_ = ::fork();
-  ASSERT_GE(pid_, 0);
-  if (pid_ == 0) {
-    const int fd = ::open(out.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
-    ::dup2(fd, 1);
-    ::dup2(fd, 2);
-    ::execv(argv[0], argv.data());
-    ::_exit(127);
-  }
+  process_.start(std::move(arguments), directory_.file("log"));
   const auto deadline = Clock::now() + std::chrono::seconds(60);
   while (Clock::now() < deadline) {
     const auto answer =
@@ -85,13 +64,6 @@ void RouterProcess::start() {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   FAIL() << to_string(dialect_) << " did not start: " << log();
-}
-
-void RouterProcess::kill() {
-  if (pid_ <= 0) return;
-  ::kill(pid_, SIGKILL);
-  ::waitpid(pid_, nullptr, 0);
-  pid_ = -1;
 }
 
 std::vector<ObservedWorker> RouterProcess::workers() const {
@@ -110,10 +82,7 @@ bool RouterProcess::has(const std::string& ip) const {
 }
 
 std::string RouterProcess::log() const {
-  std::ifstream in(directory_.file("log"));
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
+  return contents_of(directory_.file("log"));
 }
 
 Engine::Engine(std::string name, std::chrono::milliseconds health_takes)

@@ -4,7 +4,7 @@
 
 #include "gateway/http_exchange.h"
 #include "gateway/worker_answers.h"
-#include "haproxy_process.h"
+#include "test_process.h"
 
 #include <atomic>
 #include <chrono>
@@ -13,7 +13,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <sys/types.h>
 #include <thread>
 #include <vector>
 
@@ -26,14 +25,11 @@ namespace poolwarden::gateway {
 class RouterProcess {
  public:
   explicit RouterProcess(WorkerDialect dialect);  // nothing runs yet
-  ~RouterProcess();
-  RouterProcess(const RouterProcess&) = delete;
-  RouterProcess& operator=(const RouterProcess&) = delete;
 
   // Why it cannot be had here, for a skipped test.
   std::optional<std::string> missing() const;
   void start();  // returns once it lists its workers
-  void kill();
+  void kill() { process_.kill(); }
 
   HttpTarget target() const { return {ip_, kPort}; }
   static constexpr std::uint16_t kPort = 30000;
@@ -47,7 +43,7 @@ class RouterProcess {
   const TempDir directory_;
   const std::string ip_;
   std::string program_;
-  pid_t pid_ = -1;
+  TestProcess process_;
 };
 
 // An inference server as routers ask for one: /health, /v1/models, /v1/completions, also as a stream.

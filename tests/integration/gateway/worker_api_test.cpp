@@ -1,6 +1,6 @@
 // Worker APIs that are not as they should be: no router, or one that refuses.
 #include "gateway/worker_router.h"
-#include "haproxy_process.h"
+#include "test_process.h"
 
 #include <atomic>
 #include <chrono>

@@ -1,18 +1,13 @@
 // The gateway feed between an API server in memory and the real vllm-router, sglang-router and smg.
 #include "gateway/worker_router.h"
 
-#include "gateway/gateway_sync.h"
-#include "memory_transport.h"
+#include "feed.h"
 #include "router_process.h"
 
 #include <algorithm>
 #include <deque>
-#include <fcntl.h>
-#include <fstream>
 #include <future>
 #include <set>
-#include <sstream>
-#include <unistd.h>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -42,74 +37,20 @@ class Latencies {
   std::vector<double> milliseconds_;  // sorted
 };
 
-template <class Condition>
-bool becomes_true(Condition condition, std::chrono::milliseconds patience = 30s) {
-  const auto deadline = Clock::now() + patience;
-  while (!condition()) {
-    if (Clock::now() > deadline) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
-}
-
-api::Endpoint endpoint_at(const std::string& pod, const std::string& ip) {
-  api::Endpoint out;
-  out.pod = pod;
-  out.uid = "uid-" + pod;
-  out.ip = ip;
-  out.ports = {{Engine::kPort, {}}};
-  return out;
-}
 api::Endpoint endpoint_of(const Engine& engine) {
-  return endpoint_at(engine.name(), engine.ip());
+  return endpoint_at(engine.name(), engine.ip(), Engine::kPort);
 }
 
-// The feed, with its log in a file.
-class Feed {
+class RouterFeed : public Feed {
  public:
-  Feed(HttpTarget router, WorkerDialect dialect)
+  RouterFeed(HttpTarget router, WorkerDialect dialect)
       : gateway_(std::move(router), dialect, ForeignWorkers::kRemove) {
-    log_fd_ = ::open(directory_.file("log").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
-    telemetry::LogOptions log_options;
-    log_options.fd = log_fd_;
-    log_ = std::make_unique<telemetry::Log>(log_options);
-    GatewaySyncOptions options;
-    options.ns = "default";
-    options.pool = "vllm";
-    options.config_map = "vllm-endpoints";
-    options.consumer = {"default", "vllm", "gateway-0", std::string(to_string(dialect))};
-    options.core.gateway = std::string(to_string(dialect));
-    options.core.addresses.allow_loopback = true;
-    sync_ = std::make_unique<GatewaySync>(std::move(options), gateway_, api_, *log_, metrics_);
-    loop_ = std::thread([this] { sync_->run(); });
+    start(gateway_, std::string(to_string(dialect)));
   }
-  ~Feed() {
-    sync_->stop();
-    loop_.join();
-    sync_.reset();
-    log_.reset();
-    ::close(log_fd_);
-  }
-  void publish(std::vector<api::Endpoint> endpoints) {
-    api_.publish({"default", "vllm", ++revision_, std::move(endpoints)});
-  }
-  std::string logged() const {
-    std::ifstream in(directory_.file("log"));
-    std::ostringstream out;
-    out << in.rdbuf();
-    return out.str();
-  }
+  ~RouterFeed() { stop(); }
 
  private:
-  const TempDir directory_;
-  int log_fd_ = -1;
-  MemoryTransport api_{"default", "vllm-endpoints"};
-  GatewayMetrics metrics_;
-  std::unique_ptr<telemetry::Log> log_;
   WorkerRouter gateway_;
-  std::unique_ptr<GatewaySync> sync_;
-  std::thread loop_;
-  std::int64_t revision_ = 0;
 };
 
 class RealRouter : public testing::TestWithParam<WorkerDialect> {
@@ -119,10 +60,10 @@ class RealRouter : public testing::TestWithParam<WorkerDialect> {
     router_.start();
   }
   bool takes(const Engine& engine) {
-    return becomes_true([&] { return router_.has(engine.ip()); });
+    return eventually([&] { return router_.has(engine.ip()); }, 1ms);
   }
   bool loses(const Engine& engine) {
-    return becomes_true([&] { return !router_.has(engine.ip()); });
+    return eventually([&] { return !router_.has(engine.ip()); }, 1ms);
   }
   // Who answers that many requests.
   std::set<std::string> answering(int requests) {
@@ -146,7 +87,7 @@ INSTANTIATE_TEST_SUITE_P(Routers, RealRouter,
 TEST_P(RealRouter, FollowsTheList) {
   Engine a("a");
   Engine b("b");
-  Feed feed(router_.target(), GetParam());
+  RouterFeed feed(router_.target(), GetParam());
   feed.publish({endpoint_of(a), endpoint_of(b)});
   ASSERT_TRUE(takes(a)) << feed.logged();
   ASSERT_TRUE(takes(b)) << feed.logged();
@@ -164,16 +105,16 @@ TEST_P(RealRouter, FollowsTheList) {
 TEST_P(RealRouter, AWithdrawalDoesNotCutAStream) {
   Engine a("a");
   Engine b("b");
-  Feed feed(router_.target(), GetParam());
+  RouterFeed feed(router_.target(), GetParam());
   feed.publish({endpoint_of(a)});
   ASSERT_TRUE(takes(a)) << feed.logged();
   auto stream = std::async(std::launch::async, [this] { return complete(router_.target(), true); });
-  ASSERT_TRUE(becomes_true([&] { return a.streams() == 1; }));
+  ASSERT_TRUE(eventually([&] { return a.streams() == 1; }));
   feed.publish({endpoint_of(b)});
   ASSERT_TRUE(loses(a)) << feed.logged();
   ASSERT_TRUE(takes(b)) << feed.logged();
   // Longer than smg's drain: its worker is gone from the list, and the stream still goes on.
-  ASSERT_TRUE(becomes_true([&] { return router_.workers().size() == 1; }));
+  ASSERT_TRUE(eventually([&] { return router_.workers().size() == 1; }));
   std::this_thread::sleep_for(500ms);
   EXPECT_EQ(answering(5), (std::set<std::string>{"b"}));
   EXPECT_EQ(stream.wait_for(0s), std::future_status::timeout);
@@ -185,7 +126,7 @@ TEST_P(RealRouter, AWithdrawalDoesNotCutAStream) {
 
 TEST_P(RealRouter, ARestartedRouterGetsItsWorkersBack) {
   Engine a("a");
-  Feed feed(router_.target(), GetParam());
+  RouterFeed feed(router_.target(), GetParam());
   feed.publish({endpoint_of(a)});
   ASSERT_TRUE(takes(a)) << feed.logged();
   router_.kill();
@@ -197,8 +138,8 @@ TEST_P(RealRouter, ARestartedRouterGetsItsWorkersBack) {
 TEST_P(RealRouter, AWorkerThatDoesNotAnswerHoldsNothingUp) {
   Engine a("a");
   Engine b("b");
-  Feed feed(router_.target(), GetParam());
-  const api::Endpoint dead = endpoint_at("dead", fresh_ip());
+  RouterFeed feed(router_.target(), GetParam());
+  const api::Endpoint dead = endpoint_at("dead", fresh_ip(), Engine::kPort);
   feed.publish({endpoint_of(a), endpoint_of(b), dead});
   ASSERT_TRUE(takes(a)) << feed.logged();
   ASSERT_TRUE(takes(b)) << feed.logged();
@@ -207,16 +148,14 @@ TEST_P(RealRouter, AWorkerThatDoesNotAnswerHoldsNothingUp) {
   ASSERT_TRUE(loses(a)) << feed.logged();
   EXPECT_LT(Clock::now() - begin, 4s);
   // The rest of the list is held, and a person is told of the one that is not.
-  EXPECT_TRUE(becomes_true([&] {
-    return feed.logged().find("has not taken some endpoints") != std::string::npos;
-  })) << feed.logged();
+  EXPECT_TRUE(feed.logs("has not taken some endpoints")) << feed.logged();
   EXPECT_THAT(feed.logged(), HasSubstr("has the list"));
 }
 
 TEST_P(RealRouter, AnEndpointThatLeavesWhileItIsAddedIsRemoved) {
   Engine slow("slow", 1s);
   Engine b("b");
-  Feed feed(router_.target(), GetParam());
+  RouterFeed feed(router_.target(), GetParam());
   feed.publish({endpoint_of(slow), endpoint_of(b)});
   ASSERT_TRUE(takes(b)) << feed.logged();
   feed.publish({endpoint_of(b)});
@@ -235,7 +174,7 @@ TEST_P(RealRouter, WorkersOfNobodyAreRemoved) {
   ASSERT_TRUE(other.carry_out({{CommandKind::kAdmit, {}, *make_address(stray.ip(), Engine::kPort), {}}}));
   ASSERT_TRUE(takes(stray));
   Engine a("a");
-  Feed feed(router_.target(), GetParam());
+  RouterFeed feed(router_.target(), GetParam());
   feed.publish({endpoint_of(a)});
   ASSERT_TRUE(takes(a)) << feed.logged();
   ASSERT_TRUE(loses(stray)) << feed.logged();
@@ -243,7 +182,7 @@ TEST_P(RealRouter, WorkersOfNobodyAreRemoved) {
 
 TEST_P(RealRouter, FiftyChangesInARow) {
   std::deque<std::unique_ptr<Engine>> live;
-  Feed feed(router_.target(), GetParam());
+  RouterFeed feed(router_.target(), GetParam());
   const auto publish = [&] {
     std::vector<api::Endpoint> list;
     for (const auto& engine : live) list.push_back(endpoint_of(*engine));
