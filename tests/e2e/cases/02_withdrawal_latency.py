@@ -103,10 +103,6 @@ class WithdrawalLatency(Case):
         self.note(f"{name}: HAProxy {(gone - told) * 1e3:6.1f} ms")
         return gone - told
 
-    def begin_operator(self) -> None:
-        operator.kube.run("scale", operator.DEPLOYMENT, "--replicas=2")
-        operator.wait_ready()
-
     @needs_own_cluster("looks into HAProxy's volume")
     def test_from_the_event_to_haproxy_without_an_operator(self) -> None:
         gateway.deploy(self.kube, replicas=ALONE + 1)
@@ -115,9 +111,8 @@ class WithdrawalLatency(Case):
         with Watch(f"/api/v1/namespaces/{self.namespace}/pods", PODS) as pods:
             pods.wait(lambda event: True, "the pods")
             self.step(f"no operator, and delete a pod, {ALONE} times")
-            self.addCleanup(self.begin_operator)
-            operator.kube.run("scale", operator.DEPLOYMENT, "--replicas=0")
-            wait_for(lambda: not operator.pods(), "the operator to be gone", 120)
+            self.addCleanup(operator.start)
+            operator.stop()
             times = [self.withdrawn_by_its_event(pods, haproxy, name) for name in listed[:ALONE]]
             self.assertEqual(pods.breaks, 0, "a watch was cut: the times are wrong")
         self.assertEqual(sorted(self.kube.endpoints()), listed, "nobody was there to write the list")
@@ -125,7 +120,7 @@ class WithdrawalLatency(Case):
         self.figure("to HAProxy drained, without an operator, slowest", max(times) * 1e3, "ms")
         self.assertLess(statistics.median(times), MEDIAN_SECONDS, "HAProxy is slow")
         self.assertLess(max(times), SLOWEST_SECONDS, "HAProxy was late once")
-        self.begin_operator()
+        operator.start()
         wait_for(lambda: not set(self.kube.endpoints()) & set(listed[:ALONE]), "a list without them", 60)
 
 

@@ -83,8 +83,7 @@ class Uninstall(Case):
     def test_while_no_operator_runs(self) -> None:
         places = self.two_pools()
         before = [identities(place) for place in places]
-        operator.kube.run("scale", operator.DEPLOYMENT, "--replicas=0")
-        operator.wait_ready(0)
+        operator.stop()
         self.delete_all()
         self.nothing_is_left(places)
         self.assertEqual(before, [identities(place) for place in places], "the models were left alone")
@@ -95,8 +94,7 @@ class Uninstall(Case):
 
     def test_a_scale_down_that_is_held_is_let_go(self) -> None:
         deploy_pool(self.kube, 3)
-        operator.kube.run("scale", operator.DEPLOYMENT, "--replicas=0")
-        operator.wait_ready(0)
+        operator.stop()
         self.step("Nobody drains, so the gate holds...")
         self.kube.run("scale", "deployment/vllm", "--replicas=1")
         wait_for(lambda: self.kube.events("FailedDelete"), "the ReplicaSet to be refused", 30)

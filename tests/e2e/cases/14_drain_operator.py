@@ -25,12 +25,6 @@ def take_away() -> None:
     operator.wait_ready(0)
 
 
-def give_back() -> None:
-    operator.kube.run("scale", operator.DEPLOYMENT, "--replicas=2")
-    operator.wait_ready()
-    operator.leader()
-
-
 @needs_own_cluster("takes the operator away from all its pools, and the gate; runs a Prometheus in the pods' network")
 class DrainOperator(Disruptions):
     def deploy(self, replicas: int, **pool: object) -> str:
@@ -44,11 +38,11 @@ class DrainOperator(Disruptions):
         self.kube.wait_endpoints(1)
         wait_for(lambda: len(self.kube.list("pods", f"{PODS},{SERVING}=draining")) == 2, "two that drain", 30)
         self.step(f"both drain; kill the operator, for {AWAY_SECONDS} s")
-        self.addCleanup(give_back)
+        self.addCleanup(operator.start)
         take_away()
         time.sleep(AWAY_SECONDS)
         self.step("the operator is back")
-        give_back()
+        operator.start()
         self.operator_back = time.monotonic()
 
     def test_operator_killed_in_the_middle(self) -> None:
@@ -61,7 +55,7 @@ class DrainOperator(Disruptions):
         everybody = self.uids()
         with Prometheus() as prometheus, Generations(url) as load:
             self.step("no operator; kubectl scale deployment/vllm --replicas=1")
-            self.addCleanup(give_back)
+            self.addCleanup(operator.start)
             take_away()
             self.wait_busy(load)
             load.short.start()
@@ -79,7 +73,7 @@ class DrainOperator(Disruptions):
             self.kube.run("annotate", "pods", "-l", PODS, "e2e/touched=yes", check=False)
             wait_for(lambda: len(self.uids()) == 1, "Kubernetes to finish", 60)
         self.step("the operator is back, and so is the gate")
-        give_back()
+        operator.start()
         self.kube.wait_endpoints(1)
         self.kube.wait_condition("DisruptionSafe", "False", "NoPreStopSleep")
 

@@ -24,12 +24,23 @@ def wait_ready(count: int = 2, seconds: float = 150) -> list[dict]:
     return kube.wait_ready(SELECTOR, count, seconds)
 
 
+def stop() -> None:
+    """From now on no operator runs, until start()."""
+    kube.run("scale", DEPLOYMENT, "--replicas=0")
+    wait_ready(0)
+
+
+def start() -> None:
+    """As it was installed. Returns once one leads."""
+    kube.run("scale", DEPLOYMENT, "--replicas=2")
+    wait_ready()
+    leader()
+
+
 def take_away(case: type[unittest.TestCase]) -> None:
     """No operator runs while the tests of this class do. For its setUpClass."""
-    kube.run("scale", DEPLOYMENT, "--replicas=0")
-    case.addClassCleanup(leader)
-    case.addClassCleanup(kube.run, "scale", DEPLOYMENT, "--replicas=2")
-    wait_ready(0)
+    case.addClassCleanup(start)
+    stop()
 
 
 def holder() -> str:
