@@ -62,6 +62,17 @@ listed() {
   printf '%s: in no CMakeLists.txt, so nothing compiles it\n' "${left[@]}" >&2
   return 1
 }
+# One that no longer applies breaks nothing, and is found out only when all of them run.
+mutants() {
+  local patch stale=0
+  for patch in tests/mutants/*.patch; do
+    git apply --check "$patch" || {
+      echo "$patch: does not apply to the source as it is" >&2
+      stale=1
+    }
+  done
+  return $stale
+}
 tidy() { compile_commands && python3 scripts/tidy.py build-clang "$jobs"; }
 
 check "formatting" format
@@ -71,6 +82,7 @@ check "tests of the scripts" script_tests
 check "file lengths" file_lengths
 check "shell scripts" shell
 check "sources in the build" listed
+check "mutants" mutants
 [[ ${1:-} == --no-tidy ]] || check "clang-tidy" tidy
 
 if ((${#failed[@]} > 0)); then
