@@ -23,15 +23,16 @@ struct Family {
 Engine::Engine(const Options& options)
     : options_(options), ranks_(static_cast<std::size_t>(std::max(1, options.data_parallel_size))) {}
 
-std::size_t Engine::least_loaded() const {
+Engine::Rank& Engine::least_loaded() {
   const auto load = [](const Rank& rank) { return rank.running + rank.waiting.size(); };
-  const auto it = std::min_element(ranks_.begin(), ranks_.end(),
-                                   [&](const Rank& a, const Rank& b) { return load(a) < load(b); });
-  return static_cast<std::size_t>(it - ranks_.begin());
+  return *std::min_element(ranks_.begin(), ranks_.end(),
+                           [&](const Rank& a, const Rank& b) { return load(a) < load(b); });
 }
 
-bool Engine::take_place(Rank& rank, const Wait& wait) {
+Engine::Rank* Engine::take_place(const Wait& wait) {
+  // Two that come at once must not both take the same rank for the idle one.
   std::unique_lock lock(mutex_);
+  Rank& rank = least_loaded();
   const std::uint64_t ticket = next_ticket_++;
   rank.waiting.push_back(ticket);
   const auto places = static_cast<std::size_t>(options_.max_num_seqs);
@@ -42,11 +43,11 @@ bool Engine::take_place(Rank& rank, const Wait& wait) {
     if (there) continue;
     rank.waiting.erase(std::find(rank.waiting.begin(), rank.waiting.end(), ticket));
     ++rank.aborted;
-    return false;
+    return nullptr;
   }
   rank.waiting.pop_front();
   ++rank.running;
-  return true;
+  return &rank;
 }
 
 Engine::Outcome Engine::produce(Rank& rank, std::size_t tokens, const Wait& wait, const OnToken& on_token) {
@@ -75,12 +76,8 @@ void Engine::leave(Rank& rank, Outcome outcome, std::size_t prompt_tokens) {
 
 Engine::Outcome Engine::generate(std::size_t tokens, std::size_t prompt_tokens, const Wait& wait,
                                  const OnToken& on_token) {
-  Rank* rank = nullptr;
-  {
-    const std::lock_guard lock(mutex_);
-    rank = &ranks_[least_loaded()];
-  }
-  if (!take_place(*rank, wait)) return Outcome::kClientGone;
+  Rank* const rank = take_place(wait);
+  if (rank == nullptr) return Outcome::kClientGone;
   const Outcome outcome = produce(*rank, tokens, wait, on_token);
   leave(*rank, outcome, prompt_tokens);
   return outcome;

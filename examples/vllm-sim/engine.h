@@ -52,8 +52,9 @@ class Engine {
     std::uint64_t generation_tokens = 0;
   };
 
-  std::size_t least_loaded() const;  // lock held
-  bool take_place(Rank& rank, const Wait& wait);
+  Rank& least_loaded();  // lock held
+  // Nothing: the client is gone.
+  Rank* take_place(const Wait& wait);
   Outcome produce(Rank& rank, std::size_t tokens, const Wait& wait, const OnToken& on_token);
   void leave(Rank& rank, Outcome outcome, std::size_t prompt_tokens);
 
