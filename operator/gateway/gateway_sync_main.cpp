@@ -124,6 +124,33 @@ tl::expected<void, std::string> choose_envoy(const GatewaySyncFlags& flags, Sett
   return {};
 }
 
+// A flag of one gateway says nothing of another: whoever gives it meant something else.
+tl::expected<void, std::string> check_companions(const GatewaySyncFlags& flags) {
+  const GatewaySyncFlags unset;
+  struct Companion {
+    std::string_view flag;
+    bool given;
+    std::string_view gateway;
+    std::string_view needs;
+    bool chosen;
+  };
+  const bool router = !flags.worker_api.empty();
+  const bool envoy = !flags.envoy_eds_dir.empty();
+  const Companion companions[] = {
+      {"--dialect", !flags.dialect.empty(), "a router", "--worker-api", router},
+      {"--worker-api-key-file", !flags.worker_api_key_file.empty(), "a router", "--worker-api", router},
+      {"--worker-foreign", flags.worker_foreign != unset.worker_foreign, "a router", "--worker-api", router},
+      {"--envoy-cluster", !flags.envoy_cluster.empty(), "Envoy", "--envoy-eds-dir", envoy},
+      {"--envoy-admin", flags.envoy_admin != unset.envoy_admin, "Envoy", "--envoy-eds-dir", envoy}};
+  for (const Companion& companion : companions) {
+    if (companion.given && !companion.chosen) {
+      return tl::unexpected(
+          fmt::format("{} is for {}: it needs {}", companion.flag, companion.gateway, companion.needs));
+    }
+  }
+  return {};
+}
+
 // HAProxy, unless another is chosen.
 tl::expected<void, std::string> choose_gateway(const GatewaySyncFlags& flags, Settings& settings) {
   std::vector<std::string_view> chosen;
@@ -134,13 +161,9 @@ tl::expected<void, std::string> choose_gateway(const GatewaySyncFlags& flags, Se
     return tl::unexpected(
         fmt::format("{} and {} are two gateways: run one gateway-sync for each", chosen[0], chosen[1]));
   }
+  if (auto right = check_companions(flags); !right) return right;
   if (!flags.envoy_eds_dir.empty()) return choose_envoy(flags, settings);
   if (!flags.worker_api.empty()) return choose_worker_router(flags, settings);
-  const std::pair<std::string_view, bool> needs_router[] = {
-      {"--dialect", !flags.dialect.empty()}, {"--worker-api-key-file", !flags.worker_api_key_file.empty()}};
-  for (const auto& [flag, given] : needs_router) {
-    if (given) return tl::unexpected(fmt::format("{} is for a router: it needs --worker-api", flag));
-  }
   return choose_haproxy(flags, settings);
 }
 
