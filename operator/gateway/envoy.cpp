@@ -38,8 +38,10 @@ Process EnvoyLife::seen(const EnvoyServer& server, kube::TimePoint now) {
   return {fmt::format("{}/{}", lives_, epoch_), server.version};
 }
 
+// Envoy reads a file as JSON if its name says so.
 Envoy::Envoy(EnvoyOptions options)
-    : options_(std::move(options)), file_(options_.directory, options_.cluster) {
+    : options_(std::move(options)),
+      file_(fmt::format("{}/{}.json", options_.directory, options_.cluster), "Envoy") {
   (void)read_file();  // what is wrong is said by observe()
 }
 
@@ -103,7 +105,7 @@ std::string Envoy::config_lines() const {
   return fmt::format(
       "`type: EDS`, `path_config_source.path: {}` and `watched_directory.path: {}` (as Envoy sees "
       "that directory)",
-      file_.path(), file_.directory());
+      file_.path(), options_.directory);
 }
 
 kube::Result<void> Envoy::look() {

@@ -1,4 +1,4 @@
-// Envoy as a gateway that a pool's list is given to: the file of endpoints that it follows (envoy_file.h),
+// Envoy as a gateway that a pool's list is given to: the file of endpoints that it follows (output_file.h),
 // what its admin interface says (envoy_answers.h), and what the file is to hold (envoy_plan.h).
 //
 // A command is carried out once Envoy itself says so: its admin interface is asked until it does. What it
@@ -13,10 +13,10 @@
 #pragma once
 
 #include "gateway/envoy_answers.h"
-#include "gateway/envoy_file.h"
 #include "gateway/envoy_plan.h"
 #include "gateway/gateway.h"
 #include "gateway/http_exchange.h"
+#include "gateway/output_file.h"
 
 #include <chrono>
 #include <memory>
@@ -85,7 +85,7 @@ class Envoy final : public Gateway {
   std::string config_lines() const;
 
   const EnvoyOptions options_;
-  const EnvoyFile file_;
+  const OutputFile file_;
   EnvoyLife life_;
   // As last seen. A file that is gone is written from them again.
   EnvoySnapshot snapshot_;

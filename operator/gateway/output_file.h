@@ -1,4 +1,4 @@
-// The file that Envoy follows: read and replaced whole. The one place that does I/O with it.
+// A file that a gateway reads: read and replaced whole. The one place that does I/O with it.
 //
 // Promises: whoever reads the file sees the one before or the one after, never a part: it is renamed into
 // place, which Envoy's `watched_directory` waits for. When it cannot be written, the one before stays. A file
@@ -17,24 +17,24 @@
 
 namespace poolwarden::gateway {
 
-class EnvoyFile {
+class OutputFile {
  public:
   static constexpr std::size_t kMaxBytes = 16u << 20;
 
-  EnvoyFile(std::string directory, const std::string& cluster);
+  // `reader`: who reads it, for messages: "Envoy".
+  OutputFile(std::string path, std::string reader);
 
   kube::Result<std::optional<std::string>> read() const;  // nothing: there is none
   kube::Result<void> replace(const std::string& text) const;
 
-  const std::string& directory() const { return directory_; }
   const std::string& path() const { return path_; }
 
  private:
   kube::Error failure(int error, std::string_view doing) const;
 
-  const std::string directory_;
   const std::string path_;
   const std::string scratch_;  // beside it, so that it can be renamed
+  const std::string reader_;
 };
 
 }  // namespace poolwarden::gateway

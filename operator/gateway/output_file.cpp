@@ -1,4 +1,4 @@
-#include "gateway/envoy_file.h"
+#include "gateway/output_file.h"
 
 #include "base/fd.h"
 
@@ -16,7 +16,7 @@
 namespace poolwarden::gateway {
 namespace {
 
-constexpr mode_t kMode = 0644;  // Envoy may run as another user
+constexpr mode_t kMode = 0644;  // the gateway may run as another user
 
 // 0 or an errno.
 int write_all(int fd, std::string_view bytes) {
@@ -28,21 +28,25 @@ int write_all(int fd, std::string_view bytes) {
   return 0;
 }
 
+// "/run/a" -> "/run/.a.new": hidden, so that no `include *.conf` takes it up.
+std::string scratch_of(const std::string& path) {
+  const std::size_t name = path.rfind('/') + 1;  // npos + 1 is 0
+  return fmt::format("{}.{}.new", path.substr(0, name), path.substr(name));
+}
+
 }  // namespace
 
-// Envoy reads a file as JSON if its name says so.
-EnvoyFile::EnvoyFile(std::string directory, const std::string& cluster)
-    : directory_(std::move(directory)),
-      path_(fmt::format("{}/{}.json", directory_, cluster)),
-      scratch_(fmt::format("{}/.{}.json.new", directory_, cluster)) {}
+OutputFile::OutputFile(std::string path, std::string reader)
+    : path_(std::move(path)), scratch_(scratch_of(path_)), reader_(std::move(reader)) {}
 
-kube::Error EnvoyFile::failure(int error, std::string_view doing) const {
+kube::Error OutputFile::failure(int error, std::string_view doing) const {
   kube::Error out{kube::ErrorClass::kRetry, 0, "CannotWrite", {}, std::nullopt};
-  std::string_view mend;
+  std::string mend;
   switch (error) {
     case ENOENT:
     case ENOTDIR:
-      mend = ": make the directory, and have Envoy see it too (one volume in both containers)";
+      mend = fmt::format(": make the directory, and have {} see it too (one volume in both containers)",
+                         reader_);
       break;
     case EACCES:
     case EPERM:
@@ -53,24 +57,24 @@ kube::Error EnvoyFile::failure(int error, std::string_view doing) const {
       break;
     case ENOSPC:
     case EDQUOT:
-      mend = ": make room, or raise the volume's sizeLimit; Envoy keeps the file before";
+      mend = fmt::format(": make room, or raise the volume's sizeLimit; {} keeps the file before", reader_);
       break;
     case EISDIR:
     case EINVAL:
       mend = ": a file belongs there; remove what is in its place";
       break;
     case EFBIG:
-      mend = ": it is longer than an assignment of endpoints may be; remove it";
+      mend = fmt::format(": it is longer than {} MiB; remove it", kMaxBytes >> 20);
       break;
     default:
       break;
   }
-  out.message =
-      fmt::format("cannot {} {} for Envoy: {}{}", doing, path_, std::system_category().message(error), mend);
+  out.message = fmt::format("cannot {} {} for {}: {}{}", doing, path_, reader_,
+                            std::system_category().message(error), mend);
   return out;
 }
 
-kube::Result<std::optional<std::string>> EnvoyFile::read() const {
+kube::Result<std::optional<std::string>> OutputFile::read() const {
   // A pipe of that name would keep us waiting for its writer.
   const base::Fd fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (fd.get() < 0) {
@@ -93,7 +97,7 @@ kube::Result<std::optional<std::string>> EnvoyFile::read() const {
   }
 }
 
-kube::Result<void> EnvoyFile::replace(const std::string& text) const {
+kube::Result<void> OutputFile::replace(const std::string& text) const {
   const auto give_up = [this](int error) {
     ::unlink(scratch_.c_str());
     return tl::unexpected(failure(error, "write"));
