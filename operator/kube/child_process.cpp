@@ -25,6 +25,7 @@ namespace {
 using Steady = std::chrono::steady_clock;
 
 constexpr std::size_t kMaxStderr = 2048;                    // that a message may quote
+constexpr std::size_t kMaxTail = 1024;                      // the same, of the end
 constexpr auto kStopCheck = std::chrono::milliseconds(50);  // how soon a stop request is seen
 
 struct Pipe {
@@ -71,11 +72,11 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
 // posix_spawn's two argument objects, freed together.
 class SpawnSetup {
  public:
-  SpawnSetup(const Pipe& out, const Pipe& err) {
+  SpawnSetup(const base::Fd& out, const base::Fd& err) {
     posix_spawn_file_actions_init(&actions_);
     posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions_, out.write.get(), STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions_, err.write.get(), STDERR_FILENO);
+    posix_spawn_file_actions_adddup2(&actions_, out.get(), STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions_, err.get(), STDERR_FILENO);
     // Not every library opens its sockets close-on-exec.
     posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1);
 
@@ -125,6 +126,21 @@ bool drain(const base::Fd& fd, std::string& into, std::size_t limit, bool& overf
   }
 }
 
+// Reads some of what is there and keeps the last of it; not all, or a program that prints without end would
+// outlive its deadline. False at the end of the stream.
+bool drain_tail(const base::Fd& fd, std::string& into) {
+  constexpr int kPiecesOfAFullPipe = 16;
+  std::array<char, 4096> buffer{};
+  for (int piece = 0; piece <= kPiecesOfAFullPipe; ++piece) {
+    const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());
+    if (n == 0) return false;
+    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    into.append(buffer.data(), static_cast<std::size_t>(n));
+    into.erase(0, into.size() - std::min(into.size(), kMaxTail));
+  }
+  return true;
+}
+
 struct Running {
   pid_t pid = -1;
   base::Fd exited;  // readable once the program has ended
@@ -158,7 +174,11 @@ std::optional<std::string> follow(Running& run, const ChildProcess& child, const
     }
     const bool ended = (fds[0].revents & POLLIN) != 0;
     bool ignored = false;
-    out_open = out_open && drain(run.out.read, run.output, child.max_output_bytes, run.too_much);
+    if (child.for_its_effect) {
+      out_open = out_open && drain_tail(run.out.read, run.errors);
+    } else {
+      out_open = out_open && drain(run.out.read, run.output, child.max_output_bytes, run.too_much);
+    }
     err_open = err_open && drain(run.err.read, run.errors, kMaxStderr, ignored);
     if (run.too_much) {
       return fmt::format("printed more than {} bytes", child.max_output_bytes);
@@ -194,7 +214,7 @@ tl::expected<std::string, ChildFailure> run_child(const ChildProcess& child, con
   argv.insert(argv.end(), child.args.begin(), child.args.end());
   std::vector<std::string> env = merged_environment(child.env);
   {
-    const SpawnSetup setup(run.out, run.err);
+    const SpawnSetup setup(run.out.write, child.for_its_effect ? run.out.write : run.err.write);
     const int error = ::posix_spawnp(&run.pid, child.command.c_str(), setup.actions(), setup.attributes(),
                                      pointers(argv).data(), pointers(env).data());
     if (error != 0) {

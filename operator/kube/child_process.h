@@ -17,11 +17,14 @@ struct ChildProcess {
   std::vector<std::pair<std::string, std::string>> env;  // on top of our own
   std::chrono::milliseconds deadline{30'000};
   std::size_t max_output_bytes = 1u << 20;
+  // Nobody wants the answer: the program may print as much as it likes, and a failure quotes the last of it,
+  // whichever stream it went to.
+  bool for_its_effect = false;
 };
 
 struct ChildFailure {
   bool not_found = false;
-  std::string message;  // for a person; with the beginning of what the program wrote to stderr
+  std::string message;  // for a person; with the beginning of what the program wrote to stderr, or see above
 };
 
 // Blocks until the program ends, its deadline passes or `stop` is requested. In the last two cases the

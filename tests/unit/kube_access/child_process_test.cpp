@@ -94,6 +94,28 @@ TEST_F(ChildProcessTest, MuchOnStderrNeitherBlocksNorIsQuotedWhole) {
   EXPECT_LT(output.error().message.size(), 3000U);
 }
 
+TEST_F(ChildProcessTest, ForItsEffect_TheLastOfBothStreamsIsQuoted) {
+  ChildProcess child;
+  child.for_its_effect = true;
+  child.command = dir_.write_script(
+      "effect.sh", "printf '%0200000d' 0; printf '%0200000d' 0 >&2; echo out; echo why >&2; exit 1");
+  const auto output = run_child(child, {});
+  ASSERT_FALSE(output);
+  EXPECT_THAT(output.error().message, HasSubstr("failed with exit status 1: 0000"));
+  EXPECT_THAT(output.error().message, ::testing::EndsWith("0out\nwhy"));
+  EXPECT_LT(output.error().message.size(), 1'200U);
+}
+
+TEST_F(ChildProcessTest, ForItsEffect_PrintsWithoutEndUntilItsDeadline) {
+  ChildProcess child;
+  child.for_its_effect = true;
+  child.deadline = 300ms;
+  child.command = dir_.write_script("endless.sh", "exec yes");
+  const auto output = run_child(child, {});
+  ASSERT_FALSE(output);
+  EXPECT_THAT(output.error().message, HasSubstr("did not finish within 300 ms: y"));
+}
+
 TEST_F(ChildProcessTest, StopsWhenAsked) {
   ChildProcess child;
   child.command = dir_.write_script("slow.sh", "sleep 60");
