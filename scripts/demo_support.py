@@ -199,14 +199,14 @@ def start_operator(cluster, processes):
 def start_gateway(pool, cluster, processes):
     """HAProxy and gateway-sync for one pool; returns the port for clients once a replica is behind it."""
     port, metrics, probes = free_ports(3)
-    control = f"{processes.folder}/{pool}.sock"
+    control, state = f"{processes.folder}/{pool}.sock", f"{processes.folder}/{pool}.state"
     processes.start(f"haproxy-{pool}",
                     shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin") or "haproxy",
                     "-db", "-f", f"{ROOT}/examples/gateway/haproxy.cfg",
-                    env={"GATEWAY_BIND": f"127.0.0.1:{port}", "GATEWAY_SOCKET": control})
+                    env={"GATEWAY_BIND": f"127.0.0.1:{port}", "GATEWAY_SOCKET": control, "GATEWAY_STATE": state})
     processes.start(f"gateway-sync-{pool}", f"{BIN}/poolwarden", "gateway-sync", "--pool", pool, "-n",
                     "default", "--kubeconfig", cluster.kubeconfig, "--haproxy-socket", control,
-                    "--allow-loopback",
+                    "--haproxy-state-file", state, "--allow-loopback",
                     f"--metrics-bind-address=127.0.0.1:{metrics}",
                     f"--health-probe-bind-address=127.0.0.1:{probes}")
 

@@ -58,6 +58,8 @@ void GatewayReport::tell(const effect::Settled& settled) {
                                                            {"first_pod", settled.unplaced.front()}});
   }
   last_unplaced_ = settled.unplaced.size();
+  if (std::exchange(last_remark_, settled.remark) != settled.remark && !settled.remark.empty())
+    log_.warn(settled.remark);
 }
 
 void GatewayReport::tell(const effect::GatewayFound& found) {

@@ -58,6 +58,7 @@ class GatewayReport {
   GatewayMetrics& metrics_;
   std::string last_gateway_problem_;
   std::string last_list_problem_;
+  std::string last_remark_;
   std::string last_api_problem_;
   std::string last_pods_problem_;
   std::size_t last_unplaced_ = 0;

@@ -64,7 +64,8 @@ tl::expected<void, std::string> choose_haproxy(const GatewaySyncFlags& flags, Se
   if (!socket) return tl::unexpected("--haproxy-socket: " + socket.error());
   settings.kind = "haproxy";
   settings.gateway = std::make_unique<Haproxy>(std::move(*socket),
-                                               BackendName{flags.backend, flags.server_prefix, withdraw_by});
+                                               BackendName{flags.backend, flags.server_prefix, withdraw_by},
+                                               flags.haproxy_state_file);
   return {};
 }
 
@@ -136,7 +137,9 @@ tl::expected<void, std::string> check_companions(const GatewaySyncFlags& flags) 
   };
   const bool router = !flags.worker_api.empty();
   const bool envoy = !flags.envoy_eds_dir.empty();
+  const bool haproxy = !router && !envoy;
   const Companion companions[] = {
+      {"--haproxy-state-file", !flags.haproxy_state_file.empty(), "HAProxy", "--haproxy-socket", haproxy},
       {"--dialect", !flags.dialect.empty(), "a router", "--worker-api", router},
       {"--worker-api-key-file", !flags.worker_api_key_file.empty(), "a router", "--worker-api", router},
       {"--worker-foreign", flags.worker_foreign != unset.worker_foreign, "a router", "--worker-api", router},
@@ -277,6 +280,10 @@ void add_haproxy_options(CLI::App& command, GatewaySyncFlags& flags) {
       .add_option("--haproxy-socket", flags.haproxy_socket,
                   "HAProxy's stats socket: a path, or an IP address and port")
       ->capture_default_str();
+  command.add_option(
+      "--haproxy-state-file", flags.haproxy_state_file,
+      "File in which the servers' state is kept for a HAProxy that is restarted or reloaded: the backend's "
+      "server-state-file-name (default: none)");
   command.add_option("--backend", flags.backend, "The backend in haproxy.cfg that serves the pool")
       ->capture_default_str();
   command

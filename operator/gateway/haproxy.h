@@ -6,6 +6,7 @@
 #include "gateway/haproxy_answers.h"
 #include "gateway/haproxy_plan.h"
 #include "gateway/haproxy_socket.h"
+#include "gateway/output_file.h"
 
 #include <memory>
 #include <optional>
@@ -17,8 +18,8 @@ namespace poolwarden::gateway {
 
 class HaproxyObservation final : public Observation {
  public:
-  HaproxyObservation(HaproxySnapshot snapshot, BackendName names)
-      : snapshot_(std::move(snapshot)), names_(std::move(names)) {}
+  HaproxyObservation(HaproxySnapshot snapshot, BackendName names, std::string remark = {})
+      : snapshot_(std::move(snapshot)), names_(std::move(names)), remark_(std::move(remark)) {}
 
   Process process() const override;
   Plan plan(const std::vector<WantedServer>& wanted) const override;
@@ -27,11 +28,14 @@ class HaproxyObservation final : public Observation {
  private:
   const HaproxySnapshot snapshot_;
   const BackendName names_;
+  const std::string remark_;
 };
 
 class Haproxy final : public Gateway {
  public:
-  Haproxy(RuntimeAddress address, BackendName names) : socket_(address), address_(address), names_(names) {}
+  // `state_file`: where the servers' state is kept for a HAProxy that is restarted or reloaded; empty:
+  // nowhere.
+  Haproxy(RuntimeAddress address, BackendName names, const std::string& state_file = {});
 
   kube::Result<std::shared_ptr<const Observation>> observe() override;
   kube::Result<std::vector<std::optional<std::string>>> carry_out(
@@ -40,9 +44,14 @@ class Haproxy final : public Gateway {
   std::string where() const override { return to_string(address_); }
 
  private:
+  // What is wrong with it; empty: nothing.
+  std::string keep(const std::string& state);
+
   HaproxySocket socket_;
   const RuntimeAddress address_;
   const BackendName names_;
+  const std::optional<OutputFile> state_file_;
+  std::string kept_;  // what is in it
 };
 
 }  // namespace poolwarden::gateway

@@ -125,6 +125,18 @@ AdminState admin_state(std::int64_t flags) {
   return (flags & kDrainMask) != 0 ? AdminState::kDrain : AdminState::kReady;
 }
 
+// Columns that say how a server is at this moment: as of one that was just set ready. A server that a file
+// says is down gets no request before its next check.
+std::string at_rest(std::string_view column, std::string value) {
+  // Bits of a check's state: that there is one. The others are of one under way.
+  constexpr std::int64_t kThereIsACheck = 0x02 | 0x04;
+  if (column == "srv_op_state") return "2";
+  if (column == "srv_time_since_last_change" || column == "srv_check_result") return "0";
+  if (column == "srv_check_status" || column == "srv_check_health") return "1";
+  if (column == "srv_check_state") return std::to_string(to_number(value).value_or(0) & kThereIsACheck);
+  return value;
+}
+
 }  // namespace
 
 std::vector<std::string> snapshot_commands(std::string_view backend) {
@@ -202,6 +214,22 @@ kube::Result<std::vector<ObservedServer>> parse_servers_state(std::string_view a
   }
   if (columns.problem().empty()) return servers;
   return tl::unexpected(unreadable(fmt::format("HAProxy's 'show servers state' {}", columns.problem())));
+}
+
+std::string to_state_file(const std::vector<std::string>& answers) {
+  if (answers.size() < 2) return std::string(kEmptyStateFile);
+  std::string_view answer = answers[1];
+  std::string out = fmt::format("{}\n", next_line(answer));
+  const std::string_view header = next_line(answer);
+  out.append(header).push_back('\n');
+  const std::vector<std::string> names = split_words(header.substr(std::min<std::size_t>(2, header.size())));
+  while (!answer.empty()) {
+    std::vector<std::string> row = split_words(next_line(answer));
+    for (std::size_t i = 0; i < std::min(row.size(), names.size()); ++i)
+      row[i] = at_rest(names[i], std::move(row[i]));
+    out += fmt::format("{}\n", fmt::join(row, " "));
+  }
+  return out;
 }
 
 kube::Result<std::vector<ServerLoad>> parse_stat(std::string_view answer, std::string_view backend) {

@@ -48,6 +48,13 @@ kube::Result<std::vector<std::string>> split_answers(std::string_view bytes, std
 kube::Result<HaproxySnapshot> parse_snapshot(const std::vector<std::string>& answers,
                                              std::string_view backend);
 
+// The answer to "show servers state", which snapshot_commands() asks for, as a file for HAProxy's
+// `load-server-state-from-file`: a HAProxy that starts with it has the addresses, and what an administrator
+// said of the servers. All of them are up until a check says otherwise. The same servers are the same text.
+std::string to_state_file(const std::vector<std::string>& answers);
+// One without servers, of which HAProxy does not complain.
+inline constexpr std::string_view kEmptyStateFile = "1\n";
+
 // For tables: the three parts of a snapshot.
 struct ProcessInfo {
   std::int64_t pid = 0;

@@ -28,8 +28,8 @@ class GatewayBench : public Feed {
   ~GatewayBench() { stop(); }
 
   void start_sync() {
-    gateway_ =
-        std::make_unique<Haproxy>(UnixPath{haproxy.socket_path()}, BackendName{"pool", "pod-", withdraw_by});
+    gateway_ = std::make_unique<Haproxy>(UnixPath{haproxy.socket_path()},
+                                         BackendName{"pool", "pod-", withdraw_by}, haproxy.state_path());
     start(*gateway_, "haproxy");
   }
   // All of it runs, and both serve: their pods are ready and on the list.

@@ -63,8 +63,9 @@ class Bench {
   TestProcess run(const std::string& metrics_address, const std::string& probe_address) const {
     return run_program(
         {"gateway-sync", "--pool=vllm", "--namespace=default", "--kubeconfig=" + server_->kubeconfig_path(),
-         "--haproxy-socket=" + haproxy_.socket_path(), "--allow-loopback",
-         "--metrics-bind-address=" + metrics_address, "--health-probe-bind-address=" + probe_address},
+         "--haproxy-socket=" + haproxy_.socket_path(), "--haproxy-state-file=" + haproxy_.state_path(),
+         "--allow-loopback", "--metrics-bind-address=" + metrics_address,
+         "--health-probe-bind-address=" + probe_address},
         directory_.file("log"));
   }
   std::string log() const { return contents_of(directory_.file("log")); }
@@ -146,6 +147,8 @@ TEST(GatewayCommand, SaysWhichFlagIsWrong) {
        "--worker-api and --envoy-eds-dir are two gateways"},
       {{"--envoy-eds-dir=/run/eds", "--envoy-cluster=a/b"}, "--envoy-cluster: 'a/b' is not a name"},
       {{"--envoy-eds-dir=/run/eds", "--envoy-admin=unix:/x"}, "--envoy-admin: "},
+      {{"--envoy-eds-dir=/run/eds", "--haproxy-state-file=/run/x"},
+       "--haproxy-state-file is for HAProxy: it needs --haproxy-socket"},
       {{"--dialect=smg"}, "--dialect is for a router: it needs --worker-api"},
       {{"--worker-foreign=keep"}, "--worker-foreign is for a router: it needs --worker-api"},
       {{"--envoy-cluster=vllm"}, "--envoy-cluster is for Envoy: it needs --envoy-eds-dir"},

@@ -2,6 +2,8 @@
 #include "gateway_bench.h"
 #include "http_client.h"
 
+#include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <future>
 
@@ -116,6 +118,47 @@ TEST(GatewaySync, HaproxyRestartsWithoutApiServer_GetsItsList) {
   bench.stop();
   EXPECT_THAT(bench.logged(), HasSubstr("HAProxy was restarted or reloaded"));
   EXPECT_THAT(bench.logged(), HasSubstr("the API server cannot be read"));
+}
+
+TEST(GatewaySync, HaproxyIsReloaded_NoRequestFails) {
+  Replica a("a", fresh_ip()), b("b", fresh_ip());
+  GatewayBench bench;
+  ASSERT_NO_FATAL_FAILURE(bench.serve(a, b));
+  bench.publish({endpoint_of(a)});
+  ASSERT_TRUE(bench.becomes(b, AdminState::kMaintenance));
+  std::atomic<bool> over = false;
+  auto load = std::async(std::launch::async, [&] {
+    std::vector<std::string> others;
+    while (!over) {
+      if (std::string got = answer(bench.haproxy); got != "a") others.push_back(std::move(got));
+    }
+    return others;
+  });
+  for (int i = 0; i < 3; ++i) ASSERT_NO_FATAL_FAILURE(bench.haproxy.reload());
+  const auto told = [&] {
+    return bench.logged().find("HAProxy was restarted or reloaded") != std::string::npos;
+  };
+  EXPECT_TRUE(eventually(told)) << bench.logged();
+  // What is kept is enough: nobody gives this one the list.
+  bench.stop();
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.reload());
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(answer(bench.haproxy), "a");
+  EXPECT_EQ(bench.state_of(b), AdminState::kMaintenance);
+  over = true;
+  EXPECT_THAT(load.get(), testing::IsEmpty());
+}
+
+TEST(GatewaySync, StateThatCannotBeKept_IsToldAndTheListIsHeld) {
+  Replica a("a", fresh_ip());
+  GatewayBench bench;
+  std::filesystem::create_directory(bench.haproxy.state_path());
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_of(a)});
+  EXPECT_TRUE(eventually([&] { return bench.ready(); })) << bench.logged();
+  EXPECT_EQ(answer(bench.haproxy), "a");
+  EXPECT_TRUE(eventually([&] { return bench.logged().find("pool.state for HAProxy") != std::string::npos; }))
+      << bench.logged();
 }
 
 TEST(GatewaySync, WaitsForAHaproxyThatComesLater) {

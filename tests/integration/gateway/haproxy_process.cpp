@@ -5,8 +5,10 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -29,9 +31,20 @@ HaproxyProcess::HaproxyProcess(std::string config)
     : config_(std::move(config)), ip_(fresh_ip()), socket_(directory_.file("admin.sock")) {}
 
 void HaproxyProcess::start() {
-  process_.start(
-      {program(), "-db", "-f", config_}, directory_.file("stderr"),
-      std::vector<std::string>{fmt::format("GATEWAY_BIND={}:{}", ip_, kPort), "GATEWAY_SOCKET=" + socket_});
+  run({});
+}
+
+void HaproxyProcess::reload() {
+  before_.push_back(std::move(process_));
+  run({"-x", socket_, "-sf", std::to_string(before_.back().id())});
+}
+
+void HaproxyProcess::run(std::vector<std::string> more) {
+  std::vector<std::string> command{program(), "-db", "-f", config_};
+  command.insert(command.end(), more.begin(), more.end());
+  process_.start(std::move(command), directory_.file("stderr"),
+                 std::vector<std::string>{fmt::format("GATEWAY_BIND={}:{}", ip_, kPort),
+                                          "GATEWAY_SOCKET=" + socket_, "GATEWAY_STATE=" + state_path()});
   HaproxySocket control(UnixPath{socket_});
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (std::chrono::steady_clock::now() < deadline) {
@@ -53,7 +66,11 @@ std::string HaproxyProcess::log() const {
 std::string check_config(const std::string& file, int* code) {
   const TempDir directory;
   const std::string out = directory.file("out");
-  const std::string command = fmt::format("{} -c -f '{}' >'{}' 2>&1", program(), file, out);
+  // As gateway-sync leaves it before there is anything to keep.
+  const std::string state = directory.file("state");
+  std::ofstream(state) << kEmptyStateFile;
+  const std::string command =
+      fmt::format("GATEWAY_STATE='{}' {} -c -f '{}' >'{}' 2>&1", state, program(), file, out);
   *code = std::system(command.c_str());
   return contents_of(out);
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace poolwarden::gateway {
 
@@ -16,19 +17,26 @@ class HaproxyProcess {
 
   // Returns once it answers on its socket; a failure of the running test otherwise.
   void start();
+  // As `systemctl reload` does: a new process takes over the sockets, the one before finishes what it has.
+  // Returns once the new one answers.
+  void reload();
   void kill() { process_.kill(); }
 
   const std::string& socket_path() const { return socket_; }
+  std::string state_path() const { return directory_.file("pool.state"); }
   const std::string& ip() const { return ip_; }
   static constexpr std::uint16_t kPort = 8080;
   std::string log() const;  // its standard error
 
  private:
+  void run(std::vector<std::string> more);
+
   const TempDir directory_;
   const std::string config_;
   const std::string ip_;
   const std::string socket_;
   TestProcess process_;
+  std::vector<TestProcess> before_;  // of reloads
 };
 
 // Runs `haproxy -c` on the file: its output, and its exit code in `code`.

@@ -62,6 +62,27 @@ TEST(ParseSnapshot, ReadsWhatHaproxySays) {
                           ObservedServer{"pod-4", std::nullopt, AdminState::kMaintenance, 1}));
 }
 
+TEST(StateFile, HasAddressesAndWhatAnAdministratorSaid) {
+  const std::string file = to_state_file({kInfo, kState, kStat});
+  EXPECT_EQ(parse_servers_state(file, "b").value(), parse_servers_state(kState, "b").value());
+  EXPECT_THAT(file, HasSubstr("\n3 b 2 pod-2 127.0.77.2 2 12 1 1 0 1 0 1 0 0 0 0 - 8000 - 0 0 - - 0\n"));
+}
+
+TEST(StateFile, OfTheSameServersIsTheSameText) {
+  const std::string header =
+      "1\n# be_name srv_name srv_op_state srv_time_since_last_change srv_check_state\n";
+  const auto file = [&](const char* row) { return to_state_file({"", header + row + "\n"}); };
+  EXPECT_EQ(file("b pod-1 0 7 7"), file("b pod-1 2 0 6"));
+  EXPECT_NE(file("b pod-1 0 7 0"), file("b pod-1 2 0 6")) << "nobody checks the first";
+}
+
+TEST(StateFile, WhatIsNoAnswerIsNoServers) {
+  EXPECT_EQ(to_state_file({}), kEmptyStateFile);
+  EXPECT_EQ(to_state_file({"", "1\n"}), "1\n\n");
+  for (const char* row : {"", "x", " ", "\n\n", "# ", "a b c d e f g h"})
+    EXPECT_LT(to_state_file({"", row}).size(), 40u) << row;
+}
+
 TEST(ParseServersState, FindsColumnsByNameInAnyOrder) {
   const auto servers = parse_servers_state(
       "2\n# srv_name new_one be_name srv_port srv_admin_state srv_addr\n"
