@@ -24,8 +24,12 @@ ALLOWED = {
     "commands": {"api", "kube", "pool", "publish", "telemetry"},
     "control": {"api", "engine", "kube", "pool", "publish", "telemetry"},
 }
-# cpprestsdk is no longer developed: it stays where it can be replaced, in one file behind kube/transport.h.
-CPPREST_HOME = "operator/kube/cpprest_transport.cpp"
+# Libraries that one file has for itself: cpprestsdk is no longer developed, and stays where it can be replaced, behind
+# kube/transport.h; Mustache does whatever a template says, but for what that file keeps from it.
+HOMES = {
+    ("cpprest/", "pplx/"): "operator/kube/cpprest_transport.cpp",
+    ("kainjow/",): "operator/gateway/list_template.cpp",
+}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
@@ -40,8 +44,9 @@ def problem(root, path, quoted, target):
     """What is wrong with `path` including `target`, or None."""
     name = path.relative_to(root).as_posix()
     if not quoted:
-        if target.startswith(("cpprest/", "pplx/")) and name != CPPREST_HOME:
-            return f"<{target}> may be included in {CPPREST_HOME} only"
+        for prefixes, home in HOMES.items():
+            if target.startswith(prefixes) and name != home:
+                return f"<{target}> may be included in {home} only"
         return None
     if not (root / "operator" / target).is_file():
         return f'"{target}" is not a file below operator/; includes are written relative to it'

@@ -43,6 +43,12 @@ class CheckDependencies(unittest.TestCase):
         self.assertEqual(1, len(found))
         self.assertIn("operator/kube/client.cpp:1: <pplx/pplxtasks.h> may be included in", found[0])
 
+    def test_mustache_has_one_home(self):
+        found = self.check({"gateway/list_template.cpp": "#include <kainjow/mustache.hpp>\n",
+                            "gateway/reload.cpp": "#include <kainjow/mustache.hpp>\n"})
+        self.assertEqual(["operator/gateway/reload.cpp:1: <kainjow/mustache.hpp> may be included in "
+                          "operator/gateway/list_template.cpp only"], found)
+
     def test_a_path_that_is_not_relative_to_operator(self):
         found = self.check({"api/pod.h": "", "api/pod.cpp": '#include "pod.h"\n'})
         self.assertIn('"pod.h" is not a file below operator/', found[0])

@@ -42,7 +42,8 @@ poolwarden() {
   # The packages whose headers are in the program, and whose libraries are not in the image.
   python3 scripts/image.py --name "ghcr.io/poolwarden/poolwarden:$version" --out "$out/poolwarden.tar" \
     --sbom "$out/poolwarden.spdx.json" --compiled-in libboost1.74-dev --compiled-in libcli11-dev \
-    --compiled-in libexpected-dev --compiled-in libprotozero-dev --compiled-in nlohmann-json3-dev \
+    --compiled-in libexpected-dev --compiled-in libkainjow-mustache-dev --compiled-in libprotozero-dev \
+    --compiled-in nlohmann-json3-dev \
     --entrypoint '["/usr/local/bin/poolwarden"]' --cmd '["operator"]' --env SSL_CERT_FILE=/dev/null \
     --label org.opencontainers.image.source=https://github.com/poolwarden/poolwarden \
     --label org.opencontainers.image.version="$version" --label org.opencontainers.image.licenses=Apache-2.0 \

@@ -17,6 +17,7 @@ build=(
   "libboost-system-dev|cpprestsdk's sockets, HTTP to the engines, probe and metrics endpoints"
   "libssl-dev|TLS and client certificates"
   "nlohmann-json3-dev|JSON"
+  "libkainjow-mustache-dev|templates of gateways' files"
   "libprotozero-dev|reads Kubernetes' protobuf"
   "libfmt-dev|text formatting"
   "libyaml-cpp-dev|kubeconfig files"
@@ -33,6 +34,8 @@ run=(
   "haproxy|the gateway of the demo and of its tests"
   "python3|runs the demo"
 )
+# What tests are skipped without.
+test=("nginx-light|the gateway with a file of the tests")
 lint=(
   "clang-16|the second compiler"
   "clang-tidy-16|static analysis"
@@ -76,11 +79,11 @@ fi
 
 case "${1:-build}" in
   build) wanted=("${build[@]}") ;;
-  test) wanted=("${build[@]}" "${run[@]}") ;;
+  test) wanted=("${build[@]}" "${run[@]}" "${test[@]}") ;;
   lint) wanted=("${build[@]}" "${lint[@]}") ;;
-  sanitize) wanted=("${build[@]}" "${run[@]}" "${sanitize[@]}") ;;
+  sanitize) wanted=("${build[@]}" "${run[@]}" "${test[@]}" "${sanitize[@]}") ;;
   fuzz) wanted=("${build[@]}" "${fuzz[@]}") ;;
-  coverage) wanted=("${build[@]}" "${run[@]}" "${coverage[@]}") ;;
+  coverage) wanted=("${build[@]}" "${run[@]}" "${test[@]}" "${coverage[@]}") ;;
   e2e)
     wanted=("${build[@]}" "${run[@]}" "${e2e[@]}")
     # Any pip can fetch Envoy.

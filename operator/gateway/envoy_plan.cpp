@@ -40,6 +40,8 @@ Command tell(CommandKind kind, const ServerAddress& address, const std::string& 
     case CommandKind::kAdmit:
       command.text = fmt::format("{} HEALTHY in {}", command.server, cluster);
       break;
+    case CommandKind::kRewrite:
+      break;  // no plan of this one's has it
   }
   return command;
 }
@@ -113,6 +115,8 @@ std::vector<EnvoyHost> with_commands(std::vector<EnvoyHost> hosts, const std::ve
       case CommandKind::kAdmit:
         out[command.address] = {command.address, EnvoyHealth::kHealthy, command.zone};
         break;
+      case CommandKind::kRewrite:
+        break;
     }
   }
   return in_order(std::move(out));
@@ -130,6 +134,7 @@ bool is_carried_out(const Command& command, const std::vector<EnvoyHost>& held) 
       return !there || found->health == EnvoyHealth::kDraining;
     case CommandKind::kReaddress:
     case CommandKind::kAdmit:
+    case CommandKind::kRewrite:
       break;
   }
   return there && found->health == EnvoyHealth::kHealthy && found->zone == command.zone;

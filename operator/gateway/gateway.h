@@ -1,13 +1,13 @@
 // What the gateway feed needs to know of a gateway, whatever it is: HAProxy, Envoy, a router with a worker
-// API.
+// API, or one that is configured by a file.
 //
 // A gateway is asked what it holds, which is an Observation. The Observation says what is to be done so that
 // the gateway holds what the list wants, which is a Plan. The gateway carries the plan out. Nothing else is
 // remembered of it, so a plan made after any restart, on either side, is right.
 //
 // Promises of each: observe() and carry_out() return within a few seconds, with an answer or an error that
-// says what is wrong and how to mend it. Whatever answers there, nothing it sends makes this hang, crash or
-// grow.
+// says what is wrong and how to mend it. A program that a person named may take its time limit, 30 s at most.
+// Whatever answers there, nothing it sends makes this hang, crash or grow.
 //
 // Owned and used by one thread; both block it, for a millisecond as a rule.
 #pragma once
@@ -30,6 +30,7 @@ enum class CommandKind : std::uint8_t {
   kPark,       // drained and idle: its place is free for another endpoint
   kReaddress,  // a free place gets an endpoint
   kAdmit,      // requests from now on
+  kRewrite,    // what it has already, told once more; of no server
 };
 
 struct Command {
@@ -84,6 +85,8 @@ class Gateway {
   virtual std::string_view name() const = 0;
   // Where it is spoken to, for messages.
   virtual std::string where() const = 0;
+  // As of the last observe(): what a person should mend, though the list is carried out all the same.
+  virtual std::optional<std::string> complaint() const { return std::nullopt; }
 };
 
 }  // namespace poolwarden::gateway

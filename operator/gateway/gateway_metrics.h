@@ -32,6 +32,8 @@ class GatewayMetrics {
   void gateway_restarted();
   void gateway_failed();
   void list_unreadable();
+  // Something of the gateway is to be mended, though the list is carried out.
+  void set_complaint(bool any);
   void watch_restarted(std::string_view resource, kube::RestartReason reason);
   // Addresses of the list that nothing is sent to, whatever it says.
   void set_refused(std::size_t addresses);

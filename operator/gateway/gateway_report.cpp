@@ -33,6 +33,9 @@ void GatewayReport::tell(const effect::Acknowledged& done) {
       break;
     case CommandKind::kReaddress:
       break;  // half of an admission
+    case CommandKind::kRewrite:
+      log_.info(fmt::format("{} was told once more what it has", names_.gateway), {{"pool", names_.pool}});
+      break;
   }
 }
 
@@ -91,6 +94,15 @@ void GatewayReport::tell(const effect::ListProblems& list) {
   if (first.empty()) return log_.info("all of the published list can be used again");
   log_.warn(fmt::format("part of the published list cannot be given to {}", names_.gateway),
             {{"problem", first}, {"problems", list.problems.size()}});
+}
+
+void GatewayReport::complaint(const std::optional<std::string>& problem) {
+  metrics_.set_complaint(problem.has_value());
+  const std::string now = problem.value_or(std::string{});
+  if (std::exchange(last_complaint_, now) == now) return;
+  if (now.empty()) return log_.info(fmt::format("nothing of {} is to be mended any more", names_.gateway));
+  log_.error(fmt::format("{} is held to the list, but by what it had before", names_.gateway),
+             {{"problem", now}});
 }
 
 void GatewayReport::list_gone(std::string_view config_map) {

@@ -38,6 +38,8 @@ class GatewayReport {
   void tell(const effect::GatewayFailed& failed);
   void tell(const effect::ListProblems& list);
 
+  // What a person should mend of the gateway, though the list is carried out; nothing: it is mended.
+  void complaint(const std::optional<std::string>& problem);
   void list_gone(std::string_view config_map);
   void list_unreadable(std::string_view problem);
   void list_has_several(std::size_t config_maps);
@@ -57,6 +59,7 @@ class GatewayReport {
   telemetry::Log& log_;
   GatewayMetrics& metrics_;
   std::string last_gateway_problem_;
+  std::string last_complaint_;
   std::string last_list_problem_;
   std::string last_remark_;
   std::string last_api_problem_;

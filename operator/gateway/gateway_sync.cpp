@@ -254,6 +254,7 @@ void GatewaySync::note(const effect::Settled& settled) {
 
 CoreInput GatewaySync::observe(std::uint64_t attempt) {
   auto observation = gateway_.observe();
+  report_.complaint(gateway_.complaint());
   if (!observation) return input::Failed{attempt, std::move(observation.error())};
   return input::Observed{attempt, *std::move(observation)};
 }

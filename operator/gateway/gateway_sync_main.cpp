@@ -8,6 +8,7 @@
 #include "gateway/gateway_sync.h"
 #include "gateway/haproxy.h"
 #include "gateway/proxy_name.h"
+#include "gateway/template_gateway.h"
 #include "gateway/worker_router.h"
 #include "kube/cpprest_transport.h"
 #include "kube/kubeconfig.h"
@@ -18,8 +19,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -43,8 +46,10 @@ struct Settings {
   GatewaySyncOptions sync;
   telemetry::LogOptions log;
   std::unique_ptr<Gateway> gateway;
-  std::string kind;              // "haproxy", as the operator shows it
-  bool applied_is_known = true;  // the gateway can be asked what it holds
+  // What is not begun before the pool's namespace is known.
+  std::function<std::unique_ptr<Gateway>(const std::string& ns)> make_gateway;
+  std::string kind;          // "haproxy", as the operator shows it
+  std::string not_known_by;  // the gateway cannot be asked what it holds, and this is why
 };
 
 tl::expected<void, std::string> choose_haproxy(const GatewaySyncFlags& flags, Settings& settings) {
@@ -120,8 +125,54 @@ tl::expected<void, std::string> choose_envoy(const GatewaySyncFlags& flags, Sett
     options.admin = *std::move(admin);
   }
   settings.kind = "envoy";
-  settings.applied_is_known = options.admin.has_value();
+  if (!options.admin) settings.not_known_by = "--envoy-admin=none";
   settings.gateway = std::make_unique<Envoy>(std::move(options));
+  return {};
+}
+
+tl::expected<Reload, std::string> choose_reload(const GatewaySyncFlags& flags) {
+  if (!flags.exec.empty() && !flags.signal.empty())
+    return tl::unexpected(std::string("--exec and --signal are two ways to reload one gateway: give one"));
+  if (flags.exec_timeout_milliseconds < 1 || flags.exec_timeout_milliseconds > 30'000) {
+    return tl::unexpected(
+        fmt::format("--exec-timeout-ms: {} is not between 1 and 30000", flags.exec_timeout_milliseconds));
+  }
+  if (flags.exec_pace_milliseconds < 0 || flags.exec_pace_milliseconds > 10'000) {
+    return tl::unexpected(
+        fmt::format("--exec-pace-ms: {} is not between 0 and 10000", flags.exec_pace_milliseconds));
+  }
+  if (!flags.signal.empty()) {
+    auto signal = parse_reload_signal(flags.signal);
+    if (!signal) return tl::unexpected("--signal: " + signal.error());
+    return *std::move(signal);
+  }
+  if (flags.exec.empty()) return Reload{};
+  auto words = split_command(flags.exec);
+  if (!words) return tl::unexpected("--exec: " + words.error());
+  return ReloadProgram{*std::move(words), std::chrono::milliseconds(flags.exec_timeout_milliseconds)};
+}
+
+tl::expected<void, std::string> choose_template(const GatewaySyncFlags& flags, Settings& settings) {
+  TemplateOptions options;
+  std::set<std::string> outs;
+  for (const std::string& text : flags.templates) {
+    auto paths = parse_template_paths(text);
+    if (!paths) return tl::unexpected("--template: " + paths.error());
+    if (!outs.insert(paths->out).second)
+      return tl::unexpected(fmt::format("--template: two templates would write {}", paths->out));
+    options.templates.push_back(*std::move(paths));
+  }
+  auto reload = choose_reload(flags);
+  if (!reload) return tl::unexpected(reload.error());
+  options.reload = *std::move(reload);
+  options.pace = std::chrono::milliseconds(flags.exec_pace_milliseconds);
+  options.names.pool = flags.pool;
+  settings.kind = "template";
+  if (options.reload.index() == 0) settings.not_known_by = "neither --exec nor --signal";
+  settings.make_gateway = [options](const std::string& ns) mutable {
+    options.names.ns = ns;
+    return std::make_unique<TemplateGateway>(std::move(options));
+  };
   return {};
 }
 
@@ -137,14 +188,22 @@ tl::expected<void, std::string> check_companions(const GatewaySyncFlags& flags) 
   };
   const bool router = !flags.worker_api.empty();
   const bool envoy = !flags.envoy_eds_dir.empty();
-  const bool haproxy = !router && !envoy;
+  const bool file = !flags.templates.empty();
+  constexpr std::string_view kFile = "a gateway with a file";
+  const bool haproxy = !router && !envoy && !file;
   const Companion companions[] = {
       {"--haproxy-state-file", !flags.haproxy_state_file.empty(), "HAProxy", "--haproxy-socket", haproxy},
       {"--dialect", !flags.dialect.empty(), "a router", "--worker-api", router},
       {"--worker-api-key-file", !flags.worker_api_key_file.empty(), "a router", "--worker-api", router},
       {"--worker-foreign", flags.worker_foreign != unset.worker_foreign, "a router", "--worker-api", router},
       {"--envoy-cluster", !flags.envoy_cluster.empty(), "Envoy", "--envoy-eds-dir", envoy},
-      {"--envoy-admin", flags.envoy_admin != unset.envoy_admin, "Envoy", "--envoy-eds-dir", envoy}};
+      {"--envoy-admin", flags.envoy_admin != unset.envoy_admin, "Envoy", "--envoy-eds-dir", envoy},
+      {"--exec", !flags.exec.empty(), kFile, "--template", file},
+      {"--exec-timeout-ms", flags.exec_timeout_milliseconds != unset.exec_timeout_milliseconds, kFile,
+       "--template", file},
+      {"--exec-pace-ms", flags.exec_pace_milliseconds != unset.exec_pace_milliseconds, kFile, "--template",
+       file},
+      {"--signal", !flags.signal.empty(), kFile, "--template", file}};
   for (const Companion& companion : companions) {
     if (companion.given && !companion.chosen) {
       return tl::unexpected(
@@ -160,6 +219,7 @@ tl::expected<void, std::string> choose_gateway(const GatewaySyncFlags& flags, Se
   if (flags.haproxy_socket != GatewaySyncFlags{}.haproxy_socket) chosen.push_back("--haproxy-socket");
   if (!flags.worker_api.empty()) chosen.push_back("--worker-api");
   if (!flags.envoy_eds_dir.empty()) chosen.push_back("--envoy-eds-dir");
+  if (!flags.templates.empty()) chosen.push_back("--template");
   if (chosen.size() > 1) {
     return tl::unexpected(
         fmt::format("{} and {} are two gateways: run one gateway-sync for each", chosen[0], chosen[1]));
@@ -167,6 +227,7 @@ tl::expected<void, std::string> choose_gateway(const GatewaySyncFlags& flags, Se
   if (auto right = check_companions(flags); !right) return right;
   if (!flags.envoy_eds_dir.empty()) return choose_envoy(flags, settings);
   if (!flags.worker_api.empty()) return choose_worker_router(flags, settings);
+  if (!flags.templates.empty()) return choose_template(flags, settings);
   return choose_haproxy(flags, settings);
 }
 
@@ -205,9 +266,8 @@ tl::expected<Settings, std::string> check(const GatewaySyncFlags& flags) {
   settings.sync.ns = flags.ns;
   settings.sync.pool = flags.pool;
   settings.sync.config_map = flags.config_map.empty() ? flags.pool + "-endpoints" : flags.config_map;
-  if (!settings.applied_is_known) consumer->clear();
+  if (!settings.not_known_by.empty()) consumer->clear();
   settings.sync.consumer = {flags.ns, flags.pool, *std::move(consumer), settings.kind};
-  settings.sync.core.gateway = std::string(settings.gateway->name());
   settings.sync.core.addresses.allow_loopback = flags.allow_loopback;
   settings.sync.core.poll = std::chrono::milliseconds(flags.poll_milliseconds);
   return settings;
@@ -239,11 +299,11 @@ int run(Settings settings, const GatewaySyncFlags& flags, kube::ClusterAccess ac
             {"server", server},
             {"access", source},
             {"gateway", settings.gateway->where()}});
-  if (!settings.applied_is_known) {
-    log.warn(fmt::format(
-        "{} is not asked what it holds (--envoy-admin=none): the operator is told nothing, and drains "
-        "wait spec.drain.settleSeconds instead",
-        settings.gateway->name()));
+  if (!settings.not_known_by.empty()) {
+    log.warn(
+        fmt::format("{} is not asked what it holds ({}): the operator is told nothing, and drains "
+                    "wait spec.drain.settleSeconds instead",
+                    settings.gateway->name(), settings.not_known_by));
   }
   signals.on_stop([&log, &sync, &settings] {
     log.info(fmt::format("ending; {} keeps its list", settings.gateway->name()));
@@ -266,6 +326,8 @@ int run_gateway_sync(const GatewaySyncFlags& flags) {
   if (!access) return fail(kCannotStart, access.error().message);
   if (settings->sync.ns.empty()) settings->sync.ns = access->ns;
   settings->sync.consumer.ns = settings->sync.ns;
+  if (settings->make_gateway) settings->gateway = settings->make_gateway(settings->sync.ns);
+  settings->sync.core.gateway = std::string(settings->gateway->name());
   if (auto own = base::canonical_ip(access->host))
     settings->sync.core.addresses.never.insert(std::move(*own));
   // In a pod, its name is the host's.
@@ -321,23 +383,50 @@ void add_envoy_options(CLI::App& command, GatewaySyncFlags& flags) {
       ->capture_default_str();
 }
 
+void add_template_options(CLI::App& command, GatewaySyncFlags& flags) {
+  command
+      .add_option("--template", flags.templates,
+                  "Instead of HAProxy: IN:OUT, a mustache template and the file that is made of it for the "
+                  "gateway; more than one may be given")
+      ->allow_extra_args(false);
+  command.add_option(
+      "--exec", flags.exec,
+      "The program, with arguments, that has the gateway read its files: \"nginx -s reload\". No "
+      "shell runs it; '...' and \"...\" keep blanks");
+  command
+      .add_option("--exec-timeout-ms", flags.exec_timeout_milliseconds,
+                  "How long the program may take, in milliseconds; then it is killed and tried again")
+      ->capture_default_str();
+  command
+      .add_option("--exec-pace-ms", flags.exec_pace_milliseconds,
+                  "How long a reload goes on after the program, in milliseconds: the list counts as held "
+                  "after that, and no other "
+                  "reload begins before")
+      ->capture_default_str();
+  command.add_option("--signal", flags.signal,
+                     "Instead of --exec: SIGNAL:PIDFILE, a signal for the process that the file names: "
+                     "\"HUP:/run/nginx.pid\"");
+}
+
 }  // namespace
 
 void add_gateway_sync_command(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<GatewaySyncFlags>();
   CLI::App* command = app.add_subcommand(
       "gateway-sync",
-      "Keep the servers of a HAProxy, an Envoy or a router equal to a pool's published endpoints.\n\n"
+      "Keep the servers of a HAProxy, an Envoy, a router or a gateway with a file equal to a pool's "
+      "published endpoints.\n\n"
       "Runs beside the gateway and follows one pool's ConfigMap. An endpoint that leaves the list is "
       "drained\n"
-      "at once: it gets no more requests and finishes those it has. The gateway is never reloaded. If the "
+      "at once: it gets no more requests and finishes those it has. HAProxy is never reloaded. If the "
       "API\n"
       "server cannot be reached the gateway keeps the last list, also when it restarts.\n"
       "haproxy.cfg needs a stats socket with 'level admin' and, in the backend, free servers:\n"
       "    server-template pod- 64 127.0.0.1:1 disabled\n"
       "A complete configuration is in examples/gateway.\n"
       "Envoy needs a cluster of type EDS that follows <envoy-eds-dir>/<envoy-cluster>.json: examples/envoy.\n"
-      "A router with a worker API needs nothing: examples/routers.");
+      "A router with a worker API needs nothing: examples/routers.\n"
+      "Any other gateway that is configured by a file needs a template of that file: examples/nginx.");
   command->add_option("--pool", flags->pool, "Name of the inferencepools.poolwarden.io to follow")
       ->required();
   command->add_option("-n,--namespace", flags->ns,
@@ -347,6 +436,7 @@ void add_gateway_sync_command(CLI::App& app, int& exit_code) {
   add_haproxy_options(*command, *flags);
   add_router_options(*command, *flags);
   add_envoy_options(*command, *flags);
+  add_template_options(*command, *flags);
   command->add_option(
       "--consumer", flags->consumer,
       "Name under which the operator is told what this gateway holds (default: the host's name, "

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace CLI {  // NOLINT(readability-identifier-naming)
 class App;
@@ -26,6 +27,11 @@ struct GatewaySyncFlags {
   std::string envoy_eds_dir;                          // empty: the gateway is no Envoy
   std::string envoy_cluster;                          // empty: the pool's name
   std::string envoy_admin = "http://127.0.0.1:9901";  // "none": the file alone counts
+  std::vector<std::string> templates;                 // empty: the gateway is not configured by files
+  std::string exec;
+  int exec_timeout_milliseconds = 10'000;
+  int exec_pace_milliseconds = 300;
+  std::string signal;
   int poll_milliseconds = 500;
   bool allow_loopback = false;
   std::string kubeconfig;

@@ -34,6 +34,8 @@ Command make_command(CommandKind kind, const BackendName& names, const ObservedS
     case CommandKind::kAdmit:
       command.text = target + " state ready";
       break;
+    case CommandKind::kRewrite:
+      break;  // no plan of this one's has it
   }
   return command;
 }

@@ -5,6 +5,7 @@
 #include "http_client.h"
 #include "support/apiserver/server.h"
 
+#include <fstream>
 #include <utility>
 
 #include <gmock/gmock.h>
@@ -133,6 +134,37 @@ TEST(GatewayCommand, FollowsAListOfSeveralConfigMaps) {
   EXPECT_EQ(program.end(), 0) << bench.log();
 }
 
+// A gateway with a file, as examples/nginx has it, with a program that notes what it was run for.
+TEST(GatewayCommand, WritesAFileAndRunsAProgramOnceMoreWhenItWasKilled) {
+  const TempDir directory;
+  apiserver::ServerOptions options;
+  options.address = fresh_ip();
+  options.directory = directory.file("api");
+  auto server = apiserver::Server::start(options);
+  ASSERT_TRUE(server) << server.error();
+  const std::string out = directory.file("out"), runs = directory.file("runs"), log = directory.file("log");
+  std::ofstream(directory.file("in")) << "{{namespace}}/{{pool}}:{{#ready}} {{name}}@{{address}}{{/ready}}\n";
+  publish(**server, kube::HttpMethod::kPost, 1, {endpoint_at("a", "10.0.0.1", 8000)});
+  const auto run = [&] {
+    return run_program({"gateway-sync", "--pool=vllm", "--namespace=default",
+                        "--kubeconfig=" + (*server)->kubeconfig_path(), "--metrics-bind-address=0",
+                        "--health-probe-bind-address=0", "--template=" + directory.file("in") + ":" + out,
+                        "--exec=/bin/sh -c 'cat " + out + " >> " + runs + "'", "--exec-pace-ms=20"},
+                       log);
+  };
+  const std::string first = "default/vllm: a@10.0.0.1:8000\n";
+  const std::string second = "default/vllm: b@10.0.0.2:8000\n";
+  TestProcess program = run();
+  ASSERT_TRUE(eventually([&] { return contents_of(runs) == first; })) << contents_of(log);
+  program.kill();
+  TestProcess again = run();
+  ASSERT_TRUE(eventually([&] { return contents_of(runs) == first + first; })) << contents_of(log);
+  publish(**server, kube::HttpMethod::kPut, 2, {endpoint_at("b", "10.0.0.2", 8000)});
+  ASSERT_TRUE(eventually([&] { return contents_of(runs) == first + first + second; })) << contents_of(log);
+  EXPECT_EQ(contents_of(out), second);
+  EXPECT_EQ(again.end(), 0) << contents_of(log);
+}
+
 TEST(GatewayCommand, SaysWhichFlagIsWrong) {
   const std::pair<std::vector<std::string>, const char*> rows[] = {
       {{"--haproxy-socket=nowhere"}, "--haproxy-socket: 'nowhere' is neither"},
@@ -154,6 +186,16 @@ TEST(GatewayCommand, SaysWhichFlagIsWrong) {
       {{"--envoy-cluster=vllm"}, "--envoy-cluster is for Envoy: it needs --envoy-eds-dir"},
       {{"--worker-api=http://127.0.0.1:1", "--dialect=smg", "--envoy-admin=none"},
        "--envoy-admin is for Envoy: it needs --envoy-eds-dir"},
+      {{"--exec=true"}, "--exec is for a gateway with a file: it needs --template"},
+      {{"--signal=HUP:/run/nginx.pid"}, "--signal is for a gateway with a file: it needs --template"},
+      {{"--template=a:b", "--envoy-eds-dir=/run/eds"}, "--envoy-eds-dir and --template are two gateways"},
+      {{"--template=a"}, "--template: 'a' is not IN:OUT"},
+      {{"--template=a:c", "--template=b:c"}, "--template: two templates would write c"},
+      {{"--template=a:b", "--exec=nginx 'x"}, "--exec: a ' is not closed"},
+      {{"--template=a:b", "--exec=true", "--signal=HUP:c"}, "--exec and --signal are two ways"},
+      {{"--template=a:b", "--signal=KILL:c"}, "--signal: 'KILL' is none of"},
+      {{"--template=a:b", "--exec=true", "--exec-timeout-ms=0"}, "--exec-timeout-ms: 0 is not between"},
+      {{"--template=a:b", "--exec=true", "--exec-pace-ms=-1"}, "--exec-pace-ms: -1 is not between"},
       {{"--worker-api=http://127.0.0.1:1", "--dialect=smg", "--worker-foreign=ask"},
        "--worker-foreign: 'ask' is neither remove nor keep"},
       {{"--worker-api=http://127.0.0.1:1", "--dialect=smg", "--worker-api-key-file=/nowhere"},
