@@ -1,0 +1,242 @@
+"""Gateways of every kind in front of one pool, as processes beside the cluster: each as its example has it, fed by
+`poolwarden gateway-sync`, and as it is run without Poolwarden.
+
+    with contextlib.ExitStack() as running:
+        for kind in KINDS:
+            gateway = running.enter_context(Gateway(kind, namespace, service, fed=True))
+            complete(gateway.url)
+
+Without Poolwarden the routers find pods by their own Kubernetes discovery, and the others send to a plain Service. A
+gateway whose program cannot be had says so: missing(kind).
+"""
+import functools
+import itertools
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import urllib.parse
+import urllib.request
+
+from support import operator
+from support.gateway import state_of
+from support.kube import ROOT, Kube, wait_for
+from support.load import complete
+
+ROUTERS = ("vllm-router", "sglang-router", "smg")
+KINDS = ("haproxy", "envoy", *ROUTERS, "service")
+PORT, ROUTER_PORT, METRICS, PROBES = 8080, 30000, 8082, 8083
+POOLWARDEN = os.path.join(ROOT, "build", "bin", "poolwarden")
+_addresses = itertools.count(1)
+
+
+@functools.cache
+def program(kind: str) -> str:
+    """Its path; "" where it cannot be had. In the cluster's network nothing can be fetched: what is there is used."""
+    if kind == "haproxy":
+        return shutil.which("haproxy") or ""
+    command = ["scripts/router.sh", kind] if kind in ROUTERS else ["tests/e2e/llmd/build.sh", kind]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def missing(kind: str) -> bool:
+    return kind != "service" and not program(kind)
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return answer.read().decode()
+
+
+def example(*path: str) -> str:
+    with open(os.path.join(ROOT, "examples", *path), encoding="utf-8") as file:
+        return file.read()
+
+
+def replaced(text: str, old: str, new: str) -> str:
+    if old not in text:
+        raise AssertionError(f"the example has no {old!r} any more")
+    return text.replace(old, new)
+
+
+class Gateway:
+    """service: a Service's address and port, which is where a gateway that is not fed sends to."""
+
+    def __init__(self, kind: str, namespace: str, service: str, fed: bool, consumer: str = ""):
+        self.kind, self.namespace, self.service, self.fed = kind, namespace, service, fed
+        self.consumer = consumer or kind  # the name under which it confirms
+        number = next(_addresses)
+        self.host = f"127.77.{number // 250}.{1 + number % 250}"
+        self.folder = tempfile.mkdtemp(prefix=f"gateway-{kind}-")
+        self.processes: dict[str, subprocess.Popen] = {}  # "gateway" and "sync"
+
+    @property
+    def url(self) -> str:
+        if self.kind == "service":
+            return f"http://{self.service}"
+        return f"http://{self.host}:{ROUTER_PORT if self.kind in ROUTERS else PORT}"
+
+    def __enter__(self) -> "Gateway":
+        try:
+            if self.kind != "service":
+                # Envoy does not start without the file that gateway-sync writes.
+                if self.fed:
+                    self.feed()
+                self.serve()
+            wait_for(self.answers, f"an answer through {self.kind}", 60)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in list(self.processes):
+            self.kill(name)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL of its "gateway" or its "sync"."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def restart(self, name: str) -> None:
+        if name in self.processes:
+            self.kill(name)
+        if name == "sync":
+            self.feed()
+        else:
+            self.serve()
+
+    def answers(self) -> bool:
+        answer = complete(self.url, tokens=1, timeout=5)
+        if answer.error:
+            raise AssertionError(f"{answer.error}; {self.log()}")
+        return not self.fed or self.kind == "service" or self.is_ready()
+
+    def is_ready(self) -> bool:
+        return get(f"http://{self.host}:{PROBES}/readyz") != ""
+
+    def metrics(self) -> operator.Metrics:
+        """Of its gateway-sync."""
+        return operator.Metrics(get(f"http://{self.host}:{METRICS}/metrics"))
+
+    def resident(self) -> float:
+        """Of its gateway-sync, in MiB."""
+        with open(f"/proc/{self.processes['sync'].pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+    def serving(self) -> set[str]:
+        """The addresses that get new requests, as the gateway itself says."""
+        if self.kind == "haproxy":
+            _version, header, *lines = self.ask_haproxy("show servers state pool").splitlines()
+            names = header.removeprefix("# ").split()
+            rows = [dict(zip(names, line.split())) for line in lines if line]
+            return {row["srv_addr"] for row in rows if state_of(int(row["srv_admin_state"])) == "ready"}
+        if self.kind == "envoy":
+            clusters = json.loads(get(f"http://{self.host}:9901/clusters?format=json"))["cluster_statuses"]
+            return {host["address"]["socket_address"]["address"] for cluster in clusters if cluster["name"] == "vllm"
+                    for host in cluster.get("host_statuses", [])
+                    if host["health_status"].get("eds_health_status", "HEALTHY") == "HEALTHY"}
+        workers = json.loads(get(f"{self.url}/workers"))["workers"]
+        return {urllib.parse.urlsplit(each["url"]).hostname or "" for each in workers if each.get("status") != "draining"}
+
+    def ask_haproxy(self, command: str) -> str:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            connection.connect(f"{self.folder}/admin.sock")
+            connection.sendall(command.encode() + b"\n")
+            return b"".join(iter(lambda: connection.recv(1 << 16), b"")).decode()
+
+    def log(self) -> str:
+        found = []
+        for name in ("gateway", "sync"):
+            path = os.path.join(self.folder, name)
+            if os.path.exists(path):
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    found.append(f"{name}: {file.read()[-2000:]}")
+        return "\n".join(found)
+
+    def start(self, name: str, *words: str, **settings: str) -> None:
+        with open(os.path.join(self.folder, name), "ab") as log:
+            self.processes[name] = subprocess.Popen(words, env={**os.environ, **settings}, stdin=subprocess.DEVNULL,
+                                                    stdout=log, stderr=subprocess.STDOUT)
+
+    def feed(self) -> None:
+        which = {"haproxy": [f"--haproxy-socket={self.folder}/admin.sock", f"--haproxy-state-file={self.folder}/state"],
+                 "envoy": [f"--envoy-eds-dir={self.folder}", f"--envoy-admin=http://{self.host}:9901"]}
+        router = [f"--worker-api={self.url}", f"--dialect={self.kind}"]
+        self.start("sync", POOLWARDEN, "gateway-sync", "--pool=vllm", f"--namespace={self.namespace}",
+                   f"--consumer={self.consumer}", f"--metrics-bind-address={self.host}:{METRICS}",
+                   f"--health-probe-bind-address={self.host}:{PROBES}", *which.get(self.kind, router))
+        if self.kind == "envoy":
+            wait_for(lambda: os.path.exists(os.path.join(self.folder, "vllm.json")), "Envoy's file", 30)
+
+    def serve(self) -> None:
+        if self.kind == "haproxy":
+            self.start("gateway", program("haproxy"), "-db", "-f", self.put("haproxy.cfg", self.haproxy_config()),
+                       GATEWAY_BIND=f"{self.host}:{PORT}", GATEWAY_SOCKET=f"{self.folder}/admin.sock",
+                       GATEWAY_STATE=f"{self.folder}/state")
+        elif self.kind == "envoy":
+            self.start("gateway", program("envoy"), "-c", self.put("envoy.yaml", self.envoy_config()),
+                       "--disable-hot-restart", "--concurrency", "2", "--log-level", "warning")
+        else:
+            self.start("gateway", program(self.kind), *([] if self.kind == "vllm-router" else ["launch"]),
+                       f"--host={self.host}", f"--port={ROUTER_PORT}", "--policy=round_robin",
+                       f"--prometheus-host={self.host}", "--prometheus-port=29000", *self.discovery())
+
+    def put(self, name: str, text: str) -> str:
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def haproxy_config(self) -> str:
+        config = example("gateway", "haproxy.cfg")
+        if self.fed:
+            return config
+        # One server that is all replicas: no check of one of them may take it away.
+        return replaced(config, "server-template pod- 64 free.invalid:1 disabled init-addr last,127.0.0.1",
+                        f"server service {self.service} no-check observe none")
+
+    def envoy_config(self) -> str:
+        config = example("envoy", "envoy.yaml")
+        for old in ("address: 127.0.0.1", "address: 0.0.0.0"):
+            config = replaced(config, old, f"address: {self.host}")
+        if self.fed:
+            return replaced(config, "/run/envoy", self.folder)
+        address, port = self.service.split(":")
+        config = replaced(config, "type: EDS", "type: STATIC")
+        return config[:config.index("      eds_cluster_config:")] + f"""      load_assignment:
+        cluster_name: vllm
+        endpoints:
+          - lb_endpoints:
+              - endpoint:
+                  address:
+                    socket_address:
+                      address: {address}
+                      port_value: {port}
+"""
+
+    def discovery(self) -> list[str]:
+        if self.fed:
+            return []
+        return ["--service-discovery", "--selector", "app=vllm", "--service-discovery-port=8000",
+                f"--service-discovery-namespace={self.namespace}"]
+
+
+def service_address(kube: Kube, name: str) -> str:
+    """Once kube-proxy has it: an answer through it."""
+    found = wait_for(lambda: kube.get("service", name)["spec"]["clusterIP"], f"an address of Service {name}", 30)
+    address = f"{found}:8000"
+
+    def answers() -> bool:
+        answer = complete(f"http://{address}", tokens=1, timeout=5)
+        if answer.error:
+            raise AssertionError(answer.error)
+        return True
+    wait_for(answers, f"an answer through Service {name}", 30)
+    return address
