@@ -51,7 +51,6 @@ struct Plan {
   std::vector<std::string> unplaced;     // pods for which there is no place
   std::string why_unplaced = {};         // the first of them; empty: all places are taken
   std::optional<std::string> problem;    // nothing can be done until a person mends this
-  std::string remark = {};               // what a person should mend though the list is held
   std::optional<std::string> waits_for;  // nothing is to be done, and it does not agree yet
 };
 

@@ -96,7 +96,6 @@ struct Settled {  // the gateway agrees with the list
   std::vector<std::string> unplaced;      // pods without a place
   std::optional<kube::Duration> latency;  // set once for each list
   std::string why_unplaced = {};          // the first of them; empty: all places are taken
-  std::string remark = {};                // what a person should mend all the same
 };
 struct GatewayFound {  // first answer, first after failures, or first of another process
   Process process;

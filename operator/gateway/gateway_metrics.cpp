@@ -63,9 +63,9 @@ struct GatewayMetrics::Impl {
       counter(r, "poolwarden_gateway_restarts_total", "Times the gateway was seen to be a new process.");
   Counter& failures = counter(r, "poolwarden_gateway_failures_total",
                               "Times the gateway did not answer, or refused a command.");
-  Gauge& template_unusable =
-      gauge(r, "poolwarden_gateway_template_unusable",
-            "1 while a template of --template cannot be used and the one before it counts.");
+  Gauge& impaired =
+      gauge(r, "poolwarden_gateway_impaired",
+            "1 while the list is held and something beside it cannot be done; the log says what.");
   Counter& unreadable =
       counter(r, "poolwarden_gateway_unreadable_lists_total",
               "Versions of the ConfigMap that were ignored because they could not be read.");
@@ -114,7 +114,7 @@ void GatewayMetrics::list_unreadable() {
   impl_->unreadable.Increment();
 }
 void GatewayMetrics::set_complaint(bool any) {
-  impl_->template_unusable.Set(any ? 1 : 0);
+  impl_->impaired.Set(any ? 1 : 0);
 }
 void GatewayMetrics::watch_restarted(std::string_view resource, kube::RestartReason reason) {
   impl_->restarted(resource, reason).Increment();

@@ -61,8 +61,6 @@ void GatewayReport::tell(const effect::Settled& settled) {
                                                            {"first_pod", settled.unplaced.front()}});
   }
   last_unplaced_ = settled.unplaced.size();
-  if (std::exchange(last_remark_, settled.remark) != settled.remark && !settled.remark.empty())
-    log_.warn(settled.remark);
 }
 
 void GatewayReport::tell(const effect::GatewayFound& found) {
@@ -101,7 +99,7 @@ void GatewayReport::complaint(const std::optional<std::string>& problem) {
   const std::string now = problem.value_or(std::string{});
   if (std::exchange(last_complaint_, now) == now) return;
   if (now.empty()) return log_.info(fmt::format("nothing of {} is to be mended any more", names_.gateway));
-  log_.error(fmt::format("{} is held to the list, but by what it had before", names_.gateway),
+  log_.error(fmt::format("{} is held to the list, and something is to be mended", names_.gateway),
              {{"problem", now}});
 }
 

@@ -61,7 +61,6 @@ class GatewayReport {
   std::string last_gateway_problem_;
   std::string last_complaint_;
   std::string last_list_problem_;
-  std::string last_remark_;
   std::string last_api_problem_;
   std::string last_pods_problem_;
   std::size_t last_unplaced_ = 0;

@@ -11,9 +11,7 @@ Process HaproxyObservation::process() const {
 }
 
 Plan HaproxyObservation::plan(const std::vector<WantedServer>& wanted) const {
-  Plan out = make_plan(wanted, snapshot_, names_);
-  out.remark = remark_;
-  return out;
+  return make_plan(wanted, snapshot_, names_);
 }
 
 std::vector<ServerAddress> HaproxyObservation::addresses() const {
@@ -40,21 +38,20 @@ kube::Result<std::shared_ptr<const Observation>> Haproxy::observe() {
   if (!answers) return tl::unexpected(std::move(answers.error()));
   auto snapshot = parse_snapshot(*answers, names_.backend);
   if (!snapshot) return tl::unexpected(std::move(snapshot.error()));
-  return std::make_shared<const HaproxyObservation>(std::move(*snapshot), names_,
-                                                    keep(to_state_file(*answers)));
+  keep(to_state_file(*answers));
+  return std::make_shared<const HaproxyObservation>(std::move(*snapshot), names_);
 }
 
-std::string Haproxy::keep(const std::string& state) {
-  if (!state_file_ || state == kept_) return {};
+void Haproxy::keep(const std::string& state) {
+  if (!state_file_ || state == kept_) return;
+  complaint_.reset();
+  kept_ = state;
   const auto written = state_file_->replace(state);
-  if (written) {
-    kept_ = state;
-    return {};
-  }
-  // Without it HAProxy starts with free servers, which is told from servers that are gone.
-  kept_.clear();
+  if (written) return;
+  complaint_ = written.error().message;
+  // HAProxy starts better with free servers than with those that there were once.
   ::unlink(state_file_->path().c_str());
-  return written.error().message;
+  kept_.clear();
 }
 
 kube::Result<std::vector<std::optional<std::string>>> Haproxy::carry_out(

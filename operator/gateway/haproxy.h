@@ -18,8 +18,8 @@ namespace poolwarden::gateway {
 
 class HaproxyObservation final : public Observation {
  public:
-  HaproxyObservation(HaproxySnapshot snapshot, BackendName names, std::string remark = {})
-      : snapshot_(std::move(snapshot)), names_(std::move(names)), remark_(std::move(remark)) {}
+  HaproxyObservation(HaproxySnapshot snapshot, BackendName names)
+      : snapshot_(std::move(snapshot)), names_(std::move(names)) {}
 
   Process process() const override;
   Plan plan(const std::vector<WantedServer>& wanted) const override;
@@ -28,7 +28,6 @@ class HaproxyObservation final : public Observation {
  private:
   const HaproxySnapshot snapshot_;
   const BackendName names_;
-  const std::string remark_;
 };
 
 class Haproxy final : public Gateway {
@@ -42,16 +41,17 @@ class Haproxy final : public Gateway {
       const std::vector<Command>& commands) override;
   std::string_view name() const override { return "HAProxy"; }
   std::string where() const override { return to_string(address_); }
+  std::optional<std::string> complaint() const override { return complaint_; }
 
  private:
-  // What is wrong with it; empty: nothing.
-  std::string keep(const std::string& state);
+  void keep(const std::string& state);
 
   HaproxySocket socket_;
   const RuntimeAddress address_;
   const BackendName names_;
   const std::optional<OutputFile> state_file_;
   std::string kept_;  // what is in it
+  std::optional<std::string> complaint_;
 };
 
 }  // namespace poolwarden::gateway
