@@ -1,7 +1,7 @@
 #include "telemetry/health_server.h"
 
 #include "telemetry/http_server.h"
-#include "telemetry/metrics_page.h"
+#include "telemetry/rationed_page.h"
 
 #include <chrono>
 #include <exception>
@@ -54,8 +54,9 @@ HttpHandler handler_of(Routes routes) {
 }
 
 Route scrapes_of(std::shared_ptr<prometheus::Collectable> metrics) {
-  auto page = std::make_shared<MetricsPage>(
-      [metrics = std::move(metrics)] { return prometheus::TextSerializer().Serialize(metrics->Collect()); });
+  auto page = std::make_shared<RationedPage>(kMetricsRation, [metrics = std::move(metrics)] {
+    return prometheus::TextSerializer().Serialize(metrics->Collect());
+  });
   // https://github.com/prometheus/docs/blob/main/docs/instrumenting/exposition_formats.md
   return [page](bool) -> HttpAnswer {
     return {.type = "text/plain; version=0.0.4; charset=utf-8",
@@ -69,8 +70,17 @@ void add_checks(Routes& routes, const char* name, std::vector<NamedCheck> checks
   };
 }
 
-bool off(const std::string& address) {
-  return address.empty() || address == "0";
+// What is at the address of the metrics.
+Routes routes_of(std::shared_ptr<prometheus::Collectable> metrics, HtmlPage status) {
+  Routes routes{{"/metrics", scrapes_of(std::move(metrics))}};
+  if (!status.make) return routes;
+  auto page = std::make_shared<RationedPage>(kStatusRation, std::move(status.make));
+  routes["/"] = [page, policy = std::move(status.policy)](bool) -> HttpAnswer {
+    return {.type = "text/html; charset=utf-8",
+            .body = page->at(std::chrono::steady_clock::now()),
+            .policy = policy};
+  };
+  return routes;
 }
 
 tl::expected<std::unique_ptr<HttpServer>, std::string> serve(const char* flag, const std::string& value,
@@ -89,25 +99,29 @@ tl::expected<std::unique_ptr<HttpServer>, std::string> serve(const char* flag, c
 
 }  // namespace
 
+bool is_off(const std::string& bind_address) {
+  return bind_address.empty() || bind_address == "0";
+}
+
 HealthServer::HealthServer() = default;
 HealthServer::~HealthServer() = default;
 
 tl::expected<std::unique_ptr<HealthServer>, std::string> HealthServer::start(
     HealthOptions options, std::shared_ptr<prometheus::Collectable> metrics) {
   auto server = std::unique_ptr<HealthServer>(new HealthServer);
-  const Route scrapes = scrapes_of(std::move(metrics));
-  if (!off(options.probe_bind_address)) {
+  Routes of_metrics = routes_of(std::move(metrics), std::move(options.status_page));
+  if (!is_off(options.probe_bind_address)) {
     server->shared_ = options.metrics_bind_address == options.probe_bind_address;
     Routes routes;
     add_checks(routes, "healthz", std::move(options.healthz));
     add_checks(routes, "readyz", std::move(options.readyz));
-    if (server->shared_) routes["/metrics"] = scrapes;
+    if (server->shared_) routes.merge(of_metrics);
     auto started = serve(kProbeFlag, options.probe_bind_address, std::move(routes));
     if (!started) return tl::unexpected(std::move(started.error()));
     server->probes_ = std::move(*started);
   }
-  if (!off(options.metrics_bind_address) && !server->shared_) {
-    auto started = serve(kMetricsFlag, options.metrics_bind_address, {{"/metrics", scrapes}});
+  if (!is_off(options.metrics_bind_address) && !server->shared_) {
+    auto started = serve(kMetricsFlag, options.metrics_bind_address, std::move(of_metrics));
     if (!started) return tl::unexpected(std::move(started.error()));
     server->metrics_ = std::move(*started);
   }

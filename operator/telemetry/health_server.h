@@ -1,8 +1,8 @@
-// /healthz, /readyz and /metrics over HTTP, for the kubelet and Prometheus.
+// /healthz, /readyz and /metrics over HTTP, for the kubelet and Prometheus; and a page at / for people.
 //
 // Probes answer as Kubernetes' own components do: 200 "ok", or 500 with one line a check; ?verbose shows the
-// lines always. Both addresses may be the same one, then all three paths are there. What clients may cost is
-// bounded (http_server.h, metrics_page.h), and silent or slow ones do not keep the kubelet out.
+// lines always. Both addresses may be the same one, then all paths are there. What clients may cost is
+// bounded (http_server.h, rationed_page.h), and silent or slow ones do not keep the kubelet out.
 //
 // Owned by main. Each address has one thread, on which the checks and the metrics are read: so they must not
 // wait for the loop. With two addresses no scrape delays a probe, however slow it is. With one address a
@@ -36,13 +36,23 @@ struct NamedCheck {
   Check check;
 };
 
+// An HTML document, beside the metrics. Called on the thread of their address, at most once a second.
+struct HtmlPage {
+  std::function<std::string()> make;  // none: nothing is at /
+  std::string policy;                 // HttpAnswer::policy
+};
+
 struct HealthOptions {
   // "host:port", "[ip6]:port" or ":port" (all addresses); port 0 picks a free one; "0" or "" serves nothing.
   std::string metrics_bind_address = ":8080";
   std::string probe_bind_address = ":8081";
   std::vector<NamedCheck> healthz;  // failing for long means: restart me
   std::vector<NamedCheck> readyz;   // failing means: alive, but not doing the job (yet)
+  HtmlPage status_page = {};
 };
+
+// Whether nothing is to be served there.
+bool is_off(const std::string& bind_address);
 
 class HealthServer {
  public:

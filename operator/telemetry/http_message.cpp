@@ -11,6 +11,13 @@ namespace {
 
 namespace http = boost::beast::http;
 
+std::string policy_lines(const std::string& policy) {
+  if (policy.empty()) return {};
+  return fmt::format(
+      "Content-Security-Policy: {}\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n",
+      policy);
+}
+
 }  // namespace
 
 bool HttpRequest::has(std::string_view parameter) const {
@@ -49,9 +56,9 @@ std::string to_text(const HttpAnswer& answer, bool with_body) {
   const auto reason = http::obsolete_reason(http::int_to_status(answer.status));
   std::string text = fmt::format(
       "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
-      "Connection: close\r\n{}\r\n",
+      "Connection: close\r\n{}{}\r\n",
       answer.status, std::string_view(reason.data(), reason.size()), answer.type, answer.body.size(),
-      answer.status == 405 ? "Allow: GET, HEAD\r\n" : "");
+      policy_lines(answer.policy), answer.status == 405 ? "Allow: GET, HEAD\r\n" : "");
   if (with_body) text += answer.body;
   return text;
 }

@@ -22,6 +22,8 @@ struct HttpAnswer {
   unsigned status = 200;
   std::string type = "text/plain; charset=utf-8";
   std::string body;
+  // Of a page for a browser: the Content-Security-Policy that it is to keep. Empty: it is no page.
+  std::string policy = {};
 };
 
 // Reads a whole head, its last empty line included. The error is the answer to what is no such request.

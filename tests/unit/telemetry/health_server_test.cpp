@@ -20,6 +20,7 @@ namespace {
 
 using testing::EndsWith;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 class HealthServerTest : public testing::Test {
@@ -86,6 +87,24 @@ TEST_F(HealthServerTest, ServesTheMetrics) {
   EXPECT_THAT(ask(server->metrics_port(), "GET /healthz"), StartsWith("HTTP/1.1 404 "));
   EXPECT_THAT(ask(server->metrics_port(), "GET /metrics/more"), StartsWith("HTTP/1.1 404 "));
   EXPECT_THAT(ask(server->metrics_port(), "POST /metrics"), StartsWith("HTTP/1.1 405 "));
+}
+
+TEST_F(HealthServerTest, ServesThePageBesideTheMetrics) {
+  const auto server = start({.metrics_bind_address = "127.0.0.1:0",
+                             .probe_bind_address = ":0",
+                             .healthz = {},
+                             .readyz = {},
+                             .status_page = {[] { return "<p>all is well</p>"; }, "default-src 'none'"}});
+  ASSERT_NE(server, nullptr);
+  EXPECT_THAT(
+      ask(server->metrics_port(), "GET /"),
+      AllOf(StartsWith("HTTP/1.1 200 OK"), HasSubstr("\r\nContent-Type: text/html; charset=utf-8\r\n"),
+            HasSubstr("\r\nContent-Security-Policy: default-src 'none'\r\n"),
+            EndsWith("\r\n\r\n<p>all is well</p>")));
+  EXPECT_THAT(ask(server->metrics_port(), "HEAD /"), EndsWith("\r\n\r\n"));
+  EXPECT_THAT(ask(server->metrics_port(), "POST /"), StartsWith("HTTP/1.1 405 "));
+  EXPECT_THAT(ask(server->metrics_port(), "GET /metrics"), Not(HasSubstr("Content-Security-Policy")));
+  EXPECT_THAT(ask(server->probe_port(), "GET /"), StartsWith("HTTP/1.1 404 "));
 }
 
 TEST_F(HealthServerTest, OneAddressMayServeBoth) {

@@ -1,8 +1,8 @@
-#include "telemetry/metrics_page.h"
+#include "telemetry/rationed_page.h"
 
 namespace poolwarden::telemetry {
 
-const std::string& MetricsPage::at(TimePoint now) {
+const std::string& RationedPage::at(TimePoint now) {
   if (pages_.try_take(now) || last_.empty()) last_ = make_();
   return last_;
 }
