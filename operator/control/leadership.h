@@ -36,6 +36,9 @@ class Leadership {
   // and we would both be writing.
   bool holds_until(kube::TimePoint at) const { return !elector_ || elector_->valid(at); }
   bool elects() const { return elector_.has_value(); }
+  const std::string& identity() const { return identity_; }  // empty where leader election is off
+  // Who else is seen to hold the Lease; empty: nobody.
+  std::string holder(kube::TimePoint now) const { return elector_ ? elector_->holder(now) : std::string(); }
   std::optional<kube::TimePoint> next_deadline() const;
 
  private:

@@ -47,8 +47,8 @@ Exit Loop::run(Shell& shell) {
     const api::Now now = read_clocks();
     show_health(now.mono);
     if (effects.exit) break;
-    const auto deadline = core_.next_deadline().value_or(kube::TimePoint::max());
-    queue_.wait_until(std::min(deadline, now.mono + kHeartbeat));
+    if (board_ != nullptr && board_->due(now.mono)) board_->show(core_.sight(now));
+    queue_.wait_until(sleep_until(now.mono));
     queue_.try_pop_all(inputs);
     const api::Now woken = read_clocks();
     measure(inputs, woken.mono);
@@ -57,6 +57,12 @@ Exit Loop::run(Shell& shell) {
   }
   queue_.close();
   return *effects.exit;
+}
+
+kube::TimePoint Loop::sleep_until(kube::TimePoint now) const {
+  const kube::TimePoint heartbeat = now + kHeartbeat;
+  const kube::TimePoint showing = board_ != nullptr ? board_->next_due() : heartbeat;
+  return std::min({core_.next_deadline().value_or(heartbeat), heartbeat, showing});
 }
 
 std::optional<LoopHealth> Loop::health() const {

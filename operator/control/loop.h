@@ -8,6 +8,7 @@
 #include "control/operator_core.h"
 #include "control/quiet_spell.h"
 #include "control/shell.h"
+#include "control/sight_board.h"
 #include "kube/bounded_queue.h"
 #include "kube/server_clock.h"
 #include "kube/thread_annotations.h"
@@ -29,8 +30,10 @@ class Loop {
   static constexpr kube::Duration kHeartbeat = std::chrono::seconds(5);
 
   // `clock`: what is written for others to read has the API server's time, once that is known.
-  Loop(OperatorCore& core, telemetry::Log& log, ControllerMetrics& metrics, const kube::ServerClock& clock)
-      : core_(core), log_(log), metrics_(metrics), clock_(clock) {}
+  // `board`: where it leaves what it sees; null: nobody looks.
+  Loop(OperatorCore& core, telemetry::Log& log, ControllerMetrics& metrics, const kube::ServerClock& clock,
+       SightBoard* board = nullptr)
+      : core_(core), log_(log), metrics_(metrics), clock_(clock), board_(board) {}
 
   // For Shell: waits while the queue is full, does nothing once the loop has ended.
   void post(Input input);
@@ -44,12 +47,15 @@ class Loop {
   api::Now read_clocks();
   void write(const LogLine& line);
   void show_health(kube::TimePoint now);
+  // When to wake at the latest.
+  kube::TimePoint sleep_until(kube::TimePoint now) const;
   void measure(const std::vector<Input>& inputs, kube::TimePoint now);
 
   OperatorCore& core_;
   telemetry::Log& log_;
   ControllerMetrics& metrics_;
   const kube::ServerClock& clock_;
+  SightBoard* const board_;
   bool tells_apart_ = false;  // that the two clocks are far apart
   QuietSpell quiet_;
   kube::BoundedQueue<Input> queue_{kQueueLength};

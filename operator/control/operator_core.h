@@ -26,6 +26,7 @@
 #include "control/pool_events.h"
 #include "control/pool_table.h"
 #include "control/reconciler.h"
+#include "control/sight.h"
 #include "control/snapshot_builder.h"
 #include "control/standby.h"
 #include "control/write_dispatcher.h"
@@ -82,6 +83,7 @@ class OperatorCore {
   std::optional<kube::TimePoint> next_deadline() const;
 
   CoreHealth health() const;
+  Sight sight(api::Now now) const { return take_sight(feeds_, table_, leadership_, now); }
   std::size_t in_flight() const { return writes_.in_flight(); }
 
  private:

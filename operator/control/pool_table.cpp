@@ -3,6 +3,7 @@
 #include "pool/observation.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -57,6 +58,19 @@ void PoolTable::invalidate(const std::string& ns) {
   } else {
     unsure_.insert_or_assign(ns, std::move(unsure));
   }
+}
+
+std::vector<const PoolRecord*> PoolTable::first(std::size_t most, std::size_t most_of_namespace) const {
+  std::vector<const PoolRecord*> found;
+  std::size_t of_namespace = 0;
+  for (auto at = records_.begin(); at != records_.end() && found.size() < most;) {
+    const std::string& ns = at->first.ns;
+    of_namespace = !found.empty() && found.back()->key.ns == ns ? of_namespace + 1 : 1;
+    found.push_back(&at->second);
+    // No name of a namespace holds a NUL, so this is the next one's.
+    at = of_namespace < most_of_namespace ? std::next(at) : records_.lower_bound({ns + '\0', ""});
+  }
+  return found;
 }
 
 const std::vector<PoolRecord*>& PoolTable::unsure(const std::string& ns) const {

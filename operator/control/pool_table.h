@@ -110,6 +110,8 @@ class PoolTable {
   // Those that live and have not known, since we began, whom they select: all they have is their list. In
   // name order.
   const std::vector<PoolRecord*>& unsure(const std::string& ns) const;
+  // The first by namespace and name, and of no namespace more than so many. Costs no more than it finds.
+  std::vector<const PoolRecord*> first(std::size_t most, std::size_t most_of_namespace) const;
   template <class Visit>
   void for_each(Visit visit) {
     for (auto& item : records_) visit(item.second);

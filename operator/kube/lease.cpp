@@ -279,6 +279,10 @@ void LeaseElector::observed(LeaseRecord record, TimePoint now) {
   seen_ = Observation{std::move(record), since};
 }
 
+std::string LeaseElector::holder(TimePoint now) const {
+  return seen_ && !term_ended(*seen_, now) ? seen_->record.term.holder : std::string();
+}
+
 bool LeaseElector::term_ended(const Observation& seen, TimePoint now) const {
   const LeaseTerm& term = seen.record.term;
   if (term.holder.empty() || was_ours(term)) {

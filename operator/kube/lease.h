@@ -116,6 +116,8 @@ class LeaseElector {
   // We hold the lease and still will at `at`, whatever happens until then.
   bool valid(TimePoint at) const;
   std::optional<TimePoint> next_deadline() const;
+  // Who else was seen to hold the lease, while that holder's term lasts. Empty: nobody.
+  std::string holder(TimePoint now) const;
 
   const LeaseState& state() const { return state_; }
 
