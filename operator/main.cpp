@@ -3,6 +3,8 @@
 #include "commands/command_line.h"
 #include "control/operator_command.h"
 #include "gateway/gateway_sync_main.h"
+#include "status_page/status_page.h"
+#include "status_page/style.h"
 #include "telemetry/build_info.h"
 
 #include <cstdio>
@@ -96,6 +98,10 @@ void add_operator(CLI::App& app, OperatorOptions& options) {
       ->capture_default_str();
   command->add_flag("--allow-loopback-engines", options.allow_loopback_engines,
                     "Ask engines with loopback addresses for their load too: for stand-ins on one machine");
+  command
+      ->add_flag("--status-page", options.status_page,
+                 "Serves a page for people at / beside /metrics; --status-page=false switches it off")
+      ->default_str("true");
   command->add_option("--log-format", options.log_format, "text or json")
       ->transform(CLI::CheckedTransformer(std::map<std::string, LogFormat>{{"text", LogFormat::kText},
                                                                            {"json", LogFormat::kJson}})
@@ -135,7 +141,10 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& problem) {
     return say(app, problem);
   }
-  if (app.got_subcommand("operator")) return poolwarden::control::run_operator(operator_options);
+  if (app.got_subcommand("operator")) {
+    return poolwarden::control::run_operator(
+        operator_options, {poolwarden::status_page::page, poolwarden::status_page::policy()});
+  }
   return exit_code;
 }
 

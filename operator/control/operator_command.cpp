@@ -5,6 +5,7 @@
 #include "control/operator_core.h"
 #include "control/prometheus_controller_metrics.h"
 #include "control/shell.h"
+#include "control/sight_board.h"
 #include "control/uninstall_delay_webhook.h"
 #include "engine/load_reader.h"
 #include "kube/cpprest_transport.h"
@@ -82,6 +83,14 @@ telemetry::HealthOptions health_options(const OperatorOptions& options, const Lo
   return health;
 }
 
+telemetry::HtmlPage status_page(const StatusPageMaker& maker, SightBoard& board) {
+  return {[make = maker.make, &board] {
+            const auto now = std::chrono::steady_clock::now();
+            return make(board.look(now).get(), now);
+          },
+          maker.policy};
+}
+
 std::string lease_namespace(const OperatorOptions& options, const kube::ClusterAccess& access) {
   return options.leader_elect_namespace.empty() ? access.ns : options.leader_elect_namespace;
 }
@@ -121,8 +130,8 @@ void keep_the_heap_small() {
 }
 
 // The parts joined. Destroyed in the reverse order: the transport first, since its threads use the rest.
-int run(const OperatorOptions& options, const kube::ClusterAccess& access, telemetry::StopSignals& signals,
-        telemetry::Log& log) {
+int run(const OperatorOptions& options, const StatusPageMaker& page, const kube::ClusterAccess& access,
+        telemetry::StopSignals& signals, telemetry::Log& log) {
   telemetry::Metrics metrics(telemetry::build_info());
   metrics.count_dropped_logs([&log] { return log.dropped(); });
   PrometheusControllerMetrics controller_metrics(metrics);
@@ -130,9 +139,13 @@ int run(const OperatorOptions& options, const kube::ClusterAccess& access, telem
       host_name(), lease_namespace(options, access) + "/" + options.leader_elect_name);
   OperatorCore core(core_options(options, access, identity), controller_metrics);
   kube::ServerClock clock;
-  Loop loop(core, log, controller_metrics, clock);
+  SightBoard board;
+  const bool shows = options.status_page && !telemetry::is_off(options.metrics_bind_address);
+  Loop loop(core, log, controller_metrics, clock, shows ? &board : nullptr);
   metrics.count_loop_inputs([&loop] { return loop.waiting(); });
-  auto server = telemetry::HealthServer::start(health_options(options, loop), metrics.collectable());
+  telemetry::HealthOptions health = health_options(options, loop);
+  if (shows) health.status_page = status_page(page, board);
+  auto server = telemetry::HealthServer::start(std::move(health), metrics.collectable());
   if (!server) {
     log.error("cannot start", {{"error", server.error()}});
     return 1;
@@ -180,7 +193,7 @@ int run(const OperatorOptions& options, const kube::ClusterAccess& access, telem
 
 }  // namespace
 
-int run_operator(const OperatorOptions& options) {
+int run_operator(const OperatorOptions& options, const StatusPageMaker& page) {
   keep_the_heap_small();
   telemetry::StopSignals signals;
   telemetry::LogOptions log_options;
@@ -193,7 +206,7 @@ int run_operator(const OperatorOptions& options) {
     log.error("cannot start", {{"error", access.error().message}});
     return 1;
   }
-  return run(options, *access, signals, log);
+  return run(options, page, *access, signals, log);
 }
 
 }  // namespace poolwarden::control

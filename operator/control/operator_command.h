@@ -3,9 +3,11 @@
 
 #include "api/taints.h"
 #include "control/operator_core.h"
+#include "control/sight.h"
 #include "telemetry/health_server.h"
 #include "telemetry/log.h"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,12 +30,20 @@ struct OperatorOptions {
   int max_drain_timeout_seconds = 86'400;
   std::string uninstall_hold_bind_address = "0";  // control/uninstall_delay_webhook.h
   bool allow_loopback_engines = false;            // engine::LoadReaderOptions
+  bool status_page = true;                        // beside the metrics
   telemetry::LogFormat log_format = telemetry::LogFormat::kText;
   telemetry::Level log_level = telemetry::Level::kInfo;
 };
 
+// How the status page is made. Called on the thread of a server, at most once a second.
+struct StatusPageMaker {
+  // `sight` is null before the loop has looked for the first time.
+  std::function<std::string(const Sight* sight, kube::TimePoint now)> make;
+  std::string policy;  // telemetry::HttpAnswer::policy
+};
+
 // Returns the process's exit code: 0 after a stop that was asked for, 1 otherwise, with a line in the log
 // that says why. Call it from main before any other thread exists.
-int run_operator(const OperatorOptions& options);
+int run_operator(const OperatorOptions& options, const StatusPageMaker& page);
 
 }  // namespace poolwarden::control
