@@ -33,6 +33,9 @@ void read_lease_seconds(std::int32_t seconds, ConsumerLease& out);
 inline constexpr std::size_t kMaxServicePorts = 64;
 // Keeps of a Service's labels what is looked at, and enough of its selector to see that it is not ours.
 void bound_service(Service& out);
+void take_slice_label(std::string_view key, std::string_view value, EndpointSlice& out);
+// Keeps of a slice what is looked at.
+void bound_slice(EndpointSlice& out);
 // Keeps of a list's ConfigMap the labels that are looked at, and short annotations.
 void bound_config_map(ConfigMap& out);
 

@@ -131,7 +131,7 @@ void read_lease_seconds(std::int32_t seconds, ConsumerLease& out) {
 void bound_service(Service& out) {
   std::erase_if(out.labels, [](const auto& label) {
     return label.first != kReadyEndpointsLabel && label.first != kHealthLabel &&
-           !is_label_of_list(label.first);
+           label.first != kSkipMirrorLabel && !is_label_of_list(label.first);
   });
   std::size_t bytes = 0;
   for (auto at = out.selector.begin(); at != out.selector.end();) {
@@ -140,6 +140,27 @@ void bound_service(Service& out) {
     at = enough ? out.selector.erase(at) : std::next(at);
   }
   if (out.ports.size() > kMaxServicePorts) out.ports.resize(kMaxServicePorts);
+}
+
+void take_slice_label(std::string_view key, std::string_view value, EndpointSlice& out) {
+  if (key == kServiceNameLabel) out.service = bounded_text(std::string(value));
+  if (key == kSliceManagerLabel) out.manager = bounded_text(std::string(value));
+  if (key == kPoolLabel) out.pool = bounded_text(std::string(value));
+  if (key == kSkipMirrorLabel) out.skips_mirror = value == "true";
+}
+
+void bound_slice(EndpointSlice& out) {
+  bound_owners(out.owners);
+  if (out.endpoints.size() > EndpointSlice::kMaxEndpoints) out.endpoints.resize(EndpointSlice::kMaxEndpoints);
+  if (out.ports.size() > EndpointSlice::kMaxPorts) out.ports.resize(EndpointSlice::kMaxPorts);
+  if (out.manager == kOurSliceManager) return;
+  std::erase_if(out.endpoints, [](const SliceEndpoint& endpoint) { return !endpoint.ready; });
+  for (SliceEndpoint& endpoint : out.endpoints) {
+    SliceEndpoint kept;
+    kept.uid = std::move(endpoint.uid);
+    kept.ready = true;
+    endpoint = std::move(kept);
+  }
 }
 
 void bound_config_map(ConfigMap& out) {
@@ -266,6 +287,51 @@ Service ServiceCodec::from_json(const json& object) {
                          .protocol = std::move(protocol)});
   }
   bound_service(out);
+  return out;
+}
+
+namespace {
+
+SliceEndpoint slice_endpoint_of(const json& endpoint) {
+  const json& addresses = array_at(endpoint, "addresses");
+  const json& target = member(endpoint, "targetRef");
+  const json& conditions = member(endpoint, "conditions");
+  const bool ready = bool_at(conditions, "ready", true);
+  SliceEndpoint out{.address = {},
+                    .pod = string_at(target, "name"),
+                    .uid = string_at(target, "uid"),
+                    .node = string_at(endpoint, "nodeName"),
+                    .zone = string_at(endpoint, "zone"),
+                    .ready = ready,
+                    .serving = bool_at(conditions, "serving", ready),
+                    .terminating = bool_at(conditions, "terminating", false)};
+  if (!addresses.empty() && addresses.front().is_string()) out.address = addresses.front().get<std::string>();
+  out.has_more =
+      addresses.size() > 1 || !string_at(endpoint, "hostname").empty() || endpoint.contains("hints");
+  return out;
+}
+
+}  // namespace
+
+EndpointSlice EndpointSliceCodec::from_json(const json& object) {
+  EndpointSlice out;
+  read_identity(object, out);
+  const json& metadata = member(object, "metadata");
+  for (const auto& [key, value] : read_string_map(metadata, "labels")) take_slice_label(key, value, out);
+  out.owners = read_owners(metadata);
+  out.deleting = is_deleting(metadata);
+  out.address_type = string_at(object, "addressType");
+  for (const json& port : array_at(object, "ports")) {
+    std::string protocol = string_at(port, "protocol");
+    if (protocol.empty()) protocol = "TCP";
+    out.ports.push_back({.name = string_at(port, "name"),
+                         .number = integer_at<std::int32_t>(port, "port").value_or(0),
+                         .protocol = std::move(protocol)});
+  }
+  for (const json& endpoint : array_at(object, "endpoints")) {
+    if (endpoint.is_object()) out.endpoints.push_back(slice_endpoint_of(endpoint));
+  }
+  bound_slice(out);
   return out;
 }
 

@@ -67,6 +67,11 @@ struct ServiceCodec {
   static Service from_json(const nlohmann::json& object);
   static std::optional<Service> from_protobuf(std::string_view message);
 };
+struct EndpointSliceCodec {
+  using Object = EndpointSlice;
+  static EndpointSlice from_json(const nlohmann::json& object);
+  static std::optional<EndpointSlice> from_protobuf(std::string_view message);
+};
 struct ConfigMapCodec {
   using Object = ConfigMap;
   static ConfigMap from_json(const nlohmann::json& object);

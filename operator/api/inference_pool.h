@@ -21,12 +21,17 @@ struct ScaleTargetRef {
   bool operator==(const ScaleTargetRef&) const = default;
 };
 
+// Who writes the EndpointSlices of the pool's Service: Kubernetes by the Service's selector, or the operator.
+// A word that is neither is taken for the first, and told.
+enum class SliceMode : std::uint8_t { kSelector, kDirect, kMisspelt };
+
 struct PublishSpec {
   std::string config_map_name;  // never empty after decoding: "<pool>-endpoints"
   std::string service_name;     // never empty after decoding: "<pool>"
   bool create_service = true;
   // With fewer than so many of a hundred endpoints ready, the others stay on the list. 0: they never do.
   std::int32_t panic_threshold = 0;
+  SliceMode slices = SliceMode::kSelector;
 
   bool operator==(const PublishSpec&) const = default;
 };

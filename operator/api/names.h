@@ -26,6 +26,15 @@ inline constexpr std::string_view kAppliedRevisionsAnnotation = "poolwarden.io/a
 inline constexpr std::string_view kAppliedAtAnnotation = "poolwarden.io/applied-at";  // RFC 3339
 inline constexpr std::string_view kZoneLabel = "topology.kubernetes.io/zone";
 
+// Of EndpointSlices. https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#management
+inline constexpr std::string_view kServiceNameLabel = "kubernetes.io/service-name";
+inline constexpr std::string_view kSliceManagerLabel = "endpointslice.kubernetes.io/managed-by";
+inline constexpr std::string_view kOurSliceManager = "operator.poolwarden.io";
+inline constexpr std::string_view kKubernetesSliceManager = "endpointslice-controller.k8s.io";
+// On the Service of a pool whose slices are ours. Kubernetes copies it to the Service's Endpoints: those are
+// then not mirrored into slices when the selector goes. It also copies it to its own slices of the Service.
+inline constexpr std::string_view kSkipMirrorLabel = "endpointslice.kubernetes.io/skip-mirror";
+
 // On a pod that drains; see docs/drain.md.
 inline constexpr std::string_view kDrainStartedAnnotation = "poolwarden.io/drain-started";  // RFC 3339
 inline constexpr std::string_view kDrainReasonAnnotation = "poolwarden.io/drain-reason";

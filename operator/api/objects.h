@@ -48,6 +48,48 @@ struct Service : Identity {
   bool operator==(const Service&) const = default;
 };
 
+struct SlicePort {
+  std::string name;
+  std::int32_t number = 0;
+  std::string protocol;  // "TCP" when left out
+
+  bool operator==(const SlicePort&) const = default;
+};
+
+// An endpoint of an EndpointSlice that stands for a pod.
+struct SliceEndpoint {
+  std::string address;
+  std::string pod;
+  std::string uid;
+  std::string node;
+  std::string zone;
+  bool ready = false;  // where it is left out: true, as readers have it
+  bool serving = false;
+  bool terminating = false;
+  bool has_more = false;  // what we never write: more addresses, a hostname, hints
+
+  bool operator==(const SliceEndpoint&) const = default;
+};
+
+struct EndpointSlice : Identity {
+  // The most that the API server takes.
+  static constexpr std::size_t kMaxEndpoints = 1000;
+  static constexpr std::size_t kMaxPorts = 100;
+
+  std::string service;       // kServiceNameLabel
+  std::string manager;       // kSliceManagerLabel
+  std::string pool;          // kPoolLabel
+  std::string address_type;  // "IPv4", "IPv6" or "FQDN"; cannot be changed
+  bool skips_mirror = false;
+  std::vector<OwnerReference> owners;
+  std::vector<SlicePort> ports;
+  // Of a slice that is not ours, those that are ready, and of each its UID alone.
+  std::vector<SliceEndpoint> endpoints;
+  bool deleting = false;
+
+  bool operator==(const EndpointSlice&) const = default;
+};
+
 struct ConfigMap : Identity {
   LabelMap labels;
   std::vector<OwnerReference> owners;

@@ -26,6 +26,11 @@ void read_ports(const json& spec, InferencePool& out) {
   }
 }
 
+SliceMode slice_mode(std::string_view word) {
+  if (word.empty() || word == "Selector") return SliceMode::kSelector;
+  return word == "Direct" ? SliceMode::kDirect : SliceMode::kMisspelt;
+}
+
 void read_publish(const json& spec, InferencePool& out) {
   const json& publish = member(spec, "publish");
   out.publish.config_map_name = string_at(member(publish, "configMap"), "name");
@@ -34,6 +39,7 @@ void read_publish(const json& spec, InferencePool& out) {
   out.publish.service_name = string_at(service, "name");
   if (out.publish.service_name.empty()) out.publish.service_name = out.name;
   out.publish.create_service = bool_at(service, "create", true);
+  out.publish.slices = slice_mode(string_at(service, "endpointSlices"));
   out.publish.panic_threshold =
       std::clamp(integer_at<std::int32_t>(publish, "panicThresholdPercent").value_or(0), 0, 100);
 }

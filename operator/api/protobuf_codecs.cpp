@@ -1,5 +1,6 @@
 // The kinds beside Pod from protobuf. Field numbers: k8s.io/api v0.36, generated.proto in core/v1, apps/v1,
-// policy/v1, coordination/v1 and autoscaling/v2. Each reader keeps what its JSON sibling in codecs.cpp keeps.
+// policy/v1, coordination/v1, discovery/v1 and autoscaling/v2. Each reader keeps what its JSON sibling in
+// codecs.cpp keeps.
 #include "api/codec_parts.h"
 #include "api/codecs.h"
 #include "api/names.h"
@@ -365,6 +366,119 @@ void read_service_spec(std::string_view message, Service& out) {
   });
 }
 
+void read_slice_metadata(std::string_view message, EndpointSlice& out) {
+  each_metadata_field(message, out, out.deleting, [&](pbf_reader& field) {
+    switch (field.tag_and_type()) {
+      case kMetaLabel: {
+        const auto [key, value] = read_entry(view_of(field));
+        take_slice_label(key, protobuf::valid_text(value), out);
+        break;
+      }
+      case kMetaOwner:
+        out.owners.push_back(read_owner(view_of(field)));
+        break;
+      default:
+        field.skip();
+    }
+  });
+}
+
+void read_slice_conditions(std::string_view message, SliceEndpoint& out) {
+  std::optional<bool> serving;
+  each_field(message, [&](pbf_reader& conditions) {
+    switch (conditions.tag_and_type()) {
+      case number_field(1):
+        out.ready = conditions.get_bool();
+        break;
+      case number_field(2):
+        serving = conditions.get_bool();
+        break;
+      case number_field(3):
+        out.terminating = conditions.get_bool();
+        break;
+      default:
+        conditions.skip();
+    }
+  });
+  out.serving = serving.value_or(out.ready);
+}
+
+void read_target_pod(std::string_view message, SliceEndpoint& out) {
+  each_field(message, [&](pbf_reader& target) {
+    switch (target.tag_and_type()) {
+      case text_field(3):
+        out.pod = text_of(target);
+        break;
+      case text_field(4):
+        out.uid = text_of(target);
+        break;
+      default:
+        target.skip();
+    }
+  });
+}
+
+void read_slice_endpoint(std::string_view message, EndpointSlice& slice) {
+  SliceEndpoint out;
+  out.ready = out.serving = true;
+  std::size_t addresses = 0;
+  each_field(message, [&](pbf_reader& endpoint) {
+    switch (endpoint.tag_and_type()) {
+      case text_field(1):
+        if (addresses++ == 0) {
+          out.address = text_of(endpoint);
+        } else {
+          endpoint.skip();
+        }
+        break;
+      case text_field(2):
+        read_slice_conditions(view_of(endpoint), out);
+        break;
+      case text_field(3):
+        out.has_more |= !view_of(endpoint).empty();
+        break;
+      case text_field(4):
+        read_target_pod(view_of(endpoint), out);
+        break;
+      case text_field(6):
+        out.node = text_of(endpoint);
+        break;
+      case text_field(7):
+        out.zone = text_of(endpoint);
+        break;
+      case text_field(8):
+        out.has_more = true;
+        endpoint.skip();
+        break;
+      default:
+        endpoint.skip();
+    }
+  });
+  out.has_more |= addresses > 1;
+  slice.endpoints.push_back(std::move(out));
+}
+
+void read_slice_port(std::string_view message, EndpointSlice& slice) {
+  SlicePort out;
+  each_field(message, [&](pbf_reader& port) {
+    switch (port.tag_and_type()) {
+      case text_field(1):
+        out.name = text_of(port);
+        break;
+      case text_field(2):
+        out.protocol = text_of(port);
+        break;
+      case number_field(3):
+        out.number = port.get_int32();
+        break;
+      default:
+        port.skip();
+    }
+  });
+  if (out.protocol.empty()) out.protocol = "TCP";
+  slice.ports.push_back(std::move(out));
+}
+
 void read_config_map_entry(std::string_view message, ConfigMap& out) {
   const auto [key, value] = read_entry(message);
   if (key == kEndpointsJsonKey) out.endpoints_json = protobuf::valid_text(value);
@@ -411,6 +525,15 @@ std::optional<Service> ServiceCodec::from_protobuf(std::string_view message) {
   auto out =
       read_object<Service>(message, read_owned_metadata<Service>, read_service_spec, pass_over<Service>);
   if (out) bound_service(*out);
+  return out;
+}
+
+std::optional<EndpointSlice> EndpointSliceCodec::from_protobuf(std::string_view message) {
+  auto out = read_object<EndpointSlice>(message, read_slice_metadata, read_slice_endpoint, read_slice_port);
+  if (!out) return out;
+  each_field_of(message, text_field(4),
+                [&](pbf_reader& address_type) { out->address_type = text_of(address_type); });
+  bound_slice(*out);
   return out;
 }
 

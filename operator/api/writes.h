@@ -25,15 +25,25 @@ struct ConfigMapWrite {
 };
 
 struct ServiceWrite {
-  bool create = false;      // else change the existing one
-  bool headless = false;    // created without an address of its own
-  bool adopt = false;       // the existing one has no owner: the pool becomes it
-  bool only_count = false;  // nothing differs but how many endpoints are ready: that can wait
+  bool create = false;         // else change the existing one
+  bool headless = false;       // created without an address of its own
+  bool adopt = false;          // the existing one has no owner: the pool becomes it
+  bool drop_selector = false;  // the EndpointSlices are ours
+  bool unmark = false;         // takes kSkipMirrorLabel off
+  bool only_count = false;     // nothing differs but how many endpoints are ready: that can wait
   std::string resource_version;
   LabelMap labels;                               // ours, which are laid over those that are there
   LabelMap selector;                             // empty: leave it as it is
   std::vector<std::string> stale_selector_keys;  // keys of the present selector that must go
   std::vector<ServicePort> ports;                // empty: leave them as they are
+};
+
+// Of one slice of the pool's Service.
+struct EndpointSliceWrite {
+  enum class Action : std::uint8_t { kCreate, kReplace, kDelete };
+  Action action = Action::kCreate;
+  // As it should be, with the version of the one that is replaced. Of one that goes only its identity counts.
+  EndpointSlice slice;
 };
 
 struct PodLabelWrite {

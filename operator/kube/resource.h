@@ -36,6 +36,7 @@ inline constexpr ResourceType kValidatingAdmissionPolicyBindings{"admissionregis
 inline constexpr ResourceType kHorizontalPodAutoscalers{"autoscaling", "v2", "horizontalpodautoscalers",
                                                         "HorizontalPodAutoscaler"};
 inline constexpr ResourceType kLeases{"coordination.k8s.io", "v1", "leases", "Lease"};
+inline constexpr ResourceType kEndpointSlices{"discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"};
 inline constexpr ResourceType kEvents{"events.k8s.io", "v1", "events", "Event"};
 
 // "/api/v1/namespaces/ns/pods/name/status". An empty `ns` of a namespaced type means all namespaces, an

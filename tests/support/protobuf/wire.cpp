@@ -214,6 +214,24 @@ const Schema kLeaseSpec{{{"holderIdentity", 1},
                          {"acquireTime", 3, Type::kTime},
                          {"renewTime", 4, Type::kTime},
                          {"leaseTransitions", 5, Type::kNumber}}};
+const Schema kSliceConditions{
+    {{"ready", 1, Type::kBool}, {"serving", 2, Type::kBool}, {"terminating", 3, Type::kBool}}};
+const Schema kObjectReference{
+    {{"kind", 1}, {"namespace", 2}, {"name", 3}, {"uid", 4}, {"apiVersion", 5}, {"resourceVersion", 6}}};
+const Schema kForZone{{{"name", 1}}};
+const Schema kSliceHints{{{"forZones", 1, Type::kMessage, &kForZone}}};
+const Schema kSliceEndpoint{{{"addresses", 1},
+                             {"conditions", 2, Type::kMessage, &kSliceConditions},
+                             {"hostname", 3},
+                             {"targetRef", 4, Type::kMessage, &kObjectReference},
+                             {"nodeName", 6},
+                             {"zone", 7},
+                             {"hints", 8, Type::kMessage, &kSliceHints}}};
+const Schema kSlicePort{{{"name", 1}, {"protocol", 2}, {"port", 3, Type::kNumber}, {"appProtocol", 4}}};
+const Schema kEndpointSlice{{{"metadata", 1, Type::kMessage, &kMetadata},
+                             {"endpoints", 2, Type::kMessage, &kSliceEndpoint},
+                             {"ports", 3, Type::kMessage, &kSlicePort},
+                             {"addressType", 4}}};
 const Schema kLease{{{"metadata", 1, Type::kMessage, &kMetadata}, {"spec", 2, Type::kMessage, &kLeaseSpec}}};
 
 const Schema kListMetadata{
@@ -241,6 +259,7 @@ const Schema& schema_of(std::string_view kind) {
                                                                 {"ReplicaSet", &kReplicaSet},
                                                                 {"PodDisruptionBudget", &kBudget},
                                                                 {"HorizontalPodAutoscaler", &kAutoscaler},
+                                                                {"EndpointSlice", &kEndpointSlice},
                                                                 {"Lease", &kLease},
                                                                 {"Status", &kStatus}};
   return *kKinds.at(kind);

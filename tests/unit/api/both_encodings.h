@@ -34,6 +34,8 @@ inline constexpr const char* kKind<DeploymentCodec> = "Deployment";
 template <>
 inline constexpr const char* kKind<ServiceCodec> = "Service";
 template <>
+inline constexpr const char* kKind<EndpointSliceCodec> = "EndpointSlice";
+template <>
 inline constexpr const char* kKind<ConfigMapCodec> = "ConfigMap";
 
 // All that is kept of a pod, for a failure's message.

@@ -231,6 +231,75 @@ TEST(ConsumerLeaseCodec, WhatIsMissingOrWrong_ReadsAsNothing) {
   EXPECT_FALSE(huge.applied_at);
 }
 
+TEST(EndpointSliceCodec, ReadsOursWhole) {
+  const auto slice = read_both<EndpointSliceCodec>(json::parse(R"({
+    "metadata":{"name":"s","namespace":"d","uid":"u","resourceVersion":"4","labels":{
+      "kubernetes.io/service-name":"vllm","endpointslice.kubernetes.io/managed-by":"operator.poolwarden.io",
+      "endpointslice.kubernetes.io/skip-mirror":"true","poolwarden.io/pool":"vllm","x":"y"},
+      "ownerReferences":[{"apiVersion":"v1","kind":"Service","name":"vllm","uid":"o","controller":true}]},
+    "addressType":"IPv4","ports":[{"name":"http","port":8000,"protocol":"TCP"},{"port":1}],
+    "endpoints":[
+      {"addresses":["10.0.0.1"],"conditions":{"ready":false,"serving":true,"terminating":true},
+       "nodeName":"n","zone":"z","targetRef":{"kind":"Pod","name":"a","uid":"ua"}},
+      {"addresses":["10.0.0.2","10.0.0.3"],"conditions":{}},
+      {"addresses":["10.0.0.4"],"hints":{"forZones":[{"name":"z"}]}},
+      {"addresses":["10.0.0.5"],"hostname":"h"}]})"));
+  EXPECT_EQ(slice.service + "|" + slice.manager + "|" + slice.pool, "vllm|operator.poolwarden.io|vllm");
+  EXPECT_EQ(slice.address_type, "IPv4");
+  EXPECT_TRUE(slice.skips_mirror);
+  EXPECT_EQ(slice.owners.at(0).uid, "o");
+  EXPECT_EQ(slice.ports.at(0), (SlicePort{.name = "http", .number = 8000, .protocol = "TCP"}));
+  EXPECT_EQ(slice.ports.at(1).protocol, "TCP") << "as the API server has it where it is left out";
+  ASSERT_EQ(slice.endpoints.size(), 4U);
+  EXPECT_EQ(slice.endpoints[0], (SliceEndpoint{.address = "10.0.0.1",
+                                               .pod = "a",
+                                               .uid = "ua",
+                                               .node = "n",
+                                               .zone = "z",
+                                               .ready = false,
+                                               .serving = true,
+                                               .terminating = true}));
+  EXPECT_TRUE(slice.endpoints[1].ready && slice.endpoints[1].serving && slice.endpoints[1].has_more)
+      << "what is not said is taken for ready";
+  EXPECT_TRUE(slice.endpoints[2].has_more && slice.endpoints[3].has_more);
+}
+
+TEST(EndpointSliceCodec, KeepsOfOthersOnlyWhoIsReady) {
+  const auto slice = read_both<EndpointSliceCodec>(json::parse(R"({"metadata":{"labels":{
+      "endpointslice.kubernetes.io/managed-by":"endpointslice-controller.k8s.io"}},"endpoints":[
+      {"addresses":["10.0.0.1"],"conditions":{"ready":true},"targetRef":{"kind":"Pod","name":"a","uid":"ua"}},
+      {"addresses":["10.0.0.2"],"conditions":{"ready":false},"targetRef":{"kind":"Pod","name":"b","uid":"ub"}}]})"));
+  ASSERT_EQ(slice.endpoints.size(), 1U);
+  SliceEndpoint kept;
+  kept.uid = "ua";
+  kept.ready = true;
+  EXPECT_EQ(slice.endpoints[0], kept);
+}
+
+TEST(EndpointSliceCodec, WhatIsWrongOrTooMuch_IsBounded) {
+  for (const char* text : {R"({})", R"({"endpoints":7,"ports":"x","addressType":[]})",
+                           R"({"endpoints":[7,{"addresses":[7],"conditions":[],"targetRef":3}]})"})
+    EXPECT_LE(from_text<EndpointSliceCodec>(text).endpoints.size(), 1U) << text;
+  json many = {{"metadata", {{"labels", {{"poolwarden.io/pool", std::string(100'000, 'p')}}}}},
+               {"endpoints", json::array()}};
+  for (int i = 0; i < 5000; ++i)
+    many["endpoints"].push_back({{"addresses", {"10.0.0.1"}}, {"targetRef", {{"uid", "u"}}}});
+  const auto slice = read_both<EndpointSliceCodec>(many);
+  EXPECT_EQ(slice.endpoints.size(), EndpointSlice::kMaxEndpoints);
+  EXPECT_LT(slice.pool.size(), 1000U);
+}
+
+TEST(PoolCodec, ReadsWhoWritesTheSlices) {
+  const auto read = [](const std::string& word) {
+    const json object = {{"spec", {{"publish", {{"service", {{"endpointSlices", word}}}}}}}};
+    return PoolCodec::from_json(object).publish.slices;
+  };
+  EXPECT_EQ(PoolCodec::from_json(json::object()).publish.slices, SliceMode::kSelector);
+  EXPECT_EQ(read("Selector"), SliceMode::kSelector);
+  EXPECT_EQ(read("Direct"), SliceMode::kDirect);
+  EXPECT_EQ(read("direct"), SliceMode::kMisspelt);
+}
+
 TEST(Revisions, OnlyAListOfNumbersIsOne) {
   std::string most = "1";
   for (int i = 1; i < kMaxShards; ++i) most += ",1";

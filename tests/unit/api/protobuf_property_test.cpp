@@ -213,6 +213,29 @@ class Some {
                                        })}};
     return {{"metadata", metadata({}, {})}, {"spec", spec}};
   }
+  json endpoint_slice() {
+    json out = {{"metadata", metadata({"kubernetes.io/service-name", "poolwarden.io/pool",
+                                       "endpointslice.kubernetes.io/managed-by"},
+                                      {})}};
+    if (yes())
+      out["metadata"]["labels"] = {{"endpointslice.kubernetes.io/managed-by", "operator.poolwarden.io"}};
+    maybe(out, "addressType", yes() ? "IPv4" : "IPv6");
+    maybe(out, "ports", several([&] {
+            json port = {{"port", below(65536)}};
+            maybe(port, "name", text());
+            return port;
+          }));
+    maybe(out, "endpoints", several([&] {
+            json conditions = json::object();
+            for (const char* key : {"ready", "serving", "terminating"}) maybe(conditions, key, yes());
+            json endpoint = {{"addresses", json::array({text()})}, {"conditions", conditions}};
+            maybe(endpoint, "nodeName", text());
+            maybe(endpoint, "zone", text());
+            maybe(endpoint, "targetRef", json{{"kind", "Pod"}, {"name", text()}, {"uid", text()}});
+            return endpoint;
+          }));
+    return out;
+  }
   json config_map() {
     json data = map({std::string(kEndpointsJsonKey), std::string(kEndpointsTextKey)});
     return {
@@ -241,6 +264,7 @@ TEST(ProtobufProperty, OtherKindsReadAsFromJson) {
     read_both<AutoscalerCodec>(Some(seed).autoscaler());
     read_both<ConsumerLeaseCodec>(Some(seed).lease());
     read_both<ServiceCodec>(Some(seed).service());
+    read_both<EndpointSliceCodec>(Some(seed).endpoint_slice());
     read_both<ConfigMapCodec>(Some(seed).config_map());
   }
 }
