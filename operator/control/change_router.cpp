@@ -249,6 +249,13 @@ void ChangeRouter::changed(const kube::Delta<api::Service>& delta, api::Now now)
     mark(*record, now);
 }
 
+void ChangeRouter::changed(const kube::Delta<api::EndpointSlice>& delta, api::Now now) {
+  const bool under_way = writes_.changed({Written::kEndpointSlice, key_of(delta)});
+  if (under_way || says_nothing_new(delta)) return;
+  const api::EndpointSlice& slice = object_of(delta);
+  if (const PoolRecord* record = table_.find({slice.ns, slice.pool})) mark(*record, now);
+}
+
 void ChangeRouter::changed(const kube::Delta<api::Node>& delta, api::Now now) {
   if (says_nothing_new(delta)) return;  // heartbeats and the like
   nodes_.changed(delta);

@@ -53,6 +53,7 @@ class ChangeRouter {
   void changed(const kube::Delta<api::Deployment>& delta, api::Now now);
   void changed(const kube::Delta<api::ReplicaSet>& delta, api::Now now);
   void changed(const kube::Delta<api::Service>& delta, api::Now now);
+  void changed(const kube::Delta<api::EndpointSlice>& delta, api::Now now);
   void changed(const kube::Delta<api::Node>& delta, api::Now now);
   void changed(const kube::Delta<api::Autoscaler>& delta, api::Now now);
   void changed(const kube::Delta<api::DisruptionBudget>& delta, api::Now now);

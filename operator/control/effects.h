@@ -23,10 +23,19 @@
 namespace poolwarden::control {
 
 // What a write's answer is decoded as (on a transport thread) before it reaches the loop.
-enum class Expect : std::uint8_t { kText, kPod, kConfigMap, kService, kPool, kBudget, kSecret };
+enum class Expect : std::uint8_t {
+  kText,
+  kPod,
+  kConfigMap,
+  kService,
+  kPool,
+  kBudget,
+  kSecret,
+  kEndpointSlice
+};
 
 using Answer = std::variant<std::string, api::Pod, api::ConfigMap, api::Service, api::InferencePool,
-                            api::DisruptionBudget, api::Secret>;
+                            api::DisruptionBudget, api::Secret, api::EndpointSlice>;
 
 struct CallAnswered {
   std::uint64_t id = 0;

@@ -113,6 +113,11 @@ void FeedTable::add_indices(PoolsOf pools_of) {
         keys.push_back(target_key(one.ns, one.target_group, one.target_kind, one.target_name));
       },
       kube::IndexedBy::kObject);
+  slices_by_pool_ = caches_.get<EndpointSlices>().informer.add_index(
+      [](const api::EndpointSlice& slice, std::vector<std::string>& keys) {
+        keys.push_back(fmt::format("{}/{}", slice.ns, slice.pool));
+      },
+      kube::IndexedBy::kObject);
   auto& sets = caches_.get<ReplicaSets>().informer;
   sets_by_uid_ = sets.add_index(
       [](const api::ReplicaSet& set, std::vector<std::string>& keys) { keys.push_back(set.uid); },
@@ -203,6 +208,11 @@ std::vector<std::string> FeedTable::orphan_namespaces() const {
     out.push_back(key.substr(kOrphanIndex.size()));
   });
   return out;
+}
+
+const std::vector<std::shared_ptr<const api::EndpointSlice>>& FeedTable::slices_of_pool(
+    std::string_view ns, std::string_view pool) const {
+  return store<EndpointSlices>().by_index(slices_by_pool_, fmt::format("{}/{}", ns, pool));
 }
 
 const std::vector<std::shared_ptr<const api::Autoscaler>>& FeedTable::autoscalers_of(

@@ -161,6 +161,9 @@ class FeedTable {
                                                                             std::string_view group,
                                                                             std::string_view kind,
                                                                             std::string_view name) const;
+  // Whoever manages them.
+  const std::vector<std::shared_ptr<const api::EndpointSlice>>& slices_of_pool(std::string_view ns,
+                                                                               std::string_view pool) const;
   std::vector<std::string> orphan_namespaces() const;
   // Whom pools of a namespace select has changed: the index of its pods is made anew when it is next needed.
   // What one namespace changes does not cost the others.
@@ -206,6 +209,7 @@ class FeedTable {
   kube::IndexId sets_by_uid_{};
   kube::IndexId sets_by_controller_{};
   kube::IndexId autoscalers_by_target_{};
+  kube::IndexId slices_by_pool_{};
   bool reindex_pods_ = false;       // all of them
   std::set<std::string> outdated_;  // namespaces
   kube::TimePoint heard_{};         // when the API server last answered anything
@@ -295,6 +299,8 @@ void FeedTable::log_problem(Effects& out) {
   std::vector<std::pair<std::string, std::string>> fields = {{"error", error->message}};
   if (std::is_same_v<Kind, Pools> && error->is_not_found())
     fields.emplace_back("fix", "kubectl apply -f crds/poolwarden.io_inferencepools.yaml");
+  if (std::is_same_v<Kind, EndpointSlices>)
+    fields.emplace_back("meanwhile", "Services keep their selector, whatever spec.publish asks for");
   if (std::is_same_v<Kind, ConsumerLeases>)
     fields.emplace_back("meanwhile", "drains wait for settleSeconds, as if no consumer confirmed");
   out.logs.push_back({telemetry::Level::kWarn, "cannot read " + resource + ": the last state stays in force",

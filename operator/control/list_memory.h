@@ -51,6 +51,11 @@ class ListMemory {
   void trust_kubelets() {
     std::erase_if(unfit_, [](const auto& item) { return item.second.only_by_its_node; });
   }
+  // Why a listed pod is known to be unfit; null: it is not.
+  const pool::UnfitEndpoint* unfit_endpoint(const std::string& uid) const {
+    const auto found = unfit_.find(uid);
+    return found == unfit_.end() ? nullptr : &found->second;
+  }
   std::set<std::int32_t> shards_due() const;  // those with an endpoint that is unfit
 
   // The shard without those that are unfit, to be written over `config_map`; nothing where that takes a look

@@ -36,6 +36,7 @@ struct WriteErrors {
   };
   std::map<std::string, OfConfigMap> config_maps;  // by name
   std::string service;
+  std::map<std::string, std::string> slices;  // by name
   std::string budget;
   std::string scale;
   std::map<std::string, std::string> labels;  // by UID of the pod whose label was refused
@@ -83,8 +84,9 @@ struct PoolRecord {
   };
   std::map<std::string, Unlabelled> unlabelled;
   base::TokenBucket service_counts{std::chrono::minutes(1), 1};  // for `ready-endpoints` of its Service
-  kube::TimePoint list_sent_at{};  // of the first write of its list that is under way
-  kube::TimePoint next_pass{};     // a pass costs its pods: the next one not before
+  std::map<std::string, std::size_t> slices_written;  // by name: what its slices were last made to say
+  kube::TimePoint list_sent_at{};                     // of the first write of its list that is under way
+  kube::TimePoint next_pass{};                        // a pass costs its pods: the next one not before
 };
 
 class PoolTable {

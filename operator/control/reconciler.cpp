@@ -3,6 +3,7 @@
 #include "api/names.h"
 #include "control/write_content.h"
 #include "pool/decide.h"
+#include "pool/endpoint_slices.h"
 #include "pool/observation.h"
 #include "pool/pod_labels.h"
 #include "pool/status.h"
@@ -63,6 +64,7 @@ bool Reconciler::send(WriteRequest request, api::Now now, Effects& out) {
 bool Reconciler::withdraw(PoolRecord& record, const api::InferencePool& pool, api::Now now, Effects& out) {
   if (record.list.withdrawal_due() && snapshots_.misses_nodes(record)) record.list.trust_kubelets();
   if (!record.list.withdrawal_due() || record.deleting || !feeds_.synced<Pods>()) return false;
+  withdraw_from_slices(record, pool, now, out);
   const std::set<std::int32_t> due = record.list.shards_due();
   bool sent = !due.empty();
   for (const std::int32_t shard : due) sent &= withdraw_from(shard, record, pool, now, out);
@@ -79,6 +81,58 @@ bool Reconciler::withdraw_from(std::int32_t shard, PoolRecord& record, const api
   if (!what) return false;
   publish(record, pool, std::move(*what), std::nullopt, now, out);  // takes away, and so undoes nothing
   return true;
+}
+
+// Those of a Service that are ours. They wait for no list.
+void Reconciler::withdraw_from_slices(PoolRecord& record, const api::InferencePool& pool, api::Now now,
+                                      Effects& out) {
+  for (const auto& slice : feeds_.slices_of_pool(record.key.ns, record.key.name)) {
+    if (!pool::is_ours(pool, *slice)) continue;
+    std::shared_ptr<const api::Pod> pod;  // of the endpoint that was judged last
+    const auto write = pool::withdraw_from(*slice, [&](const api::SliceEndpoint& endpoint) {
+      pool::PodVerdict verdict;
+      const pool::UnfitEndpoint* unfit = record.list.unfit_endpoint(endpoint.uid);
+      if (unfit == nullptr) return verdict;
+      pod = feeds_.store<Pods>().find(record.key.ns, endpoint.pod);
+      if (pod && pod->uid == endpoint.uid) verdict.pod = pod.get();
+      verdict.reason = unfit->reason;
+      return verdict;
+    });
+    if (write) write_slice(record, *write, std::nullopt, false, now, out);
+  }
+}
+
+void Reconciler::write_slices(PoolRecord& record, const pool::Plan& plan, api::Now now, Effects& out) {
+  const bool failed = !record.errors.slices.empty();
+  std::erase_if(record.errors.slices, [&plan](const auto& item) {
+    return std::none_of(plan.slices.begin(), plan.slices.end(),
+                        [&item](const auto& write) { return write.slice.name == item.first; });
+  });
+  if (failed && record.errors.slices.empty()) queue_.add(record.key, now.mono);
+  for (const api::EndpointSliceWrite& write : plan.slices) {
+    const bool goes = write.action == api::EndpointSliceWrite::Action::kDelete;
+    write_slice(record, write, goes ? std::nullopt : std::optional{content_hash(write.slice)},
+                plan.slices_switch, now, out);
+  }
+}
+
+void Reconciler::write_slice(PoolRecord& record, const api::EndpointSliceWrite& slice,
+                             std::optional<std::size_t> content, bool leads_on, api::Now now, Effects& out) {
+  const auto trigger = now.wall - std::chrono::duration_cast<api::Timestamp::duration>(
+                                      now.mono - record.list.first_event(now.mono));
+  using Action = api::EndpointSliceWrite::Action;
+  const bool goes = slice.action == Action::kDelete;
+  // A withdrawal is nearly always a change of what is there. A large pool may begin with a thousand of them.
+  const WriteLane lane = slice.action == Action::kReplace ? WriteLane::kList : WriteLane::kDrain;
+  send({.purpose = EndpointSliceWrite{slice.slice.name, content, leads_on},
+        .lane = lane,
+        .object = {Written::kEndpointSlice, {record.key.ns, slice.slice.name}},
+        .pool = name_of(record),
+        .call = publish::endpoint_slice(slice, trigger),
+        .expect = goes ? Expect::kText : Expect::kEndpointSlice,
+        .content = content,
+        .undoes = content.has_value()},
+       now, out);
 }
 
 // While the list is being written, what follows from it is not known yet.
@@ -115,6 +169,7 @@ std::optional<pool::Plan> Reconciler::pass(PoolRecord& record, const api::Infere
   const bool publishes = plan.publish || !plan.publish_shards.empty();
   if (!publishes && !record.behind_since) record.list.stop_watches();
   publish_list(record, pool, plan, now, out);
+  write_slices(record, plan, now, out);
   return plan;
 }
 

@@ -72,6 +72,11 @@ class Reconciler {
 
   bool withdraw_from(std::int32_t shard, PoolRecord& record, const api::InferencePool& pool, api::Now now,
                      Effects& out);
+  void withdraw_from_slices(PoolRecord& record, const api::InferencePool& pool, api::Now now, Effects& out);
+  void write_slices(PoolRecord& record, const pool::Plan& plan, api::Now now, Effects& out);
+  // `content`: as publish() has it.
+  void write_slice(PoolRecord& record, const api::EndpointSliceWrite& slice,
+                   std::optional<std::size_t> content, bool leads_on, api::Now now, Effects& out);
   bool has_to_wait(PoolRecord& record, api::Now now);
   void publish_list(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan, api::Now now,
                     Effects& out);

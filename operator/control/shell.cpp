@@ -34,6 +34,8 @@ kube::Result<Answer> decode(Expect expect, kube::Body body) {
       return decode<api::DisruptionBudgetCodec>(body);
     case Expect::kSecret:
       return decode<api::SecretCodec>(body);
+    case Expect::kEndpointSlice:
+      return decode<api::EndpointSliceCodec>(body);
     case Expect::kText:
       break;
   }

@@ -4,6 +4,7 @@
 #include "kube/resource_version.h"
 #include "pool/budget.h"
 #include "pool/drain.h"
+#include "pool/endpoint_slices.h"
 #include "pool/node_drains.h"
 #include "pool/remarks.h"
 
@@ -102,6 +103,7 @@ pool::Snapshot SnapshotBuilder::build(PoolRecord& record, const api::InferencePo
   add_confirmations(record, seen);
   seen.service = feeds_.store<Services>().find({pool.ns, record.service}).get();
   seen.service_visibility = visibility_of<Services>(feeds_, seen.service);
+  add_slices(record, seen);
   seen.sees_cordons = feeds_.synced<Nodes>() && !feeds_.out_of_reach<Nodes>();
   seen.node = router_.node_lookup();
   seen.unseen_nodes = router_.unseen_nodes(record);
@@ -131,6 +133,19 @@ pool::Snapshot SnapshotBuilder::build(PoolRecord& record, const api::InferencePo
   seen.once_published = &record.list.ever_listed();
   add_errors(record, seen);
   return seen;
+}
+
+// A drain waits for a slice that still says to use the pod, as for a list.
+void SnapshotBuilder::add_slices(const PoolRecord& record, pool::Snapshot& seen) const {
+  seen.slice_sight = pool::SliceSight::kRefused;
+  if (feeds_.out_of_reach<EndpointSlices>()) return;
+  seen.slice_sight = feeds_.synced<EndpointSlices>() ? pool::SliceSight::kSeen : pool::SliceSight::kNotYet;
+  for (const auto& slice : feeds_.slices_of_pool(record.key.ns, record.key.name)) {
+    seen.slices.push_back(slice.get());
+    if (!pool::is_ours(*seen.pool, *slice)) continue;
+    for (const api::SliceEndpoint& endpoint : slice->endpoints)
+      if (endpoint.ready) seen.listed_by_others.insert(endpoint.uid);
+  }
 }
 
 void SnapshotBuilder::add_target(const PoolRecord& record, pool::Snapshot& seen) const {
@@ -359,6 +374,7 @@ void SnapshotBuilder::add_errors(const PoolRecord& record, pool::Snapshot& seen)
     seen.config_map_error_reason = errors.config_maps.begin()->second.reason;
   }
   seen.service_error = errors.service;
+  if (!errors.slices.empty()) seen.slices_error = errors.slices.begin()->second;
   seen.budget_error = errors.budget;
   seen.scale_error = errors.scale;
   if (!errors.labels.empty()) seen.labels_error = errors.labels.begin()->second;

@@ -87,6 +87,7 @@ class SnapshotBuilder {
                                              const PoolRecord& other) const;
   void add_confirmations(PoolRecord& record, pool::Snapshot& seen);
   std::vector<const PoolRecord*> lists_of(const PoolRecord& record, const api::Pod& pod);
+  void add_slices(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_autoscalers(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_replica_sets(const PoolRecord& record, pool::Snapshot& seen, kube::TimePoint now);
   void add_budgets(const PoolRecord& record, pool::Snapshot& seen) const;

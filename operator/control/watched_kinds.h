@@ -27,6 +27,7 @@ enum class WatchedObjects : std::uint8_t {
   kAll,        // of the operator's namespace, or of all namespaces
   kOurs,       // of those the ones with our label
   kTheGate,    // the one that has the gate's name
+  kSlices,     // of those the ones of Services whose slices are ours, or on their way to or from it
   kConsumers,  // of those the ones by which consumers of a list confirm
 };
 
@@ -75,6 +76,9 @@ using GateBindings = WatchedKind<api::GateBindingCodec, kube::kValidatingAdmissi
 using ConsumerLeases = WatchedKind<api::ConsumerLeaseCodec, kube::kLeases, WatchedObjects::kConsumers,
                                    Need::kNeverAwaited, Reported::kElsewhere>;
 
+using EndpointSlices = WatchedKind<api::EndpointSliceCodec, kube::kEndpointSlices, WatchedObjects::kSlices,
+                                   Need::kNeverAwaited, Reported::kElsewhere>;
+
 template <class... Kinds>
 struct KindList {
   static constexpr std::size_t kSize = sizeof...(Kinds);
@@ -100,7 +104,7 @@ struct KindList {
 };
 
 using WatchedKinds = KindList<Pools, ConfigMaps, Pods, Deployments, ReplicaSets, Services, Nodes, Autoscalers,
-                              Budgets, GatePolicies, GateBindings, ConsumerLeases>;
+                              Budgets, GatePolicies, GateBindings, ConsumerLeases, EndpointSlices>;
 
 // What arrives of one kind. Two kinds may have values of one type; their inputs are different all the same.
 template <class Kind>
@@ -115,6 +119,8 @@ kube::WatchScope scope_of(const std::string& ns) {
       return {ns, std::string(api::kManagedByLabel) + "=" + std::string(api::kManagedByValue), ""};
     case WatchedObjects::kTheGate:
       return {"", "", "metadata.name=" + std::string(api::kGateName)};
+    case WatchedObjects::kSlices:
+      return {ns, std::string(api::kPoolLabel) + "," + std::string(api::kSkipMirrorLabel), ""};
     case WatchedObjects::kConsumers:
       return {ns, std::string(api::kConsumerLabel), ""};
     case WatchedObjects::kAll:

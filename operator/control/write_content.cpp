@@ -42,9 +42,25 @@ std::size_t content_hash(const api::EndpointSet& set) {
 
 std::size_t content_hash(const api::ServiceWrite& write) {
   ContentHash content;
-  content << write.labels << write.selector << static_cast<std::size_t>(write.adopt);
+  content << write.labels << write.selector << static_cast<std::size_t>(write.adopt)
+          << static_cast<std::size_t>(write.drop_selector) << static_cast<std::size_t>(write.unmark);
   for (const api::ServicePort& port : write.ports)
     content << port.name << port.target << static_cast<std::size_t>(port.number);
+  return content.value();
+}
+
+std::size_t content_hash(const api::EndpointSlice& slice) {
+  ContentHash content;
+  content << slice.service << slice.address_type;
+  for (const api::OwnerReference& owner : slice.owners) content << owner.uid;
+  for (const api::SlicePort& port : slice.ports)
+    content << port.name << port.protocol << static_cast<std::size_t>(port.number);
+  for (const api::SliceEndpoint& endpoint : slice.endpoints) {
+    const int conditions =
+        (endpoint.ready ? 1 : 0) | (endpoint.serving ? 2 : 0) | (endpoint.terminating ? 4 : 0);
+    content << endpoint.uid << endpoint.address << endpoint.node << endpoint.zone
+            << static_cast<std::size_t>(conditions);
+  }
   return content.value();
 }
 

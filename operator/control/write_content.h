@@ -12,6 +12,7 @@ namespace poolwarden::control {
 
 std::size_t content_hash(const api::EndpointSet& set);
 std::size_t content_hash(const api::ServiceWrite& write);
+std::size_t content_hash(const api::EndpointSlice& slice);
 std::size_t content_hash(const api::BudgetWrite& write);
 std::size_t content_hash(const api::PodLabelWrite& write);
 // Nothing for a write that is never the undoing of an undoing.

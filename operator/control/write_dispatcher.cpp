@@ -17,7 +17,7 @@ bool is_of_orphan(const PendingCall& call) {
 
 // Down to the connection, a call waits for none that is less urgent. The Lease's calls say so themselves.
 kube::CallLane connection_lane(const PendingCall& call, std::optional<WriteLane> lane) {
-  if (is_of_list(call)) return kube::CallLane::kUrgent;
+  if (is_of_list(call) || lane == WriteLane::kList) return kube::CallLane::kUrgent;
   return lane == WriteLane::kDrain ? kube::CallLane::kAwaited : kube::CallLane::kRest;
 }
 

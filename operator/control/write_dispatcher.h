@@ -1,9 +1,10 @@
 // Which write may leave now, and what its answer is for.
 //
-// Lanes, the most urgent first: lists; what drains and replicas wait for; the rest. A list waits for nothing
-// but its own object. The other lanes are capped in flight, and the rest also per second. So the rest never
-// competes with a withdrawal for more than a small share of the API server. The Lease, Events and look-ups
-// are in no lane here. Each call carries its lane on to the transport, where the Lease is before all others.
+// Lanes, the most urgent first: lists and slices; what drains and replicas wait for; the rest. A list waits
+// for nothing but its own object. The other lanes are capped in flight, and the rest also per second. So the
+// rest never competes with a withdrawal for more than a small share of the API server. The Lease, Events and
+// look-ups are in no lane here. Each call carries its lane on to the transport, where the Lease is before all
+// others.
 //
 // One write of an object is in flight at a time. A write that may not leave is not queued: its pool is woken
 // when it may, looks again, and wants what is right by then. So what changes meanwhile goes with one write.

@@ -76,6 +76,11 @@ bool remember_error(PoolRecord& record, const PendingCall& call, std::string rea
     }
     case Written::kService:
       return put(errors.service);
+    case Written::kEndpointSlice: {
+      const std::string& name = call.object.key.name;
+      if (text.empty()) return errors.slices.erase(name) > 0;
+      return put(errors.slices[name]);
+    }
     case Written::kTarget:
       return put(errors.scale);
     case Written::kBudget:
@@ -244,6 +249,27 @@ bool WriteOutcomes::succeeded(const Answered& in, ServiceWrite& write) {
   return observe<Services>(in);
 }
 
+bool WriteOutcomes::succeeded(const Answered& in, EndpointSliceWrite& write) {
+  const bool look = observe<EndpointSlices>(in) || write.leads_on;
+  if (in.record == nullptr) return look;
+  auto& written = in.record->slices_written;
+  if (!write.content) {
+    written.erase(write.name);
+    return look;
+  }
+  // What it was last made to say is what it had to be made to say again.
+  const auto [last, is_new] = written.try_emplace(write.name, *write.content);
+  const bool undone = !is_new && std::exchange(last->second, *write.content) == *write.content;
+  if (undone)
+    events_.pool(*in.record,
+                 {std::string(api::event::kOverwriteUndone), true,
+                  fmt::format("EndpointSlice {} was changed or deleted by someone else; put back. Poolwarden "
+                              "keeps it, so change the pool or its pods instead",
+                              write.name)},
+                 in.now);
+  return look;
+}
+
 bool WriteOutcomes::succeeded(const Answered& in, BudgetWrite&) {
   return observe<Budgets>(in);
 }
@@ -335,8 +361,12 @@ void WriteOutcomes::failed(const AnsweredCall& answered, PoolRecord* record, con
     record->list.saw_event(list->what.changes[i].uid, list->began[i]);
   if (publishing && error.already_exists() && record != nullptr)
     return look_up(call.object, *record, now, out);
-  if (!should_report(error, answered.failures)) return;
-  const std::string message = with_advice(error.message);
+  const bool slice_taken = call.object.kind == Written::kEndpointSlice && error.already_exists();
+  if (!slice_taken && !should_report(error, answered.failures)) return;
+  std::string message = with_advice(error.message);
+  if (slice_taken)
+    message += fmt::format("; it lacks our labels or those of this pool: kubectl delete endpointslice {}",
+                           call.object.key.name);
   out.logs.push_back({telemetry::Level::kWarn,
                       "a write failed",
                       {{"object", call.object.key.to_string()},

@@ -44,6 +44,7 @@ class WriteOutcomes {
   bool succeeded(const Answered& in, ScaleTargetWrite& write);
   bool succeeded(const Answered& in, AdoptReplicasWrite& write);
   bool succeeded(const Answered& in, ServiceWrite& write);
+  bool succeeded(const Answered& in, EndpointSliceWrite& write);
   bool succeeded(const Answered& in, PodLabelWrite& write);
   bool succeeded(const Answered& in, BudgetWrite& write);
   bool succeeded(const Answered& in, StatusWrite& write);

@@ -33,6 +33,12 @@ struct AdoptReplicasWrite {
 struct ServiceWrite {
   std::optional<pool::EventNote> event;
 };
+struct EndpointSliceWrite {
+  std::string name;
+  // As WriteThrottle has it; nothing for one that is deleted, or that only withdraws.
+  std::optional<std::size_t> content;
+  bool leads_on = false;  // once it is answered, there is more to do
+};
 struct PodLabelWrite {
   api::PodLabelWrite what;
   std::optional<pool::DrainNote> note;
@@ -53,8 +59,9 @@ struct SecretRead {
 struct LeaseCall {
   std::uint64_t attempt = 0;
 };
-using Purpose = std::variant<PublishWrite, ScaleTargetWrite, AdoptReplicasWrite, ServiceWrite, PodLabelWrite,
-                             BudgetWrite, StatusWrite, ConfigMapLookup, EventWrite, SecretRead, LeaseCall>;
+using Purpose =
+    std::variant<PublishWrite, ScaleTargetWrite, AdoptReplicasWrite, ServiceWrite, EndpointSliceWrite,
+                 PodLabelWrite, BudgetWrite, StatusWrite, ConfigMapLookup, EventWrite, SecretRead, LeaseCall>;
 
 // For which pool: a namesake that came later is another one.
 struct PoolName {

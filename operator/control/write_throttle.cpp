@@ -54,6 +54,8 @@ std::string_view to_string(Written kind) {
       return "InferencePool";
     case Written::kBudget:
       return "PodDisruptionBudget";
+    case Written::kEndpointSlice:
+      return "EndpointSlice";
   }
   return "?";
 }

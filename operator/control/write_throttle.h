@@ -29,7 +29,7 @@
 
 namespace poolwarden::control {
 
-enum class Written : std::uint8_t { kConfigMap, kService, kPod, kTarget, kPool, kBudget };
+enum class Written : std::uint8_t { kConfigMap, kService, kPod, kTarget, kPool, kBudget, kEndpointSlice };
 std::string_view to_string(Written kind);
 
 struct WrittenObject {

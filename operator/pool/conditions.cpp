@@ -235,6 +235,7 @@ Finding degraded(const Observation& seen, const PublishedList& list) {
         "Services cannot be read, so none is made: grant the operator get, list, watch, create and "
         "patch on services, or set spec.publish.service.create to false");
   if (!snapshot.service_error.empty()) found.emplace_back("ServiceFailed", snapshot.service_error);
+  if (!snapshot.slices_error.empty()) found.emplace_back("EndpointSlicesFailed", snapshot.slices_error);
   if (!snapshot.scale_error.empty()) found.emplace_back("ScaleFailed", snapshot.scale_error);
   if (!snapshot.labels_error.empty()) found.emplace_back("PodLabelsFailed", snapshot.labels_error);
   for (const Remark* remark : remarks_of(seen, api::condition::kDegraded))

@@ -2,6 +2,7 @@
 
 #include "pool/budget.h"
 #include "pool/drains.h"
+#include "pool/endpoint_slices.h"
 #include "pool/endpoints.h"
 #include "pool/observation.h"
 #include "pool/pod_labels.h"
@@ -31,7 +32,8 @@ Plan decide(const Snapshot& snapshot, api::Now now) {
   const PublishedList list = publish_endpoints(seen, plan);
   if (seen.hold == Hold::kBehind) return plan;  // for a moment: what status says of it would be out of date
   sync_replicas(seen, plan);
-  const std::string service_note = keep_service(seen, plan);
+  const SlicesFound slices = keep_slices(seen, plan);
+  const std::string service_note = keep_service(seen, slices, plan);
   label_pods(seen, plan, now);
   keep_budget(seen, plan);
   auto status = wanted_status(seen, plan, list, service_note, now.wall);

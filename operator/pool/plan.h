@@ -101,6 +101,13 @@ struct WithdrawalConfirmation {
   std::optional<AwaitedConsumer> awaits;  // the slowest of those that have yet to confirm
 };
 
+// Whether EndpointSlices can be seen. Unlike Visibility this is about the kind.
+enum class SliceSight : std::uint8_t {
+  kSeen,
+  kNotYet,  // the first list is not in
+  kRefused,
+};
+
 struct Snapshot {
   const api::InferencePool* pool = nullptr;  // never null
   Visibility target_visibility = Visibility::kAbsent;
@@ -124,6 +131,9 @@ struct Snapshot {
   std::vector<std::string> watch_errors;
   Visibility service_visibility = Visibility::kAbsent;
   const api::Service* service = nullptr;  // of the pool's service name, whoever owns it
+  // Slices that carry the pool's label and kSkipMirrorLabel, whoever manages them, sorted by name.
+  SliceSight slice_sight = SliceSight::kSeen;
+  std::vector<const api::EndpointSlice*> slices;
   // As NodeLookup. Null while nodes cannot be read: then no pod is withdrawn for its node, and zones are left
   // out.
   std::function<const api::Node*(const api::Pod& pod)> node;
@@ -154,7 +164,8 @@ struct Snapshot {
   ListRevisions list_revisions;
   // By UID, of pods that drain or finish, and are on no list. Those that are not here: nobody confirms.
   std::map<std::string, WithdrawalConfirmation> confirmations;
-  std::set<std::string> listed_by_others;  // UIDs of pods here that another pool's list tells to use
+  // UIDs of pods here that another pool's list, or a slice of this pool's, tells to use.
+  std::set<std::string> listed_by_others;
   std::set<std::string>
       led_by_others;  // UIDs of pods whose drains another pool decides, which selects them too
   // By UID, how pods drain otherwise than the pool says. Those that other pools select, too: in all things as
@@ -211,6 +222,7 @@ struct Snapshot {
   std::string config_map_error_reason;  // "NameTaken", "Forbidden", "WriteFailed"
   std::string config_map_error_name;    // which one
   std::string service_error;
+  std::string slices_error;
   std::string budget_error;
   std::string scale_error;
   std::string labels_error;  // of one of the pods whose label was refused
@@ -313,6 +325,9 @@ struct Plan {
   std::optional<EventNote> adopt_event;
   std::optional<api::ServiceWrite> service;
   std::optional<EventNote> service_event;  // OverwriteUndone: a hand edit of our Service was put back
+  std::vector<api::EndpointSliceWrite> slices;
+  // The Service is on its way to or from slices of ours: the answer to a write of one leads to more.
+  bool slices_switch = false;
   std::vector<api::PodLabelWrite> pod_labels;
   std::map<std::string, DrainNote> drain_notes;  // by UID, of pods in pod_labels
   std::optional<api::BudgetWrite> budget;
@@ -333,7 +348,7 @@ struct Plan {
   }
   bool empty() const {
     return !publish && publish_shards.empty() && !scale_target && !adopt_replicas && !service &&
-           pod_labels.empty() && !budget && !status;
+           slices.empty() && pod_labels.empty() && !budget && !status;
   }
 };
 

@@ -84,50 +84,91 @@ bool only_count_differs(const api::LabelMap& labels, api::LabelMap wanted) {
 void label_only(const Observation& seen, const api::Service& service, Plan& plan) {
   api::LabelMap labels = wanted_labels(seen);
   if (carries(service.labels, labels)) return;
-  const bool only_count = only_count_differs(service.labels, labels);
-  plan.service = api::ServiceWrite{.create = false,
-                                   .headless = false,
-                                   .adopt = false,
-                                   .only_count = only_count,
-                                   .resource_version = service.resource_version,
-                                   .labels = std::move(labels),
-                                   .selector = {},
-                                   .stale_selector_keys = {},
-                                   .ports = {}};
+  api::ServiceWrite write;
+  write.only_count = only_count_differs(service.labels, labels);
+  write.resource_version = service.resource_version;
+  write.labels = std::move(labels);
+  plan.service = std::move(write);
 }
 
-void create_service(const Observation& seen, Plan& plan) {
+bool is_expressible(const Observation& seen) {
+  return seen.selector != nullptr && seen.selector->match_expressions.empty();
+}
+
+bool asks_for_direct(const Observation& seen) {
+  return seen.pool().publish.slices == api::SliceMode::kDirect;
+}
+
+bool is_marked_direct(const api::Service& service) {
+  return service.labels.contains(api::kSkipMirrorLabel);
+}
+
+// Kubernetes' slices of a Service with this label can be seen, and it mirrors none of its old Endpoints. So
+// the label comes before the selector goes, and goes after ours have gone.
+bool wants_mark(const Observation& seen, const SlicesFound& slices) {
+  return slices.any_ours || (asks_for_direct(seen) && seen.snapshot->slice_sight == SliceSight::kSeen);
+}
+
+void create_service(const Observation& seen, const SlicesFound& slices, Plan& plan) {
   api::ServiceWrite write;
   write.create = true;
   write.headless = would_set_an_engines_port(seen.pool().publish.service_name);
   write.labels = wanted_labels(seen);
   write.labels.emplace(api::kManagedByLabel, api::kManagedByValue);
-  write.selector = wanted_selector(*seen.selector);
+  if (wants_mark(seen, slices)) write.labels.emplace(api::kSkipMirrorLabel, "true");
+  // With one where it can have one: should its slices be refused, it serves all the same.
+  if (is_expressible(seen)) write.selector = wanted_selector(*seen.selector);
   write.ports = wanted_ports(seen.pool());
   plan.service = std::move(write);
 }
 
-void keep_ours(const Observation& seen, const api::Service& service, Plan& plan) {
+// What is to become of its selector.
+enum class SelectorStep : std::uint8_t { kStays, kIsPut, kGoes };
+
+SelectorStep selector_step(const Observation& seen, const api::Service& service, const SlicesFound& slices) {
+  const bool expressible = is_expressible(seen);
+  const SelectorStep as_ever = expressible ? SelectorStep::kIsPut : SelectorStep::kStays;
+  if (!asks_for_direct(seen) || seen.snapshot->slice_sight == SliceSight::kRefused) return as_ever;
+  if (service.selector.empty()) return SelectorStep::kStays;
+  // Where Kubernetes' slices have all that ours have, it has seen the label: see wants_mark().
+  const bool may_go = seen.snapshot->slice_sight == SliceSight::kSeen && slices.ours_stand &&
+                      (slices.theirs_stand || !expressible);
+  return may_go ? SelectorStep::kGoes : as_ever;
+}
+
+void put_selector(const Observation& seen, const api::Service& service, api::ServiceWrite& write) {
+  auto selector = wanted_selector(*seen.selector);
+  if (service.selector == selector) return;
+  for (const auto& [key, value] : service.selector) {
+    if (!selector.contains(key)) write.stale_selector_keys.push_back(key);
+  }
+  write.selector = std::move(selector);
+}
+
+void keep_ours(const Observation& seen, const api::Service& service, const SlicesFound& slices, Plan& plan) {
   api::ServiceWrite write;
   write.resource_version = service.resource_version;
   write.adopt = service.owners.empty();
   write.labels = wanted_labels(seen);
   write.labels.emplace(api::kManagedByLabel, api::kManagedByValue);
-  auto selector = wanted_selector(*seen.selector);
+  if (wants_mark(seen, slices)) write.labels.emplace(api::kSkipMirrorLabel, "true");
+  write.unmark = is_marked_direct(service) && !wants_mark(seen, slices) && !service.selector.empty() &&
+                 seen.snapshot->slice_sight == SliceSight::kSeen;
+  const SelectorStep step = selector_step(seen, service, slices);
+  write.drop_selector = step == SelectorStep::kGoes;
+  if (step == SelectorStep::kIsPut) put_selector(seen, service, write);
   auto ports = wanted_ports(seen.pool());
-  if (service.selector != selector) {
-    for (const auto& [key, value] : service.selector) {
-      if (!selector.contains(key)) write.stale_selector_keys.push_back(key);
-    }
-    write.selector = std::move(selector);
-  }
   if (service.ports != ports) write.ports = std::move(ports);
 
   const bool points_elsewhere = !write.selector.empty() || !write.ports.empty();
-  if (!points_elsewhere && !write.adopt && carries(service.labels, write.labels)) return;
-  write.only_count = !points_elsewhere && !write.adopt && only_count_differs(service.labels, write.labels);
-  // With the pool unchanged since the last pass, it was the Service that someone changed.
-  if (points_elsewhere && seen.pool().generation == seen.pool().status.observed_generation) {
+  const bool switches = write.drop_selector || write.unmark;
+  if (!points_elsewhere && !switches && !write.adopt && carries(service.labels, write.labels)) return;
+  write.only_count =
+      !points_elsewhere && !switches && !write.adopt && only_count_differs(service.labels, write.labels);
+  // With the pool unchanged since the last pass, it was the Service that someone changed. The selector comes
+  // back some passes after the pool has changed.
+  const bool comes_back = write.ports.empty() && service.selector.empty() && is_marked_direct(service);
+  if (points_elsewhere && !comes_back && seen.pool().generation == seen.pool().status.observed_generation) {
     plan.service_event =
         EventNote{.reason = std::string{api::event::kOverwriteUndone},
                   .warning = true,
@@ -139,19 +180,55 @@ void keep_ours(const Observation& seen, const api::Service& service, Plan& plan)
   plan.service = std::move(write);
 }
 
+// Of a Service that is kept: what is on its way, or stands in the way.
+std::string note_on(const Observation& seen, const api::Service& service, const SlicesFound& slices) {
+  const std::string& name = service.name;
+  const bool selects = !service.selector.empty();
+  const bool direct = asks_for_direct(seen) && seen.snapshot->slice_sight != SliceSight::kRefused;
+  if (slices.mirrored && !selects)
+    return fmt::format(
+        "Service {} still has EndpointSlices that are made from its old Endpoints, with pods "
+        "that may be gone: kubectl delete endpoints {}",
+        name, name);
+  if (direct && selects)
+    return fmt::format("Service {} keeps its selector until its EndpointSlices from the operator stand",
+                       name);
+  if (!direct && slices.any_ours && is_expressible(seen))
+    return fmt::format(
+        "Service {} keeps its EndpointSlices from the operator until those from Kubernetes "
+        "have all ready endpoints",
+        name);
+  if (direct || is_expressible(seen)) return {};
+  if (!slices.any_ours)
+    return fmt::format("Service {} keeps its selector: a Service cannot express matchExpressions", name);
+  return fmt::format(
+      "Service {} keeps its EndpointSlices from the operator: a selector cannot express "
+      "matchExpressions, so set spec.publish.service.endpointSlices to Direct",
+      name);
+}
+
 }  // namespace
 
-std::string keep_service(const Observation& seen, Plan& plan) {
+bool is_ours(const api::InferencePool& pool, const api::Service& service) {
+  return ownership(pool, service) == Ownership::kOurs;
+}
+
+bool points_at_pool(const Observation& seen, const api::Service& service) {
+  return is_expressible(seen) && service.selector == wanted_selector(*seen.selector);
+}
+
+std::string keep_service(const Observation& seen, const SlicesFound& slices, Plan& plan) {
   const Snapshot& snapshot = *seen.snapshot;
   const api::InferencePool& pool = seen.pool();
   const std::string& name = pool.publish.service_name;
-  const bool expressible = seen.selector != nullptr && seen.selector->match_expressions.empty();
   if (seen.hold != Hold::kNone) return {};
   const api::Service* service = snapshot.service;
   if (service == nullptr) {
     if (!pool.publish.create_service || snapshot.service_visibility == Visibility::kUnknown) return {};
-    if (!expressible) return fmt::format("no Service {}: a Service cannot express matchExpressions", name);
-    create_service(seen, plan);
+    const bool direct = asks_for_direct(seen) && snapshot.slice_sight == SliceSight::kSeen;
+    if (!is_expressible(seen) && !direct)
+      return fmt::format("no Service {}: a Service cannot express matchExpressions", name);
+    create_service(seen, slices, plan);
     return {};
   }
   if (service->deleting) return {};
@@ -165,13 +242,12 @@ std::string keep_service(const Observation& seen, Plan& plan) {
     case Ownership::kOurs:
       break;
   }
-  if (!expressible || !pool.publish.create_service) {
+  if (!pool.publish.create_service || (!is_expressible(seen) && !asks_for_direct(seen))) {
     label_only(seen, *service, plan);
-    if (expressible) return {};
-    return fmt::format("Service {} keeps its selector: a Service cannot express matchExpressions", name);
+    return pool.publish.create_service ? note_on(seen, *service, slices) : std::string();
   }
-  keep_ours(seen, *service, plan);
-  return {};
+  keep_ours(seen, *service, slices, plan);
+  return note_on(seen, *service, slices);
 }
 
 }  // namespace poolwarden::pool

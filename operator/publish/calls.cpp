@@ -60,6 +60,19 @@ json ports_json(const std::vector<api::ServicePort>& ports) {
   return out;
 }
 
+// Without hints: which zone an endpoint should be used from is for those who know how much each zone sends.
+json slice_endpoint_json(const api::SliceEndpoint& endpoint, const std::string& ns) {
+  json out = {
+      {"addresses", json::array({endpoint.address})},
+      {"conditions",
+       {{"ready", endpoint.ready}, {"serving", endpoint.serving}, {"terminating", endpoint.terminating}}},
+      {"targetRef",
+       {{"kind", kube::kPods.kind}, {"namespace", ns}, {"name", endpoint.pod}, {"uid", endpoint.uid}}}};
+  if (!endpoint.node.empty()) out["nodeName"] = endpoint.node;
+  if (!endpoint.zone.empty()) out["zone"] = endpoint.zone;
+  return out;
+}
+
 json endpoint_json(const api::EndpointStatus& endpoint) {
   json out = {{"pod", endpoint.pod}, {"state", endpoint.state}, {"since", api::to_rfc3339(endpoint.since)}};
   if (!endpoint.ip.empty()) out["ip"] = endpoint.ip;
@@ -141,6 +154,9 @@ kube::Call service(const api::InferencePool& pool, const api::ServiceWrite& want
   body["metadata"]["labels"] = labels_json(wanted.labels);
   if (!wanted.selector.empty()) body["spec"]["selector"] = labels_json(wanted.selector);
   for (const std::string& key : wanted.stale_selector_keys) body["spec"]["selector"][key] = nullptr;
+  // Not {}: the controllers of Kubernetes ask whether there is a selector at all.
+  if (wanted.drop_selector) body["spec"]["selector"] = nullptr;
+  if (wanted.unmark) body["metadata"]["labels"][std::string{api::kSkipMirrorLabel}] = nullptr;
   if (!wanted.ports.empty()) body["spec"]["ports"] = ports_json(wanted.ports);
   if (wanted.create || wanted.adopt)
     body["metadata"]["ownerReferences"] = json::array({api::to_json(owner(pool))});
@@ -153,6 +169,38 @@ kube::Call service(const api::InferencePool& pool, const api::ServiceWrite& want
   }
   body["metadata"]["resourceVersion"] = wanted.resource_version;
   return kube::guarded(kube::merge_patch(kube::kServices, pool.ns, name, to_body(body)));
+}
+
+kube::Call endpoint_slice(const api::EndpointSliceWrite& wanted, api::Timestamp trigger) {
+  using Action = api::EndpointSliceWrite::Action;
+  const api::EndpointSlice& slice = wanted.slice;
+  if (wanted.action == Action::kDelete)
+    return kube::remove(kube::kEndpointSlices, slice.ns, slice.name, {slice.uid, slice.resource_version});
+  json body = {{"apiVersion", kube::kEndpointSlices.api_version()},
+               {"kind", kube::kEndpointSlices.kind},
+               {"metadata",
+                {{"name", slice.name},
+                 {"labels",
+                  {{api::kServiceNameLabel, slice.service},
+                   {api::kSliceManagerLabel, slice.manager},
+                   {api::kSkipMirrorLabel, "true"},
+                   {api::kManagedByLabel, api::kManagedByValue},
+                   {api::kPoolLabel, slice.pool}}},
+                 {"annotations", {{api::kTriggerTimeAnnotation, api::to_rfc3339_nanos(trigger)}}},
+                 {"ownerReferences", json::array()}}},
+               {"addressType", slice.address_type},
+               {"ports", json::array()},
+               {"endpoints", json::array()}};
+  for (const api::OwnerReference& one : slice.owners)
+    body["metadata"]["ownerReferences"].push_back(api::to_json(one));
+  for (const api::SlicePort& port : slice.ports)
+    body["ports"].push_back({{"name", port.name}, {"port", port.number}, {"protocol", port.protocol}});
+  for (const api::SliceEndpoint& endpoint : slice.endpoints)
+    body["endpoints"].push_back(slice_endpoint_json(endpoint, slice.ns));
+  if (wanted.action == Action::kCreate) return kube::create(kube::kEndpointSlices, slice.ns, to_body(body));
+  body["metadata"]["resourceVersion"] = slice.resource_version;
+  body["metadata"]["uid"] = slice.uid;
+  return kube::guarded(kube::update(kube::kEndpointSlices, slice.ns, slice.name, to_body(body)));
 }
 
 kube::Call pod_label(const std::string& ns, const api::PodLabelWrite& wanted) {

@@ -15,10 +15,12 @@ namespace poolwarden::publish {
 
 inline constexpr kube::ResourceType kInferencePools{api::kGroup, api::kVersion, api::kPlural, api::kPoolKind};
 
-// `trigger`: when the change that is published was seen, for the last-change-trigger-time annotation.
+// `trigger`: when the change that is published was seen, for the last-change-trigger-time annotation, by
+// which kube-proxy measures how long a change of a slice takes, too.
 kube::Call config_map(const api::InferencePool& pool, const api::ConfigMapWrite& wanted,
                       api::Timestamp trigger);
 kube::Call service(const api::InferencePool& pool, const api::ServiceWrite& wanted);
+kube::Call endpoint_slice(const api::EndpointSliceWrite& wanted, api::Timestamp trigger);
 kube::Call pod_label(const std::string& ns, const api::PodLabelWrite& wanted);
 kube::Call disruption_budget(const api::InferencePool& pool, const api::BudgetWrite& wanted);
 kube::Call scale_target(const api::InferencePool& pool, const api::ScaleWrite& wanted);

@@ -25,6 +25,7 @@ const std::map<std::string, Kind>& kinds() {
       {"deployments", {"/apis/apps/v1", kube::kDeployments}},
       {"horizontalpodautoscalers", {"/apis/autoscaling/v2", kube::kHorizontalPodAutoscalers}},
       {"leases", {"/apis/coordination.k8s.io/v1", kube::kLeases}},
+      {"endpointslices", {"/apis/discovery.k8s.io/v1", kube::kEndpointSlices}},
       {"replicasets", {"/apis/apps/v1", {"apps", "v1", "replicasets", "ReplicaSet"}}},
       {"poddisruptionbudgets", {"/apis/policy/v1", kube::kPodDisruptionBudgets}},
       {"validatingadmissionpolicies",
@@ -78,8 +79,10 @@ void ScenarioCluster::remove(const std::string& resource, const std::string& nam
   world_.request(HttpMethod::kDelete, path(resource, name), nullptr);
 }
 
-// pool NAME [app=X | selector by target] [target=X] [replicas=N] [ports=8000,8001] [service=X] [configmap=X]
-//      [timeout=SECONDS] [settle=SECONDS] [replace-first=true] [only-replica=drain] [key-secret=X]
+// pool NAME [app=X | selector by target] [target=X] [replicas=N] [ports=8000,8001] [service=X]
+// [slices=Direct]
+//      [configmap=X] [timeout=SECONDS] [settle=SECONDS] [replace-first=true] [only-replica=drain]
+//      [key-secret=X]
 void ScenarioCluster::create_pool(const std::string& name, const Options& options) {
   json spec = json::object();
   if (options.contains("app")) spec["selector"]["matchLabels"]["app"] = options.at("app");
@@ -96,6 +99,7 @@ void ScenarioCluster::create_pool(const std::string& name, const Options& option
     at = comma + 1;
   }
   if (options.contains("service")) spec["publish"]["service"]["name"] = options.at("service");
+  if (options.contains("slices")) spec["publish"]["service"]["endpointSlices"] = options.at("slices");
   if (options.contains("configmap")) spec["publish"]["configMap"]["name"] = options.at("configmap");
   if (options.contains("timeout")) spec["drain"]["timeoutSeconds"] = std::stoi(options.at("timeout"));
   if (options.contains("panic")) spec["publish"]["panicThresholdPercent"] = std::stoi(options.at("panic"));

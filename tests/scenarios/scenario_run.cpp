@@ -77,6 +77,7 @@ ScenarioRun::ScenarioRun() : world_(world_options()) {
   add_process_verbs();
   add_drain_verbs();
   add_consumer_verbs();
+  add_slice_verbs();
   add_drain_expectations();
   add_object_expectations();
   add_traffic_expectations();
@@ -103,6 +104,8 @@ void ScenarioRun::execute(const Words& words) {
 void ScenarioRun::check_invariants() const {
   const auto& violations = world_.invariants().violations();
   if (!violations.empty()) throw problem("a rule was broken: " + violations.front());
+  if (kubernetes_slices_ && !kubernetes_slices_->lost().empty())
+    throw problem("a ready endpoint was missing: " + kubernetes_slices_->lost().front());
 }
 
 void ScenarioRun::finish() {

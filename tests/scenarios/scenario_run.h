@@ -3,6 +3,7 @@
 
 #include "scenarios/scenario_cluster.h"
 #include "support/sim/sim_consumers.h"
+#include "support/sim/sim_slices.h"
 #include "support/sim/sim_world.h"
 
 #include <functional>
@@ -42,6 +43,7 @@ class ScenarioRun {
   void add_process_verbs();
   void add_drain_verbs();
   void add_consumer_verbs();
+  void add_slice_verbs();
   void add_drain_expectations();
   void add_object_expectations();
   void add_traffic_expectations();
@@ -65,6 +67,7 @@ class ScenarioRun {
   sim::SimWorld world_;
   ScenarioCluster cluster_{world_};
   sim::SimConsumers consumers_{world_};
+  std::optional<sim::SimSlices> kubernetes_slices_;
   std::map<std::string, Verb> verbs_;
   std::map<std::string, Verb> expectations_;
   std::map<std::string, std::size_t> operators_;  // name -> index in the world

@@ -81,6 +81,57 @@ TEST(ReconcilerWithdraw, ListedPodIsUnfit_SendsTheListWithoutIt) {
   EXPECT_FALSE(parts.withdraw()) << "it is under way";
 }
 
+struct Sliced : Reconciled {
+  Sliced() {
+    api::EndpointSlice slice;
+    slice.ns = "default";
+    slice.name = "a-poolwarden-ipv4-1";
+    slice.uid = "slice-uid";
+    slice.service = slice.pool = "a";
+    slice.manager = api::kOurSliceManager;
+    slice.skips_mirror = true;
+    for (const char* pod : {"p", "q"}) {
+      const api::Pod listed = made_pod(pod, "vllm");
+      slice.endpoints.push_back({.address = listed.ip,
+                                 .pod = pod,
+                                 .uid = listed.uid,
+                                 .node = *listed.node,
+                                 .zone = {},
+                                 .ready = true,
+                                 .serving = true});
+    }
+    see<EndpointSlices>(slice);
+    marked();
+  }
+  nlohmann::json first_condition(std::size_t n) const {
+    return nlohmann::json::parse(out.sends.at(n).call.body).at("endpoints").at(0).at("conditions");
+  }
+};
+
+TEST(ReconcilerWithdraw, SlicesOfOursGoWithTheList) {
+  Sliced parts;
+  parts.lose_readiness("p");
+  ASSERT_TRUE(parts.withdraw());
+  EXPECT_THAT(parts.sent(),
+              ElementsAre("update endpointslices a-poolwarden-ipv4-1", "update configmaps a-endpoints"));
+  EXPECT_EQ(parts.first_condition(0).at("ready"), false);
+  EXPECT_EQ(parts.out.sends[0].call.lane, kube::CallLane::kUrgent);
+}
+
+TEST(ReconcilerWithdraw, SlicesWaitForNoList) {
+  Sliced parts;
+  parts.lose_readiness("q");
+  ASSERT_TRUE(parts.withdraw());
+  auto slice = *parts.feeds.store<EndpointSlices>().find("default", "a-poolwarden-ipv4-1");
+  slice.resource_version = parts.next_version();
+  slice.endpoints[1].ready = slice.endpoints[1].serving = false;
+  parts.answer(0, Answer(slice));
+  parts.sent_since();
+  parts.lose_readiness("p");
+  EXPECT_FALSE(parts.withdraw()) << "the list is still under way";
+  EXPECT_THAT(parts.sent(), ElementsAre("update endpointslices a-poolwarden-ipv4-1"));
+}
+
 // As after two writes that crossed: no shard may keep it.
 TEST(ReconcilerWithdraw, PodIsOnTwoShards_LeavesBoth) {
   const api::InferencePool pool = made_pool("a", "vllm");

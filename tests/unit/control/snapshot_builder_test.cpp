@@ -464,6 +464,7 @@ TEST(SnapshotBuilder, WhatIsRememberedOfThePool_IsShown) {
   PoolRecord& record = parts.record("a");
   record.errors = {.config_maps = {{"a-endpoints", {.reason = "Forbidden", .text = "refused"}}},
                    .service = "no service",
+                   .slices = {{"a-poolwarden-ipv4-1", "no slice"}},
                    .budget = "no budget",
                    .scale = "no scale",
                    .labels = {{"p-uid", "no label"}}};
@@ -475,6 +476,7 @@ TEST(SnapshotBuilder, WhatIsRememberedOfThePool_IsShown) {
   EXPECT_EQ(seen.config_map_error, "refused");
   EXPECT_EQ(seen.config_map_error_reason, "Forbidden");
   EXPECT_EQ(seen.service_error, "no service");
+  EXPECT_EQ(seen.slices_error, "no slice");
   EXPECT_EQ(seen.budget_error, "no budget");
   EXPECT_EQ(seen.scale_error, "no scale");
   EXPECT_EQ(seen.labels_error, "no label");

@@ -76,6 +76,10 @@ Plan World::decide(std::int64_t second) const {
   snapshot.watch_errors = watch_errors;
   snapshot.service = service ? &*service : nullptr;
   snapshot.service_visibility = service ? Visibility::kPresent : service_visibility;
+  snapshot.slice_sight = slice_sight;
+  for (const auto& [name, slice] : slices)
+    if (slice.skips_mirror) snapshot.slices.push_back(&slice);
+  snapshot.slices_error = slices_error;
   snapshot.sees_cordons = nodes_readable && !nodes_stale;
   if (nodes_readable) {
     snapshot.node = [this](const api::Pod& pod) -> const api::Node* {
@@ -209,7 +213,30 @@ void World::apply_service(const api::ServiceWrite& write) {
   // As a merge patch does it: what is not named stays.
   for (const auto& [key, value] : write.selector) service->selector[key] = value;
   for (const auto& key : write.stale_selector_keys) service->selector.erase(key);
+  if (write.drop_selector) service->selector.clear();
+  if (write.unmark) service->labels.erase(std::string{api::kSkipMirrorLabel});
   if (!write.ports.empty()) service->ports = write.ports;
+}
+
+void World::apply_slice(const api::EndpointSliceWrite& write) {
+  using Action = api::EndpointSliceWrite::Action;
+  const auto found = slices.find(write.slice.name);
+  ASSERT_EQ(found == slices.end(), write.action == Action::kCreate) << write.slice.name;
+  if (write.action != Action::kCreate) {
+    ASSERT_EQ(write.slice.resource_version, found->second.resource_version);
+    ASSERT_EQ(write.slice.uid, found->second.uid);
+  }
+  if (write.action == Action::kDelete) {
+    slices.erase(found);
+    return;
+  }
+  api::EndpointSlice& slice = slices[write.slice.name];
+  if (write.action == Action::kReplace) {
+    ASSERT_EQ(write.slice.address_type, slice.address_type) << "it cannot be changed";
+  }
+  slice = write.slice;
+  slice.resource_version = next_version();
+  slice.uid = slice.name + "-uid";
 }
 
 void World::apply_label(const api::PodLabelWrite& write) {
@@ -264,6 +291,7 @@ void World::apply(const Plan& plan) {
     agreed = api::Agreement{plan.adopt_replicas->to, plan.adopt_replicas->target_uid};
   }
   if (plan.agreed) agreed = plan.agreed;
+  for (const auto& write : plan.slices) apply_slice(write);
   if (plan.service) apply_service(*plan.service);
   for (const auto& write : plan.pod_labels) apply_label(write);
   if (plan.budget) apply_budget(*plan.budget);

@@ -33,6 +33,9 @@ struct World {
   std::int32_t list_counted = 1;  // as the first shard last said
   std::optional<api::Service> service;
   Visibility service_visibility = Visibility::kAbsent;
+  std::map<std::string, api::EndpointSlice> slices;  // by name, whoever manages them
+  SliceSight slice_sight = SliceSight::kSeen;
+  std::string slices_error;
   std::map<std::string, api::Node, std::less<>> nodes;
   bool nodes_readable = true;
   bool nodes_stale = false;  // they were, and are not any more
@@ -85,6 +88,7 @@ struct World {
   void add_list(Snapshot& snapshot) const;
   void apply_publish(const PublishEndpoints& publish);
   void apply_service(const api::ServiceWrite& write);
+  void apply_slice(const api::EndpointSliceWrite& write);
   void apply_label(const api::PodLabelWrite& write);
   void apply_budget(const api::BudgetWrite& write);
   std::string next_version() { return std::to_string(++version_); }

@@ -189,6 +189,61 @@ TEST(ServiceCall, StaleSelectorKeysAreTakenAway) {
   EXPECT_EQ(body["spec"], json::parse(R"({"selector":{"app":"vllm","tier":null}})"));
 }
 
+TEST(ServiceCall, TakesTheSelectorAwayAsAWhole) {
+  api::ServiceWrite wanted;
+  wanted.resource_version = "5";
+  wanted.drop_selector = wanted.unmark = true;
+  const json body = json::parse(service(pool(), wanted).body);
+  EXPECT_TRUE(body.at("spec").at("selector").is_null()) << "not {}, which is still a selector";
+  EXPECT_TRUE(body.at("metadata").at("labels").at("endpointslice.kubernetes.io/skip-mirror").is_null());
+}
+
+TEST(EndpointSliceCall, SaysAllThatReadersGoBy) {
+  api::EndpointSliceWrite wanted;
+  api::EndpointSlice& slice = wanted.slice;
+  slice.ns = "default";
+  slice.name = "svc-poolwarden-ipv4-1";
+  slice.service = "svc";
+  slice.manager = "operator.poolwarden.io";
+  slice.pool = "vllm";
+  slice.address_type = "IPv4";
+  slice.owners = {{.api_version = "v1", .kind = "Service", .name = "svc", .uid = "s", .controller = true}};
+  slice.ports = {{.name = "http", .number = 8000, .protocol = "TCP"}};
+  slice.endpoints = {{.address = "10.0.0.1",
+                      .pod = "a",
+                      .uid = "u",
+                      .node = "n",
+                      .zone = "z",
+                      .ready = false,
+                      .serving = true,
+                      .terminating = true}};
+  const kube::Call made = endpoint_slice(wanted, {});
+  expect_call(made, kube::Verb::kCreate, kube::kEndpointSlices, "");
+  const json body = json::parse(made.body);
+  EXPECT_EQ(body.at("addressType"), "IPv4");
+  EXPECT_EQ(body.at("ports"), json::parse(R"([{"name":"http","port":8000,"protocol":"TCP"}])"));
+  EXPECT_EQ(body.at("endpoints"), json::parse(R"([{"addresses":["10.0.0.1"],
+    "conditions":{"ready":false,"serving":true,"terminating":true},"nodeName":"n","zone":"z",
+    "targetRef":{"kind":"Pod","namespace":"default","name":"a","uid":"u"}}])"));
+  const json& labels = body.at("metadata").at("labels");
+  EXPECT_EQ(labels.at("kubernetes.io/service-name"), "svc");
+  EXPECT_EQ(labels.at("endpointslice.kubernetes.io/managed-by"), "operator.poolwarden.io");
+  EXPECT_EQ(labels.at("poolwarden.io/pool"), "vllm");
+  EXPECT_EQ(body.at("metadata").at("ownerReferences").at(0).at("uid"), "s");
+  wanted.action = api::EndpointSliceWrite::Action::kReplace;
+  slice.uid = "x";
+  slice.resource_version = "7";
+  const kube::Call replaced = endpoint_slice(wanted, {});
+  expect_call(replaced, kube::Verb::kUpdate, kube::kEndpointSlices, slice.name);
+  EXPECT_TRUE(replaced.guarded);
+  EXPECT_EQ(json::parse(replaced.body).at("metadata").at("resourceVersion"), "7");
+  wanted.action = api::EndpointSliceWrite::Action::kDelete;
+  const kube::Call removed = endpoint_slice(wanted, {});
+  expect_call(removed, kube::Verb::kDelete, kube::kEndpointSlices, slice.name);
+  EXPECT_EQ(json::parse(removed.body).at("preconditions"),
+            json::parse(R"({"uid":"x","resourceVersion":"7"})"));
+}
+
 TEST(PodLabelCall, NamesThePodItMeans) {
   const kube::Call call =
       pod_label("default", {.name = "a", .uid = "u", .resource_version = "3", .serving = "false"});
