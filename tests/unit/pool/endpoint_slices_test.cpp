@@ -373,7 +373,7 @@ TEST(EndpointSlices, OursStayUntilKubernetesHasAllReadyEndpoints) {
   kubernetes_syncs(world);
   world.slices.at(kKubernetes).endpoints.pop_back();
   world.settle(3);
-  EXPECT_TRUE(world.slices.contains(kFirst)) << "one is missing there";
+  ASSERT_TRUE(world.slices.contains(kFirst)) << "one is missing there";
   world.pod("vllm-a").ready = api::Tristate::kFalse;
   world.settle(4);
   EXPECT_FALSE(endpoint_of(world, "vllm-a")->ready) << "meanwhile ours are kept true";
