@@ -77,6 +77,16 @@ class LeastRbac(Case):
         wait_for(lambda: self.kube.find("pdb", "vllm-serving"), "the pool's budget", 30)
         self.kube.patch("pdb", "vllm-serving", {"spec": {"minAvailable": None, "maxUnavailable": 1}})
         wait_for(lambda: "maxUnavailable" not in self.kube.get("pdb", "vllm-serving")["spec"], "the edit to be undone", 30)
+        self.step("The Service's EndpointSlices become the operator's")
+        self.kube.patch("pwp", "vllm", {"spec": {"publish": {"service": {"endpointSlices": "Direct"}}}})
+        managers = "endpointslice.kubernetes.io/managed-by"
+
+        def slices(manager: str) -> list[dict]:
+            return self.kube.list("endpointslices", f"kubernetes.io/service-name=vllm,{managers}={manager}")
+        wait_for(lambda: slices("operator.poolwarden.io") and not slices("endpointslice-controller.k8s.io"),
+                 "slices of the operator alone", 60)
+        self.kube.run("scale", "pwp/vllm", "--replicas=2")
+        wait_for(lambda: len(slices("operator.poolwarden.io")[0]["endpoints"]) == 2, "the slice to follow", 90)
         self.step("Someone else has the ConfigMap's name")
         self.kube.run("create", "configmap", "taken-endpoints")
         self.kube.apply({"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "metadata": {"name": "taken"},
