@@ -29,6 +29,7 @@ constexpr kube::Duration kStatusAskedAgain = std::chrono::minutes(9);
 // meet are of different clusters (a ConfigMap restored from a backup), and say nothing.
 constexpr kube::Duration kBehindLimit = std::chrono::minutes(5);
 constexpr kube::Duration kBehindRetry = std::chrono::seconds(1);
+constexpr kube::Duration kLoanRetry = std::chrono::seconds(1);
 // A pass waits for the answer to the pool's list for so long; then it goes on without.
 constexpr kube::Duration kListPatience = std::chrono::seconds(1);
 // A pool is looked at no more often than this for each of its pods: so a large one takes its share of the
@@ -296,7 +297,12 @@ void Reconciler::write_rest(PoolRecord& record, const api::InferencePool& pool, 
 // The pool itself takes one write at a time: its count before its status.
 void Reconciler::write_replicas(PoolRecord& record, const api::InferencePool& pool, pool::Plan& plan,
                                 api::Now now, Effects& out) {
-  if (plan.scale_target) {
+  // What is lent to the target stands in status. A write of it that is under way may take that back, and then
+  // the target's count would look like somebody's wish.
+  const bool is_lent = plan.scale_target && plan.scale_target->to > plan.scale_target->agreed;
+  if (is_lent && writes_.in_flight({Written::kPool, record.key})) {
+    queue_.add_after(record.key, kLoanRetry, now.mono);
+  } else if (plan.scale_target) {
     kube::Call call = publish::scale_target(pool, *plan.scale_target);
     const auto content = content_hash(*plan.scale_target);
     record.replicas_in_flight |=

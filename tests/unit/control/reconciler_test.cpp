@@ -70,6 +70,23 @@ pool::Plan full_plan() {
   return plan;
 }
 
+TEST(ReconcilerReplicas, WhatIsLent_WaitsForTheStatusUnderWay) {
+  Reconciled parts;
+  pool::Plan status;
+  status.status.emplace();
+  status.status->observed_generation = 1;
+  parts.write_rest(status);
+  ASSERT_THAT(parts.sent_since(), ElementsAre("merge-patch inferencepools a/status"));
+  pool::Plan plan;
+  plan.scale_target =
+      api::ScaleWrite{.from = 2, .to = 3, .agreed = 2, .target_uid = "t", .resource_version = "1"};
+  parts.write_rest(plan);
+  EXPECT_THAT(parts.sent_since(), IsEmpty());
+  plan.scale_target->agreed = 3;
+  parts.write_rest(plan);
+  EXPECT_EQ(parts.sent_since().size(), 1U) << "what somebody wants waits for nothing";
+}
+
 TEST(ReconcilerWithdraw, ListedPodIsUnfit_SendsTheListWithoutIt) {
   Reconciled parts;
   parts.lose_readiness("p");
