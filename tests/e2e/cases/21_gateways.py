@@ -26,7 +26,7 @@ CLIENTS = 4  # with plain answers, and as many with streamed ones, of each gatew
 CONSUMERS = 50
 SHORT, MIDDLE, LONG = 5, 50, 400  # tokens, ten a second
 # A connection to a Service is to one replica, and nothing tries a request again.
-NO_RETRY = ("service",)
+NO_RETRY = ("service", "service, direct")
 SERVERS = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "vllm"}, "spec": {
     "replicas": 3, "template": {"spec": {"terminationGracePeriodSeconds": 30, "containers": [{
         "name": "vllm", "lifecycle": None, "readinessProbe": PATIENCE,
@@ -165,6 +165,9 @@ class Gateways(Case):
         rows = self.all_faults(kinds, fed=False, service="plain")
         self.pool()
         rows += self.all_faults(kinds, fed=True, service="models")
+        self.kube.patch("pwp", "vllm", {"spec": {"publish": {"service": {"endpointSlices": "Direct"}}}})
+        wait_for(lambda: not self.kube.get("service", "models")["spec"].get("selector"), "the Service without a selector", 60)
+        rows += self.all_faults(["service"], fed=True, service="models", called="service, direct")
         self.show(rows)
         self.judge([row for row in rows if row.fed])
 
@@ -214,13 +217,14 @@ class Gateways(Case):
             return True
         wait_for(look, f"{count} live consumers with the newest list", 60)
 
-    def all_faults(self, kinds: list[str], fed: bool, service: str) -> list[Row]:
+    def all_faults(self, kinds: list[str], fed: bool, service: str, called: str = "") -> list[Row]:
         rows = []
         address = gateways.service_address(self.kube, service)
         with contextlib.ExitStack() as running:
             fronts = [running.enter_context(gateways.Gateway(kind, self.namespace, address, fed)) for kind in kinds]
             for fault in FAULTS:
-                rows += self.one_fault(fault, fronts, fed)
+                rows += [dataclasses.replace(row, gateway=called or row.gateway)
+                         for row in self.one_fault(fault, fronts, fed)]
                 self.scale(3)
                 self.whole(3)
                 for front in fronts:

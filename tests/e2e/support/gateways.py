@@ -13,7 +13,9 @@ import functools
 import itertools
 import json
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -26,7 +28,7 @@ from support.kube import ROOT, Kube, wait_for
 from support.load import complete
 
 ROUTERS = ("vllm-router", "sglang-router", "smg")
-KINDS = ("haproxy", "envoy", *ROUTERS, "service")
+KINDS = ("haproxy", "envoy", "nginx", *ROUTERS, "service")
 PORT, ROUTER_PORT, METRICS, PROBES = 8080, 30000, 8082, 8083
 POOLWARDEN = os.path.join(ROOT, "build", "bin", "poolwarden")
 _addresses = itertools.count(1)
@@ -35,8 +37,8 @@ _addresses = itertools.count(1)
 @functools.cache
 def program(kind: str) -> str:
     """Its path; "" where it cannot be had. In the cluster's network nothing can be fetched: what is there is used."""
-    if kind == "haproxy":
-        return shutil.which("haproxy") or ""
+    if kind in ("haproxy", "nginx"):
+        return shutil.which(kind, path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""
     command = ["scripts/router.sh", kind] if kind in ROUTERS else ["tests/e2e/llmd/build.sh", kind]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""
@@ -82,7 +84,7 @@ class Gateway:
     def __enter__(self) -> "Gateway":
         try:
             if self.kind != "service":
-                # Envoy does not start without the file that gateway-sync writes.
+                # Envoy and nginx do not start without the file that gateway-sync writes.
                 if self.fed:
                     self.feed()
                 self.serve()
@@ -100,7 +102,8 @@ class Gateway:
     def kill(self, name: str) -> None:
         """SIGKILL of its "gateway" or its "sync"."""
         process = self.processes.pop(name)
-        process.kill()
+        # The whole group: nginx's workers would live on, and keep its address.
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
     def restart(self, name: str) -> None:
@@ -141,6 +144,10 @@ class Gateway:
             return {host["address"]["socket_address"]["address"] for cluster in clusters if cluster["name"] == "vllm"
                     for host in cluster.get("host_statuses", [])
                     if host["health_status"].get("eds_health_status", "HEALTHY") == "HEALTHY"}
+        if self.kind == "nginx":
+            # It has no word for it: what it was last told to read.
+            with open(os.path.join(self.folder, "pool.conf"), encoding="utf-8") as file:
+                return set(re.findall(r"^  server ([^:]+):8000;", file.read(), re.MULTILINE))
         workers = json.loads(get(f"{self.url}/workers"))["workers"]
         return {urllib.parse.urlsplit(each["url"]).hostname or "" for each in workers if each.get("status") != "draining"}
 
@@ -162,18 +169,22 @@ class Gateway:
 
     def start(self, name: str, *words: str, **settings: str) -> None:
         with open(os.path.join(self.folder, name), "ab") as log:
+            # It ends with this process, however that ends.
+            words = ("setpriv", "--pdeathsig", "KILL", *words)
             self.processes[name] = subprocess.Popen(words, env={**os.environ, **settings}, stdin=subprocess.DEVNULL,
-                                                    stdout=log, stderr=subprocess.STDOUT)
+                                                    stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
 
     def feed(self) -> None:
         which = {"haproxy": [f"--haproxy-socket={self.folder}/admin.sock", f"--haproxy-state-file={self.folder}/state"],
+                 "nginx": [f"--template={ROOT}/examples/nginx/pool.conf.mustache:{self.folder}/pool.conf",
+                           f"--signal=HUP:{self.folder}/nginx.pid"],
                  "envoy": [f"--envoy-eds-dir={self.folder}", f"--envoy-admin=http://{self.host}:9901"]}
         router = [f"--worker-api={self.url}", f"--dialect={self.kind}"]
         self.start("sync", POOLWARDEN, "gateway-sync", "--pool=vllm", f"--namespace={self.namespace}",
                    f"--consumer={self.consumer}", f"--metrics-bind-address={self.host}:{METRICS}",
                    f"--health-probe-bind-address={self.host}:{PROBES}", *which.get(self.kind, router))
-        if self.kind == "envoy":
-            wait_for(lambda: os.path.exists(os.path.join(self.folder, "vllm.json")), "Envoy's file", 30)
+        file = {"envoy": "vllm.json", "nginx": "pool.conf"}.get(self.kind, "")
+        wait_for(lambda: os.path.exists(os.path.join(self.folder, file)), f"the file of {self.kind}", 30)
 
     def serve(self) -> None:
         if self.kind == "haproxy":
@@ -183,6 +194,9 @@ class Gateway:
         elif self.kind == "envoy":
             self.start("gateway", program("envoy"), "-c", self.put("envoy.yaml", self.envoy_config()),
                        "--disable-hot-restart", "--concurrency", "2", "--log-level", "warning")
+        elif self.kind == "nginx":
+            self.start("gateway", program("nginx"), "-e", "stderr", "-c", self.put("nginx.conf", self.nginx_config()),
+                       "-g", "daemon off; user root;")
         else:
             self.start("gateway", program(self.kind), *([] if self.kind == "vllm-router" else ["launch"]),
                        f"--host={self.host}", f"--port={ROUTER_PORT}", "--policy=round_robin",
@@ -201,6 +215,12 @@ class Gateway:
         # One server that is all replicas: no check of one of them may take it away.
         return replaced(config, "server-template pod- 64 free.invalid:1 disabled init-addr last,127.0.0.1",
                         f"server service {self.service} no-check observe none")
+
+    def nginx_config(self) -> str:
+        if not self.fed:
+            self.put("pool.conf", f"upstream vllm {{\n  server {self.service};\n  keepalive 64;\n}}\n")
+        config = replaced(example("nginx", "nginx.conf"), "listen 0.0.0.0:8080", f"listen {self.host}:{PORT}")
+        return replaced(replaced(config, "worker_processes auto", "worker_processes 2"), "/run/nginx", self.folder)
 
     def envoy_config(self) -> str:
         config = example("envoy", "envoy.yaml")
