@@ -154,8 +154,8 @@ void GatewayCore::observe(int pass, Effects& out) {
 }
 
 void GatewayCore::settle(const Plan& plan, kube::TimePoint now, Effects& out) {
-  effect::Settled settled{list_->revision, revisions_,   plan.places,       plan.ready, plan.draining,
-                          plan.unplaced,   std::nullopt, plan.why_unplaced};
+  effect::Settled settled{list_->revision, revisions_,    plan.places,  plan.ready,
+                          plan.draining,   plan.unplaced, std::nullopt, plan.why_unplaced};
   if (pending_since_) settled.latency = std::max(kube::Duration::zero(), now - *pending_since_);
   pending_since_.reset();
   settled_once_ = true;
