@@ -252,8 +252,11 @@ void ChangeRouter::changed(const kube::Delta<api::Service>& delta, api::Now now)
 void ChangeRouter::changed(const kube::Delta<api::EndpointSlice>& delta, api::Now now) {
   const bool under_way = writes_.changed({Written::kEndpointSlice, key_of(delta)});
   if (under_way || says_nothing_new(delta)) return;
-  const api::EndpointSlice& slice = object_of(delta);
-  if (const PoolRecord* record = table_.find({slice.ns, slice.pool})) mark(*record, now);
+  // Its label may be another pool's now.
+  for (const auto& slice : {delta.before, delta.after}) {
+    if (!slice) continue;
+    if (const PoolRecord* record = table_.find({slice->ns, slice->pool})) mark(*record, now);
+  }
 }
 
 void ChangeRouter::changed(const kube::Delta<api::Node>& delta, api::Now now) {

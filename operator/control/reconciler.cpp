@@ -333,7 +333,10 @@ void Reconciler::write_service(PoolRecord& record, const api::InferencePool& poo
   if (!plan.service) return;
   if (plan.service->only_count && record.service_counts.next_token() > now.mono)
     return queue_.add_after(record.key, record.service_counts.next_token() - now.mono, now.mono);
-  const bool sent = send({.purpose = ServiceWrite{std::move(plan.service_event)},
+  // Slices of Kubernetes that a Service without a selector leaves behind are to go.
+  const bool leads_on =
+      plan.service->drop_selector || plan.service->unmark || !plan.service->selector.empty();
+  const bool sent = send({.purpose = ServiceWrite{std::move(plan.service_event), leads_on},
                           .lane = WriteLane::kRest,
                           .object = {Written::kService, {pool.ns, record.service}},
                           .pool = name_of(record),

@@ -135,17 +135,36 @@ pool::Snapshot SnapshotBuilder::build(PoolRecord& record, const api::InferencePo
   return seen;
 }
 
-// A drain waits for a slice that still says to use the pod, as for a list.
+// A drain waits for a slice that still says to use the pod, as for a list: for those of ours, and for those
+// that Kubernetes updates no more. What cannot be read is as it was read last; what was never read may say
+// anything.
 void SnapshotBuilder::add_slices(const PoolRecord& record, pool::Snapshot& seen) const {
-  seen.slice_sight = pool::SliceSight::kRefused;
-  if (feeds_.out_of_reach<EndpointSlices>()) return;
-  seen.slice_sight = feeds_.synced<EndpointSlices>() ? pool::SliceSight::kSeen : pool::SliceSight::kNotYet;
+  const bool synced = feeds_.synced<EndpointSlices>();
+  if (feeds_.out_of_reach<EndpointSlices>())
+    seen.slice_sight = pool::SliceSight::kRefused;
+  else
+    seen.slice_sight = synced ? pool::SliceSight::kSeen : pool::SliceSight::kNotYet;
+  const bool direct = seen.service != nullptr && seen.service->labels.contains(api::kSkipMirrorLabel);
+  if (direct && seen.slice_sight == pool::SliceSight::kNotYet)
+    for (const api::Pod* pod : seen.pods) seen.listed_by_others.insert(pod->uid);
+  const bool left_behind = direct && seen.service->selector.empty();
   for (const auto& slice : feeds_.slices_of_pool(record.key.ns, record.key.name)) {
     seen.slices.push_back(slice.get());
-    if (!pool::is_ours(*seen.pool, *slice)) continue;
+    const bool stays = left_behind && slice->manager == api::kKubernetesSliceManager;
+    if (!stays && !pool::is_ours(*seen.pool, *slice)) continue;
     for (const api::SliceEndpoint& endpoint : slice->endpoints)
       if (endpoint.ready) seen.listed_by_others.insert(endpoint.uid);
   }
+}
+
+bool SnapshotBuilder::says_to_use(const PoolRecord& other, const api::Pod& pod) const {
+  if (other.list.lists(pod.uid)) return true;
+  const auto& slices = feeds_.slices_of_pool(other.key.ns, other.key.name);
+  return std::any_of(slices.begin(), slices.end(), [&pod](const auto& slice) {
+    return slice->manager == api::kOurSliceManager &&
+           std::any_of(slice->endpoints.begin(), slice->endpoints.end(),
+                       [&pod](const auto& endpoint) { return endpoint.ready && endpoint.uid == pod.uid; });
+  });
 }
 
 void SnapshotBuilder::add_target(const PoolRecord& record, pool::Snapshot& seen) const {
@@ -222,7 +241,7 @@ void SnapshotBuilder::add_overlap(const PoolRecord& record, pool::Snapshot& seen
     shared = pool::longer(shared, *drain);
   };
   for (const api::Pod* pod : seen.pods) {
-    const auto lists = [&pod](const PoolRecord* other) { return other->list.lists(pod->uid); };
+    const auto lists = [this, &pod](const PoolRecord* other) { return says_to_use(*other, *pod); };
     for (const PoolRecord* other : unsure) {
       if (!other->list.ever_listed().contains(pod->uid)) continue;
       share(*pod, longer_drain(std::nullopt, *other));

@@ -246,7 +246,8 @@ bool WriteOutcomes::succeeded(const Answered& in, AdoptReplicasWrite& write) {
 
 bool WriteOutcomes::succeeded(const Answered& in, ServiceWrite& write) {
   if (in.record != nullptr && write.event) events_.pool(*in.record, *write.event, in.now);
-  return observe<Services>(in);
+  const bool look = observe<Services>(in);
+  return look || write.leads_on;
 }
 
 bool WriteOutcomes::succeeded(const Answered& in, EndpointSliceWrite& write) {

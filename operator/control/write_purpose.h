@@ -32,6 +32,7 @@ struct AdoptReplicasWrite {
 };
 struct ServiceWrite {
   std::optional<pool::EventNote> event;
+  bool leads_on = false;  // as below
 };
 struct EndpointSliceWrite {
   std::string name;

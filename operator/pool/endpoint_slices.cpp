@@ -231,13 +231,30 @@ void withdraw_unfit(const Observation& seen, Plan& plan) {
   if (!seen.is_undecided()) return;
   for (const api::EndpointSlice* slice : seen.snapshot->slices) {
     if (!is_ours(seen.pool(), *slice)) continue;
-    auto write = withdraw_from(*slice, [&seen](const api::SliceEndpoint& endpoint) {
+    const bool panics = seen.pool().publish.panic_threshold > 0;
+    auto write = withdraw_from(*slice, [&seen, panics](const api::SliceEndpoint& endpoint) {
       const api::Pod* pod = seen.pod(endpoint.pod);
       const bool unknown = pod == nullptr || pod->uid != endpoint.uid;
       PodVerdict verdict = judge_endpoint(unknown ? nullptr : pod, nullptr, seen.snapshot->node);
       if (seen.snapshot->unseen_nodes) trust_its_kubelet(verdict);
       if (verdict.reason == Withdrawal::kNone && drains(drain_state(*pod)))
         verdict.reason = Withdrawal::kDraining;
+      // On hold nobody knows how many others are ready: as the list has it.
+      const bool kept = panics && seen.snapshot->is_listed(endpoint.uid);
+      return kept && verdict.reason == Withdrawal::kNotReady ? PodVerdict{} : verdict;
+    });
+    if (write) plan.slices.push_back(*std::move(write));
+  }
+}
+
+// Where ours cannot be made as they should be, whoever goes is no longer ready in them all the same.
+void withdraw_members(const Observation& seen, Plan& plan) {
+  for (const api::EndpointSlice* slice : seen.snapshot->slices) {
+    if (!is_ours(seen.pool(), *slice)) continue;
+    auto write = withdraw_from(*slice, [&seen](const api::SliceEndpoint& endpoint) {
+      PodVerdict verdict;
+      verdict.reason = Withdrawal::kDeleted;
+      if (const PodVerdict* member = seen.member(endpoint.pod, endpoint.uid)) verdict = *member;
       return verdict;
     });
     if (write) plan.slices.push_back(*std::move(write));
@@ -247,6 +264,16 @@ void withdraw_unfit(const Observation& seen, Plan& plan) {
 void remark(Observation& seen, std::string reason, std::string message) {
   seen.remarks.push_back(
       {.condition = api::condition::kDegraded, .reason = std::move(reason), .message = std::move(message)});
+}
+
+// After a restart they could not be told from none: the Service's mark stays as long as they may be there.
+std::string slices_left(const Observation& seen) {
+  const api::Service* service = seen.snapshot->service;
+  if (service == nullptr || !service->labels.contains(api::kSkipMirrorLabel)) return {};
+  return fmt::format(
+      "; those that it has written stay and may go out of date: kubectl delete endpointslices -l "
+      "{}={},{}={}",
+      api::kPoolLabel, seen.pool().name, api::kSliceManagerLabel, api::kOurSliceManager);
 }
 
 // Why the pool does not get what it asks for.
@@ -262,7 +289,8 @@ void tell_obstacles(Observation& seen) {
     remark(seen, "EndpointSlicesForbidden",
            "spec.publish.service.endpointSlices is Direct, but EndpointSlices cannot be read, so the Service "
            "keeps its selector: grant the operator list, watch, create, update and delete on "
-           "endpointslices.discovery.k8s.io, or set it to Selector");
+           "endpointslices.discovery.k8s.io, or set it to Selector" +
+               slices_left(seen));
   if (!pool.publish.create_service)
     remark(seen, "EndpointSlicesNotDirect",
            "spec.publish.service.endpointSlices is Direct, but spec.publish.service.create is false: set "
@@ -304,20 +332,24 @@ SlicesFound keep_slices(Observation& seen, Plan& plan) {
   }
   tell_obstacles(seen);
   // A Service that is not there is made, or comes back: until then its slices are the garbage collector's.
-  if (snapshot.slice_sight != SliceSight::kSeen || service == nullptr || service->deleting) return {};
+  if (snapshot.slice_sight != SliceSight::kSeen || service == nullptr || service->deleting) {
+    withdraw_members(seen, plan);
+    return {};
+  }
   const Sorted there = sort_slices(seen);
-  SlicesFound found{.any_ours = there.any_ours(), .mirrored = there.mirrored};
+  SlicesFound found{
+      .any_ours = there.any_ours(), .theirs_seen = !there.theirs.empty(), .mirrored = there.mirrored};
   if (!is_ours(seen.pool(), *service)) {
     remove_ours(there, plan);
     return found;
   }
-  Writes writes = writes_for(seen, *service, there);
-  found.ours_stand = writes.wanted.empty();
-  found.theirs_stand = do_theirs_stand(seen, there.theirs);
   const bool selects = !service->selector.empty();
   const bool direct =
       seen.pool().publish.slices == api::SliceMode::kDirect && seen.pool().publish.create_service;
   if (!direct && !found.any_ours) return found;
+  Writes writes = writes_for(seen, *service, there);
+  found.ours_stand = writes.wanted.empty();
+  found.theirs_stand = do_theirs_stand(seen, there.theirs);
   plan.slices_switch = !direct || selects || !there.theirs.empty();
   if (!direct && selects && found.theirs_stand && points_at_pool(seen, *service)) {
     remove_ours(there, plan);

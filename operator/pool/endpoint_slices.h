@@ -29,6 +29,7 @@ struct SlicesFound {
   bool any_ours = false;
   bool ours_stand = false;    // each that should be is there and says what it should
   bool theirs_stand = false;  // Kubernetes' have each ready endpoint that they can have
+  bool theirs_seen = false;   // there are some, which have seen the Service's mark
   bool mirrored = false;      // there are some that are made from the Service's old Endpoints
 };
 

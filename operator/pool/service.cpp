@@ -132,7 +132,7 @@ SelectorStep selector_step(const Observation& seen, const api::Service& service,
   if (service.selector.empty()) return SelectorStep::kStays;
   // Where Kubernetes' slices have all that ours have, it has seen the label: see wants_mark().
   const bool may_go = seen.snapshot->slice_sight == SliceSight::kSeen && slices.ours_stand &&
-                      (slices.theirs_stand || !expressible);
+                      (slices.theirs_stand || (!expressible && slices.theirs_seen));
   return may_go ? SelectorStep::kGoes : as_ever;
 }
 

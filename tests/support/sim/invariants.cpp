@@ -188,8 +188,10 @@ void Invariants::look_at_lists(api::Timestamp now) {
   for (const auto& pool : model_.list(publish::kInferencePools)) {
     const json& body = pool->body();
     if (body.at("metadata").contains("deletionTimestamp")) continue;
-    const auto next = read_list(text(body, "/metadata/namespace"), config_map_of(body));
-    if (next) compare(text(body, "/metadata/name"), pools_[text(body, "/metadata/uid")], *next, now);
+    auto next = read_list(text(body, "/metadata/namespace"), config_map_of(body));
+    if (!next) continue;
+    next->told = body.value("/status/endpointsRevision"_json_pointer, std::int64_t{0});
+    compare(text(body, "/metadata/name"), pools_[text(body, "/metadata/uid")], *next, now);
   }
 }
 
@@ -205,6 +207,7 @@ std::optional<Invariants::Published> Invariants::read_list(const std::string& ns
     if (!document.is_object() || !document.contains("endpoints")) return std::nullopt;  // someone's edit
     if (shard == 1) shards = document.value("shards", 1);
     out.revisions[shard] = document.value("revision", std::int64_t{0});
+    out.uids[shard] = text(map->body(), "/metadata/uid");
     for (const json& endpoint : document.at("endpoints")) {
       if (endpoint.value("state", "") == "ready") {
         out.pods.emplace(endpoint.value("uid", ""), endpoint.value("pod", ""));
@@ -222,6 +225,9 @@ void Invariants::compare(const std::string& pool, PoolHistory& history, const Pu
   for (const auto& [shard, revision] : history.published.revisions) {
     const auto found = next.revisions.find(shard);
     if (found == next.revisions.end() || found->second >= revision) continue;
+    // It was deleted while no operator ran, and nobody had told its revision anywhere else.
+    const bool made_anew = next.uids.at(shard) != history.published.uids.at(shard);
+    if (made_anew && found->second >= next.told) continue;
     violate(now, fmt::format("pool {}: revision of shard {} went from {} back to {}", pool, shard, revision,
                              found->second));
   }

@@ -46,6 +46,8 @@ class Invariants {
  private:
   struct Published {
     std::map<std::int32_t, std::int64_t> revisions;  // by shard
+    std::map<std::int32_t, std::string> uids;        // of its ConfigMaps, by shard
+    std::int64_t told = 0;                           // the revision that status says
     std::map<std::string, std::string> pods;         // uid -> name, of ready endpoints
     std::set<std::string> unready;                   // uids of those that are marked so
     std::set<std::string> draining;                  // uids of the others

@@ -144,6 +144,84 @@ TEST(SnapshotBuilder, UnreadableKinds_AreNamed) {
   EXPECT_THAT(seen.stale, ElementsAre("needs verbs list and watch on services")) << "it was read once";
 }
 
+api::EndpointSlice made_slice(const std::string& pool, const std::string& uid, std::string_view manager) {
+  api::EndpointSlice slice;
+  slice.ns = "default";
+  slice.name = pool + "-" + std::string(manager);
+  slice.uid = slice.name + "-uid";
+  slice.service = pool;
+  slice.pool = pool;
+  slice.manager = manager;
+  slice.skips_mirror = true;
+  api::SliceEndpoint endpoint;
+  endpoint.pod = "p";
+  endpoint.uid = uid;
+  endpoint.ready = true;
+  slice.endpoints.push_back(std::move(endpoint));
+  return slice;
+}
+
+api::Service made_direct_service(const std::string& name, bool selects) {
+  api::Service service;
+  service.ns = "default";
+  service.name = name;
+  service.uid = name + "-uid";
+  service.labels.emplace(api::kSkipMirrorLabel, "true");
+  if (selects) service.selector.emplace("app", "vllm");
+  return service;
+}
+
+TEST(SnapshotBuilder, ADrainWaitsForASliceThatSaysToUseThePod) {
+  struct Row {
+    const char* what;
+    std::string_view manager;
+    bool selects;
+    bool waits;
+  };
+  for (const Row& row : {Row{"ours", api::kOurSliceManager, true, true},
+                         Row{"Kubernetes keeps it", api::kKubernetesSliceManager, true, false},
+                         Row{"Kubernetes has left it behind", api::kKubernetesSliceManager, false, true}}) {
+    Parts parts;
+    parts.list<Pools>({made_pool("a", "vllm")});
+    parts.list<Pods>({made_pod("p", "vllm")});
+    parts.list<Services>({made_direct_service("a", row.selects)});
+    parts.list<EndpointSlices>({made_slice("a", "p-uid", row.manager)});
+    parts.list_the_rest();
+    EXPECT_EQ(snapshot_of(parts, "a").listed_by_others.contains("p-uid"), row.waits) << row.what;
+  }
+}
+
+TEST(SnapshotBuilder, ADrainWaitsForTheSliceOfAnotherPoolOfThePod) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm"), made_pool("b", "vllm")});
+  parts.list<Pods>({made_pod("p", "vllm")});
+  parts.list<EndpointSlices>({made_slice("b", "p-uid", api::kOurSliceManager)});
+  parts.list_the_rest();
+  EXPECT_THAT(snapshot_of(parts, "a").listed_by_others, ElementsAre("p-uid"));
+}
+
+TEST(SnapshotBuilder, SlicesThatCannotBeReadAnyMoreStillCount) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm")});
+  parts.list<Pods>({made_pod("p", "vllm")});
+  parts.list<EndpointSlices>({made_slice("a", "p-uid", api::kOurSliceManager)});
+  parts.list_the_rest();
+  parts.forbid<EndpointSlices>();
+  const pool::Snapshot seen = snapshot_of(parts, "a");
+  EXPECT_EQ(seen.slice_sight, pool::SliceSight::kRefused);
+  EXPECT_THAT(seen.listed_by_others, ElementsAre("p-uid"));
+}
+
+TEST(SnapshotBuilder, SlicesThatWereNeverReadMaySayAnything) {
+  Parts parts;
+  parts.list<Pools>({made_pool("a", "vllm")});
+  parts.list<Pods>({made_pod("p", "vllm")});
+  parts.list<Services>({made_direct_service("a", false)});
+  const pool::Snapshot seen = snapshot_of(parts, "a");
+  EXPECT_EQ(seen.slice_sight, pool::SliceSight::kNotYet);
+  EXPECT_THAT(seen.listed_by_others, ElementsAre("p-uid"));
+}
+
 TEST(SnapshotBuilder, PodOfTwoPools_FirstPoolDecides) {
   Parts parts;
   api::InferencePool patient = made_pool("b", "vllm");

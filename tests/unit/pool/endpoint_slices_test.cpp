@@ -5,8 +5,10 @@
 #include "world.h"
 
 #include <algorithm>
+#include <functional>
 #include <random>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -447,6 +449,59 @@ TEST(EndpointSlices, OnHoldOnlyTheUnfitGo) {
   EXPECT_TRUE(endpoint_of(world, "vllm-b")->ready);
   EXPECT_EQ(endpoint_of(world, "vllm-new"), nullptr);
   EXPECT_EQ(world.slices.at(kFirst).ports.size(), 1U) << "as they were";
+}
+
+TEST(EndpointSlices, OnHoldWhoIsKeptInPanicStays) {
+  World world = settled_direct();
+  world.pool.publish.panic_threshold = 50;
+  for (const char* name : {"vllm-a", "vllm-b"})
+    world.pod(name).ready = world.pod(name).containers_ready = api::Tristate::kFalse;
+  world.settle(2);
+  world.pool.target_ports.clear();  // no usable spec
+  world.settle(3);
+  EXPECT_TRUE(endpoint_of(world, "vllm-a")->ready);
+  EXPECT_TRUE(endpoint_of(world, "vllm-b")->ready);
+}
+
+// They cannot be made as they should be; nobody is to be sent to who goes.
+TEST(EndpointSlices, WhoGoesLeavesThemWhateverBecomesOfTheService) {
+  const std::pair<const char*, std::function<void(World&)>> rows[] = {
+      {"the right to read them is lost", [](World& world) { world.slice_sight = SliceSight::kRefused; }},
+      {"the Service is being deleted", [](World& world) { world.service->deleting = true; }},
+      {"there is none, and none is to be made", [](World& world) {
+         world.service.reset();
+         world.pool.publish.create_service = false;
+       }}};
+  for (const auto& [what, befalls] : rows) {
+    World world = settled_direct();
+    befalls(world);
+    world.pod("vllm-a").deletion_timestamp = api::Timestamp{};
+    world.settle(2);
+    EXPECT_FALSE(endpoint_of(world, "vllm-a")->ready) << what;
+    EXPECT_TRUE(endpoint_of(world, "vllm-b")->ready) << what;
+  }
+}
+
+TEST(EndpointSlices, WithoutTheRightItIsSaidWhatStays) {
+  World world = settled_direct();
+  world.slice_sight = SliceSight::kRefused;
+  world.settle(2);
+  EXPECT_THAT(degraded(world), HasSubstr("kubectl delete endpointslices -l poolwarden.io/pool=vllm,"
+                                         "endpointslice.kubernetes.io/managed-by=operator.poolwarden.io"));
+}
+
+// Kubernetes mirrors the old Endpoints of a Service whose mark it has not seen.
+TEST(EndpointSlices, WithExpressionsTheSelectorGoesOnlyOnceKubernetesHasSeenTheMark) {
+  World world;
+  settle_both(world);
+  world.pool.selector = api::LabelSelector{{}, {{.key = "app", .op = "In", .values = {"vllm"}}}};
+  world.pool.publish.slices = api::SliceMode::kDirect;
+  world.slices.clear();  // unmarked ones are not seen
+  world.settle(2);
+  EXPECT_FALSE(world.service->selector.empty());
+  settle_both(world, 3);
+  EXPECT_TRUE(world.service->selector.empty());
+  EXPECT_EQ(ready_in(world), all_ready(world));
 }
 
 TEST(EndpointSlices, OldEndpointsThatAreMirroredAreTold) {
