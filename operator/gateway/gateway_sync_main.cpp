@@ -169,6 +169,8 @@ tl::expected<void, std::string> choose_template(const GatewaySyncFlags& flags, S
   options.names.pool = flags.pool;
   settings.kind = "template";
   if (options.reload.index() == 0) settings.not_known_by = "neither --exec nor --signal";
+  // It has no answer: a gateway that refuses the file goes on with the one before.
+  if (std::holds_alternative<ReloadSignal>(options.reload)) settings.not_known_by = "--signal";
   settings.make_gateway = [options](const std::string& ns) mutable {
     options.names.ns = ns;
     return std::make_unique<TemplateGateway>(std::move(options));

@@ -8,6 +8,7 @@
 #include "gateway/haproxy_socket.h"
 #include "gateway/output_file.h"
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,9 +33,13 @@ class HaproxyObservation final : public Observation {
 
 class Haproxy final : public Gateway {
  public:
+  static constexpr std::chrono::seconds kAway{10};
+
   // `state_file`: where the servers' state is kept for a HAProxy that is restarted or reloaded; empty:
   // nowhere.
-  Haproxy(RuntimeAddress address, BackendName names, const std::string& state_file = {});
+  // `away`: one that does not answer for so long starts with free servers, whatever it had.
+  Haproxy(RuntimeAddress address, BackendName names, const std::string& state_file = {},
+          std::chrono::milliseconds away = kAway);
 
   kube::Result<std::shared_ptr<const Observation>> observe() override;
   kube::Result<std::vector<std::optional<std::string>>> carry_out(
@@ -45,12 +50,14 @@ class Haproxy final : public Gateway {
 
  private:
   void keep(const std::string& state);
+  void forget_when_away(kube::TimePoint now);
 
   HaproxySocket socket_;
   const RuntimeAddress address_;
   const BackendName names_;
   const std::optional<OutputFile> state_file_;
-  std::string kept_;  // what is in it
+  const std::chrono::milliseconds away_;
+  std::optional<kube::TimePoint> away_since_;
   std::optional<std::string> complaint_;
 };
 

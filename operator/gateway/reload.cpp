@@ -1,5 +1,6 @@
 #include "gateway/reload.h"
 
+#include "base/fd.h"
 #include "gateway/output_file.h"
 #include "kube/child_process.h"
 
@@ -7,6 +8,7 @@
 #include <charconv>
 #include <csignal>
 #include <optional>
+#include <sys/syscall.h>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
@@ -51,7 +53,10 @@ kube::Result<void> send_signal(const ReloadSignal& signal) {
   const auto pid = parse_pid(**text, ::getpid());
   if (!pid)
     return tl::unexpected(not_reloaded(fmt::format("--signal: {}: {}", signal.pid_file, pid.error())));
-  if (::kill(*pid, signal.number) == 0) return {};
+  // By a descriptor: kill() takes the number of any thread, ours too, for its process.
+  const base::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0)));
+  if (process.get() >= 0 && ::syscall(SYS_pidfd_send_signal, process.get(), signal.number, nullptr, 0) == 0)
+    return {};
   const int error = errno;
   return tl::unexpected(not_reloaded(
       fmt::format("--signal: cannot send {} to process {} of {}: {}: {}", signal.name, *pid, signal.pid_file,

@@ -139,10 +139,11 @@ kube::Result<std::vector<std::optional<std::string>>> TemplateGateway::carry_out
   const auto written = write(*texts);
   if (!written) return tl::unexpected(written.error());
   if (!told_ && options_.reload.index() != 0) {
-    if (auto done = run_reload(options_.reload); !done) return tl::unexpected(done.error());
+    const auto done = run_reload(options_.reload);
     // A program that has ended has only told it, as a rule: nginx takes 100 ms more until its old workers
-    // stop.
+    // stop. So may one that has failed.
     reloading_until_ = std::chrono::steady_clock::now() + options_.pace;
+    if (!done) return tl::unexpected(done.error());
   }
   told_ = true;
   servers_ = std::move(servers);

@@ -28,8 +28,9 @@ class GatewayBench : public Feed {
   ~GatewayBench() { stop(); }
 
   void start_sync() {
-    gateway_ = std::make_unique<Haproxy>(UnixPath{haproxy.socket_path()},
-                                         BackendName{"pool", "pod-", withdraw_by}, haproxy.state_path());
+    gateway_ =
+        std::make_unique<Haproxy>(UnixPath{haproxy.socket_path()}, BackendName{"pool", "pod-", withdraw_by},
+                                  haproxy.state_path(), away);
     start(*gateway_, "haproxy");
   }
   // All of it runs, and both serve: their pods are ready and on the list.
@@ -60,6 +61,7 @@ class GatewayBench : public Feed {
   }
 
   WithdrawBy withdraw_by = WithdrawBy::kDrain;
+  std::chrono::milliseconds away = Haproxy::kAway;
   HaproxyProcess haproxy;
 
  private:

@@ -148,6 +148,21 @@ TEST(GatewaySync, HaproxyIsReloaded_NoRequestFails) {
   EXPECT_THAT(load.get(), testing::IsEmpty());
 }
 
+TEST(GatewaySync, HaproxyIsAwayForLong_WhatItHadIsForgotten) {
+  Replica a("a", fresh_ip());
+  GatewayBench bench;
+  bench.away = 300ms;
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_of(a)});
+  const auto kept = [&] { return contents_of(bench.haproxy.state_path()); };
+  ASSERT_TRUE(eventually([&] { return kept().find(a.ip()) != std::string::npos; }));
+  bench.haproxy.kill();
+  EXPECT_TRUE(eventually([&] { return kept() == kEmptyStateFile; }));
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  EXPECT_TRUE(bench.becomes(a, AdminState::kReady)) << "it gets the list";
+}
+
 TEST(GatewaySync, StateThatCannotBeKept_IsToldAndTheListIsHeld) {
   Replica a("a", fresh_ip());
   GatewayBench bench;

@@ -9,8 +9,11 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -224,6 +227,25 @@ TEST_F(TemplateGatewayTest, ASignalThatReachesNobodyIsAnError) {
   EXPECT_EQ(waiting.wait(), -1) << "the signal has ended it";
   put_file(pid_file, fmt::format("{}\n", gone));
   EXPECT_THAT(bring(gateway, {kWantB}), HasSubstr("cannot send USR1 to process"));
+}
+
+// A pid file of another container may hold the number of a thread of ours, which kill() would take for our
+// process.
+TEST_F(TemplateGatewayTest, ASignalIsNotForAThreadOfOurs) {
+  std::promise<pid_t> number;
+  std::promise<void> over;
+  std::thread other([&] {
+    number.set_value(::gettid());
+    over.get_future().wait();
+  });
+  const std::string pid_file = directory_.file("pid");
+  put_file(pid_file, fmt::format("{}\n", number.get_future().get()));
+  TemplateOptions signalled = options();
+  signalled.reload = ReloadSignal{SIGUSR1, "USR1", pid_file};
+  TemplateGateway gateway(signalled);
+  EXPECT_THAT(bring(gateway, {kWantA}), HasSubstr("cannot send USR1 to process"));
+  over.set_value();
+  other.join();
 }
 
 // What comes while the program runs is written and told after it, and the gateway is not ready before.
