@@ -73,6 +73,8 @@ class Gateway:
         number = next(_addresses)
         self.host = f"127.77.{number // 250}.{1 + number % 250}"
         self.folder = tempfile.mkdtemp(prefix=f"gateway-{kind}-")
+        if kind == "nginx":
+            self.put("nginx.conf", self.nginx_config())
         self.processes: dict[str, subprocess.Popen] = {}  # "gateway" and "sync"
 
     @property
@@ -145,11 +147,17 @@ class Gateway:
                     for host in cluster.get("host_statuses", [])
                     if host["health_status"].get("eds_health_status", "HEALTHY") == "HEALTHY"}
         if self.kind == "nginx":
-            # It has no word for it: what it was last told to read.
-            with open(os.path.join(self.folder, "pool.conf"), encoding="utf-8") as file:
-                return set(re.findall(r"^  server ([^:]+):8000;", file.read(), re.MULTILINE))
+            # It has no word for it: what it was last told to read, and to whom it sends all the same.
+            with open(self.path("pool.conf"), encoding="utf-8") as file:
+                told = set(re.findall(r"^  server ([^:]+):8000 ", file.read(), re.MULTILINE))
+            return told | {self.who_answers() for _ in range(20)}
         workers = json.loads(get(f"{self.url}/workers"))["workers"]
         return {urllib.parse.urlsplit(each["url"]).hostname or "" for each in workers if each.get("status") != "draining"}
+
+    def who_answers(self) -> str:
+        """The address of the server that answered last of those that were asked."""
+        with urllib.request.urlopen(f"{self.url}/v1/models", timeout=5) as answer:
+            return answer.headers["x-upstream"].split(", ")[-1].rpartition(":")[0]
 
     def ask_haproxy(self, command: str) -> str:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -161,14 +169,14 @@ class Gateway:
     def log(self) -> str:
         found = []
         for name in ("gateway", "sync"):
-            path = os.path.join(self.folder, name)
+            path = self.path(name)
             if os.path.exists(path):
                 with open(path, encoding="utf-8", errors="replace") as file:
                     found.append(f"{name}: {file.read()[-2000:]}")
         return "\n".join(found)
 
     def start(self, name: str, *words: str, **settings: str) -> None:
-        with open(os.path.join(self.folder, name), "ab") as log:
+        with open(self.path(name), "ab") as log:
             # It ends with this process, however that ends.
             words = ("setpriv", "--pdeathsig", "KILL", *words)
             self.processes[name] = subprocess.Popen(words, env={**os.environ, **settings}, stdin=subprocess.DEVNULL,
@@ -177,7 +185,7 @@ class Gateway:
     def feed(self) -> None:
         which = {"haproxy": [f"--haproxy-socket={self.folder}/admin.sock", f"--haproxy-state-file={self.folder}/state"],
                  "nginx": [f"--template={ROOT}/examples/nginx/pool.conf.mustache:{self.folder}/pool.conf",
-                           f"--signal=HUP:{self.folder}/nginx.pid"],
+                           f"--exec=/bin/sh -c '{self.nginx('-t')} && {self.nginx('-s reload')}'"],
                  "envoy": [f"--envoy-eds-dir={self.folder}", f"--envoy-admin=http://{self.host}:9901"]}
         router = [f"--worker-api={self.url}", f"--dialect={self.kind}"]
         self.start("sync", POOLWARDEN, "gateway-sync", "--pool=vllm", f"--namespace={self.namespace}",
@@ -195,15 +203,20 @@ class Gateway:
             self.start("gateway", program("envoy"), "-c", self.put("envoy.yaml", self.envoy_config()),
                        "--disable-hot-restart", "--concurrency", "2", "--log-level", "warning")
         elif self.kind == "nginx":
-            self.start("gateway", program("nginx"), "-e", "stderr", "-c", self.put("nginx.conf", self.nginx_config()),
-                       "-g", "daemon off; user root;")
+            self.start("gateway", program("nginx"), "-e", "stderr", "-c", self.path("nginx.conf"), "-g", "daemon off;")
         else:
             self.start("gateway", program(self.kind), *([] if self.kind == "vllm-router" else ["launch"]),
                        f"--host={self.host}", f"--port={ROUTER_PORT}", "--policy=round_robin",
                        f"--prometheus-host={self.host}", "--prometheus-port=29000", *self.discovery())
 
+    def nginx(self, what: str) -> str:
+        return f"{program('nginx')} -e stderr -c {self.path('nginx.conf')} {what}"
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
     def put(self, name: str, text: str) -> str:
-        path = os.path.join(self.folder, name)
+        path = self.path(name)
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         return path
@@ -220,7 +233,10 @@ class Gateway:
         if not self.fed:
             self.put("pool.conf", f"upstream vllm {{\n  server {self.service};\n  keepalive 64;\n}}\n")
         config = replaced(example("nginx", "nginx.conf"), "listen 0.0.0.0:8080", f"listen {self.host}:{PORT}")
-        return replaced(replaced(config, "worker_processes auto", "worker_processes 2"), "/run/nginx", self.folder)
+        # Its workers may read the folder, and each answer says who gave it.
+        config = replaced(config, "worker_processes auto;", "user root;\nworker_processes 2;")
+        config = replaced(config, "proxy_buffering off;", "proxy_buffering off;\n      add_header x-upstream $upstream_addr always;")
+        return replaced(config, "/run/nginx", self.folder)
 
     def envoy_config(self) -> str:
         config = example("envoy", "envoy.yaml")
