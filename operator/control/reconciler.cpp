@@ -334,9 +334,7 @@ void Reconciler::write_service(PoolRecord& record, const api::InferencePool& poo
   if (plan.service->only_count && record.service_counts.next_token() > now.mono)
     return queue_.add_after(record.key, record.service_counts.next_token() - now.mono, now.mono);
   // Slices of Kubernetes that a Service without a selector leaves behind are to go.
-  const bool leads_on =
-      plan.service->drop_selector || plan.service->unmark ||
-      (!plan.service->create && !plan.service->selector.empty());
+  const bool leads_on = plan.service->drop_selector || plan.service->unmark;
   const bool sent = send({.purpose = ServiceWrite{std::move(plan.service_event), leads_on},
                           .lane = WriteLane::kRest,
                           .object = {Written::kService, {pool.ns, record.service}},
