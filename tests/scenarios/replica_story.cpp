@@ -36,10 +36,13 @@ class ReplicaWitness {
   void look() {
     const auto now = world_.time().now().mono;
     for (std::size_t i = 0; i < world_.operators(); ++i) look_at(world_.op(i), i, now);
+    world_.invariants().watches_fail(std::any_of(visibility_.begin(), visibility_.end(),
+                                                 [](const auto& each) { return each.second.lost; }));
     auto fit = world_.invariants().fit_pods("default", "vllm");
+    auto surely_fit = world_.invariants().surely_fit_pods("default", "vllm");
     auto listed = world_.invariants().published_pods("default", "vllm");
     for (const std::string& name : listed_) {
-      if (!fit_.contains(name)) unfit_at_[name] = now;  // until now
+      if (!surely_fit_.contains(name)) unfit_at_[name] = now;  // until now
     }
     if (fit != fit_) ++truths_;
     for (const std::string& name : listed_) {
@@ -50,6 +53,7 @@ class ReplicaWitness {
     }
     if (listed != listed_) ++lists_;
     fit_ = std::move(fit);
+    surely_fit_ = std::move(surely_fit);
     listed_ = std::move(listed);
   }
 
@@ -89,7 +93,7 @@ class ReplicaWitness {
   }
 
   SimWorld& world_;
-  std::set<std::string> fit_, listed_;
+  std::set<std::string> fit_, surely_fit_, listed_;
   std::map<std::string, kube::TimePoint> unfit_at_;  // the last moment at which it was
   std::map<std::size_t, Visibility> visibility_;
   int truths_ = 0;
@@ -190,12 +194,19 @@ class ReplicaWorld {
       default:
         break;
     }
-    if (!op.network().faults.empty()) return op.network().faults.clear();
+    if (!op.network().faults.empty()) return hear_again(op);
     apiserver::FaultRule silence;
     silence.kind = apiserver::FaultKind::kStall;
     silence.verb = "watch";
     silence.resource = "pods";
     op.network().faults.add(silence);
+    op.cut();
+  }
+
+  // A watch that was silenced stays silent until it is opened again, and the witness would take it for one
+  // that hears.
+  static void hear_again(SimOperator& op) {
+    op.network().faults.clear();
     op.cut();
   }
 
@@ -260,7 +271,7 @@ class ReplicaWorld {
       if (!cluster_.get("pods", name).is_null()) cluster_.remove_pod(name);
     }
     for (std::size_t i = 0; i < world_.operators(); ++i) {
-      world_.op(i).network().faults.clear();
+      if (!world_.op(i).network().faults.empty()) hear_again(world_.op(i));
       if (world_.op(i).paused()) world_.op(i).resume();
       if (!world_.op(i).running()) world_.op(i).start();
     }

@@ -153,11 +153,11 @@ std::set<std::string> Invariants::fit_uids(const json& pool, NodesCount nodes) c
   for (const auto& pod : model_.list(kube::kPods, ns)) {
     const json& body = pod->body();
     if (!matches(labels, body) || !fit(body)) continue;
-    if (nodes == NodesCount::kYes && nodes_known) {
+    if (nodes != NodesCount::kNo && nodes_known) {
       const auto node = model_.find(kube::kNodes, "", text(body, "/spec/nodeName"));
       if (!node || is_away(node->body())) continue;
       if (is_unheard(node->body()) || is_marked(body)) {
-        if (!unseen) unseen = are_nodes_unseen(pool);
+        if (!unseen) unseen = nodes == NodesCount::kYes && are_nodes_unseen(pool);
         if (!*unseen || text(body, "/metadata/labels/poolwarden.io~1serving").empty()) continue;
       }
     }
@@ -175,7 +175,7 @@ void Invariants::look_at_pods(api::Timestamp) {
     PoolHistory& history = found->second;
     if (is_new) history.fit_once = ever_fit_;
     history.panics = pool->body().value("/spec/publish/panicThresholdPercent"_json_pointer, 0) > 0;
-    const auto fit = fit_uids(pool->body(), NodesCount::kYes);
+    const auto fit = fit_uids(pool->body(), nodes_as_all_see_them());
     const auto fit_by_themselves = fit_uids(pool->body(), NodesCount::kNo);
     history.fit_once.insert(fit_by_themselves.begin(), fit_by_themselves.end());
     for (const auto& [uid, name] : history.published.pods) {
@@ -256,10 +256,19 @@ void Invariants::violate(api::Timestamp now, std::string what) {
 }
 
 std::set<std::string> Invariants::fit_pods(const std::string& ns, const std::string& pool) const {
+  return fit_names(ns, pool, NodesCount::kYes);
+}
+
+std::set<std::string> Invariants::surely_fit_pods(const std::string& ns, const std::string& pool) const {
+  return fit_names(ns, pool, nodes_as_all_see_them());
+}
+
+std::set<std::string> Invariants::fit_names(const std::string& ns, const std::string& pool,
+                                            NodesCount nodes) const {
   std::set<std::string> names;
   const auto object = model_.find(publish::kInferencePools, ns, pool);
   if (!object) return names;
-  const auto uids = fit_uids(object->body(), NodesCount::kYes);
+  const auto uids = fit_uids(object->body(), nodes);
   for (const auto& pod : model_.list(kube::kPods, ns)) {
     if (drains(pod->body())) continue;
     if (uids.contains(text(pod->body(), "/metadata/uid"))) names.insert(text(pod->body(), "/metadata/name"));

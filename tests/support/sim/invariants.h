@@ -29,8 +29,10 @@ class Invariants {
  public:
   explicit Invariants(const apiserver::Model& model) : model_(model) {}
 
-  // The watch of pods may lie behind the others for minutes: then a pod may enter that was fit at any time.
-  void watches_fail() { watches_fail_ = true; }
+  // The watch of pods may lie behind the others for minutes, from now on or no longer. Then a pod may enter
+  // that was fit at any time, and one may leave that only pods nobody heard of would have kept: its own node
+  // is unseen.
+  void watches_fail(bool fail = true) { watches_fail_ = fail; }
 
   // To be called after each change of that resource ("pods").
   void changed(std::string_view plural, api::Timestamp now);
@@ -40,6 +42,8 @@ class Invariants {
   // The ready endpoints a pool should publish if everything were known at once: pod names. Not those that
   // drain.
   std::set<std::string> fit_pods(const std::string& ns, const std::string& pool) const;
+  // Of those, the ones that look so to everybody: where watches fail, not those whose own node is unseen.
+  std::set<std::string> surely_fit_pods(const std::string& ns, const std::string& pool) const;
   // Those it does publish.
   std::set<std::string> published_pods(const std::string& ns, const std::string& pool) const;
 
@@ -67,10 +71,18 @@ class Invariants {
   void violate(api::Timestamp now, std::string text);
   // Nodes and pods are told by watches of their own: that a pod was well and its node was, yet never both at
   // the same time, is nothing that an operator can see.
-  enum class NodesCount : std::uint8_t { kYes, kNo };
+  enum class NodesCount : std::uint8_t {
+    kYes,
+    kNo,
+    kEachAlone,  // a pod is as unseen as its node, however many others are
+  };
   bool are_nodes_unseen(const nlohmann::json& pool) const;
   nlohmann::json labels_of(const nlohmann::json& pool) const;
   std::set<std::string> fit_uids(const nlohmann::json& pool, NodesCount nodes) const;
+  std::set<std::string> fit_names(const std::string& ns, const std::string& pool, NodesCount nodes) const;
+  NodesCount nodes_as_all_see_them() const {
+    return watches_fail_ ? NodesCount::kEachAlone : NodesCount::kYes;
+  }
 
   const apiserver::Model& model_;
   std::map<std::string, PoolHistory> pools_;  // by uid
