@@ -120,6 +120,13 @@ void ListMemory::count(const api::EndpointSet& set) {
   forget_unlisted();
 }
 
+void ListMemory::trust_the_newer(std::int32_t shard) {
+  const auto& listed = ready(shard);
+  std::erase_if(unfit_, [&listed](const auto& item) {
+    return pool::may_pass(item.second.reason) && listed.contains(item.first);
+  });
+}
+
 bool ListMemory::may_withdraw(std::int32_t shard, const api::ConfigMap& config_map) const {
   const pool::PublishedDocument* known = document(shard, &config_map);
   return known != nullptr && known->set && known->edited.empty();

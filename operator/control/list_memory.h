@@ -51,6 +51,9 @@ class ListMemory {
   void trust_kubelets() {
     std::erase_if(unfit_, [](const auto& item) { return item.second.only_by_its_node; });
   }
+  // The shard was made from newer pods than those that said so: what may have passed since is not to be
+  // believed.
+  void trust_the_newer(std::int32_t shard);
   // Why a listed pod is known to be unfit; null: it is not.
   const pool::UnfitEndpoint* unfit_endpoint(const std::string& uid) const {
     const auto found = unfit_.find(uid);

@@ -64,6 +64,9 @@ bool Reconciler::send(WriteRequest request, api::Now now, Effects& out) {
 
 bool Reconciler::withdraw(PoolRecord& record, const api::InferencePool& pool, api::Now now, Effects& out) {
   if (record.list.withdrawal_due() && snapshots_.misses_nodes(record)) record.list.trust_kubelets();
+  if (!record.list.withdrawal_due()) return false;
+  for (const SnapshotBuilder::NewerShard& newer : snapshots_.newer_shards(record))
+    if (!record.list.disbelieves(newer.pods_version)) record.list.trust_the_newer(newer.shard);
   if (!record.list.withdrawal_due() || record.deleting || !feeds_.synced<Pods>()) return false;
   withdraw_from_slices(record, pool, now, out);
   const std::set<std::int32_t> due = record.list.shards_due();

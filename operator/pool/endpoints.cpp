@@ -97,14 +97,25 @@ bool list_just_the_members(const Observation& seen, const std::vector<const api:
   return std::all_of(left.begin(), left.end(), [](const auto& shard) { return shard.first == shard.second; });
 }
 
+// The pod was as it is here before the list was made, and the list has it. Of its node we may know more.
+bool is_outdated(const Observation& seen, const PodVerdict& verdict) {
+  const bool node_is_well = verdict.node == nullptr || verdict.node->ready == api::Tristate::kTrue ||
+                            seen.snapshot->unseen_nodes.has_value();
+  return may_pass(verdict.reason) && node_is_well;
+}
+
+enum class MadeFrom : std::uint8_t { kThesePods, kNewerPods };
+
 // What is to be said of a pod that was on the list. The snapshot has all of them that there are.
-PodVerdict judge_listed(const Observation& seen, const api::Endpoint& endpoint) {
+PodVerdict judge_listed(const Observation& seen, const api::Endpoint& endpoint,
+                        MadeFrom list = MadeFrom::kThesePods) {
   const api::Pod* pod = seen.pod(endpoint.pod);
   const bool unknown = pod == nullptr || pod->uid != endpoint.uid;
   if (unknown && seen.snapshot->pods_behind) return {};  // not there yet, for all we know
   const api::LabelSelector* selector = seen.hold == Hold::kNone ? seen.selector : nullptr;
   PodVerdict verdict = judge_endpoint(unknown ? nullptr : pod, selector, seen.snapshot->node);
   if (seen.snapshot->unseen_nodes) trust_its_kubelet(verdict);
+  if (list == MadeFrom::kNewerPods && is_outdated(seen, verdict)) return {};
   // On hold nobody knows how many others are ready.
   const bool in_panic = seen.hold != Hold::kNone && endpoint.unready;
   if (in_panic && verdict.reason == Withdrawal::kNotReady) return {};
@@ -338,10 +349,13 @@ bool is_drained_by_another(const Observation& seen, const api::Endpoint& endpoin
 
 // What a shard of a pool on hold should say: nobody can join it, but whoever is seen to be unfit leaves it at
 // once. Nothing: what it says already.
-std::optional<api::EndpointSet> without_unfit(const Observation& seen, const api::EndpointSet& before) {
+std::optional<api::EndpointSet> without_unfit(const Observation& seen, const Shard& shard) {
+  const api::EndpointSet& before = *shard.set();
+  const bool newer = seen.snapshot->pods_behind && shard.pods_version() != seen.snapshot->pods_version;
+  const MadeFrom made_from = newer ? MadeFrom::kNewerPods : MadeFrom::kThesePods;
   api::EndpointSet remaining = before;
   std::erase_if(remaining.endpoints, [&](const api::Endpoint& endpoint) {
-    return judge_listed(seen, endpoint).reason != Withdrawal::kNone;
+    return judge_listed(seen, endpoint, made_from).reason != Withdrawal::kNone;
   });
   bool same = remaining.endpoints.size() == before.endpoints.size();
   for (api::Endpoint& endpoint : remaining.endpoints) {
@@ -368,7 +382,7 @@ PublishedList withdraw_only(const Observation& seen, const List& list, Published
   for (std::size_t i = 0; i < list.shards.size(); ++i) {
     const Shard& shard = list.shards[i];
     if (shard.set() == nullptr) continue;
-    auto remaining = shard.intact() ? without_unfit(seen, *shard.set()) : std::nullopt;
+    auto remaining = shard.intact() ? without_unfit(seen, shard) : std::nullopt;
     if (i < list.counted()) then.ready += count_ready(remaining ? *remaining : *shard.set());
     if (!remaining) continue;
     Uids stays;

@@ -144,6 +144,12 @@ void trust_its_kubelet(PodVerdict& verdict) {
   verdict.fit = true;
 }
 
+bool may_pass(Withdrawal reason) {
+  return reason == Withdrawal::kNotReady || reason == Withdrawal::kNoReadyCondition ||
+         reason == Withdrawal::kReadinessGate || reason == Withdrawal::kNoAddress ||
+         reason == Withdrawal::kDisruptionTarget;
+}
+
 bool may_have_to_finish(const PodVerdict& verdict) {
   if (verdict.fit || !is_active(*verdict.pod)) return false;
   // With its node, whatever ran there is gone.

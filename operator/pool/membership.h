@@ -24,6 +24,10 @@ bool is_unready_by_its_node(const api::Pod& pod);
 // counts, if that was that it is ready.
 void trust_its_kubelet(PodVerdict& verdict);
 
+// What a pod says of itself now and may say otherwise later. Whoever made a list from newer pods knew that it
+// did.
+bool may_pass(Withdrawal reason);
+
 // It was an endpoint and is none now for what it is, though nothing ends it: what it had in flight it may
 // still answer. Its label is one that is held, until it has finished.
 bool may_have_to_finish(const PodVerdict& verdict);

@@ -213,10 +213,29 @@ TEST(ReconcilerWithdraw, OurPodsAreOlder_KeepsTheVersion) {
   api::ConfigMap newer = made_list(made_pool("a", "vllm"), {"p", "q"});
   newer.pods_version = "100000";
   parts.see<ConfigMaps>(newer);
-  parts.lose_readiness("p");
+  api::Pod going = made_pod("p", "vllm");
+  going.deletion_timestamp.emplace();
+  parts.see<Pods>(going);
   ASSERT_TRUE(parts.withdraw());
   const auto body = nlohmann::json::parse(parts.out.sends.back().call.body);
   EXPECT_EQ(body.at("metadata").at("annotations").at(std::string(api::kPodsVersionAnnotation)), "100000");
+}
+
+// Its watch is silent, or tells now what happened before it led: that the pod was unready, and no longer is.
+TEST(ReconcilerWithdraw, OurPodsAreOlder_WhatMayHavePassedIsNotBelieved) {
+  Reconciled parts;
+  api::ConfigMap newer = made_list(made_pool("a", "vllm"), {"p", "q"});
+  newer.pods_version = "100000";
+  parts.see<ConfigMaps>(newer);
+  parts.lose_readiness("p");
+  EXPECT_FALSE(parts.withdraw());
+  ASSERT_TRUE(parts.pass());
+  EXPECT_THAT(parts.sent(), IsEmpty());
+  newer.pods_version = "1";
+  parts.see<ConfigMaps>(newer);
+  parts.see<Pods>(made_pod("p", "vllm"));
+  parts.lose_readiness("p");
+  EXPECT_TRUE(parts.withdraw()) << "this one is not newer";
 }
 
 // No reader takes such a revision, and ours stays below it.

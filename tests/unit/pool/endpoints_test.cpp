@@ -330,6 +330,19 @@ TEST(Endpoints, OlderPodsOverruleNoList) {
   EXPECT_TRUE(world.decide().empty());
 }
 
+// The newer ones may have said that it is ready again, or the list would not have it.
+TEST(Endpoints, WhatMayHavePassedIsNotBelievedOfOlderPods) {
+  for (const char* made_from : {"120", "100"}) {
+    World world = settled();
+    world.config_map->pods_version = made_from;
+    world.pods_behind = true;
+    world.pods.front().ready = world.pods.front().containers_ready = api::Tristate::kFalse;
+    EXPECT_EQ(world.decide().publish.has_value(), made_from == std::string("100")) << made_from;
+    world.nodes.at("node-1").ready = api::Tristate::kFalse;
+    EXPECT_TRUE(world.decide().publish) << "its node is seen by a watch of its own";
+  }
+}
+
 TEST(Endpoints, WhoIsSeenToGoLeavesAlsoByOlderPods) {
   World world = settled();
   world.config_map->pods_version = "120";
