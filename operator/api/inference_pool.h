@@ -37,7 +37,7 @@ struct PublishSpec {
 };
 
 // Whose metrics say how many requests a replica has in flight. kCustom: EngineSpec names them.
-enum class EngineType { kVllm, kSglang, kTrtllm, kCustom };
+enum class EngineType { kVllm, kSglang, kTrtllm, kLlamaCpp, kCustom };
 
 enum class EngineScheme : std::uint8_t { kHttp, kHttps };
 

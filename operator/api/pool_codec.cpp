@@ -47,6 +47,7 @@ void read_publish(const json& spec, InferencePool& out) {
 EngineType engine_type(const std::string& name) {
   if (name == "sglang") return EngineType::kSglang;
   if (name == "trtllm") return EngineType::kTrtllm;
+  if (name == "llamacpp") return EngineType::kLlamaCpp;
   if (name == "custom") return EngineType::kCustom;
   return EngineType::kVllm;
 }

@@ -50,6 +50,17 @@ EngineMetrics trtllm() {
           "enable_iter_perf_stats, once it has served a request"};
 }
 
+// llama.cpp, tools/server/server-context.cpp: a request is processed in one of --parallel slots, or deferred
+// while all are taken. Tokens are counted when a slot is released, calls of llama_decode() as they are made.
+// The cache's share went with ggml-org/llama.cpp#13660.
+EngineMetrics llama_cpp() {
+  return {{"llamacpp:requests_processing", "llamacpp:requests_deferred"},
+          {},
+          {"llamacpp:kv_cache_usage_ratio"},
+          "llama-server has these metrics with --metrics",
+          {"llamacpp:n_decode_total"}};
+}
+
 bool possible(double value) {
   return std::isfinite(value) && value >= 0;
 }
@@ -70,6 +81,8 @@ EngineMetrics metrics_of(const api::EngineSpec& engine) {
       return sglang();
     case api::EngineType::kTrtllm:
       return trtllm();
+    case api::EngineType::kLlamaCpp:
+      return llama_cpp();
     case api::EngineType::kCustom:
       break;
   }

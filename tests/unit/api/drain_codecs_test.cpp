@@ -177,6 +177,7 @@ TEST(PoolCodec, ReadsHowToDrain) {
       {"settling is set", R"({"drain":{"settleSeconds":1}})", 300, 2, 1, 1, "/metrics", true},
       {"sglang", R"({"engine":{"type":"sglang"}})", 300, 5, 1, 1, "/metrics"},
       {"trtllm", R"({"engine":{"type":"trtllm"}})", 300, 2, 1, 1, "/prometheus/metrics"},
+      {"llamacpp", R"({"engine":{"type":"llamacpp"}})", 300, 2, 1, 1, "/metrics"},
   };
   for (const auto& row : rows) {
     const InferencePool pool =
