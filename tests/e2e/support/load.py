@@ -60,7 +60,10 @@ def read_streamed(response: http.client.HTTPResponse, tokens: int) -> str:
         if data == b"[DONE]":
             done = True
             continue
-        choices = json.loads(data)["choices"]
+        chunk = json.loads(data)
+        if "error" in chunk:  # said by the gateway
+            raise Refused(f"cut short after {pieces} of {tokens} tokens: {chunk['error']}")
+        choices = chunk["choices"]
         if choices:
             pieces += bool(choices[0]["text"])
             text += choices[0]["text"]
