@@ -8,6 +8,7 @@ from typing import Callable
 
 from support import cluster, processes
 from support.case import Case, main
+from support.hollow import POOL, HollowNode, now
 from support.kube import ROOT, SERVING, Kube, condition, endpoints_of, name_of, wait_for
 from support.watch import Event, Watch
 
@@ -15,7 +16,6 @@ EXAMPLE = os.path.join(ROOT, "examples", "vllm-sim")
 PODS = "app=vllm"
 # From the event's line being read here to the list's: both come through the same API server. A busy machine is slow.
 AT_ONCE = 2.0
-# Made by hand on a node that has no kubelet: what happens to them is for the test to say.
 HOLLOW_ADDRESS = "198.51.100.7"
 
 
@@ -185,74 +185,39 @@ class Withdrawals(Case):
             "--subresource=status")
 
     def test_its_node(self) -> None:
-        node = f"hollow-{self.namespace}"
         self.step("a node without a kubelet, with two pods that are said to be ready")
-        Kube().create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node, "labels": {"e2e": "true"}},
-                       "spec": {"taints": [{"key": "e2e", "effect": "NoSchedule"}]}})
-        self.addCleanup(Kube().delete, "node", node)
-        self.said_node_ready(node)
-        self.kube.create({"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool",
-                          "metadata": {"name": "hollow"},
-                          "spec": {"selector": {"matchLabels": {"app": "hollow"}},
-                                   "targetPorts": [{"number": 8000}]}})
+        node = HollowNode(self)
+        self.kube.create({**POOL, "metadata": {"name": "hollow"}})
         for name in ("one", "two"):
-            self.hollow_pod(name, node)
+            node.make_pod(name, HOLLOW_ADDRESS)
         self.wait_both(node)
         self.step("nothing is heard of the node any more: the node controller says so after its grace period")
         # The node is marked first, and its pods after it.
         self.withdrawn("one", lambda: None, not_ready, "NodeNotReady", "NotReady", pool="hollow", seconds=120)
         wait_for(lambda: self.kube.endpoints("hollow") == [], "both off the list", 20)
         self.step("all are said to be ready again, and the node is deleted")
-        self.said_node_ready(node)
+        node.say_ready(node.caller)
         for name in ("one", "two"):
-            self.said_ready(name)
+            node.say_pod(name, HOLLOW_ADDRESS, True)
         self.wait_both(node)
         mark, told = self.lists.mark(), self.told("hollow")
         began = time.monotonic()
-        Kube().delete("node", node)
+        Kube().delete("node", node.name)
         off = self.lists.wait(lambda event: name_of(event.object) == "hollow-endpoints" and
                               endpoints_of(event.object) == [], "both off the list", 20, after=mark)
         self.figure("both off the list, from the call of kubectl", (off.at - began) * 1000, "ms")
         self.assertIn(self.reason("one", "hollow", told), ("NodeGone", "Terminating", "Deleted"))
 
-    def wait_both(self, node: str) -> None:
+    def wait_both(self, node: HollowNode) -> None:
         """It goes on being heard of meanwhile."""
         def look() -> bool:
-            self.said_node_ready(node)
+            node.say_ready(node.caller)
             return self.kube.endpoints("hollow") == ["one", "two"]
         wait_for(look, "both on the list", 30)
-
-    @staticmethod
-    def said_node_ready(node: str) -> None:
-        Kube().patch("node", node, {"status": {"conditions": [
-            {"type": "Ready", "status": "True", "reason": "Said", "lastHeartbeatTime": now(),
-             "lastTransitionTime": now()}]}}, "--subresource=status")
-
-    def hollow_pod(self, name: str, node: str) -> None:
-        self.kube.create({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "hollow"}},
-            "spec": {"nodeName": node, "terminationGracePeriodSeconds": 0, "automountServiceAccountToken": False,
-                     "tolerations": [{"operator": "Exists"}],
-                     "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-                     "containers": [{"name": "vllm", "image": "hollow",
-                                     "securityContext": {"allowPrivilegeEscalation": False,
-                                                         "capabilities": {"drop": ["ALL"]}}}]}})
-        self.said_ready(name)
-
-    def said_ready(self, name: str) -> None:
-        self.kube.patch("pod", name, {"status": {
-            "phase": "Running", "podIP": HOLLOW_ADDRESS, "podIPs": [{"ip": HOLLOW_ADDRESS}],
-            "conditions": [{"type": kind, "status": "True", "lastTransitionTime": now()}
-                           for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")]}},
-            "--subresource=status")
 
 
 def disrupted(pod: dict) -> bool:
     return condition(pod, "DisruptionTarget")["status"] == "True"
-
-
-def now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def resume(process: int) -> None:

@@ -1,12 +1,13 @@
 """HAProxy in the cluster, as examples/gateway has it: its address for clients, and what it thinks of its
 servers."""
 import contextlib
+import dataclasses
 import json
 import os
 import socket
 import threading
 import time
-from typing import Iterator
+from typing import Callable, Iterator
 
 from support import cluster
 from support.kube import Kube, name_of, wait_for
@@ -61,6 +62,35 @@ def state_of(admin_state: int) -> str:
     return "maint" if admin_state & MAINTENANCE else "drain" if admin_state & DRAIN else "ready"
 
 
+def ask(folder: str, command: str) -> str:
+    """HAProxy's Runtime API, at its socket in that folder."""
+    found = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.settimeout(5)
+            # The path itself may be too long for a socket.
+            connection.connect(f"/proc/self/fd/{found}/admin.sock")
+            connection.sendall(command.encode() + b"\n")
+            return b"".join(iter(lambda: connection.recv(1 << 16), b"")).decode()
+        finally:
+            os.close(found)
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    name: str
+    state: str  # "ready", "drain" or "maint"
+
+
+def servers(folder: str) -> dict[str, Server]:
+    """Of that HAProxy, by address; of several with one address, as free slots are, one that is ready."""
+    _version, header, *lines = ask(folder, "show servers state pool").splitlines()
+    names = header.removeprefix("# ").split()
+    rows = [dict(zip(names, line.split())) for line in lines if line]
+    found = [(row["srv_addr"], Server(row["srv_name"], state_of(int(row["srv_admin_state"])))) for row in rows]
+    return dict(sorted(found, key=lambda each: each[1].state == "ready"))
+
+
 class Haproxy:
     """Its Runtime API, through the volume that it shares with gateway-sync: only on the tests' own cluster,
     where the volume is a folder of this machine."""
@@ -72,50 +102,36 @@ class Haproxy:
         self.volume = os.path.join(cluster.STATE, kubelet, "pods", pod["metadata"]["uid"], "volumes",
                                    "kubernetes.io~empty-dir", "haproxy-run")
 
-    def ask(self, command: str) -> str:
-        folder = os.open(self.volume, os.O_PATH | os.O_DIRECTORY)
-        with socket.socket(socket.AF_UNIX) as connection:
-            try:
-                connection.settimeout(5)
-                # The path itself is too long for a socket.
-                connection.connect(f"/proc/self/fd/{folder}/admin.sock")
-                connection.sendall(command.encode() + b"\n")
-                answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
-            finally:
-                os.close(folder)
-        return answer.decode()
-
-    def servers(self) -> dict[str, str]:
-        """Address of each server -> "ready", "drain" or "maint"."""
-        _version, header, *lines = self.ask("show servers state pool").splitlines()
-        names = header.removeprefix("# ").split()
-        rows = [dict(zip(names, line.split())) for line in lines if line]
-        return {row["srv_addr"]: state_of(int(row["srv_admin_state"])) for row in rows}
+    def sends_to(self, address: str) -> bool:
+        found = servers(self.volume).get(address)
+        return found is not None and found.state == "ready"
 
     def time_of_withdrawal(self, address: str, seconds: float = 30) -> "Withdrawal":
         """Begins to look, many times a second, for the moment at which no new request goes to that
         address. First it waits until requests do go there: the published list is ahead of HAProxy."""
-        wait_for(lambda: self.servers().get(address) == "ready", f"{self.pod} to send requests to {address}", 30)
-        return Withdrawal(self, address, seconds)
+        wait_for(lambda: self.sends_to(address), f"{self.pod} to send requests to {address}", 30)
+        return Withdrawal(lambda: self.sends_to(address), f"{self.pod} still sends requests to {address}", seconds)
 
 
 class Withdrawal:
-    def __init__(self, haproxy: Haproxy, address: str, seconds: float):
-        self.haproxy, self.address, self.deadline = haproxy, address, time.monotonic() + seconds
+    """The first look that says a gateway sends no more; wrong: what to say when there is none in that time."""
+
+    def __init__(self, sends: Callable[[], bool], wrong: str, seconds: float, every: float = 0.005):
+        self.sends, self.wrong, self.every, self.deadline = sends, wrong, every, time.monotonic() + seconds
         self.at: float | None = None
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
     def run(self) -> None:
         while time.monotonic() < self.deadline:
-            if self.haproxy.servers().get(self.address) != "ready":
+            if not self.sends():
                 self.at = time.monotonic()
                 return
-            time.sleep(0.005)  # other threads of this process take times as well
+            time.sleep(self.every)  # other threads of this process take times as well
 
     def wait(self) -> float:
         """When that was, as time.monotonic()."""
         self.thread.join()
         if self.at is None:
-            raise AssertionError(f"{self.haproxy.pod} still sends requests to {self.address}")
+            raise AssertionError(self.wrong)
         return self.at

@@ -9,6 +9,7 @@
 Without Poolwarden the routers find pods by their own Kubernetes discovery, and the others send to a plain Service. A
 gateway whose program cannot be had says so: missing(kind).
 """
+import dataclasses
 import functools
 import itertools
 import json
@@ -16,14 +17,13 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import urllib.parse
 import urllib.request
 
+from support import gateway as haproxy
 from support import operator
-from support.gateway import state_of
 from support.kube import ROOT, Kube, wait_for
 from support.load import complete
 
@@ -62,6 +62,25 @@ def replaced(text: str, old: str, new: str) -> str:
     if old not in text:
         raise AssertionError(f"the example has no {old!r} any more")
     return text.replace(old, new)
+
+
+@dataclasses.dataclass(frozen=True)
+class Applied:
+    """From an event of the list or of a pod to the gateway's word."""
+    buckets: dict[float, float]  # bound in seconds -> as many, or fewer
+    seconds: float  # of all together
+
+    @property
+    def count(self) -> float:
+        return max(self.buckets.values(), default=0.0)
+
+    def since(self, before: "Applied") -> "Applied":
+        return Applied({bound: value - before.buckets.get(bound, 0.0) for bound, value in self.buckets.items()},
+                       self.seconds - before.seconds)
+
+    def within(self, share: float) -> float:
+        """The bound that so many of all are within."""
+        return min(bound for bound, value in self.buckets.items() if value >= share * self.count)
 
 
 class Gateway:
@@ -129,6 +148,13 @@ class Gateway:
         """Of its gateway-sync."""
         return operator.Metrics(get(f"http://{self.host}:{METRICS}/metrics"))
 
+    def applied(self, change: str) -> "Applied":
+        """What its gateway-sync has counted so far; change: "withdraw" or "admit"."""
+        found, name = self.metrics(), "poolwarden_gateway_apply_seconds"
+        buckets = {float(labels["le"]): value for sample, labels, value in found.samples
+                   if sample == f"{name}_bucket" and labels["change"] == change}
+        return Applied(buckets, found.sum(f"{name}_sum", change=change))
+
     def resident(self) -> float:
         """Of its gateway-sync, in MiB."""
         with open(f"/proc/{self.processes['sync'].pid}/statm", encoding="ascii") as file:
@@ -137,10 +163,7 @@ class Gateway:
     def serving(self) -> set[str]:
         """The addresses that get new requests, as the gateway itself says."""
         if self.kind == "haproxy":
-            _version, header, *lines = self.ask_haproxy("show servers state pool").splitlines()
-            names = header.removeprefix("# ").split()
-            rows = [dict(zip(names, line.split())) for line in lines if line]
-            return {row["srv_addr"] for row in rows if state_of(int(row["srv_admin_state"])) == "ready"}
+            return {address for address, each in haproxy.servers(self.folder).items() if each.state == "ready"}
         if self.kind == "envoy":
             clusters = json.loads(get(f"http://{self.host}:9901/clusters?format=json"))["cluster_statuses"]
             return {host["address"]["socket_address"]["address"] for cluster in clusters if cluster["name"] == "vllm"
@@ -158,13 +181,6 @@ class Gateway:
         """The address of the server that answered last of those that were asked."""
         with urllib.request.urlopen(f"{self.url}/v1/models", timeout=5) as answer:
             return answer.headers["x-upstream"].split(", ")[-1].rpartition(":")[0]
-
-    def ask_haproxy(self, command: str) -> str:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(5)
-            connection.connect(f"{self.folder}/admin.sock")
-            connection.sendall(command.encode() + b"\n")
-            return b"".join(iter(lambda: connection.recv(1 << 16), b"")).decode()
 
     def log(self) -> str:
         found = []
