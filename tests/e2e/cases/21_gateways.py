@@ -267,8 +267,9 @@ class Gateways(Case):
             for on_purpose in (True, False):
                 for kind in dict.fromkeys(row.gateway for row in rows):
                     of = [row for row in rows if (row.gateway, row.fed, row.fault.on_purpose) == (kind, fed, on_purpose)]
-                    self.sums(f"{kind} {'with' if fed else 'without'} Poolwarden, replicas "
-                              f"{'taken away on purpose' if on_purpose else 'that died or were deleted'}", of)
+                    if of:
+                        self.sums(f"{kind} {'with' if fed else 'without'} Poolwarden, replicas "
+                                  f"{'taken away on purpose' if on_purpose else 'that died or were deleted'}", of)
 
     def sums(self, what: str, rows: list[Row]) -> None:
         for streamed in (False, True):
