@@ -21,6 +21,7 @@ import subprocess
 import tempfile
 import urllib.parse
 import urllib.request
+from typing import Callable
 
 from support import gateway as haproxy
 from support import operator
@@ -28,6 +29,7 @@ from support.kube import ROOT, Kube, wait_for
 from support.load import complete
 
 ROUTERS = ("vllm-router", "sglang-router", "smg")
+IN_MEMORY = ("haproxy", "envoy")  # the volume that they share with gateway-sync, in their examples
 KINDS = ("haproxy", "envoy", "nginx", *ROUTERS, "service")
 PORT, ROUTER_PORT, METRICS, PROBES = 8080, 30000, 8082, 8083
 POOLWARDEN = os.path.join(ROOT, "build", "bin", "poolwarden")
@@ -64,6 +66,20 @@ def replaced(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
+def without_host(text: str, address: str) -> str:
+    """Envoy's endpoints."""
+    document = json.loads(text)
+    for locality in document["resources"][0]["endpoints"]:
+        locality["lb_endpoints"] = [each for each in locality["lb_endpoints"]
+                                    if each["endpoint"]["address"]["socket_address"]["address"] != address]
+    return json.dumps(document)
+
+
+def without_server(text: str, address: str) -> str:
+    """nginx's."""
+    return re.sub(rf"^  server {re.escape(address)}:.*\n", "", text, flags=re.MULTILINE)
+
+
 @dataclasses.dataclass(frozen=True)
 class Applied:
     """From an event of the list or of a pod to the gateway's word."""
@@ -91,7 +107,7 @@ class Gateway:
         self.consumer = consumer or kind  # the name under which it confirms
         number = next(_addresses)
         self.host = f"127.77.{number // 250}.{1 + number % 250}"
-        self.folder = tempfile.mkdtemp(prefix=f"gateway-{kind}-")
+        self.folder = tempfile.mkdtemp(prefix=f"gateway-{kind}-", dir="/dev/shm" if kind in IN_MEMORY else None)
         if kind == "nginx":
             self.put("nginx.conf", self.nginx_config())
         self.processes: dict[str, subprocess.Popen] = {}  # "gateway" and "sync"
@@ -171,11 +187,62 @@ class Gateway:
                     if host["health_status"].get("eds_health_status", "HEALTHY") == "HEALTHY"}
         if self.kind == "nginx":
             # It has no word for it: what it was last told to read, and to whom it sends all the same.
-            with open(self.path("pool.conf"), encoding="utf-8") as file:
-                told = set(re.findall(r"^  server ([^:]+):8000 ", file.read(), re.MULTILINE))
-            return told | {self.who_answers() for _ in range(20)}
-        workers = json.loads(get(f"{self.url}/workers"))["workers"]
-        return {urllib.parse.urlsplit(each["url"]).hostname or "" for each in workers if each.get("status") != "draining"}
+            return self.nginx_told() | {self.who_answers() for _ in range(20)}
+        return {urllib.parse.urlsplit(each["url"]).hostname or "" for each in self.workers()
+                if each.get("status") != "draining"}
+
+    def sends_to(self, address: str) -> Callable[[], bool]:
+        """To be asked many times a second: serving() of that address alone. For nginx, while nothing else changes: what it
+        was told, and workers of now, for one of before a reload says of itself that it takes no more."""
+        if self.kind != "nginx":
+            return lambda: address in self.serving()
+        workers = self.nginx_workers()
+        return lambda: address in self.nginx_told() or bool(workers & self.nginx_workers())
+
+    def nginx_told(self) -> set[str]:
+        with open(self.path("pool.conf"), encoding="utf-8") as file:
+            return set(re.findall(r"^  server ([^:]+):8000 ", file.read(), re.MULTILINE))
+
+    def nginx_workers(self) -> set[int]:
+        """The processes that take new requests."""
+        master, found = self.processes["gateway"].pid, set()
+        with open(f"/proc/{master}/task/{master}/children", encoding="ascii") as file:
+            children = file.read().split()
+        for child in children:
+            try:
+                with open(f"/proc/{child}/cmdline", "rb") as file:
+                    title = file.read()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended
+            if title and b"shutting down" not in title:
+                found.add(int(child))
+        return found
+
+    def workers(self) -> list[dict]:
+        """Of a router."""
+        return json.loads(get(f"{self.url}/workers"))["workers"]
+
+    def withdrawal(self, address: str) -> Callable[[], object]:
+        """To be carried out: by the gateway's own means, as gateway-sync does it."""
+        if self.kind == "haproxy":
+            command = f"set server pool/{haproxy.servers(self.folder)[address].name} state drain"
+            return lambda: haproxy.ask(self.folder, command)
+        if self.kind in ("envoy", "nginx"):
+            name = "vllm.json" if self.kind == "envoy" else "pool.conf"
+            with open(self.path(name), encoding="utf-8") as file:
+                text = (without_host if self.kind == "envoy" else without_server)(file.read(), address)
+            return lambda: self.renew(name, text)
+        worker = next(each for each in self.workers() if f"//{address}:" in each["url"])
+        path, method = f"/workers/{worker.get('id')}", "DELETE"
+        if self.kind == "vllm-router":
+            path, method = f"/remove_worker?url={urllib.parse.quote(worker['url'], safe='')}", "POST"
+        request = urllib.request.Request(self.url + path, method=method)
+        return lambda: urllib.request.urlopen(request, timeout=5).close()
+
+    def renew(self, name: str, text: str) -> None:
+        os.replace(self.put(f"{name}.new", text), self.path(name))
+        if self.kind == "nginx":
+            subprocess.run(["/bin/sh", "-c", self.reload()], capture_output=True, timeout=30, check=True)
 
     def who_answers(self) -> str:
         """The address of the server that answered last of those that were asked."""
@@ -201,7 +268,7 @@ class Gateway:
     def feed(self) -> None:
         which = {"haproxy": [f"--haproxy-socket={self.folder}/admin.sock", f"--haproxy-state-file={self.folder}/state"],
                  "nginx": [f"--template={ROOT}/examples/nginx/pool.conf.mustache:{self.folder}/pool.conf",
-                           f"--exec=/bin/sh -c '{self.nginx('-t')} && {self.nginx('-s reload')}'"],
+                           f"--exec=/bin/sh -c '{self.reload()}'"],
                  "envoy": [f"--envoy-eds-dir={self.folder}", f"--envoy-admin=http://{self.host}:9901"]}
         router = [f"--worker-api={self.url}", f"--dialect={self.kind}"]
         self.start("sync", POOLWARDEN, "gateway-sync", "--pool=vllm", f"--namespace={self.namespace}",
@@ -228,6 +295,9 @@ class Gateway:
     def nginx(self, what: str) -> str:
         return f"{program('nginx')} -e stderr -c {self.path('nginx.conf')} {what}"
 
+    def reload(self) -> str:
+        return f"{self.nginx('-t')} && {self.nginx('-s reload')}"
+
     def path(self, name: str) -> str:
         return os.path.join(self.folder, name)
 
@@ -251,7 +321,8 @@ class Gateway:
         config = replaced(example("nginx", "nginx.conf"), "listen 0.0.0.0:8080", f"listen {self.host}:{PORT}")
         # Its workers may read the folder, and each answer says who gave it.
         config = replaced(config, "worker_processes auto;", "user root;\nworker_processes 2;")
-        config = replaced(config, "proxy_buffering off;", "proxy_buffering off;\n      add_header x-upstream $upstream_addr always;")
+        config = replaced(config, "proxy_buffering off;",
+                          "proxy_buffering off;\n      add_header x-upstream $upstream_addr always;")
         return replaced(config, "/run/nginx", self.folder)
 
     def envoy_config(self) -> str:
