@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import urllib.parse
 import urllib.request
+from typing import Iterable
 
 from support import operator
 from support.kube import ROOT, wait_for
@@ -35,15 +36,18 @@ def targets() -> list[str]:
             for port in each["ports"] for endpoint in each["endpoints"] for address in endpoint["addresses"]]
 
 
-def configuration(folder: str) -> dict:
+def configuration(folder: str, also: Iterable[str]) -> dict:
     return {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": [os.path.join(folder, "rules.yaml")],
             "scrape_configs": [{"job_name": "poolwarden", "honor_labels": True,
-                                "static_configs": [{"targets": targets()}]}]}
+                                "static_configs": [{"targets": [*targets(), *also]}]}]}
 
 
 class Prometheus:
-    def __init__(self) -> None:
+    """also: targets beside the operator."""
+
+    def __init__(self, also: Iterable[str] = ()) -> None:
+        self.also = also
         done = subprocess.run([os.path.join(ROOT, "scripts", "promtool.sh"), "prometheus"], capture_output=True,
                               text=True, timeout=300, check=False)
         if done.returncode:
@@ -56,7 +60,7 @@ class Prometheus:
     def __enter__(self) -> "Prometheus":
         self.scratch = tempfile.TemporaryDirectory(prefix="e2e-prometheus-")
         folder = self.scratch.name
-        for name, text in (("rules.yaml", rules()), ("prometheus.yaml", json.dumps(configuration(folder)))):
+        for name, text in (("rules.yaml", rules()), ("prometheus.yaml", json.dumps(configuration(folder, self.also)))):
             with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
                 file.write(text)
         self.log = open(os.path.join(folder, "log"), "w+", encoding="utf-8")
