@@ -40,8 +40,9 @@ Command tell(CommandKind kind, const ServerAddress& address, const std::string& 
     case CommandKind::kAdmit:
       command.text = fmt::format("{} HEALTHY in {}", command.server, cluster);
       break;
+    case CommandKind::kWeigh:
     case CommandKind::kRewrite:
-      break;  // no plan of this one's has it
+      break;  // no plan of this one's has them
   }
   return command;
 }
@@ -115,6 +116,7 @@ std::vector<EnvoyHost> with_commands(std::vector<EnvoyHost> hosts, const std::ve
       case CommandKind::kAdmit:
         out[command.address] = {command.address, EnvoyHealth::kHealthy, command.zone};
         break;
+      case CommandKind::kWeigh:
       case CommandKind::kRewrite:
         break;
     }
@@ -134,6 +136,7 @@ bool is_carried_out(const Command& command, const std::vector<EnvoyHost>& held) 
       return !there || found->health == EnvoyHealth::kDraining;
     case CommandKind::kReaddress:
     case CommandKind::kAdmit:
+    case CommandKind::kWeigh:
     case CommandKind::kRewrite:
       break;
   }

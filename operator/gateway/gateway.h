@@ -29,6 +29,7 @@ enum class CommandKind : std::uint8_t {
   kWithdraw,   // no new request; those it has go on
   kPark,       // drained and idle: its place is free for another endpoint
   kReaddress,  // a free place gets an endpoint
+  kWeigh,      // its share of the requests
   kAdmit,      // requests from now on
   kRewrite,    // what it has already, told once more; of no server
 };

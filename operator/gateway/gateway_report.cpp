@@ -33,6 +33,10 @@ void GatewayReport::tell(const effect::Acknowledged& done) {
       break;
     case CommandKind::kReaddress:
       break;  // half of an admission
+    case CommandKind::kWeigh:
+      log_.info("the weight of a server is that of its zone now",
+                {{"pool", names_.pool}, {"pod", done.pod}, {"told", done.command.text}});
+      break;
     case CommandKind::kRewrite:
       log_.info(fmt::format("{} was told once more what it has", names_.gateway), {{"pool", names_.pool}});
       break;

@@ -67,10 +67,16 @@ tl::expected<void, std::string> choose_haproxy(const GatewaySyncFlags& flags, Se
   const auto withdraw_by = flags.withdraw_by == "drain" ? WithdrawBy::kDrain : WithdrawBy::kMaintenance;
   auto socket = parse_runtime_address(flags.haproxy_socket);
   if (!socket) return tl::unexpected("--haproxy-socket: " + socket.error());
+  std::optional<ZoneWeights> weights;
+  if (!flags.haproxy_zone_weights.empty()) {
+    auto parsed = parse_zone_weights(flags.haproxy_zone_weights);
+    if (!parsed) return tl::unexpected("--haproxy-zone-weights: " + parsed.error());
+    weights = *std::move(parsed);
+  }
   settings.kind = "haproxy";
-  settings.gateway = std::make_unique<Haproxy>(std::move(*socket),
-                                               BackendName{flags.backend, flags.server_prefix, withdraw_by},
-                                               flags.haproxy_state_file);
+  settings.gateway = std::make_unique<Haproxy>(
+      std::move(*socket), BackendName{flags.backend, flags.server_prefix, withdraw_by, std::move(weights)},
+      flags.haproxy_state_file);
   return {};
 }
 
@@ -195,6 +201,7 @@ tl::expected<void, std::string> check_companions(const GatewaySyncFlags& flags) 
   const bool haproxy = !router && !envoy && !file;
   const Companion companions[] = {
       {"--haproxy-state-file", !flags.haproxy_state_file.empty(), "HAProxy", "--haproxy-socket", haproxy},
+      {"--haproxy-zone-weights", !flags.haproxy_zone_weights.empty(), "HAProxy", "--haproxy-socket", haproxy},
       {"--dialect", !flags.dialect.empty(), "a router", "--worker-api", router},
       {"--worker-api-key-file", !flags.worker_api_key_file.empty(), "a router", "--worker-api", router},
       {"--worker-foreign", flags.worker_foreign != unset.worker_foreign, "a router", "--worker-api", router},
@@ -348,6 +355,9 @@ void add_haproxy_options(CLI::App& command, GatewaySyncFlags& flags) {
       "--haproxy-state-file", flags.haproxy_state_file,
       "File in which the servers' state is kept for a HAProxy that is restarted or reloaded: the backend's "
       "server-state-file-name (default: none)");
+  command.add_option("--haproxy-zone-weights", flags.haproxy_zone_weights,
+                     "Weights of servers by the zone of their pods' nodes, 1 to 256: "
+                     "\"zone-a=100,zone-b=25,*=25\" (default: those of haproxy.cfg)");
   command.add_option("--backend", flags.backend, "The backend in haproxy.cfg that serves the pool")
       ->capture_default_str();
   command

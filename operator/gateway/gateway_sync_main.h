@@ -16,8 +16,9 @@ struct GatewaySyncFlags {
   std::string config_map;  // empty: "<pool>-endpoints"
   std::string consumer;    // empty: the host's name; "none": nothing is confirmed
   std::string haproxy_socket = "/run/haproxy/admin.sock";
-  std::string haproxy_state_file;  // empty: none
-  std::string worker_api;          // empty: the gateway is a HAProxy
+  std::string haproxy_state_file;    // empty: none
+  std::string haproxy_zone_weights;  // empty: weights are those of haproxy.cfg
+  std::string worker_api;            // empty: the gateway is a HAProxy
   std::string dialect;
   std::string worker_api_key_file;
   std::string worker_foreign = "remove";

@@ -209,8 +209,9 @@ kube::Result<std::vector<ObservedServer>> parse_servers_state(std::string_view a
     const std::string* ip = columns.cell(row, "srv_addr");
     const std::int64_t flags = columns.number(row, "srv_admin_state");
     const std::int64_t port = columns.number(row, "srv_port");
+    const std::int64_t weight = columns.number(row, "srv_uweight");
     if (!columns.problem().empty() || *of_backend != backend) continue;
-    servers.push_back({*name, make_address(*ip, port), admin_state(flags), 0});
+    servers.push_back({*name, make_address(*ip, port), admin_state(flags), 0, weight});
   }
   if (columns.problem().empty()) return servers;
   return tl::unexpected(unreadable(fmt::format("HAProxy's 'show servers state' {}", columns.problem())));

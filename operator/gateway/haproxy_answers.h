@@ -25,6 +25,7 @@ struct ObservedServer {
   std::optional<ServerAddress> address;  // nothing: not an IP address and port
   AdminState admin = AdminState::kMaintenance;
   std::int64_t busy = 0;  // requests it works on, and requests queued for it alone
+  std::int64_t weight = 1;
 
   bool operator==(const ObservedServer&) const = default;
 };
@@ -49,8 +50,9 @@ kube::Result<HaproxySnapshot> parse_snapshot(const std::vector<std::string>& ans
                                              std::string_view backend);
 
 // The answer to "show servers state", which snapshot_commands() asks for, as a file for HAProxy's
-// `load-server-state-from-file`: a HAProxy that starts with it has the addresses, and what an administrator
-// said of the servers. All of them are up until a check says otherwise. The same servers are the same text.
+// `load-server-state-from-file`: a HAProxy that starts with it has the addresses, the weights, and what an
+// administrator said of the servers. All of them are up until a check says otherwise. The same servers are
+// the same text.
 std::string to_state_file(const std::vector<std::string>& answers);
 // One without servers, of which HAProxy does not complain.
 inline constexpr std::string_view kEmptyStateFile = "1\n";

@@ -34,8 +34,9 @@ Command make_command(CommandKind kind, const BackendName& names, const ObservedS
     case CommandKind::kAdmit:
       command.text = target + " state ready";
       break;
+    case CommandKind::kWeigh:
     case CommandKind::kRewrite:
-      break;  // no plan of this one's has it
+      break;  // weigh() says the one, and no plan of this one's has the other
   }
   return command;
 }
@@ -100,8 +101,17 @@ class Planner {
     if (found == by_address_.end()) return false;
     const ObservedServer& slot = *found->second;
     kept_.insert(&slot);
+    weigh(slot, want);
     if (slot.admin != AdminState::kReady) say(CommandKind::kAdmit, slot, want.address);
     return true;
+  }
+
+  void weigh(const ObservedServer& slot, const WantedServer& want) {
+    if (!names_.weights) return;
+    const int weight = names_.weights->of(want.zone);
+    if (slot.weight == weight) return;
+    rest_.push_back({CommandKind::kWeigh, slot.name, want.address,
+                     fmt::format("set server {}/{} weight {}", names_.backend, slot.name, weight)});
   }
 
   void take_out(const ObservedServer& slot) {
@@ -161,6 +171,10 @@ std::optional<std::string> refusal_of(const Command& command, std::string_view a
   std::string text = base::ascii(answer.substr(0, 200), ' ');
   while (text.ends_with(' ')) text.pop_back();
   if (text == "Permission denied") text += " (its stats socket line needs 'level admin')";
+  if (command.kind == CommandKind::kWeigh && text.find("static LB algorithm") != std::string::npos)
+    text +=
+        " (--haproxy-zone-weights needs 'balance leastconn', 'roundrobin' or 'random', or 'hash-type "
+        "consistent')";
   return fmt::format("HAProxy refused '{}': {}", command.text, text);
 }
 

@@ -14,10 +14,14 @@
 // Identity is the address. Nothing needs to be remembered, so a plan made after any restart, on either side,
 // is right. Each plan is one step made from a fresh snapshot: `ready` is only ever said of a slot whose
 // address HAProxy has just reported. A plan for a snapshot that agrees with the list is empty.
+//
+// A weight is said just before `ready`. If HAProxy refuses it the server serves all the same: a wrong share
+// is better than none.
 #pragma once
 
 #include "gateway/gateway.h"
 #include "gateway/haproxy_answers.h"
+#include "gateway/zone_weights.h"
 
 #include <cstdint>
 #include <optional>
@@ -37,6 +41,7 @@ struct BackendName {
   std::string backend;
   std::string slot_prefix;  // a server is ours if its name is this and digits
   WithdrawBy withdraw_by = WithdrawBy::kDrain;
+  std::optional<ZoneWeights> weights = {};  // nothing: those of haproxy.cfg, and nothing is said of them
 };
 
 // Its `places` are slots.

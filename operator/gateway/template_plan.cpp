@@ -77,6 +77,7 @@ std::vector<ListedServer> list_after(const std::vector<ListedServer>& servers,
         after[command.address] = {command.address, command.server, command.zone,
                                   command.kind != CommandKind::kWithdraw};
         break;
+      case CommandKind::kWeigh:
       case CommandKind::kRewrite:
         break;
     }

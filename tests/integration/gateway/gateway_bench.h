@@ -28,9 +28,9 @@ class GatewayBench : public Feed {
   ~GatewayBench() { stop(); }
 
   void start_sync() {
-    gateway_ =
-        std::make_unique<Haproxy>(UnixPath{haproxy.socket_path()}, BackendName{"pool", "pod-", withdraw_by},
-                                  haproxy.state_path(), away);
+    gateway_ = std::make_unique<Haproxy>(UnixPath{haproxy.socket_path()},
+                                         BackendName{"pool", "pod-", withdraw_by, weights},
+                                         haproxy.state_path(), away);
     start(*gateway_, "haproxy");
   }
   // All of it runs, and both serve: their pods are ready and on the list.
@@ -59,8 +59,16 @@ class GatewayBench : public Feed {
   bool becomes(const Replica& replica, AdminState state) {
     return eventually([&] { return state_of(replica) == state; });
   }
+  // The weight of the replica's server; 0 if no server has its address.
+  std::int64_t weight_of(const Replica& replica) {
+    for (const ObservedServer& server : servers()) {
+      if (server.address == make_address(replica.ip(), Replica::kPort)) return server.weight;
+    }
+    return 0;
+  }
 
   WithdrawBy withdraw_by = WithdrawBy::kDrain;
+  std::optional<ZoneWeights> weights;
   std::chrono::milliseconds away = Haproxy::kAway;
   HaproxyProcess haproxy;
 

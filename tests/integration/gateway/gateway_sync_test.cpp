@@ -244,16 +244,21 @@ TEST(GatewaySync, UndoesWhatSomeoneElseDid) {
   }));
 }
 
-// The example's configuration, with each client pinned to the server that it had first.
-std::string pinning_config(const TempDir& directory) {
+// The example's configuration, with something else in one of its places.
+std::string changed_config(const TempDir& directory, const std::string& what, const std::string& instead) {
   std::string config = contents_of(POOLWARDEN_HAPROXY_CFG);
-  const std::string backend = "\nbackend pool\n";
-  const std::size_t at = config.find(backend);
+  const std::size_t at = config.find(what);
   EXPECT_NE(at, std::string::npos);
-  config.insert(at + backend.size(), "    stick-table type ip size 1k\n    stick on src\n");
-  const std::string path = directory.file("pinning.cfg");
+  config.replace(at, what.size(), instead);
+  const std::string path = directory.file("changed.cfg");
   std::ofstream(path) << config;
   return path;
+}
+
+// Each client is pinned to the server that it had first.
+std::string pinning_config(const TempDir& directory) {
+  const std::string backend = "\nbackend pool\n";
+  return changed_config(directory, backend, backend + "    stick-table type ip size 1k\n    stick on src\n");
 }
 
 TEST(GatewaySync, BackendThatPinsClients_WithdrawsByMaintenance) {
@@ -277,6 +282,99 @@ TEST(GatewaySync, BackendThatPinsClients_WithdrawsByMaintenance) {
   for (int i = 0; i < 6; ++i) EXPECT_EQ(answer(bench.haproxy), "b") << "though it was pinned elsewhere";
   a.release();
   EXPECT_EQ(generation.get(), "a") << "what was under way goes on";
+}
+
+// ---- Weights by zone
+
+api::Endpoint endpoint_in(const std::string& zone, const Replica& replica) {
+  api::Endpoint out = endpoint_of(replica);
+  out.zone = zone;
+  return out;
+}
+
+class ZoneWeightsOfHaproxy : public testing::Test {
+ protected:
+  void start(GatewayBench& bench) {
+    bench.weights = ZoneWeights{{{"near", 100}, {"far", 25}}, 10};
+    ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+    bench.start_sync();
+    bench.publish({endpoint_in("near", near), endpoint_in("far", far)});
+    ASSERT_TRUE(bench.becomes(near, AdminState::kReady)) << bench.logged();
+    ASSERT_TRUE(bench.becomes(far, AdminState::kReady)) << bench.logged();
+  }
+  bool weigh(GatewayBench& bench, std::int64_t of_near, std::int64_t of_far) const {
+    return bench.weight_of(near) == of_near && bench.weight_of(far) == of_far;
+  }
+
+  Replica near{"near", fresh_ip()};
+  Replica far{"far", fresh_ip()};
+};
+
+TEST_F(ZoneWeightsOfHaproxy, ShareTheRequestsThatAreAtWork) {
+  near.behave(Behaviour::kHold);
+  far.behave(Behaviour::kHold);
+  GatewayBench bench;
+  ASSERT_NO_FATAL_FAILURE(start(bench));
+  EXPECT_TRUE(weigh(bench, 100, 25)) << "already when they were made ready";
+  std::vector<std::future<std::string>> generations;
+  for (int i = 1; i <= 10; ++i) {
+    generations.push_back(std::async(std::launch::async, [&] { return answer(bench.haproxy); }));
+    ASSERT_TRUE(eventually([&] { return near.requests() + far.requests() == i; }));
+  }
+  EXPECT_EQ(near.requests(), 8);
+  EXPECT_EQ(far.requests(), 2);
+  near.release();
+  far.release();
+}
+
+TEST_F(ZoneWeightsOfHaproxy, OutliveRestartsPersonsAndOtherPods) {
+  GatewayBench bench;
+  ASSERT_NO_FATAL_FAILURE(start(bench));
+  const auto right_again = [&] { return eventually([&] { return weigh(bench, 100, 25); }); };
+  ASSERT_TRUE(HaproxySocket(UnixPath{bench.haproxy.socket_path()}).ask({"set server pool/pod-1 weight 3"}));
+  EXPECT_TRUE(right_again()) << "a person's change";
+
+  bench.stop();
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.reload());
+  EXPECT_TRUE(weigh(bench, 100, 25)) << "what is kept is enough";
+  bench.haproxy.kill();
+  std::filesystem::remove(bench.haproxy.state_path());
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  EXPECT_EQ(bench.servers().front().weight, 1) << "all is forgotten";
+  bench.start_sync();
+  EXPECT_TRUE(right_again()) << bench.logged();
+
+  bench.publish({endpoint_in("near", near)});
+  ASSERT_TRUE(bench.becomes(far, AdminState::kMaintenance));
+  Replica other("other", fresh_ip());
+  bench.publish({endpoint_in("near", near), endpoint_in({}, other)});
+  ASSERT_TRUE(bench.becomes(other, AdminState::kReady));
+  EXPECT_EQ(bench.weight_of(far), 0) << "else its slot is not used again, which is what this is about";
+  EXPECT_EQ(bench.weight_of(other), 10);
+}
+
+TEST_F(ZoneWeightsOfHaproxy, ThatHaproxyRefuses_AreToldAndAllServe) {
+  const TempDir directory;
+  GatewayBench bench(changed_config(directory, "balance leastconn", "balance static-rr"));
+  ASSERT_NO_FATAL_FAILURE(start(bench));
+  EXPECT_NE(answer(bench.haproxy), "503");
+  EXPECT_TRUE(bench.logs("static LB algorithm")) << bench.logged();
+  EXPECT_THAT(bench.logged(), HasSubstr("--haproxy-zone-weights needs"));
+  EXPECT_FALSE(bench.ready()) << "HAProxy is not as it is to be";
+  bench.publish({endpoint_in("near", near)});
+  EXPECT_TRUE(bench.becomes(far, AdminState::kMaintenance)) << "lists are followed all the same";
+}
+
+TEST_F(ZoneWeightsOfHaproxy, WithoutTheFlagAreTheirOwners) {
+  const TempDir directory;
+  GatewayBench bench(changed_config(directory, "default-server check", "default-server weight 7 check"));
+  ASSERT_NO_FATAL_FAILURE(bench.haproxy.start());
+  bench.start_sync();
+  bench.publish({endpoint_in("near", near), endpoint_in("far", far)});
+  ASSERT_TRUE(bench.becomes(far, AdminState::kReady));
+  ASSERT_TRUE(HaproxySocket(UnixPath{bench.haproxy.socket_path()}).ask({"set server pool/pod-1 weight 3"}));
+  std::this_thread::sleep_for(700ms);  // a poll
+  EXPECT_TRUE(weigh(bench, 3, 7) || weigh(bench, 7, 3));
 }
 
 TEST(GatewaySync, ServesIpv6) {

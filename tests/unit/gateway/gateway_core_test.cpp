@@ -33,7 +33,7 @@ std::string word(const effect::Apply& apply) {
   return text;
 }
 std::string word(const effect::Acknowledged& done) {
-  constexpr const char* kVerbs[] = {"withdrew", "parked", "readdressed", "admitted"};
+  constexpr const char* kVerbs[] = {"withdrew", "parked", "readdressed", "weighed", "admitted"};
   std::string text = std::string(kVerbs[static_cast<int>(done.command.kind)]) + " " + done.pod;
   if (done.latency)
     text += " after " +

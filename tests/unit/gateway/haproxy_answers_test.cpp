@@ -22,7 +22,7 @@ constexpr const char* kState =
     "bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr "
     "srv_agent_addr srv_agent_port\n"
     "3 b 1 pod-1 fd00::1 2 4 1 1 0 1 0 0 8 0 0 0 - 8000 - 0 0 - - 0\n"
-    "3 b 2 pod-2 127.0.77.2 2 12 1 1 0 1 0 0 8 0 0 0 - 8000 - 0 0 - - 0\n"
+    "3 b 2 pod-2 127.0.77.2 2 12 25 1 0 1 0 0 8 0 0 0 - 8000 - 0 0 - - 0\n"
     "3 b 3 pod-3 127.0.0.1 0 5 1 1 0 1 0 0 8 0 0 0 - 1 - 0 0 - - 0\n"
     "3 b 4 pod-4 - 0 32 1 1 0 1 0 0 8 0 0 0 name.example 80 - 0 0 - - 0\n"
     "3 other 5 pod-5 127.0.0.9 2 0 1 1 0 1 0 0 8 0 0 0 - 9 - 0 0 - - 0\n";
@@ -54,18 +54,19 @@ TEST(ParseSnapshot, ReadsWhatHaproxySays) {
   ASSERT_TRUE(snapshot) << snapshot.error().message;
   EXPECT_EQ(snapshot->pid, 7281);
   EXPECT_EQ(snapshot->version, "2.6.12-1+deb12u4");
-  EXPECT_THAT(snapshot->servers,
-              ElementsAre(ObservedServer{"pod-1", make_address("fd00::1", 8000), AdminState::kReady, 2},
-                          ObservedServer{"pod-2", make_address("127.0.77.2", 8000), AdminState::kDrain, 4},
-                          ObservedServer{"pod-3", make_address("127.0.0.1", 1), AdminState::kMaintenance, 0},
-                          // Not in "show stat": counts as busy, so that it is left alone.
-                          ObservedServer{"pod-4", std::nullopt, AdminState::kMaintenance, 1}));
+  EXPECT_THAT(
+      snapshot->servers,
+      ElementsAre(ObservedServer{"pod-1", make_address("fd00::1", 8000), AdminState::kReady, 2},
+                  ObservedServer{"pod-2", make_address("127.0.77.2", 8000), AdminState::kDrain, 4, 25},
+                  ObservedServer{"pod-3", make_address("127.0.0.1", 1), AdminState::kMaintenance, 0},
+                  // Not in "show stat": counts as busy, so that it is left alone.
+                  ObservedServer{"pod-4", std::nullopt, AdminState::kMaintenance, 1}));
 }
 
-TEST(StateFile, HasAddressesAndWhatAnAdministratorSaid) {
+TEST(StateFile, HasAddressesWeightsAndWhatAnAdministratorSaid) {
   const std::string file = to_state_file({kInfo, kState, kStat});
   EXPECT_EQ(parse_servers_state(file, "b").value(), parse_servers_state(kState, "b").value());
-  EXPECT_THAT(file, HasSubstr("\n3 b 2 pod-2 127.0.77.2 2 12 1 1 0 1 0 1 0 0 0 0 - 8000 - 0 0 - - 0\n"));
+  EXPECT_THAT(file, HasSubstr("\n3 b 2 pod-2 127.0.77.2 2 12 25 1 0 1 0 1 0 0 0 0 - 8000 - 0 0 - - 0\n"));
 }
 
 TEST(StateFile, OfTheSameServersIsTheSameText) {
@@ -85,12 +86,12 @@ TEST(StateFile, WhatIsNoAnswerIsNoServers) {
 
 TEST(ParseServersState, FindsColumnsByNameInAnyOrder) {
   const auto servers = parse_servers_state(
-      "2\n# srv_name new_one be_name srv_port srv_admin_state srv_addr\n"
-      "\n# a comment\npod-1 ? b 80 8 10.0.0.1 more\n",
+      "2\n# srv_name new_one srv_uweight be_name srv_port srv_admin_state srv_addr\n"
+      "\n# a comment\npod-1 ? 256 b 80 8 10.0.0.1 more\n",
       "b");
   ASSERT_TRUE(servers) << servers.error().message;
   EXPECT_THAT(*servers,
-              ElementsAre(ObservedServer{"pod-1", make_address("10.0.0.1", 80), AdminState::kDrain, 0}));
+              ElementsAre(ObservedServer{"pod-1", make_address("10.0.0.1", 80), AdminState::kDrain, 0, 256}));
 }
 
 TEST(ParseServersState, AdminFlagsAreAMask) {
@@ -100,10 +101,10 @@ TEST(ParseServersState, AdminFlagsAreAMask) {
       {0x10, AdminState::kDrain},       {0x0c, AdminState::kDrain},       {0x09, AdminState::kMaintenance},
       {0x20, AdminState::kMaintenance}, {0x40, AdminState::kReady}};
   for (const auto& [flags, admin] : rows) {
-    const auto servers =
-        parse_servers_state("1\n# be_name srv_name srv_addr srv_admin_state srv_port\nb s 10.0.0.1 " +
-                                std::to_string(flags) + " 80\n",
-                            "b");
+    const auto servers = parse_servers_state(
+        "1\n# be_name srv_name srv_addr srv_admin_state srv_port srv_uweight\nb s 10.0.0.1 " +
+            std::to_string(flags) + " 80 1\n",
+        "b");
     ASSERT_TRUE(servers);
     EXPECT_EQ(servers->front().admin, admin) << flags;
   }
@@ -153,6 +154,9 @@ INSTANTIATE_TEST_SUITE_P(
                 "99999999999999999999\n",
                 kStat},
                "which is no number"},
+        BadRow{"no weight",
+               {kInfo, "1\n# be_name srv_name srv_addr srv_port srv_admin_state\nb s 10.0.0.1 80 0\n", kStat},
+               "has no column srv_uweight"},
         BadRow{"stat without header", {kInfo, kState, "b,pod-1\n"}, "'show stat' begins"},
         BadRow{
             "stat without scur", {kInfo, kState, "# pxname,svname,qcur\nb,pod-1,0\n"}, "has no column scur"},

@@ -53,6 +53,10 @@ class HaproxyModel {
       }
       return "";
     }
+    if (what == "weight") {
+      found->weight = std::stoi(value);
+      return "";
+    }
     in >> port_word >> port;
     const auto address = make_address(value, port);
     if (!address || port_word != "port") return "Invalid addr\n";

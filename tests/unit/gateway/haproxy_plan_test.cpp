@@ -164,6 +164,73 @@ INSTANTIATE_TEST_SUITE_P(
             {"set server b/pod-1 addr 10.0.0.1 port 8000", "set server b/pod-2 addr 10.0.0.2 port 8000"}}),
     [](const auto& row) { return "Row" + std::to_string(row.index); });
 
+struct WeightRow {
+  std::string situation;
+  std::vector<std::pair<std::string, std::string>> list;  // address and zone
+  std::vector<ObservedServer> observed;
+  std::vector<std::string> commands;
+};
+
+class WeightTable : public testing::TestWithParam<WeightRow> {};
+
+ObservedServer weighed(ObservedServer server, std::int64_t weight) {
+  server.weight = weight;
+  return server;
+}
+
+TEST_P(WeightTable, GivesTheseCommands) {
+  const WeightRow& row = GetParam();
+  std::vector<WantedServer> wanted;
+  for (const auto& [ip, zone] : row.list)
+    wanted.push_back({*make_address(ip, 8000), "p" + ip, api::EndpointState::kReady, zone});
+  BackendName names = kNames;
+  names.weights = ZoneWeights{{{"near", 100}, {"far", 25}}, 10};
+  EXPECT_EQ(texts(make_plan(wanted, {1, "2.6.12", row.observed}, names)), row.commands);
+  for (const std::string& text : texts(make_plan(wanted, {1, "2.6.12", row.observed}, kNames)))
+    EXPECT_EQ(text.find(" weight "), std::string::npos) << "nobody asked for weights: " << text;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Situations, WeightTable,
+    testing::Values(WeightRow{"a server gets its weight before it takes requests",
+                              {{"10.0.0.1", "far"}},
+                              {slot(1, kMaint, "10.0.0.1")},
+                              {"set server b/pod-1 weight 25", "set server b/pod-1 state ready"}},
+                    WeightRow{"one that has it is made ready only",
+                              {{"10.0.0.1", "far"}},
+                              {weighed(slot(1, kMaint, "10.0.0.1"), 25)},
+                              {"set server b/pod-1 state ready"}},
+                    WeightRow{
+                        "all agrees",
+                        {{"10.0.0.1", "far"}, {"10.0.0.2", "near"}, {"10.0.0.3", ""}, {"10.0.0.4", "new"}},
+                        {weighed(slot(1, kReady, "10.0.0.1"), 25), weighed(slot(2, kReady, "10.0.0.2"), 100),
+                         weighed(slot(3, kReady, "10.0.0.3"), 10), weighed(slot(4, kReady, "10.0.0.4"), 10)},
+                        {}},
+                    WeightRow{"HAProxy forgot them, or somebody changed them",
+                              {{"10.0.0.1", "far"}, {"10.0.0.2", "near"}, {"10.0.0.3", ""}},
+                              {weighed(slot(1, kReady, "10.0.0.1"), 0), slot(2, kReady, "10.0.0.2"),
+                               weighed(slot(3, kReady, "10.0.0.3"), 256)},
+                              {"set server b/pod-1 weight 25", "set server b/pod-2 weight 100",
+                               "set server b/pod-3 weight 10"}},
+                    WeightRow{"a pod of another zone got the address",
+                              {{"10.0.0.1", "near"}},
+                              {weighed(slot(1, kDrain, "10.0.0.1", 8000, 1), 25)},
+                              {"set server b/pod-1 weight 100", "set server b/pod-1 state ready"}},
+                    WeightRow{"an address is seen before anything is said of a weight",
+                              {{"10.0.0.1", "far"}},
+                              {slot(1, kMaint)},
+                              {"set server b/pod-1 addr 10.0.0.1 port 8000"}},
+                    WeightRow{"what leaves keeps its weight, and no weight holds its withdrawal up",
+                              {{"10.0.0.1", "far"}},
+                              {slot(1, kReady, "10.0.0.1"), slot(2, kReady, "10.0.0.2")},
+                              {"set server b/pod-2 state drain"}},
+                    WeightRow{"free, draining and foreign servers have weights of their own",
+                              {},
+                              {weighed(slot(1, kMaint), 7), weighed(slot(2, kDrain, "10.0.0.2", 8000, 1), 7),
+                               weighed({"web1", make_address("10.0.0.5", 80), kReady, 0}, 7)},
+                              {}}),
+    [](const auto& row) { return "Row" + std::to_string(row.index); });
+
 // Where clients are pinned to servers.
 TEST(Plan, WithdrawsByMaintenance) {
   const BackendName pinning{"b", "pod-", WithdrawBy::kMaintenance};
@@ -237,7 +304,26 @@ TEST(RefusalOf, KnowsSuccessFromRefusal) {
   EXPECT_EQ(refusal_of(readdress, "Permission denied\n"),
             "HAProxy refused 'set server b/pod-1 addr 10.0.0.1 port 8000': Permission denied (its stats "
             "socket line needs 'level admin')");
+  const Command weigh{CommandKind::kWeigh, "pod-1", {}, "set server b/pod-1 weight 25"};
+  EXPECT_EQ(refusal_of(weigh, ""), std::nullopt);
+  EXPECT_EQ(
+      refusal_of(weigh, "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.\n"),
+      "HAProxy refused 'set server b/pod-1 weight 25': Backend is using a static LB algorithm and only "
+      "accepts weights '0%' and '100%'. (--haproxy-zone-weights needs 'balance leastconn', 'roundrobin' or "
+      "'random', or 'hash-type consistent')");
   EXPECT_EQ(refusal_of(withdraw, "\x1b[31mno\x01\n")->find('\x1b'), std::string::npos);
+}
+
+bool weight_is_right(const Command& command, const HaproxyModel& haproxy,
+                     const std::vector<WantedServer>& wanted, const BackendName& names) {
+  if (!names.weights) return true;
+  for (const WantedServer& want : wanted) {
+    if (want.address != command.address) continue;
+    for (const ObservedServer& server : haproxy.servers) {
+      if (server.name == command.server) return server.weight == names.weights->of(want.zone);
+    }
+  }
+  return false;
 }
 
 // Any list and any state HAProxy may be in: carried out step by step, the two agree after a few steps, and on
@@ -251,24 +337,29 @@ TEST(Plan, BringsAnyHaproxyToAnyList) {
       haproxy.servers[i].address = make_address("10.0.0." + std::to_string(1 + pick(6)), 8000);
       haproxy.servers[i].admin = static_cast<AdminState>(pick(3));
       haproxy.servers[i].busy = pick(2);
+      haproxy.servers[i].weight = 1 + pick(3);
     }
+    BackendName names = kNames;
+    if (pick(2) == 0) names.weights = ZoneWeights{{{"near", 3}}, 2};
     std::vector<api::Endpoint> endpoints;
     for (int ip = 1; ip <= 6; ++ip) {
       if (pick(2) == 0) continue;
       endpoints.push_back(endpoint("p" + std::to_string(ip), "10.0.0." + std::to_string(ip), {8000},
                                    pick(4) == 0 ? kDraining : api::EndpointState::kReady));
+      if (pick(2) == 0) endpoints.back().zone = "near";
     }
     std::vector<std::string> problems;
     const auto wanted = wanted_servers(list_of(1, endpoints), {}, {}, &problems);
     int steps = 0;
-    Plan plan = make_plan(wanted, haproxy.snapshot(), kNames);
+    Plan plan = make_plan(wanted, haproxy.snapshot(), names);
     for (; !plan.commands.empty() && steps < 20; ++steps) {
       const bool withdraws = plan.commands.front().kind == CommandKind::kWithdraw;
       for (const Command& command : plan.commands) {
         ASSERT_EQ(command.kind == CommandKind::kWithdraw, withdraws) << "withdrawals go alone";
         ASSERT_EQ(refusal_of(command, haproxy.carry_out(command.text)), std::nullopt);
+        ASSERT_TRUE(command.kind != CommandKind::kAdmit || weight_is_right(command, haproxy, wanted, names));
       }
-      plan = make_plan(wanted, haproxy.snapshot(), kNames);
+      plan = make_plan(wanted, haproxy.snapshot(), names);
     }
     ASSERT_LE(steps, 5) << "round " << round;
     ASSERT_EQ(haproxy.foreign_touched + haproxy.readdressed_in_use + haproxy.parked_while_busy, 0);
@@ -278,7 +369,8 @@ TEST(Plan, BringsAnyHaproxyToAnyList) {
     for (const ObservedServer& server : haproxy.servers) {
       if (server.admin != AdminState::kReady || server.name == "spare" || server.name == "pod-x") continue;
       const bool listed = std::any_of(wanted.begin(), wanted.end(), [&](const WantedServer& want) {
-        return want.address == *server.address && want.state == api::EndpointState::kReady;
+        return want.address == *server.address && want.state == api::EndpointState::kReady &&
+               (!names.weights || server.weight == names.weights->of(want.zone));
       });
       ASSERT_TRUE(listed) << server.address->to_string();
     }
