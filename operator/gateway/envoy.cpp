@@ -109,13 +109,14 @@ std::string Envoy::config_lines() const {
 }
 
 kube::Result<void> Envoy::look() {
+  complaint_.reset();
   if (!options_.admin) {
     auto read = read_file();
     snapshot_.held = snapshot_.file;
     return read;
   }
   const kube::TimePoint deadline = Clock::now() + kDeadline;
-  const auto answered = [&]() -> kube::Result<void> {
+  auto answered = [&]() -> kube::Result<void> {
     auto info = ask("/server_info", deadline);
     if (!info) return tl::unexpected(std::move(info.error()));
     const auto server = parse_server_info(info->body);
@@ -126,9 +127,15 @@ kube::Result<void> Envoy::look() {
     snapshot_.held = *std::move(hosts);
     return {};
   }();
-  // Before an Envoy that is away is told of: it may not start without the file.
-  auto read = read_file();
-  return answered ? read : answered;
+  // Also of an Envoy that is away: it may not start without the file.
+  const auto read = read_file();
+  if (answered) {
+    // What the file said last still counts. So what Envoy may yet take up of it is not forgotten.
+    if (!read) complaint_ = read.error().message;
+    return {};
+  }
+  if (!read) answered.error().message += "; and " + read.error().message;
+  return answered;
 }
 
 kube::Result<std::shared_ptr<const Observation>> Envoy::observe() {
@@ -181,8 +188,10 @@ std::string Envoy::why_not_taken(const Command& command) const {
         "{}. It could not read updates of cluster '{}' (update_failure: {}), and its log says why", what,
         options_.cluster, *updates.failed);
   }
-  return fmt::format("{}, and has rejected nothing: it does not follow this file. Its cluster '{}' needs {}",
-                     what, options_.cluster, config_lines());
+  return fmt::format(
+      "{}, and has rejected nothing: it does not follow this file. Its cluster '{}' needs {}; or its "
+      "directory was made anew since: then restart Envoy",
+      what, options_.cluster, config_lines());
 }
 
 }  // namespace poolwarden::gateway

@@ -6,6 +6,9 @@
 // finds the last file written. Its own start needs a file, so one without endpoints is written where there is
 // none.
 //
+// While the file can be neither read nor made, what Envoy says counts: the list may be held all the same, and
+// complaint() says what is to be mended. A list that is to be given needs the file.
+//
 // Without an admin interface the file alone counts, and nobody knows whether Envoy has taken it up.
 //
 // Owned and used by one thread. observe() blocks it for some milliseconds, carry_out() for at most kPatience
@@ -75,6 +78,7 @@ class Envoy final : public Gateway {
       const std::vector<Command>& commands) override;
   std::string_view name() const override { return "Envoy"; }
   std::string where() const override;
+  std::optional<std::string> complaint() const override { return complaint_; }
 
  private:
   kube::Result<void> look();
@@ -90,6 +94,7 @@ class Envoy final : public Gateway {
   // As last seen. A file that is gone is written from them again.
   EnvoySnapshot snapshot_;
   Process process_;
+  std::optional<std::string> complaint_;
 };
 
 }  // namespace poolwarden::gateway

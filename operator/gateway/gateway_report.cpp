@@ -75,6 +75,8 @@ void GatewayReport::tell(const effect::GatewayFound& found) {
               {{"process", found.process.id},
                {"previous", *found.restarted_from},
                {"version", found.process.version}});
+  } else if (found.process.id.empty()) {  // not every gateway is asked
+    log_.info(fmt::format("{} can be given the list", names_.gateway), {{"at", names_.where}});
   } else {
     log_.info(fmt::format("{} answers", names_.gateway),
               {{"at", names_.where}, {"process", found.process.id}, {"version", found.process.version}});

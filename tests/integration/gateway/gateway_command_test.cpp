@@ -165,6 +165,38 @@ TEST(GatewayCommand, WritesAFileAndRunsAProgramOnceMoreWhenItWasKilled) {
   EXPECT_EQ(again.end(), 0) << contents_of(log);
 }
 
+// Nobody asks Envoy, so nobody is told that it has the list: written is all that is known.
+TEST(GatewayCommand, AnEnvoyThatIsNotAsked_HasItsFileAndTheOperatorIsToldNothing) {
+  const TempDir directory;
+  apiserver::ServerOptions options;
+  options.address = fresh_ip();
+  options.directory = directory.file("api");
+  auto server = apiserver::Server::start(options);
+  ASSERT_TRUE(server) << server.error();
+  const std::string probes = fresh_ip(), log = directory.file("log"), file = directory.file("vllm.json");
+  publish(**server, kube::HttpMethod::kPost, 1, {endpoint_at("a", "10.0.0.1", 8000)});
+  TestProcess program = run_program(
+      {"gateway-sync", "--pool=vllm", "--namespace=default", "--kubeconfig=" + (*server)->kubeconfig_path(),
+       "--envoy-eds-dir=" + directory.file(""), "--envoy-admin=none", "--metrics-bind-address=0",
+       "--health-probe-bind-address=" + probes + ":8083"},
+      log);
+  ASSERT_TRUE(eventually([&] { return contents_of(file).find("10.0.0.1") != std::string::npos; }))
+      << contents_of(log);
+  EXPECT_TRUE(eventually([&] { return HttpClient(probes, 8083).get("/readyz").status == 200; }));
+  publish(**server, kube::HttpMethod::kPut, 2, {endpoint_at("b", "10.0.0.2", 8000)});
+  ASSERT_TRUE(eventually([&] { return contents_of(file).find("10.0.0.2") != std::string::npos; }));
+  EXPECT_EQ(program.end(), 0) << contents_of(log);
+  EXPECT_THAT(
+      contents_of(log),
+      HasSubstr("Envoy is not asked what it holds (--envoy-admin=none): the operator is told nothing, and "
+                "drains wait spec.drain.settleSeconds instead"));
+  kube::HttpRequest leases;
+  leases.target = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+  const auto response = (*server)->request(leases);
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_TRUE(nlohmann::json::parse(response.body)["items"].empty()) << response.body;
+}
+
 TEST(GatewayCommand, SaysWhichFlagIsWrong) {
   const std::pair<std::vector<std::string>, const char*> rows[] = {
       {{"--haproxy-socket=nowhere"}, "--haproxy-socket: 'nowhere' is neither"},
