@@ -181,6 +181,7 @@ class Gateways(Case):
                          for name in ("silent", "other"))
         consumers = self.enterContext(Consumers(self.namespace, CONSUMERS))
         self.wait_consumers(CONSUMERS + 2)
+        self.wait_renewed("vllm-haproxy-silent")
         load = Clients(other.url, CLIENTS, tokens=SHORT, streamed=True).start()
         self.addCleanup(load.abandon)
         self.step("the feed of one gateway stands still, and a replica is to go")
@@ -192,11 +193,17 @@ class Gateways(Case):
                                  if "silent" in each.get("message", "")], "the drain to say whom it waits for", 30)
         self.note(said[0]["message"])
         self.note(self.kube.run("get", "pwp", "vllm", "-o", "jsonpath={.status.consumers}").out)
-        note = wait_for(lambda: self.kube.events("ConsumerSilent", "vllm"), "an Event ConsumerSilent", 90)[0]["note"]
+        before: set[int] = set()  # how many pods there were before the Event
+
+        def event() -> list[dict]:
+            pods, found = len(self.kube.list("pods", PODS)), self.kube.events("ConsumerSilent", "vllm")
+            before.update([] if found else [pods])
+            return found
+        note = wait_for(event, "an Event ConsumerSilent", 90)[0]["note"]
         self.note(note)
         self.assertIn("silent", note)
         told = time.monotonic()
-        self.assertEqual(3, len(self.kube.list("pods", PODS)), "the drain did not wait")
+        self.assertEqual({3}, before, "the drain did not wait")
         self.whole(2)
         self.figure("drain: the Event ConsumerSilent after", told - began, "s")
         self.figure("drain: the replica gone, from that Event,", time.monotonic() - told, "s")
@@ -206,6 +213,11 @@ class Gateways(Case):
         self.wait_consumers(CONSUMERS + 2)
         load.stop()
         self.assertEqual([], load.errors, load.summary())
+
+    def wait_renewed(self, lease: str) -> None:
+        """Of one that was made and never renewed no Event says that it fell silent: nobody knows that it ever ran."""
+        first = self.kube.get("lease", lease)["spec"]["renewTime"]
+        wait_for(lambda: self.kube.get("lease", lease)["spec"]["renewTime"] != first, f"Lease {lease} to be renewed", 30)
 
     def wait_consumers(self, count: int) -> None:
         """As many, all live, and each with the newest list."""
