@@ -19,7 +19,7 @@ test_in = ctest --test-dir $(1) --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := build
 .PHONY: build demo test seeds soak mutants image e2e e2e-images e2e-up e2e-down bench bench-peers lint fmt asan tsan coverage fuzz nightly clean help \
-        setup setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image setup-peers
+        setup setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image setup-peers setup-llama
 
 setup: setup-test ## Install what build, demo and test need, with apt-get as root (each target does so by itself)
 
@@ -27,8 +27,10 @@ build: setup-build ## Build the programs as they ship: build/bin/poolwarden
 	@scripts/build.sh release programs
 	@scripts/check_hardening.sh build/bin/poolwarden
 
-# From build-debug, which is quick to build and which `make test` goes on with.
-demo: setup-test ## Show the main job on this machine, without a cluster (DEMO_FAST=1: shorter)
+# From build-debug, which is quick to build and which `make test` goes on with. An engine that is not to be had is
+# said before the build.
+demo: setup-test $(if $(filter llama.cpp,$(ENGINE)),setup-llama) ## Show the main job on this machine, without a cluster (ENGINE=llama.cpp: a real model; DEMO_FAST=1: shorter)
+	@scripts/demo.py --check
 	@scripts/build.sh debug poolwarden testcluster vllm-sim
 	@scripts/demo.py
 
@@ -110,5 +112,5 @@ help: ## Show this list
 	@echo "  Each installs the Debian packages that it needs and that are missing; \`make setup\` does only that, and"
 	@echo "  scripts/setup.sh names them. JOBS=<number>: so many at once. UNITY=OFF: compile each file on its own."
 
-setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image setup-peers: setup-%:
+setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image setup-peers setup-llama: setup-%:
 	@scripts/setup.sh $*

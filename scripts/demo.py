@@ -3,11 +3,13 @@
 
 Runs the operator and its gateway feed against a stand-in for the Kubernetes API server (real HTTP and TLS),
 with HAProxy as the gateway and stand-ins for vLLM as pods: real processes on addresses of their own
-(127.0.x.y). Prints what it does, the numbered request stream, and a summary. Scales down under long answers
-twice, without the drain gate and with it; exits with 1 if a request failed with it, or if it made no
-difference.
+(127.0.x.y). ENGINE=llama.cpp has a small model in llama.cpp answer instead. Prints what it does, the
+numbered request stream, and a summary. Scales down under long answers twice, without the drain gate and with
+it; exits with 1 if a request failed with it, or if it made no difference.
 
-DEMO_FAST=1 runs the same steps without the pauses. Everything it starts it stops, also on Ctrl-C.
+DEMO_FAST=1 runs the same steps without the pauses. --check runs none of them: it only fetches the engine, if it
+has to be fetched. Exits with 2 if ENGINE is unknown, with 77 if it is not to be had. Everything it starts it
+stops, also on Ctrl-C.
 """
 import json
 import os
@@ -21,26 +23,24 @@ import time
 import urllib.request
 
 sys.dont_write_bytecode = True
+import demo_engine  # noqa: E402
 import demo_scale_down  # noqa: E402
-from demo_support import (BIN, FAST, INTERRUPTED, PODS, Processes, complete, pause, say,  # noqa: E402
-                          start_cluster, start_gateway, start_operator, wait_for, wait_for_pods)
-
-PERIOD = 0.25 if FAST else 2.0
-LONG_TOKENS = 60 if FAST else 200  # of 100 ms each
+from demo_support import (BIN, INTERRUPTED, PODS, Processes, pause, say, start_cluster,  # noqa: E402
+                          start_gateway, start_operator, wait_for, wait_for_pods)
 
 
 class Stream:
     """The guide's numbered request stream, each request on a thread of its own so that slow ones overlap."""
 
-    def __init__(self, port):
-        self.port, self.number, self.errors = port, 0, 0
+    def __init__(self, gateway, engine):
+        self.gateway, self.engine, self.number, self.errors = gateway, engine, 0, 0
         self.lock, self.threads, self.stopping = threading.Lock(), [], threading.Event()
         self.pump = threading.Thread(target=self.run, daemon=True)
 
     def run(self):
         while not self.stopping.is_set():
-            self.request("The future of AI is", 5)
-            self.stopping.wait(PERIOD)
+            self.request("The future of AI is", self.engine.short)
+            self.stopping.wait(self.engine.period)
 
     def request(self, prompt, tokens, label="Request"):
         with self.lock:
@@ -54,11 +54,12 @@ class Stream:
     def complete(self, label, number, prompt, tokens):
         started, pod = time.monotonic(), ""
         try:
-            answer, pod = complete(self.port, prompt=prompt, max_tokens=tokens)
+            answer, pod = self.gateway.complete(prompt=prompt, max_tokens=tokens)
             body = answer.read()
             if answer.status != 200:
                 raise RuntimeError(f"HTTP {answer.status}")
-            text = json.loads(body)["choices"][0]["text"].strip()
+            text = json.loads(body)["choices"][0]["text"]
+            text = " ".join(text.split())
             text = text if len(text) < 40 else text[:37] + "..."
             say(f"{label} {number}: {text}   <- {pod}, {time.monotonic() - started:.1f} s")
         except Exception as problem:  # whatever a client could see counts
@@ -88,53 +89,53 @@ def withdrawal(log_path, pod):
     return None
 
 
-def start_everything(folder, processes):
+def start_everything(engine, folder, processes):
     say("Starting: a stand-in for the Kubernetes API server with controllers and a kubelet ...")
-    cluster = start_cluster(folder, processes, "crds/poolwarden.io_inferencepools.yaml",
-                            "examples/demo/pool.yaml", "examples/demo/chat.yaml")
+    cluster = start_cluster(folder, processes, engine, "crds/poolwarden.io_inferencepools.yaml",
+                            f"{engine.folder}/pool.yaml", f"{engine.folder}/chat.yaml")
     say("          poolwarden operator ...")
     operator_log = start_operator(cluster, processes)
     say("          HAProxy as the gateway of each pool, and poolwarden gateway-sync beside it ...")
-    gateways = {pool: start_gateway(pool, cluster, processes) for pool in ("vllm", "chat")}
-    for pool, port in gateways.items():
-        say(f"          client -> HAProxy 127.0.0.1:{port} -> pods of {pool}, 127.0.x.y:8000")
+    gateways = {pool: start_gateway(pool, cluster, processes, engine) for pool in (engine.pool, "chat")}
+    for pool, gateway in gateways.items():
+        say(f"          client -> HAProxy 127.0.0.1:{gateway.port} -> pods of {pool}, 127.0.x.y:8000")
     return cluster, gateways, operator_log
 
 
-def steps(folder, processes):
-    cluster, gateways, operator_log = start_everything(folder, processes)
+def steps(engine, folder, processes):
+    cluster, gateways, operator_log = start_everything(engine, folder, processes)
     say("\n1. Scale the pool to three replicas.")
-    cluster.scale("pwp", "vllm", 3)
-    wait_for_pods(3, "vllm", cluster, processes)
-    cluster.show("vllm")
+    cluster.scale("pwp", engine.pool, 3)
+    wait_for_pods(3, engine.pool, cluster, processes)
+    cluster.show(engine.pool)
 
     say("\n2. A numbered request stream, and one long generation"
-        f" ({LONG_TOKENS * 0.1:.0f} s) on every replica beside it.")
-    stream = Stream(gateways["vllm"])
+        f" ({engine.length(engine.long)}) on every replica beside it.")
+    stream = Stream(gateways[engine.pool], engine)
     for _ in range(3):
-        stream.request("A long story:", LONG_TOKENS, label="Long request")
+        stream.request("A long story:", engine.long, label="Long request")
     stream.pump.start()
     pause(6)
 
-    say("\n3. Who serves, by the pods' access logs:")
-    show_who_serves(cluster)
-    victim = cluster.endpoints("vllm")[0]
+    say("\n3. Who serves, by the pods' own logs:")
+    show_who_serves(cluster, engine)
+    victim = cluster.endpoints(engine.pool)[0]
     say(f"\n4. Delete one of the three under load: {victim}")
     cluster.delete_pod(victim)
     wait_for("the withdrawal", lambda: withdrawal(operator_log, victim), processes)
     entry = withdrawal(operator_log, victim)
     took = float(entry["latency_ms"])
     say(f"   -> withdrawn {took:.1f} ms after its watch event ({entry['reason']}); the list is now:"
-        f" {', '.join(cluster.endpoints('vllm'))}")
+        f" {', '.join(cluster.endpoints(engine.pool))}")
 
     say("\n5. The others carry on; its replacement joins once it is ready.")
-    wait_for("three endpoints again", lambda: len(cluster.endpoints("vllm")) == 3, processes)
-    say(f"   -> the list: {', '.join(cluster.endpoints('vllm'))}")
+    wait_for("three endpoints again", lambda: len(cluster.endpoints(engine.pool)) == 3, processes)
+    say(f"   -> the list: {', '.join(cluster.endpoints(engine.pool))}")
     pause(6)
-    show_who_serves(cluster)
+    show_who_serves(cluster, engine)
     stream.finish()
 
-    without_gate, with_gate = demo_scale_down.run(cluster, gateways["chat"], processes)
+    without_gate, with_gate = demo_scale_down.run(cluster, gateways["chat"], processes, engine)
     say(f"\nrequests={stream.number} errors={stream.errors} withdrawn_in_ms={took:.1f}"
         f" scale_down without_gate_errors={without_gate} with_gate_errors={with_gate}")
     if without_gate == 0:
@@ -142,37 +143,36 @@ def steps(folder, processes):
     return 1 if stream.errors or with_gate or not without_gate else 0
 
 
-def show_who_serves(cluster):
+def show_who_serves(cluster, engine):
     if cluster.kubectl_path:
-        say("  $ kubectl logs --prefix -l app=vllm --tail=2 | grep 'POST /v1'")
-        command = [cluster.kubectl_path, "--kubeconfig", cluster.kubeconfig, "logs", "--prefix", "-l",
-                   "app=vllm", "--tail=2"]
+        words = ["logs", "--prefix", "-l", f"app={engine.pool}", f"--tail={engine.log_lines}"]
+        say(f"  $ kubectl {' '.join(words)} | grep '{engine.log_line}'")
+        command = [cluster.kubectl_path, "--kubeconfig", cluster.kubeconfig, *words]
         output = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
-        lines = [line for line in output.splitlines() if "POST /v1" in line]
+        lines = [line for line in output.splitlines() if engine.log_line in line]
     else:
         lines = []
-        for pod in cluster.pods("vllm"):
+        for pod in cluster.pods(engine.pool):
             name = pod["metadata"]["name"]
-            say(f"  $ curl {PODS}/{name}/log?tailLines=2 | grep 'POST /v1'")
-            request = urllib.request.Request(f"{cluster.server}{PODS}/{name}/log?tailLines=2",
+            path = f"{PODS}/{name}/log?tailLines={engine.log_lines}"
+            say(f"  $ curl {path} | grep '{engine.log_line}'")
+            request = urllib.request.Request(cluster.server + path,
                                              headers={"Authorization": "Bearer " + cluster.token})
             with urllib.request.urlopen(request, context=cluster.tls, timeout=10) as answer:
                 text = answer.read().decode(errors="replace")
-            lines += [f"[pod/{name}] {line}" for line in text.splitlines() if "POST /v1" in line]
+            lines += [f"[pod/{name}] {line}" for line in text.splitlines() if engine.log_line in line]
     for line in lines:
         say("    " + line)
 
 
-def main():
+def run(engine):
     for program in ("poolwarden", "testcluster", "vllm-sim"):
         if not os.access(os.path.join(BIN, program), os.X_OK):
             sys.exit(f"demo: {BIN}/{program} is not built; run: make demo")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with it ignored
     folder = tempfile.mkdtemp(prefix="poolwarden-demo-")
     processes = Processes(folder)
     try:
-        return steps(folder, processes)
+        return steps(engine, folder, processes)
     except KeyboardInterrupt:
         INTERRUPTED.set()
         say("\ninterrupted; stopping what was started")
@@ -185,5 +185,25 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def main(arguments):
+    if arguments not in ([], ["--check"]):
+        return complain(f"it knows --check, not {' '.join(arguments)}", 2)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with it ignored
+    try:
+        engine = demo_engine.chosen(os.environ.get("ENGINE") or "vllm-sim")
+        engine.command()
+    except ValueError as problem:
+        return complain(problem, 2)
+    except demo_engine.Unavailable as problem:
+        return complain(problem, 77)
+    return 0 if arguments else run(engine)
+
+
+def complain(problem, code):
+    sys.stderr.write(f"demo: {problem}\n")
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

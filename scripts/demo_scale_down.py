@@ -1,18 +1,17 @@
 """The demo's second half: a Deployment is scaled from three to one under long answers, twice.
 
 Counts the streamed answers that ended before their last token, without the drain gate and with it. The
-servers are those of examples/demo/chat.yaml, which cut what they generate when they are told to stop, as vLLM
-does by default.
+servers are those of chat.yaml in examples/demo, or in its llama-cpp. They cut what they generate when they are
+told to stop, as vLLM and llama.cpp do by default.
 """
+import json
 import subprocess
 import threading
 import time
 
-from demo_support import (BIN, INTERRUPTED, complete, die_with_parent, pause, say, wait_for,
-                          wait_for_pods)
+from demo_support import BIN, INTERRUPTED, die_with_parent, pause, say, wait_for, wait_for_pods
 
 CLIENTS = 8
-TOKENS = 80  # of 100 ms each, at most: kubectl may need seconds before it has scaled
 ATTEMPTS = 3
 POOL = "chat"
 
@@ -20,8 +19,9 @@ POOL = "chat"
 class Generation:
     """One client that reads one long streamed answer."""
 
-    def __init__(self, number, port):
-        self.number, self.port, self.wanted = number, port, TOKENS * (7 + number % 4) // 10
+    def __init__(self, number, gateway):
+        self.number, self.gateway = number, gateway
+        self.wanted = gateway.engine.streamed * (7 + number % 4) // 10
         self.pod, self.tokens, self.cut = "", 0, False
         self.began = threading.Event()  # its first token, or its end, has come
         self.over = threading.Event()
@@ -34,7 +34,7 @@ class Generation:
             self.read()
         except Exception as error:  # whatever a client could see counts
             problem = str(error) or type(error).__name__
-        self.cut = self.tokens < self.wanted
+        self.cut = bool(problem)
         self.began.set()
         self.over.set()
         if not INTERRUPTED.is_set():
@@ -42,16 +42,22 @@ class Generation:
             say(f"Client {self.number}: {end}   <- {self.pod}, {time.monotonic() - started:.1f} s")
 
     def read(self):
-        answer, self.pod = complete(self.port, prompt="A long story:", max_tokens=self.wanted, stream=True)
+        answer, self.pod = self.gateway.complete(prompt="A long story:", max_tokens=self.wanted, stream=True)
         if answer.status != 200:
             raise RuntimeError(f"HTTP {answer.status}")
+        reason = None
         for line in answer:
             if line.strip() == b"data: [DONE]":
-                return
+                break
             if line.startswith(b"data: "):
-                self.tokens += 1
+                choice = json.loads(line[6:])["choices"][0]
+                self.tokens += choice["text"] != ""
+                reason = choice["finish_reason"]
                 self.began.set()
-        raise RuntimeError("the stream ended")
+        else:
+            raise RuntimeError("the stream ended")
+        if reason != "length":  # an engine that stops may end it in an orderly way
+            raise RuntimeError(f"finish_reason {reason}")
 
 
 class Watch:
@@ -91,9 +97,9 @@ def three_replicas(cluster, processes):
     pause(1)  # for the gateway to have them, too
 
 
-def scale_down(cluster, port, processes):
+def scale_down(cluster, gateway, processes):
     """Three to one while every client is in the middle of its answer; how many were cut."""
-    clients = [Generation(number, port) for number in range(1, CLIENTS + 1)]
+    clients = [Generation(number, gateway) for number in range(1, CLIENTS + 1)]
     for client in clients:
         client.began.wait(30)
     pause(2)
@@ -106,22 +112,24 @@ def scale_down(cluster, port, processes):
     return sum(client.cut for client in clients)
 
 
-def without_gate(cluster, port, processes):
-    say(f"\n6. Scale down under long answers ({TOKENS / 10:.0f} s, streamed), first as Kubernetes does it:"
-        " without the gate.\n   The model servers stop at once when told to, as vLLM does by default.")
+def without_gate(cluster, gateway, processes, engine):
+    length = engine.length(engine.streamed)
+    say(f"\n6. Scale down under long answers ({length}, streamed), first as Kubernetes does it:"
+        " without the gate.\n"
+        f"   The model servers stop at once when told to, as {engine.label} does by default.")
     wait_for("the operator to miss the gate", lambda: gate_reason(cluster) == "DrainGateMissing", processes)
     cluster.poolwarden("status", POOL)
     cut = 0
     for _ in range(ATTEMPTS):
         three_replicas(cluster, processes)
-        cut = scale_down(cluster, port, processes)
+        cut = scale_down(cluster, gateway, processes)
         say(f"   -> {cut} of {CLIENTS} answers were cut")
         if cut:
             break
     return cut
 
 
-def with_gate(cluster, port, processes):
+def with_gate(cluster, gateway, processes):
     say("\n7. The same with the gate: Kubernetes holds the deletes; Poolwarden picks the least busy,"
         "\n   sends them nothing new, waits until they are idle, and lets go of them.")
     cluster.apply_gate()
@@ -129,7 +137,7 @@ def with_gate(cluster, port, processes):
     three_replicas(cluster, processes)
     watch = Watch(cluster)
     try:
-        cut = scale_down(cluster, port, processes)
+        cut = scale_down(cluster, gateway, processes)
     finally:
         watch.stop()
     say(f"   -> {cut} of {CLIENTS} answers were cut")
@@ -137,6 +145,6 @@ def with_gate(cluster, port, processes):
     return cut
 
 
-def run(cluster, port, processes):
+def run(cluster, gateway, processes, engine):
     """How many answers were cut without the gate, and with it."""
-    return without_gate(cluster, port, processes), with_gate(cluster, port, processes)
+    return without_gate(cluster, gateway, processes, engine), with_gate(cluster, gateway, processes)

@@ -177,11 +177,11 @@ def free_ports(count):
     return ports
 
 
-def start_cluster(folder, processes, *manifests):
+def start_cluster(folder, processes, engine, *manifests):
     kubeconfig = os.path.join(folder, "kubeconfig")
     os.mkdir(os.path.join(folder, "cluster"))
     log = processes.start("testcluster", f"{BIN}/testcluster", "--directory", f"{folder}/cluster", "--kubeconfig",
-                          kubeconfig, "--nodes", "2", "--image", f"vllm-sim={BIN}/vllm-sim",
+                          kubeconfig, "--nodes", "2", "--image", f"{engine.image}={engine.command()}",
                           *[word for path in manifests for word in ("--apply", os.path.join(ROOT, path))])
     wait_for("the API server", lambda: "is ready at" in open(log).read(), processes)
     return Cluster(folder, kubeconfig)
@@ -196,13 +196,46 @@ def start_operator(cluster, processes):
         f"--metrics-bind-address=127.0.0.1:{metrics}", f"--health-probe-bind-address=127.0.0.1:{probes}")
 
 
-def start_gateway(pool, cluster, processes):
-    """HAProxy and gateway-sync for one pool; returns the port for clients once a replica is behind it."""
+class Gateway:
+    """One pool's gateway, as a client sees it."""
+
+    def __init__(self, port, pool, cluster, engine):
+        self.port, self.pool, self.cluster, self.engine = port, pool, cluster, engine
+        self.pods = {}  # by address, also those that have gone
+
+    def complete(self, timeout=150, **body):
+        """Asks for a completion: the answer, whose body is the caller's to read, and the pod's name."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection.request("POST", "/v1/completions", headers={"Content-Type": "application/json"},
+                           body=json.dumps({**self.engine.request, **body}))
+        answer = connection.getresponse()
+        pod = answer.getheader("x-inference-pod", "")
+        return answer, pod if self.engine.names_pod else self.pod_at(pod)
+
+    def pod_at(self, address):
+        self.pods.update((pod.get("status", {}).get("podIP"), pod["metadata"]["name"])
+                         for pod in self.cluster.pods(self.pool))
+        return self.pods.get(address, address)
+
+
+def gateway_config(pool, processes, engine):
+    """That of examples/gateway; where the engine does not say who answers, HAProxy adds the replica's address."""
+    config = f"{ROOT}/examples/gateway/haproxy.cfg"
+    if engine.names_pod:
+        return config
+    own = f"{processes.folder}/haproxy-{pool}.cfg"
+    with open(config) as usual, open(own, "w") as file:
+        file.write(usual.read() + "\n    http-response set-header x-inference-pod %si\n")  # ends in the backend
+    return own
+
+
+def start_gateway(pool, cluster, processes, engine):
+    """HAProxy and gateway-sync for one pool; returns once a replica is behind it."""
     port, metrics, probes = free_ports(3)
     control, state = f"{processes.folder}/{pool}.sock", f"{processes.folder}/{pool}.state"
     processes.start(f"haproxy-{pool}",
                     shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin") or "haproxy",
-                    "-db", "-f", f"{ROOT}/examples/gateway/haproxy.cfg",
+                    "-db", "-f", gateway_config(pool, processes, engine),
                     env={"GATEWAY_BIND": f"127.0.0.1:{port}", "GATEWAY_SOCKET": control, "GATEWAY_STATE": state})
     processes.start(f"gateway-sync-{pool}", f"{BIN}/poolwarden", "gateway-sync", "--pool", pool, "-n",
                     "default", "--kubeconfig", cluster.kubeconfig, "--haproxy-socket", control,
@@ -214,16 +247,7 @@ def start_gateway(pool, cluster, processes):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=2).read()
         return urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=2).status == 200
     wait_for("the first endpoint behind the gateway", served, processes)
-    return port
-
-
-def complete(port, timeout=150, **body):
-    """Asks a gateway for a completion: the answer, whose body is the caller's to read, and the pod's name."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
-    connection.request("POST", "/v1/completions", headers={"Content-Type": "application/json"},
-                       body=json.dumps({"model": "facebook/opt-125m", **body}))
-    answer = connection.getresponse()
-    return answer, answer.getheader("x-inference-pod", "")
+    return Gateway(port, pool, cluster, engine)
 
 
 def wait_for_pods(count, pool, cluster, processes):
