@@ -163,6 +163,12 @@ inline api::ConfigMap made_list(const api::InferencePool& pool, const std::vecto
   return map;
 }
 
+// The list that another made from pods that are yet to be heard of.
+inline api::ConfigMap of_newer_pods(api::ConfigMap list) {
+  list.pods_version = "100000";
+  return list;
+}
+
 // Of a consumer that confirms these revisions.
 inline api::ConsumerLease made_lease(const std::string& name, const std::string& pool,
                                      std::vector<std::int64_t> applied) {

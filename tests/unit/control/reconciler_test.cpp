@@ -25,15 +25,15 @@ struct Reconciled : Parts {
   std::optional<pool::Plan> pass() { return reconciler.pass(record("a"), *pool("a"), now, out); }
   void write_rest(pool::Plan plan) { reconciler.write_rest(record("a"), *pool("a"), plan, now, out); }
   void lose_readiness(const std::string& pod) { see<Pods>(unready(made_pod(pod, "vllm"))); }
+  nlohmann::json body() const { return nlohmann::json::parse(out.sends.back().call.body); }
   // What the newest write of the list says.
   nlohmann::json document() const {
-    const auto body = nlohmann::json::parse(out.sends.back().call.body);
-    return nlohmann::json::parse(body.at("data").at("endpoints.json").get<std::string>());
+    return nlohmann::json::parse(body().at("data").at("endpoints.json").get<std::string>());
   }
   std::vector<std::string> listed_pods() const {
     std::vector<std::string> names;
-    const nlohmann::json list = document();
-    for (const auto& endpoint : list.at("endpoints")) names.push_back(endpoint.at("pod"));
+    for (const auto& endpoint : nlohmann::json(document().at("endpoints")))
+      names.push_back(endpoint.at("pod"));
     return names;
   }
   std::vector<std::string> sent_since() {
@@ -208,34 +208,18 @@ TEST(ReconcilerWithdraw, PoolIsBeingDeleted_NeedsAPass) {
   EXPECT_FALSE(parts.withdraw());
 }
 
-TEST(ReconcilerWithdraw, OurPodsAreOlder_KeepsTheVersion) {
+// Its watch is silent, or tells now what happened before it led: that the pod was unready, and no longer is.
+TEST(ReconcilerWithdraw, OurPodsAreOlder_OnlyWhatIsFinalIsBelieved) {
   Reconciled parts;
-  api::ConfigMap newer = made_list(made_pool("a", "vllm"), {"p", "q"});
-  newer.pods_version = "100000";
-  parts.see<ConfigMaps>(newer);
+  parts.see<ConfigMaps>(of_newer_pods(made_list(made_pool("a", "vllm"), {"p", "q"})));
+  parts.lose_readiness("p");
+  EXPECT_FALSE(parts.withdraw());
   api::Pod going = made_pod("p", "vllm");
   going.deletion_timestamp.emplace();
   parts.see<Pods>(going);
   ASSERT_TRUE(parts.withdraw());
-  const auto body = nlohmann::json::parse(parts.out.sends.back().call.body);
-  EXPECT_EQ(body.at("metadata").at("annotations").at(std::string(api::kPodsVersionAnnotation)), "100000");
-}
-
-// Its watch is silent, or tells now what happened before it led: that the pod was unready, and no longer is.
-TEST(ReconcilerWithdraw, OurPodsAreOlder_WhatMayHavePassedIsNotBelieved) {
-  Reconciled parts;
-  api::ConfigMap newer = made_list(made_pool("a", "vllm"), {"p", "q"});
-  newer.pods_version = "100000";
-  parts.see<ConfigMaps>(newer);
-  parts.lose_readiness("p");
-  EXPECT_FALSE(parts.withdraw());
-  ASSERT_TRUE(parts.pass());
-  EXPECT_THAT(parts.sent(), IsEmpty());
-  newer.pods_version = "1";
-  parts.see<ConfigMaps>(newer);
-  parts.see<Pods>(made_pod("p", "vllm"));
-  parts.lose_readiness("p");
-  EXPECT_TRUE(parts.withdraw()) << "this one is not newer";
+  EXPECT_EQ(parts.body().at("metadata").at("annotations").at(std::string(api::kPodsVersionAnnotation)),
+            "100000");
 }
 
 // No reader takes such a revision, and ours stays below it.
@@ -321,9 +305,7 @@ TEST(ReconcilerPass, NothingIsDue_StopwatchesStop) {
 
 TEST(ReconcilerPass, ListFromNewerPods_IsLeftForFiveMinutesAtMost) {
   Reconciled parts;
-  api::ConfigMap newer = made_list(made_pool("a", "vllm"), {"p"}, 6);
-  newer.pods_version = "100000";
-  parts.see<ConfigMaps>(newer);
+  parts.see<ConfigMaps>(of_newer_pods(made_list(made_pool("a", "vllm"), {"p"}, 6)));
   const auto plan = parts.pass();
   ASSERT_TRUE(plan);
   EXPECT_FALSE(plan->publish) << "q may be gone by then";
@@ -342,8 +324,7 @@ TEST(ReconcilerPass, ListFromNewerPods_IsLeftForFiveMinutesAtMost) {
 // Somebody wrote that version into it, or it is of another cluster. Its content is what it should be.
 TEST(ReconcilerPass, ListOfAVersionThatNeverComes_IsWrittenAnew) {
   Reconciled parts;
-  api::ConfigMap newer = made_list(made_pool("a", "vllm"), {"p", "q"}, 6);
-  newer.pods_version = "100000";
+  const api::ConfigMap newer = of_newer_pods(made_list(made_pool("a", "vllm"), {"p", "q"}, 6));
   parts.see<ConfigMaps>(newer);
   parts.pass();
   for (int minute = 1; minute <= 5; ++minute) {
@@ -365,9 +346,7 @@ TEST(ReconcilerPass, ListOfAVersionThatNeverComes_WithdrawsWhatAPoolOnHoldHas) {
   api::InferencePool undecided = made_pool("a", "");
   undecided.scale_target = api::ScaleTargetRef{.api_version = "apps/v1", .kind = "Deployment", .name = "x"};
   Reconciled parts(undecided);
-  api::ConfigMap newer = made_list(undecided, {"p", "q"}, 6);
-  newer.pods_version = "100000";
-  parts.see<ConfigMaps>(newer);
+  parts.see<ConfigMaps>(of_newer_pods(made_list(undecided, {"p", "q"}, 6)));
   parts.pass();
   parts.pass_time(6min);
   parts.see<Pods>(made_pod("elsewhere", "other"));
