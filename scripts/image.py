@@ -4,8 +4,8 @@
     scripts/image.py --name ghcr.io/poolwarden/poolwarden:0.1.0 --out poolwarden.tar \
         --entrypoint '["/usr/local/bin/poolwarden"]' build/bin/poolwarden:/usr/local/bin/poolwarden
 
-Each SRC:DST is a file and its place in the image; of a program, the shared libraries that ldd names come along, at
-the paths it names. Nothing else is in the image but /etc/passwd, /etc/group, /etc/nsswitch.conf and /tmp.
+Each SRC:DST is a file or a folder and its place in the image; of a program, the shared libraries that ldd names come
+along, at the paths it names. Of a folder everything is taken but what Python compiles. Nothing else is in the image but /etc/passwd, /etc/group, /etc/nsswitch.conf and /tmp.
 
 The result is an OCI image layout in a tar (`ctr images import`, `skopeo copy oci-archive:`, `podman load`) that has
 docker's manifest.json as well (`docker load`). It is reproducible: the same files give the same bytes, whoever
@@ -77,13 +77,20 @@ def collect(pairs: list[str]) -> dict[str, tuple[bytes, int]]:
         if not separator or not destination.startswith("/"):
             raise ImageError(f'"{pair}" is not SRC:/DST')
         path = pathlib.Path(source)
-        if not path.is_file():
+        if not path.exists():
             raise ImageError(f"{source} is not there; build it first")
-        mode = 0o755 if os.access(path, os.X_OK) else 0o644
-        files[destination.lstrip("/")] = (path.read_bytes(), mode)
-        for library in shared_libraries(path):
-            files[library.lstrip("/")] = (pathlib.Path(library).read_bytes(), 0o755)
+        for each in files_below(path):
+            place = destination.lstrip("/") + str(each)[len(str(path)):]
+            files[place] = (each.read_bytes(), 0o755 if os.access(each, os.X_OK) else 0o644)
+            for library in shared_libraries(each):
+                files[library.lstrip("/")] = (pathlib.Path(library).read_bytes(), 0o755)
     return files
+
+
+def files_below(path: pathlib.Path) -> list[pathlib.Path]:
+    if not path.is_dir():
+        return [path]
+    return [each for each in path.rglob("*") if each.is_file() and "__pycache__" not in each.parts]
 
 
 def tar_of(entries: list[tarfile.TarInfo], contents: dict[str, bytes], epoch: int) -> bytes:

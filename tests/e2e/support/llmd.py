@@ -15,7 +15,6 @@ DEPLOYMENT = "deployment/inference-gateway"
 SELECTOR = "app=inference-gateway"
 POOLS = "inferencepools.inference.networking.k8s.io"
 BUILD = os.path.join(ROOT, "tests", "e2e", "llmd", "build.sh")
-IMAGES = os.path.join(ROOT, "build", "image")
 # So that the picker says when it reads its pool.
 TALKATIVE = {"target": {"kind": "Deployment", "name": "inference-gateway"}, "patch": json.dumps([
     {"op": "add", "path": "/spec/template/spec/containers/1/args/-", "value": "--v=2"}])}
@@ -34,9 +33,7 @@ def provide() -> str:
     """The images, on a cluster of the tests' own (a user's brings them), and the definitions of llm-d's kinds. Returns
     the folder of those, for remove()."""
     if cluster.OWNED:
-        run("scripts/images.sh", IMAGES, "envoy", "epp")
-        for name in ("envoy", "epp"):
-            cluster.import_image(os.path.join(IMAGES, f"{name}.tar"))
+        cluster.bring_images("envoy", "epp")
     definitions = run(BUILD, "crd")
     Kube().run("apply", "--server-side", "-k", definitions)
     Kube().wait_established(POOLS)

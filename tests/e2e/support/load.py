@@ -82,7 +82,9 @@ def complete(url: str, number: int = 1, prompt: str = PROMPT, tokens: int = 5, s
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=timeout)
     opened(connection)
     try:
-        body = json.dumps({"model": MODEL, "prompt": prompt, "max_tokens": tokens, "stream": streamed})
+        # As many tokens as asked for, and the same each time: what vLLM and llama.cpp have beside OpenAI's API.
+        body = json.dumps({"model": MODEL, "prompt": prompt, "max_tokens": tokens, "stream": streamed,
+                           "ignore_eos": True, "temperature": 0})
         connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         pod = response.getheader("x-inference-pod", "")
