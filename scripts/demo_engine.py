@@ -51,7 +51,7 @@ ENGINES = {
     "llama.cpp": Engine(
         label="llama.cpp", pool="llama", folder="examples/demo/llama-cpp", image="llama-cpp", command=llama_cpp,
         names_pod=False, log_line="stop processing", log_lines=12, period=1.0 if FAST else 2.0, short=8,
-        long=60 if FAST else 120, streamed=100, request={"ignore_eos": True}),
+        long=60 if FAST else 120, streamed=120, request={"ignore_eos": True}),
 }
 
 

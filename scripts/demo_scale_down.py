@@ -19,9 +19,8 @@ POOL = "chat"
 class Generation:
     """One client that reads one long streamed answer."""
 
-    def __init__(self, number, gateway):
-        self.number, self.gateway = number, gateway
-        self.wanted = gateway.engine.streamed * (7 + number % 4) // 10
+    def __init__(self, number, gateway, tokens):
+        self.number, self.gateway, self.wanted = number, gateway, tokens * (7 + number % 4) // 10
         self.pod, self.tokens, self.cut = "", 0, False
         self.began = threading.Event()  # its first token, or its end, has come
         self.over = threading.Event()
@@ -97,9 +96,9 @@ def three_replicas(cluster, processes):
     pause(1)  # for the gateway to have them, too
 
 
-def scale_down(cluster, gateway, processes):
+def scale_down(cluster, gateway, processes, tokens):
     """Three to one while every client is in the middle of its answer; how many were cut."""
-    clients = [Generation(number, gateway) for number in range(1, CLIENTS + 1)]
+    clients = [Generation(number, gateway, tokens) for number in range(1, CLIENTS + 1)]
     for client in clients:
         client.began.wait(30)
     pause(2)
@@ -119,17 +118,17 @@ def without_gate(cluster, gateway, processes, engine):
         f"   The model servers stop at once when told to, as {engine.label} does by default.")
     wait_for("the operator to miss the gate", lambda: gate_reason(cluster) == "DrainGateMissing", processes)
     cluster.poolwarden("status", POOL)
-    cut = 0
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
+        tokens = engine.streamed << attempt  # longer, as a quick machine had done them all before it was scaled
         three_replicas(cluster, processes)
-        cut = scale_down(cluster, gateway, processes)
+        cut = scale_down(cluster, gateway, processes, tokens)
         say(f"   -> {cut} of {CLIENTS} answers were cut")
         if cut:
             break
-    return cut
+    return cut, tokens
 
 
-def with_gate(cluster, gateway, processes):
+def with_gate(cluster, gateway, processes, tokens):
     say("\n7. The same with the gate: Kubernetes holds the deletes; Poolwarden picks the least busy,"
         "\n   sends them nothing new, waits until they are idle, and lets go of them.")
     cluster.apply_gate()
@@ -137,7 +136,7 @@ def with_gate(cluster, gateway, processes):
     three_replicas(cluster, processes)
     watch = Watch(cluster)
     try:
-        cut = scale_down(cluster, gateway, processes)
+        cut = scale_down(cluster, gateway, processes, tokens)
     finally:
         watch.stop()
     say(f"   -> {cut} of {CLIENTS} answers were cut")
@@ -147,4 +146,5 @@ def with_gate(cluster, gateway, processes):
 
 def run(cluster, gateway, processes, engine):
     """How many answers were cut without the gate, and with it."""
-    return without_gate(cluster, gateway, processes, engine), with_gate(cluster, gateway, processes)
+    cut, tokens = without_gate(cluster, gateway, processes, engine)
+    return cut, with_gate(cluster, gateway, processes, tokens)

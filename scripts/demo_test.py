@@ -94,7 +94,7 @@ class Answers(unittest.TestCase):
         answer = Answer(f"data: {event}\n".encode() for event in events)
         gateway = types.SimpleNamespace(engine=LLAMA, complete=lambda **body: (answer, "a"))
         with mock.patch.object(demo_scale_down, "say"):
-            generation = demo_scale_down.Generation(1, gateway)
+            generation = demo_scale_down.Generation(1, gateway, 10)
             generation.thread.join()
         return generation
 
@@ -116,6 +116,30 @@ class Answers(unittest.TestCase):
     def test_one_that_the_engine_gave_up_is_cut(self):
         self.assertTrue(self.read(self.event("a", '"abort"'), "[DONE]").cut)
         self.assertTrue(self.read('{"error": {"message": "shutting down"}}', "[DONE]").cut)
+
+
+class ScaleDown(unittest.TestCase):
+    def run_with(self, *cut: int) -> tuple[tuple[int, int], list[int]]:
+        """What it returns, and how long the answers were each time, if so many are cut without the gate, then with it."""
+        left, lengths = list(cut), []
+
+        def scale_down(cluster, gateway, processes, tokens):
+            lengths.append(tokens)
+            return left.pop(0)
+        with mock.patch.multiple(demo_scale_down, scale_down=scale_down, say=mock.Mock(), wait_for=mock.Mock(),
+                                 three_replicas=mock.Mock(), Watch=mock.Mock()):
+            return demo_scale_down.run(mock.Mock(), mock.Mock(), mock.Mock(), LLAMA), lengths
+
+    def test_both_times_with_answers_of_the_same_length(self):
+        self.assertEqual(((6, 0), [LLAMA.streamed] * 2), self.run_with(6, 0))
+
+    def test_longer_ones_where_all_were_done_before_it_was_scaled(self):
+        self.assertEqual(((3, 1), [LLAMA.streamed, 2 * LLAMA.streamed, 2 * LLAMA.streamed]), self.run_with(0, 3, 1))
+
+    def test_not_for_ever(self):
+        result, lengths = self.run_with(*[0] * (demo_scale_down.ATTEMPTS + 1))
+        self.assertEqual((0, 0), result)
+        self.assertEqual(demo_scale_down.ATTEMPTS + 1, len(lengths))
 
 
 if __name__ == "__main__":
