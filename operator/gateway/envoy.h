@@ -44,6 +44,8 @@ class EnvoyObservation final : public Observation {
   Process process() const override { return process_; }
   Plan plan(const std::vector<WantedServer>& wanted) const override;
   std::vector<ServerAddress> addresses() const override;
+  // A command of its own makes the whole file anew, and Envoy is asked after it.
+  bool may_be_reused() const override { return true; }
 
  private:
   const EnvoySnapshot snapshot_;

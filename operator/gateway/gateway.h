@@ -71,6 +71,10 @@ class Observation {
   virtual Plan plan(const std::vector<WantedServer>& wanted) const = 0;
   // All addresses that it has, of the list or not.
   virtual std::vector<ServerAddress> addresses() const = 0;
+  // Whether the next change may be planned from it as well, where the gateway agreed at that moment. True
+  // only where a command means the same whatever has happened since: it names an address, and no place that
+  // may be another's by now.
+  virtual bool may_be_reused() const { return false; }
 };
 
 class Gateway {

@@ -72,20 +72,30 @@ std::vector<std::string> GatewayCore::want(kube::TimePoint decoded_at) {
   return problems;
 }
 
+// What the gateway had when it last agreed is half a second old at most. To ask it again first would double
+// the time in which a pod that goes is sent requests. It is asked afterwards. The plan is made as the answer
+// comes, from all that has come by then.
 void GatewayCore::look_now(Effects& out) {
   // While something is asked of the gateway its answer comes first; the pass after it knows what is new.
-  if (!std::holds_alternative<Observing>(state_) && !std::holds_alternative<Applying>(state_))
-    observe(0, out);
+  if (std::holds_alternative<Observing>(state_) || std::holds_alternative<Applying>(state_)) return;
+  const auto* resting = std::get_if<Resting>(&state_);
+  auto remembered = resting == nullptr ? nullptr : resting->agreed;
+  if (remembered == nullptr) return observe(0, out);
+  state_ = Observing{++attempts_, 0, true};
+  out.emplace_back(effect::Observe{attempts_, std::move(remembered)});
 }
 
 void GatewayCore::on(const input::Observed& observed, kube::TimePoint now, Effects& out) {
   const auto* observing = std::get_if<Observing>(&state_);
   if (observing == nullptr || observing->attempt != observed.attempt) return;
   const int pass = observing->pass;
+  const bool remembered = observing->remembered;
   note_process(*observed.observation, out);
   forget_names(*observed.observation);
   Plan plan = observed.observation->plan(wanted_);
-  if (plan.problem) {
+  if (remembered && (plan.problem || plan.commands.empty())) {
+    observe(0, out);
+  } else if (plan.problem) {
     back_off(unsettled(*plan.problem), now, out);
   } else if (!plan.commands.empty() && pass >= kMaxPasses) {
     back_off(
@@ -99,7 +109,7 @@ void GatewayCore::on(const input::Observed& observed, kube::TimePoint now, Effec
   } else if (plan.waits_for) {
     state_ = Waiting{now + kLookAgain};
   } else {
-    settle(plan, now, out);
+    settle(plan, observed.observation, now, out);
   }
 }
 
@@ -153,14 +163,16 @@ void GatewayCore::observe(int pass, Effects& out) {
   out.emplace_back(effect::Observe{attempts_});
 }
 
-void GatewayCore::settle(const Plan& plan, kube::TimePoint now, Effects& out) {
+void GatewayCore::settle(const Plan& plan, std::shared_ptr<const Observation> seen, kube::TimePoint now,
+                         Effects& out) {
   effect::Settled settled{list_->revision, revisions_,    plan.places,  plan.ready,
                           plan.draining,   plan.unplaced, std::nullopt, plan.why_unplaced};
   if (pending_since_) settled.latency = std::max(kube::Duration::zero(), now - *pending_since_);
   pending_since_.reset();
   settled_once_ = true;
   failures_ = 0;
-  state_ = Resting{now + options_.poll};
+  if (!seen->may_be_reused()) seen = nullptr;
+  state_ = Resting{now + options_.poll, std::move(seen)};
   out.emplace_back(std::move(settled));
 }
 

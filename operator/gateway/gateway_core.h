@@ -76,6 +76,8 @@ using CoreInput = std::variant<input::ListSeen, input::PodsFell, input::Observed
 namespace effect {
 struct Observe {
   std::uint64_t attempt = 0;
+  std::shared_ptr<const Observation> remembered =
+      {};  // to be answered with this, and nothing asked; null: to be asked
 };
 struct Apply {
   std::uint64_t attempt = 0;
@@ -139,6 +141,7 @@ class GatewayCore {
   struct Observing {
     std::uint64_t attempt = 0;
     int pass = 0;
+    bool remembered = false;  // it is not asked this time: it agreed a moment ago
   };
   struct Applying {
     std::uint64_t attempt = 0;
@@ -150,6 +153,7 @@ class GatewayCore {
   };
   struct Resting {
     kube::TimePoint next;
+    std::shared_ptr<const Observation> agreed;  // null: look first
   };
   struct BackingOff {
     kube::TimePoint until;
@@ -168,7 +172,7 @@ class GatewayCore {
   // What is wanted follows from the list and the pods that fell. What of the list cannot be is returned.
   std::vector<std::string> want(kube::TimePoint decoded_at);
   void look_now(Effects& out);
-  void settle(const Plan& plan, kube::TimePoint now, Effects& out);
+  void settle(const Plan& plan, std::shared_ptr<const Observation> seen, kube::TimePoint now, Effects& out);
   void back_off(kube::Error error, kube::TimePoint now, Effects& out);
   void note_process(const Observation& observation, Effects& out);
   void forget_names(const Observation& observation);

@@ -231,7 +231,8 @@ void GatewaySync::carry_out(std::vector<CoreEffect> effects) {
         [&](const auto& what) {
           using What = std::decay_t<decltype(what)>;
           if constexpr (std::is_same_v<What, effect::Observe>) {
-            answer = observe(what.attempt);
+            answer = what.remembered ? CoreInput(input::Observed{what.attempt, what.remembered})
+                                     : observe(what.attempt);
           } else if constexpr (std::is_same_v<What, effect::Apply>) {
             answer = apply(what);
           } else {

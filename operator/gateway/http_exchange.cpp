@@ -168,6 +168,7 @@ class Exchange {
   Exchange(Endpoints endpoints, http::request<http::string_body> request, kube::TimePoint deadline)
       : endpoints_(std::move(endpoints)), request_(std::move(request)), stream_(io_) {
     stream_.expires_at(deadline);
+    buffer_.reserve(kPiece);  // Beast reads what there is room for, and 512 bytes of an empty one
     parser_.header_limit(kMaxHead);
     parser_.body_limit(HttpTarget::kMaxAnswerBytes);
   }

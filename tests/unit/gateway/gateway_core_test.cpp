@@ -3,6 +3,7 @@
 #include "gateway/haproxy.h"
 #include "haproxy_model.h"
 
+#include <algorithm>
 #include <functional>
 
 #include <gmock/gmock.h>
@@ -23,8 +24,8 @@ kube::Error refused_connection() {
 }
 
 // What the core asked for, as words: "observe", "apply: a; b", "withdraw pod-1 (a)", ...
-std::string word(const effect::Observe&) {
-  return "observe";
+std::string word(const effect::Observe& look) {
+  return look.remembered ? "remember" : "observe";
 }
 std::string word(const effect::Apply& apply) {
   std::string text = "apply:";
@@ -98,6 +99,87 @@ struct Bench {
     ASSERT_EQ(core.state_name(), "resting");
   }
 };
+
+// A gateway whose commands name addresses: what it had when it agreed is good for the next change too.
+struct ByAddress final : Observation {
+  explicit ByAddress(std::vector<std::string> held) : ready(std::move(held)) {}
+  Process process() const override { return {"100", "1"}; }
+  Plan plan(const std::vector<WantedServer>& wanted) const override {
+    Plan plan;
+    for (const WantedServer& want : wanted) {
+      const bool is_ready = want.state == api::EndpointState::kReady;
+      if (is_ready == (std::count(ready.begin(), ready.end(), want.pod) > 0)) continue;
+      const CommandKind kind = is_ready ? CommandKind::kAdmit : CommandKind::kWithdraw;
+      plan.commands.push_back({kind, want.pod, want.address, "set server b/" + want.pod});
+    }
+    return plan;
+  }
+  std::vector<ServerAddress> addresses() const override { return {}; }
+  bool may_be_reused() const override { return true; }
+  std::vector<std::string> ready;
+};
+
+// The core rests, and its gateway has both.
+struct Agreed : Bench {
+  Agreed() {
+    list(1, {endpoint("a", "10.0.0.1"), endpoint("b", "10.0.0.2")});
+    show({"a", "b"});
+  }
+  void show(std::vector<std::string> ready) {
+    step(input::Observed{attempt, std::make_shared<ByAddress>(std::move(ready))});
+  }
+  void remember() { show({"a", "b"}); }
+  void accept() { step(input::Answered{attempt, {std::nullopt}}); }
+};
+
+TEST(GatewayCore, ChangeIsPlannedFromWhatAgreed_AndLookedAtAfterwards) {
+  Agreed b;
+  ASSERT_EQ(b.core.state_name(), "resting");
+  b.step(input::PodsFell{{"uid-a"}, b.now});
+  EXPECT_THAT(b.words, ElementsAre("remember"));
+  b.remember();
+  EXPECT_THAT(b.words, ElementsAre("apply: a;"));
+  b.accept();
+  EXPECT_THAT(b.words, ElementsAre("withdrew a after 0", "observe"));
+  b.show({"a", "b"});  // somebody has put it back, or the gateway began anew
+  EXPECT_THAT(b.words, ElementsAre("apply: a;"));
+  b.accept();
+  b.show({"b"});
+  ASSERT_EQ(b.core.state_name(), "resting");
+  b.step(input::PodsFell{{}, b.now});
+  EXPECT_THAT(b.words, ElementsAre("remember"));
+  b.show({"b"});
+  EXPECT_THAT(b.words, ElementsAre("apply: a;"));
+  b.fail();
+  b.step(input::PodsFell{{"uid-b"}, b.now});
+  EXPECT_THAT(b.words, ElementsAre("observe")) << "what was seen before it failed is forgotten";
+}
+
+TEST(GatewayCore, NothingFollowsFromWhatAgreed_SoTheGatewayIsAsked) {
+  Agreed b;
+  b.list(2, {endpoint("a", "10.0.0.1"), endpoint("b", "10.0.0.2")});
+  EXPECT_THAT(b.words, ElementsAre("remember"));
+  b.remember();
+  EXPECT_THAT(b.words, ElementsAre("observe"));
+  b.show({"a", "b"});
+  EXPECT_EQ(b.core.state_name(), "resting");
+}
+
+// A pod that fell and then left the list counts as fallen no more, a moment before the list is known.
+TEST(GatewayCore, ChangesThatComeTogetherAreOnePlan) {
+  Agreed b;
+  b.step(input::PodsFell{{"uid-a"}, b.now});
+  b.remember();
+  b.accept();
+  b.show({"b"});
+  ASSERT_EQ(b.core.state_name(), "resting");
+  b.step(input::PodsFell{{}, b.now});
+  EXPECT_THAT(b.words, ElementsAre("remember"));
+  b.list(2, {endpoint("b", "10.0.0.2")});
+  EXPECT_THAT(b.words, IsEmpty());
+  b.show({"b"});
+  EXPECT_THAT(b.words, ElementsAre("observe")) << "and a is not sent a request";
+}
 
 // ---- Every (state, input) pair
 // --------------------------------------------------------------------------------
