@@ -63,8 +63,8 @@ bool Reconciler::send(WriteRequest request, api::Now now, Effects& out) {
 }
 
 bool Reconciler::withdraw(PoolRecord& record, const api::InferencePool& pool, api::Now now, Effects& out) {
-  if (record.list.withdrawal_due() && snapshots_.misses_nodes(record)) record.list.trust_kubelets();
   if (!record.list.withdrawal_due()) return false;
+  if (snapshots_.misses_nodes(record)) record.list.trust_kubelets();
   for (const SnapshotBuilder::NewerShard& newer : snapshots_.newer_shards(record))
     if (!record.list.disbelieves(newer.pods_version)) record.list.trust_the_newer(newer.shard);
   if (!record.list.withdrawal_due() || record.deleting || !feeds_.synced<Pods>()) return false;
