@@ -48,6 +48,13 @@ class EnvoyGateway : public testing::Test, protected Feed {
   }
   void TearDown() override { stop(); }
 
+  // Returns once Envoy has that replica.
+  void serve(EnvoyProcess& envoy, const Replica& replica) {
+    start_sync(envoy);
+    ASSERT_NO_FATAL_FAILURE(envoy.start());
+    publish({endpoint_of(replica)});
+    ASSERT_TRUE(eventually([&] { return ready(); })) << logged() << envoy.log();
+  }
   void start_sync(EnvoyProcess& envoy) {
     gateway_ = std::make_unique<Envoy>(
         EnvoyOptions{envoy.eds_directory(), "vllm", *parse_http_target(envoy.admin())});
@@ -143,10 +150,7 @@ TEST_F(EnvoyGateway, ALongGenerationOutlivesItsWithdrawal) {
 TEST_F(EnvoyGateway, ARestartedEnvoyHasItsListWithoutTheApiServer) {
   Replica a("a", fresh_ip());
   EnvoyProcess envoy;
-  start_sync(envoy);
-  ASSERT_NO_FATAL_FAILURE(envoy.start());
-  publish({endpoint_of(a)});
-  ASSERT_TRUE(eventually([&] { return ready(); })) << logged();
+  ASSERT_NO_FATAL_FAILURE(serve(envoy, a));
   // Envoy tells its uptime in whole seconds: a restart within the first few cannot be told from none.
   ASSERT_TRUE(eventually([&] { return uptime(envoy) >= 4s; }));
   api.go_away();
@@ -193,10 +197,7 @@ TEST_F(EnvoyGateway, SaysThatThereIsNoSuchClusterOrNoDirectory) {
 TEST_F(EnvoyGateway, ADirectoryThatIsAway_IsToldAndTheListIsHeldAndItHeals) {
   Replica a("a", fresh_ip()), b("b", fresh_ip());
   EnvoyProcess envoy;
-  start_sync(envoy);
-  ASSERT_NO_FATAL_FAILURE(envoy.start());
-  publish({endpoint_of(a)});
-  ASSERT_TRUE(eventually([&] { return ready(); })) << logged() << envoy.log();
+  ASSERT_NO_FATAL_FAILURE(serve(envoy, a));
   const std::string good = contents_of(envoy.file());
   const auto impaired = [&] { return gauge(metrics, "poolwarden_gateway_impaired"); };
   EXPECT_EQ(impaired(), 0);
@@ -229,10 +230,7 @@ TEST_F(EnvoyGateway, ADirectoryThatIsAway_IsToldAndTheListIsHeldAndItHeals) {
 TEST_F(EnvoyGateway, ADirectoryMadeAnew_IsNotFollowedBeforeARestart) {
   Replica a("a", fresh_ip()), b("b", fresh_ip());
   EnvoyProcess envoy;
-  start_sync(envoy);
-  ASSERT_NO_FATAL_FAILURE(envoy.start());
-  publish({endpoint_of(a)});
-  ASSERT_TRUE(eventually([&] { return ready(); })) << logged() << envoy.log();
+  ASSERT_NO_FATAL_FAILURE(serve(envoy, a));
   fs::remove_all(envoy.eds_directory());
   fs::create_directory(envoy.eds_directory());
   ASSERT_TRUE(eventually([&] { return contents_of(envoy.file()).find(a.ip()) != std::string::npos; }));
