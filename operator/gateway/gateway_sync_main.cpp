@@ -288,7 +288,7 @@ int run(Settings settings, const GatewaySyncFlags& flags, kube::ClusterAccess ac
   GatewayMetrics metrics;
   const std::string server = access.server;
   const std::string source = access.source;
-  auto transport = kube::make_cpprest_transport(std::move(access), {.threads = 2, .max_connections = 2});
+  auto transport = kube::make_cpprest_transport(std::move(access), {.max_connections = 2});
   if (!transport) return fail(kCannotStart, transport.error().message);
   GatewaySync sync(settings.sync, *settings.gateway, **transport, log, metrics);
 

@@ -3,6 +3,7 @@
 #include "kube/cpprest_transport.h"
 
 #include "base/time.h"
+#include "kube/callback_threads.h"
 #include "kube/credentials.h"
 #include "kube/exchange.h"
 #include "kube/retry_after.h"
@@ -41,8 +42,23 @@ constexpr auto kBackstop = std::chrono::seconds(30);
 constexpr auto kLongestUnaryIdle = std::chrono::minutes(10);
 constexpr auto kShutdownPatience = std::chrono::seconds(2);
 
-asio::io_service& service() {
+// The one thread on which cpprestsdk does all its work. It must be one: whoever cancels a request there
+// closes the socket at once, on the thread that asks. Beside a thread that was just about to read from that
+// socket, this ended the process. So requests begin here, and are cancelled here.
+//
+// It is never waited for: a task that waits for another here would wait for ever.
+asio::io_service& network() {
   return crossplat::threadpool::shared_instance().service();
+}
+
+// Once, before anything else uses cpprestsdk. False: something did.
+bool start_network() {
+  try {
+    crossplat::threadpool::initialize_with_threads(1);
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 // A dead peer is noticed within about a minute, in both directions: by probes when nothing is sent, by
@@ -102,6 +118,10 @@ HttpResponse head_of(const http::http_response& response) {
   return head;
 }
 
+void cancel_on_network(const pplx::cancellation_token_source& request) {
+  asio::post(network(), [request] { request.cancel(); });
+}
+
 // Where cpprestsdk writes an answer's body: straight through to the exchange, nothing is kept. It writes
 // the next piece only when the task of the last is done, which is how a slow reader slows the sender.
 //
@@ -141,7 +161,7 @@ class BodySink final : public concurrency::streams::details::streambuf_state_man
     pplx::task_completion_event<size_t> done;
     exchange->piece(number_, {reinterpret_cast<const char*>(data), size},
                     [done, size, request = request_](bool wanted) {
-                      if (!wanted) request.cancel();
+                      if (!wanted) cancel_on_network(request);
                       done.set(size);
                     });
     return pplx::create_task(done);
@@ -167,7 +187,8 @@ class BodySink final : public concurrency::streams::details::streambuf_state_man
 // What all exchanges of a transport share.
 class Core final : public ExchangeHost, public std::enable_shared_from_this<Core> {
  public:
-  Core(ClusterAccess access, TransportOptions options, std::shared_ptr<const TlsClient> tls);
+  Core(ClusterAccess access, TransportOptions options, std::shared_ptr<const TlsClient> tls,
+       asio::io_service& callbacks);
 
   Credentials& credentials() override { return *credentials_; }
   std::string server() const override { return fmt::format("{}:{}", access_.host, access_.port); }
@@ -195,6 +216,7 @@ class Core final : public ExchangeHost, public std::enable_shared_from_this<Core
 
   const ClusterAccess access_;
   const TransportOptions options_;
+  asio::io_service& callbacks_;
   asio::steady_timer warm_timer_;
 
   std::mutex mutex_;
@@ -212,26 +234,37 @@ class Core final : public ExchangeHost, public std::enable_shared_from_this<Core
 };
 
 // A request that cpprestsdk is busy with.
-class CpprestAttempt final : public Attempt {
+class CpprestAttempt final : public Attempt, public std::enable_shared_from_this<CpprestAttempt> {
  public:
   CpprestAttempt(std::shared_ptr<Core> core, std::shared_ptr<HttpClient> client)
       : core_(std::move(core)), client_(std::move(client)) {}
 
-  // Throws what cpprestsdk throws.
   void begin(const std::shared_ptr<Exchange>& exchange, int number, http::http_request request) {
+    asio::post(network(), [self = shared_from_this(), exchange, number, request = std::move(request)] {
+      try {
+        self->ask(exchange, number, request);
+      } catch (...) {
+        exchange->no_answer(number, self->core_->failure_of(std::current_exception()));
+        self->core_->attempt_ended();
+      }
+    });
+  }
+  void cancel() override { cancel_on_network(source_); }
+  void discard_idle_connections() override { core_->drop_connections(client_); }
+
+ private:
+  // All below: on cpprestsdk's thread. Throws what cpprestsdk throws.
+  void ask(const std::shared_ptr<Exchange>& exchange, int number, http::http_request request) {
     request.set_response_stream(
         concurrency::streams::streambuf<std::uint8_t>(std::make_shared<BodySink>(exchange, number, source_))
             .create_ostream());
     client_->request(request, source_.get_token())
-        .then([core = core_, exchange, number](pplx::task<http::http_response> response) {
+        .then([core = core_, exchange, number](const pplx::task<http::http_response>& response) {
           follow(core, exchange, number, response);
         });
   }
-  void cancel() override { source_.cancel(); }
-  void discard_idle_connections() override { core_->drop_connections(client_); }
 
- private:
-  // On cpprestsdk's threads. Every task's exception is looked at: an unobserved one ends the process.
+  // Every task's exception is looked at: an unobserved one ends the process.
   static void follow(const std::shared_ptr<Core>& core, const std::shared_ptr<Exchange>& exchange, int number,
                      const pplx::task<http::http_response>& task) {
     try {
@@ -287,17 +320,19 @@ http::http_request to_cpprest(const HttpRequest& request, const Credential& cred
   return out;
 }
 
-Core::Core(ClusterAccess access, TransportOptions options, std::shared_ptr<const TlsClient> tls)
+Core::Core(ClusterAccess access, TransportOptions options, std::shared_ptr<const TlsClient> tls,
+           asio::io_service& callbacks)
     : access_(std::move(access)),
       options_(options),
-      warm_timer_(service()),
+      callbacks_(callbacks),
+      warm_timer_(callbacks),
       credentials_(std::make_unique<Credentials>(access_.credential)),
       tls_(std::move(tls)),
       lanes_(options_.max_connections, options_.reserved) {}
 
 std::shared_ptr<Exchange> Core::begin(HttpRequest request, Exchange::Consumer consumer) {
   const auto exchange =
-      std::make_shared<Exchange>(shared_from_this(), service(), std::move(request), std::move(consumer));
+      std::make_shared<Exchange>(shared_from_this(), callbacks_, std::move(request), std::move(consumer));
   bool start = false;
   bool refuse = false;
   {
@@ -530,18 +565,16 @@ class CpprestTransport final : public Transport {
 }  // namespace
 
 Result<std::unique_ptr<Transport>> make_cpprest_transport(ClusterAccess access, TransportOptions options) {
-  static std::once_flag once;
-  std::call_once(once, [&] {
-    try {
-      crossplat::threadpool::initialize_with_threads(options.threads);
-    } catch (const std::exception&) {
-      // Someone else has started the pool; its size is theirs then.
-    }
-  });
+  // Before cpprestsdk's thread, so that it outlives that.
+  asio::io_service& callbacks = CallbackThreads::start(options.threads);
+  static const bool network_is_ours = start_network();
   const auto fail = [&](const std::string& what) {
     return tl::unexpected(Error{ErrorClass::kTerminal, 0, "BadClusterAccess",
                                 fmt::format("{}: {}", access.source, what), std::nullopt});
   };
+  if (!network_is_ours) {
+    return fail("something else in this process has started cpprestsdk's threads, and one alone is safe");
+  }
   if (access.host.find(':') != std::string::npos) {
     // cpprestsdk hands the address to the resolver with its brackets.
     return fail(
@@ -560,7 +593,7 @@ Result<std::unique_ptr<Transport>> make_cpprest_transport(ClusterAccess access, 
     tls = std::move(*made);
   }
   return std::make_unique<CpprestTransport>(
-      std::make_shared<Core>(std::move(access), options, std::move(tls)));
+      std::make_shared<Core>(std::move(access), options, std::move(tls), callbacks));
 }
 
 }  // namespace poolwarden::kube

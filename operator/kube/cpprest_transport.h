@@ -15,7 +15,8 @@
 // processor time (measured). In a pod, SSL_CERT_FILE=/dev/null spares it, as does an image without them.
 //
 // Destroying the transport cancels everything and returns when every callback has been made. Do that on a
-// thread of your own, never in a callback. Its threads belong to the process: cpprestsdk has one pool.
+// thread of your own, never in a callback. Its threads belong to the process: one of cpprestsdk's for the
+// network, and those that make the callbacks. A process that has used cpprestsdk before gets an error.
 #pragma once
 
 #include "kube/cluster_access.h"
@@ -30,10 +31,9 @@
 namespace poolwarden::kube {
 
 struct TransportOptions {
-  // Of the process; the first transport decides. Each call and each chunk of a watch is a chain of tasks, and
-  // more threads mostly wake each other. Four took 16 % more processor time than two (measured). With one, a
-  // task of cpprestsdk that waits for another would wait for ever.
-  std::size_t threads = 2;
+  // That make the callbacks, in the process; the first transport decides. Each call and each chunk of a watch
+  // is a chain of tasks, and more threads mostly wake each other.
+  std::size_t threads = 1;
   std::size_t max_connections = 16;  // for unary calls; more calls wait their turn, their deadlines running
   ReservedConnections reserved{};    // of them
   // Without unary calls for this long, ask for /version, so that the next write finds a warm connection
