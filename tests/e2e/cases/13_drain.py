@@ -2,8 +2,6 @@
 rollout, `kubectl drain` of their node, or `kubectl poolwarden delete` of one. Sixteen clients through HAProxy, answers
 that take 40 seconds, plain and streamed, from servers that cut them when they are told to stop. Beside it the same
 without Poolwarden's gate. And a drain that is called off gives warm replicas back at once."""
-import os
-import tempfile
 import threading
 import time
 
@@ -13,7 +11,7 @@ from support.cluster import needs_own_cluster
 from support.drain import (AGAIN, AT_ONCE, PODS, SECONDS, SHORT, SOON, Disruptions, Generations, fates, open_gate,
                            slow_model)
 from support.external_metrics import ExternalMetrics, PodMetrics, autoscaler, pod_autoscaler
-from support.kube import ROOT, SERVING, Kube, condition, endpoints_of, name_of, stays, wait_for
+from support.kube import SERVING, condition, endpoints_of, name_of, stays, wait_for
 from support.watch import Watch
 
 POOL = {"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "name": "vllm"}
@@ -80,7 +78,7 @@ class Drain(Disruptions):
                         fates(pods, mark)[gone[0]].released - began, "s")
             wait_for(lambda: not self.marked(), "no mark of ours on those that stay", SOON)
             # Long enough for a ReplicaSet that would go on and take another.
-            stays(lambda: self.pods() == {uid for uid, _restarts in serving}, "those that served are there", 5, every=1)
+            stays(lambda: self.uids() == {uid for uid, _restarts in serving}, "those that served are there", 5, every=1)
             self.assertEqual([victim["metadata"]["uid"]],
                              [uid for uid, fate in fates(pods, mark).items() if fate.released], "who was let go")
         # The one that was let go may still be on its way out.
@@ -131,7 +129,7 @@ class Drain(Disruptions):
         looked = metrics.reads
         wait_for(lambda: metrics.reads > looked + 2, "it to look again, with two pods", 60)
         self.assertEqual({2, 3}, {event.object["spec"]["replicas"] for event in list(pools.events)}, "what it asked for")
-        self.assertEqual(2, len(self.pods()))
+        self.assertEqual(2, len(self.uids()))
 
     @needs_own_cluster("registers an API of metrics of pods")
     def test_autoscaler_of_what_each_pod_reports_on_the_deployment(self) -> None:
@@ -193,23 +191,18 @@ class Drain(Disruptions):
 
     def rollout_commands(self) -> None:
         self.kube.run("rollout", "pause", "deployment/vllm")
-        before = self.pods()
+        before = self.uids()
         self.kube.run("set", "env", "deployment/vllm", "CHANGED=yes")
         time.sleep(3)
-        self.assertEqual(before, self.pods(), "paused")
+        self.assertEqual(before, self.uids(), "paused")
         self.kube.run("rollout", "resume", "deployment/vllm")
         self.kube.wait_rolled_out("deployment/vllm")
-        between = self.pods()
+        between = self.uids()
         self.assertEqual(set(), before & between, "all were replaced")
         self.kube.run("rollout", "undo", "deployment/vllm")
         self.kube.wait_rolled_out("deployment/vllm")
         self.kube.wait_endpoints(3)
-        self.assertEqual(set(), between & self.pods(), "all were replaced")
-
-    def pods(self) -> set[str]:
-        """By uid, those that are not on their way out."""
-        return {pod["metadata"]["uid"] for pod in self.kube.list("pods", PODS)
-                if "deletionTimestamp" not in pod["metadata"]}
+        self.assertEqual(set(), between & self.uids(), "all were replaced")
 
     @needs_own_cluster("drains a node")
     def test_node(self) -> None:
@@ -220,19 +213,11 @@ class Drain(Disruptions):
 
     def test_one_pod(self) -> None:
         url = self.deploy(3)
-        folder = self.enterContext(tempfile.TemporaryDirectory())
-        os.symlink(os.path.join(ROOT, "build", "bin", "poolwarden"), os.path.join(folder, "kubectl-poolwarden"))
-        path = os.environ["PATH"]
-        os.environ["PATH"] = f"{folder}:{path}"
-        self.addCleanup(os.environ.update, {"PATH": path})
         victim = name_of(self.kube.ready_pods(PODS)[0])
         gone = self.disrupt(url, f"kubectl poolwarden delete {victim}",
                             lambda: self.poolwarden("delete", victim), gone=1)
         self.assertEqual([victim], [fate.name for fate in gone.values()])
         self.kube.wait_replaced(victim, 3)
-
-    def poolwarden(self, *words: str) -> None:
-        self.note(Kube().run("poolwarden", *words, "--namespace", self.namespace, timeout=SECONDS + 60).out)
 
 
 main()

@@ -77,10 +77,6 @@ class DrainOperator(Disruptions):
         self.kube.wait_endpoints(1)
         self.kube.wait_condition("DisruptionSafe", "False", "NoPreStopSleep")
 
-    def uids(self) -> set[str]:
-        return {pod["metadata"]["uid"] for pod in self.kube.list("pods", PODS)
-                if "deletionTimestamp" not in pod["metadata"]}
-
     def test_bad_input(self) -> None:
         url = self.deploy(2)
         self.labelled_by_hand()

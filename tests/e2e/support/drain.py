@@ -16,13 +16,14 @@ import contextlib
 import dataclasses
 import json
 import os
+import tempfile
 import time
 from typing import Callable, ContextManager, Iterator
 
 from support import operator
 from support.case import Case
 from support.gateway import PATIENCE
-from support.kube import SERVING, Kube, endpoints_of, is_ready, name_of, wait_for
+from support.kube import ROOT, SERVING, Kube, endpoints_of, is_ready, name_of, wait_for
 from support.load import Answer, Clients, NumberedStream, complete
 from support.reach import Reach
 from support.watch import Watch
@@ -41,13 +42,13 @@ GATE = "poolwarden-drain-gate"
 AT_ONCE = {"strategy": {"rollingUpdate": {"maxSurge": "100%", "maxUnavailable": 0}}}
 
 
-def slow_model(*flags: str, probes: dict | None = None, **spec: object) -> dict:
-    """A patch for the Deployment of the examples: a token a second, and told to stop it cuts what it generates, as vLLM
-    does by default. flags: more of its server's. probes: of its container, in place of a patient one. spec: of the
-    Deployment's spec."""
+def slow_model(*flags: str, probes: dict | None = None, kind: str = "Deployment", **spec: object) -> dict:
+    """A patch for the Deployment of the examples, or what else runs the model there: a token a second, and told to stop it
+    cuts what it generates, as vLLM does by default. flags: more of its server's. probes: of its container, in place of a
+    patient one. spec: of the spec of that kind."""
     container = {"name": "vllm", "lifecycle": None, **(probes or {"readinessProbe": PATIENCE}), "args": [
         "--model=facebook/opt-125m", "--port=8000", "--time-to-first-token=1000", "--time-per-output-token=1000", *flags]}
-    patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "vllm"}, "spec": {
+    patch = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "vllm"}, "spec": {
         **spec, "template": {"spec": {"terminationGracePeriodSeconds": 30, "containers": [container]}}}}
     return {"patch": json.dumps(patch)}
 
@@ -162,6 +163,27 @@ class Disruptions(Case):
                        sum(each["restartCount"] for each in pod["status"].get("containerStatuses", [])))
                       for pod in self.kube.list("pods", PODS))
 
+    def named(self) -> dict[str, str]:
+        """The uids of the pods that are not on their way out, by name."""
+        return {name_of(pod): pod["metadata"]["uid"] for pod in self.kube.list("pods", PODS)
+                if "deletionTimestamp" not in pod["metadata"]}
+
+    def uids(self) -> set[str]:
+        return set(self.named().values())
+
+    def poolwarden(self, *words: str) -> str:
+        """What `kubectl poolwarden` says to that, in this namespace."""
+        with tempfile.TemporaryDirectory() as folder:
+            os.symlink(os.path.join(ROOT, "build", "bin", "poolwarden"), os.path.join(folder, "kubectl-poolwarden"))
+            path = os.environ["PATH"]
+            os.environ["PATH"] = f"{folder}:{path}"
+            try:
+                said = Kube().run("poolwarden", *words, "--namespace", self.namespace, timeout=SECONDS + 60).out
+            finally:
+                os.environ["PATH"] = path
+        self.note(said)
+        return said
+
     def wait_busy(self, load: Generations) -> None:
         """Until the generations that this load asked for are under way, those of an earlier one are over, and all have long
         to go: what is done next takes a slow machine seconds, and is to meet them."""
@@ -209,7 +231,9 @@ class Disruptions(Case):
         self.assertEqual(drained, [uid for uid, fate in everybody.items() if fate.released], "drained, and let go")
         idle = []
         for fate in released:
-            last = max((answer.ended for answer in answers if answer.pod == fate.name), default=None)
+            # Later ones are of the next pod of that name: one of a StatefulSet comes back under its own.
+            last = max((answer.ended for answer in answers
+                        if answer.pod == fate.name and answer.began < fate.released), default=None)
             after = f"{fate.released - last:.1f} s after its last answer" if last else "without an answer"
             idle += [fate.released - max(last, self.operator_back)] if last else []
             withdrawn = f"withdrawn after {fate.withdrawn - began:.1f} s, " if fate.withdrawn else ""
@@ -297,7 +321,7 @@ class Disruptions(Case):
                           timeout=seconds + 10)
         self.note("\n".join(dict.fromkeys(done.out.splitlines())))
 
-    def scale_back(self, replicas: int) -> None:
-        self.kube.run("scale", "deployment/vllm", f"--replicas={replicas}")
+    def scale_back(self, replicas: int, what: str = "deployment/vllm") -> None:
+        self.kube.run("scale", what, f"--replicas={replicas}")
         self.kube.wait_endpoints(replicas)
         wait_for(lambda: len(self.kube.list("pods", PODS)) == replicas, f"{replicas} pods, none on its way out", 60)

@@ -24,9 +24,9 @@ PATIENT = {"patch": json.dumps({
     "spec": {"template": {"spec": {"containers": [{"name": "vllm", "readinessProbe": PATIENCE}]}}}})}
 
 
-def deploy(kube: Kube, replicas: int = 1, patches: tuple[dict, ...] = ()) -> None:
-    """examples/vllm-sim: the model servers, the pool and the gateway. Waits until all of it serves."""
-    kube.apply_kustomization("examples/vllm-sim", patches)
+def deploy(kube: Kube, replicas: int = 1, patches: tuple[dict, ...] = (), example: str = "vllm-sim") -> None:
+    """That one of examples/: the model servers, the pool vllm and the gateway. Waits until all of it serves."""
+    kube.apply_kustomization(f"examples/{example}", patches)
     kube.run("scale", "pwp/vllm", f"--replicas={replicas}")
     kube.wait_endpoints(replicas, seconds=120)
     kube.wait_rolled_out("deployment/gateway")
