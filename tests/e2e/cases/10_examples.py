@@ -44,17 +44,23 @@ class Examples(Case):
         self.kube.wait_condition("DisruptionSafe", "True")
         self.assertEqual("False", condition(self.kube.pool(), "Degraded")["status"])
 
-    def test_vllm(self) -> None:
+    def apply_of_vllm(self, example: str) -> None:
         # vLLM's image runs as root.
         self.kube.run("label", "--overwrite", "namespace", self.namespace,
                       "pod-security.kubernetes.io/enforce=baseline")
-        self.apply_twice("vllm")
+        self.apply_twice(example)
         self.step("There is no GPU and no such image here, and the pool says what it sees")
         pool = wait_for(lambda: condition(self.kube.pool(), "ScaleTargetFound")["status"] == "True" and self.kube.pool(),
                         "the pool to be looked after", 30)
         self.assertEqual("False", condition(pool, "Available")["status"])
         self.assertEqual(1, wait_for(lambda: self.kube.pool()["status"].get("replicas"), "its pod to be counted", 30))
         self.kube.wait_condition("DisruptionSafe", "True")
+
+    def test_statefulset(self) -> None:
+        self.apply_of_vllm("statefulset")
+
+    def test_vllm(self) -> None:
+        self.apply_of_vllm("vllm")
         self.step("The autoscaler finds the pool and its pods, and only misses its metric")
         self.note(wait_for(self.scaling_active, "the autoscaler to find all but its metric", 60)["message"])
         self.assertEqual("True", condition(self.kube.get("hpa", "vllm"), "AbleToScale")["status"])
