@@ -1,6 +1,6 @@
-"""The gate on the real API server: who deletes what, in which state. Nothing is held but what the ReplicaSet controller
-deletes while it serves or drains; evictions are held by a budget like the one that a pool has. Labels are written by hand
-and no operator runs, so what is seen here is Kubernetes and the gate alone."""
+"""The gate on the real API server: who deletes what, in which state. Nothing is held but what the ReplicaSet and the
+StatefulSet controller delete while it serves or drains; evictions are held by a budget like the one that a pool has. Labels
+are written by hand and no operator runs, so what is seen here is Kubernetes and the gate alone."""
 import json
 import os
 import time
@@ -14,17 +14,16 @@ GATE = "poolwarden-drain-gate"
 MANIFESTS = os.path.join(ROOT, "manifests", "gate")
 POLICY, BINDING = "validatingadmissionpolicy", "validatingadmissionpolicybinding"
 CONTROLLER = "system:serviceaccount:kube-system:"
-REPLICASETS = f"{CONTROLLER}replicaset-controller"
+REPLICASETS, STATEFULSETS = f"{CONTROLLER}replicaset-controller", f"{CONTROLLER}statefulset-controller"
 HELD = ("true", "draining", "finishing")
 STATES = (None, *HELD, "drained", "false")
 LOWEST_COST = {"controller.kubernetes.io/pod-deletion-cost": "-2147483648"}
 
-# Everybody who deletes pods in a Kubernetes, as the API server knows them.
+# Everybody else who deletes pods in a Kubernetes, as the API server knows them.
 OTHERS = {
     "a person": "",
     "the garbage collector": f"{CONTROLLER}generic-garbage-collector",
     "a namespace that goes": f"{CONTROLLER}namespace-controller",
-    "the StatefulSet controller": f"{CONTROLLER}statefulset-controller",
     "the Job controller": f"{CONTROLLER}job-controller",
     "the DaemonSet controller": f"{CONTROLLER}daemon-set-controller",
     "the collector of ended pods": f"{CONTROLLER}pod-garbage-collector",
@@ -122,8 +121,9 @@ class Gate(Case):
             refused = [who for who, user in {**OTHERS, "its node": f"system:node:{its_node}"}.items()
                        if self.refusal(name, user)]
             self.assertEqual([], refused, f"others are refused a pod labelled {state}")
-            self.assertEqual(state in HELD, bool(self.refusal(name, REPLICASETS)), f"labelled {state}")
-        self.step(f"{len(OTHERS) + 2} who delete, {len(STATES)} states: {len(HELD)} refused")
+            for user in (REPLICASETS, STATEFULSETS):
+                self.assertEqual(state in HELD, bool(self.refusal(name, user)), f"{user}: labelled {state}")
+        self.step(f"{len(OTHERS) + 3} who delete, {len(STATES)} states: {2 * len(HELD)} refused")
         self.kube.run("delete", "pods", "--all", "--dry-run=server")
         self.kube.run("delete", "--raw", f"/api/v1/namespaces/{self.namespace}/pods?dryRun=All")
 
@@ -183,6 +183,23 @@ class Gate(Case):
         self.kube.wait_rolled_out("deployment/vllm")
         self.assertEqual(2, len(new()))
 
+    def test_a_statefulset_waits_for_its_highest_pod(self) -> None:
+        """It takes no other before that one, whoever is released."""
+        names = self.deploy(3, "StatefulSet")
+        self.kube.run("scale", "statefulset/vllm", "--replicas=1")
+        wait_for(self.refused_deletes, "the StatefulSet's FailedDelete Event", 30)
+        self.note(self.refused_deletes()[0])
+        self.assertIn("Poolwarden holds this pod", self.refused_deletes()[0])
+        self.mark(names[2], "draining")
+        self.release(names[1])
+        stays(lambda: self.alive() == names, "all three are there", 5)
+        began = time.monotonic()
+        self.release(names[2])
+        wait_for(lambda: names[2] not in self.alive(), f"{names[2]} to go", 20, every=0.05)
+        self.figure("from released to deleted, of a StatefulSet", (time.monotonic() - began) * 1000, "ms")
+        wait_for(lambda: self.alive() == names[:1], f"{names[1]} to go", 30)
+        stays(lambda: self.alive() == names[:1], "the one that is wanted stays", 3)
+
     def test_what_goes_as_a_whole_is_not_held(self) -> None:
         for cascade in ("background", "foreground"):
             self.step(f"A Deployment is deleted, {cascade}")
@@ -196,11 +213,6 @@ class Gate(Case):
         Kube().run("delete", "namespace", self.namespace, "--timeout=120s", timeout=130)
 
     def test_other_controllers_are_not_held(self) -> None:
-        self.step("A StatefulSet is scaled")
-        self.deploy(2, "StatefulSet")
-        self.kube.run("scale", "statefulset/vllm", "--replicas=0")
-        wait_for(lambda: not self.kube.list("pods", "app=vllm"), "its pods to go", 60)
-        self.step("A Job is suspended")
         self.kube.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "job"}, "spec": {"template": {
             "metadata": {"labels": {"app": "job", SERVING: "true"}}, "spec": pod_spec(restartPolicy="Never")}}})
         self.kube.wait_ready("app=job", 1)
@@ -284,7 +296,7 @@ class Gate(Case):
         Kube().patch(POLICY, GATE, broken)
         self.wait_gate(closed=False)
         for name in ("ours", "theirs"):
-            for user in (REPLICASETS, *OTHERS.values()):
+            for user in (REPLICASETS, STATEFULSETS, *OTHERS.values()):
                 self.assertEqual("", self.refusal(name, user), f"{name} by {user}")
 
 
