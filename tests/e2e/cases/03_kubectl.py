@@ -26,7 +26,7 @@ def labels(**expression) -> dict:
 REFUSED_BY_RULE = [
     ("a pool's name has at most 63 characters", {**pool(scaleTargetRef=TARGET), "metadata": {"name": "x" * 64}}),
     ("scaleTargetRef or selector is required", pool()),
-    ("this release scales only a Deployment", pool(scaleTargetRef={**TARGET, "kind": "StatefulSet"})),
+    ("this release scales only a Deployment", pool(scaleTargetRef={**TARGET, "kind": "ReplicaSet"})),
     ("this release scales only a Deployment", pool(scaleTargetRef={**TARGET, "apiVersion": "apps/v1beta1"})),
     ("selector must not be empty", pool(selector={})),
     ("selector must not be empty", pool(selector={"matchLabels": {}, "matchExpressions": []})),
