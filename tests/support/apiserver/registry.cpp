@@ -111,6 +111,10 @@ Registry::Registry() {
   add(workload(builtin("apps", "v1", "deployments", "deployment", "Deployment", {"deploy"}, true, true),
                true));
   add(workload(builtin("apps", "v1", "replicasets", "replicaset", "ReplicaSet", {"rs"}, true, true), true));
+  add(workload(builtin("apps", "v1", "statefulsets", "statefulset", "StatefulSet", {"sts"}, true, true),
+               true));
+  add(builtin("apps", "v1", "controllerrevisions", "controllerrevision", "ControllerRevision", {}, true,
+              false));
   add(builtin("autoscaling", "v2", "horizontalpodautoscalers", "horizontalpodautoscaler",
               "HorizontalPodAutoscaler", {"hpa"}, true, true));
   add(builtin("coordination.k8s.io", "v1", "leases", "lease", "Lease", {}, true, false));

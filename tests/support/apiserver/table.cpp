@@ -124,6 +124,13 @@ json replica_set_cells(const json& body, Timestamp now) {
           selector_text(body, {"spec", "selector"})};
 }
 
+json stateful_set_cells(const json& body, Timestamp now) {
+  const json* containers = find_path(body, {"spec", "template", "spec", "containers"});
+  return {text_at(body, {"metadata", "name"}),
+          fmt::format("{}/{}", int_at(body, {"status", "readyReplicas"}), int_at(body, {"spec", "replicas"})),
+          age(body, now), joined(containers, "name"), joined(containers, "image")};
+}
+
 json service_cells(const json& body, Timestamp now) {
   std::string ports;
   if (const json* list = find_path(body, {"spec", "ports"}); list != nullptr && list->is_array()) {
@@ -217,6 +224,14 @@ std::optional<Printer> wide_printer(const std::string& p) {
                           {"Images", "string", 1},
                           {"Selector", "string", 1}}),
                    replica_set_cells};
+  }
+  if (p == "statefulsets") {
+    return Printer{names({{"Name", "string"},
+                          {"Ready", "string"},
+                          {"Age", "string"},
+                          {"Containers", "string", 1},
+                          {"Images", "string", 1}}),
+                   stateful_set_cells};
   }
   if (p == "services") {
     return Printer{names({{"Name", "string"},

@@ -168,6 +168,44 @@ void check_replicas(const json& body, Problems& problems) {
   }
 }
 
+bool is_one_of(const std::string& text, std::initializer_list<std::string_view> all) {
+  return std::find(all.begin(), all.end(), text) != all.end();
+}
+
+// k8s.io/kubernetes/pkg/apis/apps/validation.ValidateStatefulSetSpec, of what a person gets wrong.
+void check_stateful_set(const json& body, Problems& problems) {
+  const std::string policy = text_at(body, {"spec", "podManagementPolicy"});
+  if (!is_one_of(policy, {"OrderedReady", "Parallel"})) {
+    problems.push_back(
+        invalid_value("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'"));
+  }
+  const std::string strategy = text_at(body, {"spec", "updateStrategy", "type"});
+  if (!is_one_of(strategy, {"RollingUpdate", "OnDelete"})) {
+    problems.push_back(
+        invalid_value("spec.updateStrategy", strategy, "must be 'RollingUpdate' or 'OnDelete'"));
+  }
+  const std::string at_least_0 = "must be greater than or equal to 0";
+  const std::int64_t partition = int_at(body, {"spec", "updateStrategy", "rollingUpdate", "partition"});
+  if (partition < 0) {
+    problems.push_back(invalid_value("spec.updateStrategy.rollingUpdate.partition", partition, at_least_0));
+  }
+  if (const std::int64_t start = int_at(body, {"spec", "ordinals", "start"}); start < 0) {
+    problems.push_back(invalid_value("spec.ordinals.start", start, at_least_0));
+  }
+}
+
+// k8s.io/kubernetes/pkg/apis/apps/validation.ValidateStatefulSetUpdate.
+bool same_but_for_what_a_stateful_set_may_change(json before, json after) {
+  for (json* spec : {&before, &after}) {
+    if (!spec->is_object()) continue;
+    for (const char* key : {"replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
+                            "persistentVolumeClaimRetentionPolicy", "minReadySeconds"}) {
+      spec->erase(key);
+    }
+  }
+  return before == after;
+}
+
 // k8s.io/kubernetes/pkg/apis/core/validation/events.go, for new-style events.
 void check_event(const json& body, Problems& problems) {
   const std::string ns = text_at(body, {"metadata", "namespace"});
@@ -302,6 +340,18 @@ void default_deployment(json& body) {
   default_pod_spec(object_at(object_at(spec, "template"), "spec"));
 }
 
+void default_stateful_set(json& body) {
+  json& spec = object_at(body, "spec");
+  default_to(spec, "replicas", 1);
+  default_to(spec, "revisionHistoryLimit", 10);
+  default_to(spec, "podManagementPolicy", "OrderedReady");
+  json& strategy = object_at(spec, "updateStrategy");
+  default_to(strategy, "type", "RollingUpdate");
+  if (strategy["type"] == "RollingUpdate") default_to(object_at(strategy, "rollingUpdate"), "partition", 0);
+  default_pod_spec(object_at(object_at(spec, "template"), "spec"));
+  default_to(object_at(body, "status"), "replicas", 0);
+}
+
 // k8s.io/kubernetes/pkg/apis/core/validation.ValidatePodUpdate. A node may also be set where there was none,
 // which saves a test the detour over the binding subresource.
 bool same_but_for_mutable(json before, json after) {
@@ -360,6 +410,8 @@ void default_builtin(const ResourceInfo& type, json& body) {
     default_to(spec, "replicas", 1);
     if (spec.contains("template")) default_pod_spec(object_at(object_at(spec, "template"), "spec"));
     default_to(object_at(body, "status"), "replicas", 0);
+  } else if (type.plural == "statefulsets") {
+    default_stateful_set(body);
   } else if (type.plural == "services") {
     default_service(body);
   } else if (type.plural == "namespaces") {
@@ -375,11 +427,12 @@ void default_builtin(const ResourceInfo& type, json& body) {
 void check_builtin(const ResourceInfo& type, const json& body, Problems& problems) {
   if (type.plural == "pods") {
     if (const json* spec = find_path(body, {"spec"})) check_containers(*spec, "spec", problems);
-  } else if (type.plural == "deployments" || type.plural == "replicasets") {
+  } else if (is_one_of(type.plural, {"deployments", "replicasets", "statefulsets"})) {
     check_template(body, problems);
     check_replicas(body, problems);
     const json* spec = find_path(body, {"spec", "template", "spec"});
     check_containers(spec != nullptr ? *spec : json::object(), "spec.template.spec", problems);
+    if (type.plural == "statefulsets") check_stateful_set(body, problems);
   } else if (type.plural == "services") {
     check_service(body, problems);
   } else if (type.plural == "configmaps") {
@@ -429,6 +482,14 @@ void check_builtin_update(const ResourceInfo& type, const json& before, const js
     if (part(before, {"spec", "selector"}) != part(after, {"spec", "selector"})) {
       problems.push_back(
           invalid_value("spec.selector", part(after, {"spec", "selector"}), "field is immutable"));
+    }
+  } else if (type.plural == "statefulsets") {
+    if (!same_but_for_what_a_stateful_set_may_change(part(before, {"spec"}), part(after, {"spec"}))) {
+      problems.push_back(forbidden_value(
+          "spec",
+          "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
+          "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
+          "'minReadySeconds' are forbidden"));
     }
   } else if (type.plural == "configmaps" || type.plural == "secrets") {
     if (bool_at(before, {"immutable"}) &&

@@ -195,6 +195,32 @@ const Schema kReplicaSet{{{"metadata", 1, Type::kMessage, &kMetadata},
                           {"spec", 2, Type::kMessage, &kReplicaSetSpec},
                           {"status", 3, Type::kMessage, &kReplicaSetStatus}}};
 
+const Schema kRollingUpdateOfStatefulSet{
+    {{"partition", 1, Type::kNumber}, {"maxUnavailable", 2, Type::kIntOrString}}};
+const Schema kStatefulSetStrategy{
+    {{"type", 1}, {"rollingUpdate", 2, Type::kMessage, &kRollingUpdateOfStatefulSet}}};
+const Schema kOrdinals{{{"start", 1, Type::kNumber}}};
+const Schema kStatefulSetSpec{{{"replicas", 1, Type::kNumber},
+                               {"selector", 2, Type::kMessage, &kSelector},
+                               {"template", 3, Type::kMessage, &kTemplate},
+                               {"serviceName", 5},
+                               {"podManagementPolicy", 6},
+                               {"updateStrategy", 7, Type::kMessage, &kStatefulSetStrategy},
+                               {"revisionHistoryLimit", 8, Type::kNumber},
+                               {"minReadySeconds", 9, Type::kNumber},
+                               {"ordinals", 11, Type::kMessage, &kOrdinals}}};
+const Schema kStatefulSetStatus{{{"observedGeneration", 1, Type::kNumber},
+                                 {"replicas", 2, Type::kNumber},
+                                 {"readyReplicas", 3, Type::kNumber},
+                                 {"currentReplicas", 4, Type::kNumber},
+                                 {"updatedReplicas", 5, Type::kNumber},
+                                 {"currentRevision", 6},
+                                 {"updateRevision", 7},
+                                 {"availableReplicas", 11, Type::kNumber}}};
+const Schema kStatefulSet{{{"metadata", 1, Type::kMessage, &kMetadata},
+                           {"spec", 2, Type::kMessage, &kStatefulSetSpec},
+                           {"status", 3, Type::kMessage, &kStatefulSetStatus}}};
+
 const Schema kBudgetSpec{{{"minAvailable", 1, Type::kIntOrString},
                           {"selector", 2, Type::kMessage, &kSelector},
                           {"maxUnavailable", 3, Type::kIntOrString},
@@ -257,6 +283,7 @@ const Schema& schema_of(std::string_view kind) {
                                                                 {"Service", &kService},
                                                                 {"Deployment", &kDeployment},
                                                                 {"ReplicaSet", &kReplicaSet},
+                                                                {"StatefulSet", &kStatefulSet},
                                                                 {"PodDisruptionBudget", &kBudget},
                                                                 {"HorizontalPodAutoscaler", &kAutoscaler},
                                                                 {"EndpointSlice", &kEndpointSlice},

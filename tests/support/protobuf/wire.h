@@ -17,8 +17,8 @@
 
 namespace poolwarden::protobuf_wire {
 
-// The message of a "Pod", "Node", "Service", "ConfigMap", "Deployment", "ReplicaSet", "PodDisruptionBudget",
-// "HorizontalPodAutoscaler" or "Status".
+// The message of a "Pod", "Node", "Service", "ConfigMap", "Deployment", "ReplicaSet", "StatefulSet",
+// "PodDisruptionBudget", "HorizontalPodAutoscaler" or "Status".
 std::string message(std::string_view kind, const nlohmann::json& object);
 
 // The same in its envelope.

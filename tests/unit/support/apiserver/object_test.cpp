@@ -167,6 +167,22 @@ TEST_F(ModelTest, GenerationCountsChangesOfTheSpec) {
       << "immutable";
 }
 
+TEST_F(ModelTest, AStatefulSetIsDefaultedAndMostOfItStaysAsItIs) {
+  load(
+      "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s}, spec: {selector: {matchLabels: {a: b}}, "
+      "template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}}");
+  const std::string at = "/apis/apps/v1/namespaces/default/statefulsets/s";
+  const json spec = get(at).body["spec"];
+  EXPECT_EQ(spec["replicas"], 1);
+  EXPECT_EQ(spec["podManagementPolicy"], "OrderedReady");
+  EXPECT_EQ(spec["updateStrategy"], json({{"type", "RollingUpdate"}, {"rollingUpdate", {{"partition", 0}}}}));
+  EXPECT_EQ(patch(at + "/scale", {{"spec", {{"replicas", 3}}}}).body["status"]["selector"], "a=b");
+  EXPECT_EQ(get(at).body["spec"]["replicas"], 3);
+  EXPECT_EQ(patch(at, {{"spec", {{"ordinals", {{"start", 5}}}}}}).status, 200);
+  EXPECT_EQ(patch(at, {{"spec", {{"ordinals", {{"start", -1}}}}}}).status, 422);
+  EXPECT_EQ(patch(at, {{"spec", {{"podManagementPolicy", "Parallel"}}}}).status, 422) << "immutable";
+}
+
 TEST_F(ModelTest, ScaleReadsAndWritesTheReplicas) {
   load(
       "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {replicas: 2, selector: "

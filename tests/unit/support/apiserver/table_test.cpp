@@ -52,6 +52,12 @@ TEST_F(TableTest, Workloads) {
       "{readyReplicas: 1, updatedReplicas: 2, availableReplicas: 1}}");
   EXPECT_EQ(row("/apis/apps/v1/deployments"),
             "Name=d Ready=1/2 Up-to-date=2 Available=1 Age=0s Containers=c Images=i Selector=a=b");
+  load(
+      "{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: s}, spec: {replicas: 2, selector: "
+      "{matchLabels: {a: b}}, "
+      "template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}, status: "
+      "{readyReplicas: 1}}");
+  EXPECT_EQ(row("/apis/apps/v1/statefulsets"), "Name=s Ready=1/2 Age=0s Containers=c Images=i");
 }
 
 TEST_F(TableTest, AWatchSendsItsHeaderOnce) {
