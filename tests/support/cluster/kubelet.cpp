@@ -155,8 +155,10 @@ void Kubelet::report(Model& model, Timestamp now) {
   for (auto& [uid, entry] : entries_) {
     if (!entry.dirty || down_.contains(entry.node)) continue;
     entry.dirty = false;
-    const bool there = model.find(kube::kPods, text_at(entry.pod->body(), {"metadata", "namespace"}),
-                                  text_at(entry.pod->body(), {"metadata", "name"})) != nullptr;
+    // Another pod may have its name by now, as in a StatefulSet.
+    const ObjectPtr named = model.find(kube::kPods, text_at(entry.pod->body(), {"metadata", "namespace"}),
+                                       text_at(entry.pod->body(), {"metadata", "name"}));
+    const bool there = named && text_at(named->body(), {"metadata", "uid"}) == uid;
     if (there) write_status(model, entry, now);
     if (!entry.machine.is_over()) continue;
     if (there && entry.machine.is_deleted()) {
