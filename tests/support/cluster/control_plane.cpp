@@ -1,7 +1,5 @@
 #include "support/cluster/control_plane.h"
 
-#include <algorithm>
-
 namespace poolwarden::cluster {
 
 namespace {
@@ -19,6 +17,7 @@ void ControlPlane::step(Model& model, Timestamp now) {
     const std::uint64_t before = model.revision();
     deployments_.step(model, now);
     replicasets_.step(model, now);
+    statefulsets_.step(model, now);
     scheduler_.step(model, now);
     seen_ = model.revision();
     if (seen_ == before) return;
@@ -26,10 +25,12 @@ void ControlPlane::step(Model& model, Timestamp now) {
 }
 
 std::optional<Timestamp> ControlPlane::next_deadline() const {
-  const auto deployments = deployments_.next_deadline();
-  const auto replicasets = replicasets_.next_deadline();
-  if (!deployments || !replicasets) return deployments ? deployments : replicasets;
-  return std::min(*deployments, *replicasets);
+  std::optional<Timestamp> first;
+  for (const auto& next :
+       {deployments_.next_deadline(), replicasets_.next_deadline(), statefulsets_.next_deadline()}) {
+    if (next && (!first || *next < *first)) first = next;
+  }
+  return first;
 }
 
 }  // namespace poolwarden::cluster

@@ -4,6 +4,7 @@
 #include "support/cluster/deployment_controller.h"
 #include "support/cluster/replicaset_controller.h"
 #include "support/cluster/scheduler.h"
+#include "support/cluster/statefulset_controller.h"
 
 #include <cstdint>
 #include <optional>
@@ -12,7 +13,7 @@ namespace poolwarden::cluster {
 
 class ControlPlane {
  public:
-  explicit ControlPlane(DeleteGate gate = {}) : replicasets_(std::move(gate)) {}
+  explicit ControlPlane(DeleteGate gate = {}) : replicasets_(gate), statefulsets_(std::move(gate)) {}
 
   // Until nothing is left to do at this moment. Does nothing if nothing has changed since the last call,
   // except once a second: what was refused then (an admission rule, a fault) may not be refused now.
@@ -22,6 +23,7 @@ class ControlPlane {
  private:
   DeploymentController deployments_;
   ReplicaSetController replicasets_;
+  StatefulSetController statefulsets_;
   Scheduler scheduler_;
   std::uint64_t seen_ = 0;
   Timestamp stepped_;

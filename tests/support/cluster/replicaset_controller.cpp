@@ -2,6 +2,7 @@
 
 #include "support/apiserver/json_util.h"
 #include "support/apiserver/selector.h"
+#include "support/cluster/claims.h"
 #include "support/cluster/pod_facts.h"
 #include "support/cluster/victims.h"
 
@@ -21,30 +22,6 @@ using apiserver::text_at;
 using nlohmann::json;
 
 constexpr std::int64_t kBurst = 500;  // the real controller's BurstReplicas
-// Of a refused delete: between the first and the last of the real controller's waits, 5 ms doubled up to 1000
-// s.
-constexpr std::chrono::seconds kRefusedRetry{20};
-
-using Pods = std::vector<ObjectPtr>;
-
-// The pods of one step, by who controls them.
-struct PodIndex {
-  std::unordered_map<std::string, Pods> by_controller;  // uid
-  std::map<std::string, Pods> orphans;                  // namespace
-};
-
-PodIndex index_pods(const Model& model) {
-  PodIndex index;
-  for (ObjectPtr& pod : model.list(kube::kPods)) {
-    const std::string uid = controller_uid(pod->body());
-    if (uid.empty()) {
-      index.orphans[text_at(pod->body(), {"metadata", "namespace"})].push_back(std::move(pod));
-    } else {
-      index.by_controller[uid].push_back(std::move(pod));
-    }
-  }
-  return index;
-}
 
 // One ReplicaSet's pass.
 class ReplicaSetPass {
@@ -66,38 +43,11 @@ class ReplicaSetPass {
   std::optional<Timestamp> next_deadline() const { return next_deadline_; }
 
  private:
-  bool selected(const json& pod) const { return selector_.matches(find_path(pod, {"metadata", "labels"})); }
-
-  // ControllerRefManager.ClaimPods: keep what matches, release what no longer does, adopt matching orphans.
   void claim() {
-    const std::string uid = text_at(set_, {"metadata", "uid"});
-    if (const auto own = index_.by_controller.find(uid); own != index_.by_controller.end()) {
-      for (const ObjectPtr& pod : own->second) {
-        if (selected(pod->body())) {
-          keep(pod);
-        } else if (!is_deleting(pod->body())) {
-          writer_.patch(kube::kPods, pod->body(),
-                        {{"metadata",
-                          {{"uid", text_at(pod->body(), {"metadata", "uid"})},
-                           {"ownerReferences", references_without(pod->body(), uid)}}}});
-        }
-      }
-    }
-    const auto orphans = index_.orphans.find(text_at(set_, {"metadata", "namespace"}));
-    if (orphans == index_.orphans.end() || is_deleting(set_)) return;
-    for (const ObjectPtr& pod : orphans->second) adopt(pod);
-  }
-
-  void adopt(const ObjectPtr& pod) {
-    if (!selected(pod->body()) || !is_active(pod->body())) return;
-    // Another ReplicaSet may have taken it in this step.
-    const ObjectPtr current = model_.find(kube::kPods, text_at(set_, {"metadata", "namespace"}),
-                                          text_at(pod->body(), {"metadata", "name"}));
-    if (!current || !controller_uid(current->body()).empty()) return;
-    json owners = references_without(current->body(), {});
-    owners.push_back(controller_reference("apps/v1", "ReplicaSet", set_));
-    if (writer_.patch(kube::kPods, current->body(), {{"metadata", {{"ownerReferences", owners}}}}))
-      keep(current);
+    const Claimant claimant{set_, "ReplicaSet", [this](const json& pod) {
+                              return selector_.matches(find_path(pod, {"metadata", "labels"}));
+                            }};
+    for (const ObjectPtr& pod : claim_pods(model_, writer_, index_, claimant)) keep(pod);
   }
 
   void keep(const ObjectPtr& pod) {
@@ -181,11 +131,6 @@ class ReplicaSetPass {
 };
 
 }  // namespace
-
-bool held_by_serving_label(const json& pod) {
-  const std::string serving = label(pod, "poolwarden.io/serving");
-  return serving == "true" || serving == "draining" || serving == "finishing";
-}
 
 void ReplicaSetController::step(Model& model, Timestamp now) {
   next_deadline_.reset();

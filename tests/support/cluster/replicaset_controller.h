@@ -6,22 +6,12 @@
 // step. Not here: expectations (the model is never stale), slow start, events.
 #pragma once
 
+#include "support/cluster/delete_gate.h"
 #include "support/cluster/writer.h"
 
-#include <functional>
 #include <optional>
-#include <string>
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace poolwarden::cluster {
-
-// An admission rule for the controller's pod deletes: true refuses this one.
-using DeleteGate = std::function<bool(const nlohmann::json& pod)>;
-
-// The rule of Poolwarden's ValidatingAdmissionPolicy: pods whose label poolwarden.io/serving is "true" or
-// "draining" are held.
-bool held_by_serving_label(const nlohmann::json& pod);
 
 class ReplicaSetController {
  public:

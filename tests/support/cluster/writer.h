@@ -27,6 +27,8 @@ inline constexpr kube::ResourceType kReplicaSets{"apps", "v1", "replicasets", "R
 // https://kubernetes.io/docs/reference/access-authn-authz/rbac/#controller-roles
 inline constexpr std::string_view kDeploymentUser = "system:serviceaccount:kube-system:deployment-controller";
 inline constexpr std::string_view kReplicaSetUser = "system:serviceaccount:kube-system:replicaset-controller";
+inline constexpr std::string_view kStatefulSetUser =
+    "system:serviceaccount:kube-system:statefulset-controller";
 inline constexpr std::string_view kSchedulerUser = "system:kube-scheduler";
 
 class Writer {
