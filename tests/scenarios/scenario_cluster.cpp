@@ -2,6 +2,7 @@
 
 #include "kube/base64.h"
 #include "support/cluster/pod_facts.h"
+#include "support/cluster/stateful_set_view.h"
 
 #include <stdexcept>
 
@@ -27,6 +28,7 @@ const std::map<std::string, Kind>& kinds() {
       {"leases", {"/apis/coordination.k8s.io/v1", kube::kLeases}},
       {"endpointslices", {"/apis/discovery.k8s.io/v1", kube::kEndpointSlices}},
       {"replicasets", {"/apis/apps/v1", {"apps", "v1", "replicasets", "ReplicaSet"}}},
+      {"statefulsets", {"/apis/apps/v1", kube::kStatefulSets}},
       {"poddisruptionbudgets", {"/apis/policy/v1", kube::kPodDisruptionBudgets}},
       {"validatingadmissionpolicies",
        {"/apis/admissionregistration.k8s.io/v1", kube::kValidatingAdmissionPolicies}},
@@ -47,6 +49,12 @@ const Kind& kind(const std::string& resource) {
 std::string option(const Options& options, const std::string& key, const std::string& otherwise) {
   const auto found = options.find(key);
   return found == options.end() ? otherwise : found->second;
+}
+
+// A template of pods with one container.
+json pod_template(const json& labels) {
+  return {{"metadata", {{"labels", labels}}},
+          {"spec", {{"containers", {{{"name", "server"}, {"image", "sim"}}}}}}};
 }
 
 json condition(const std::string& type, bool value, const std::string& reason, const std::string& when) {
@@ -79,16 +87,17 @@ void ScenarioCluster::remove(const std::string& resource, const std::string& nam
   world_.request(HttpMethod::kDelete, path(resource, name), nullptr);
 }
 
-// pool NAME [app=X | selector by target] [target=X] [replicas=N] [ports=8000,8001] [service=X]
-// [slices=Direct]
+// pool NAME [app=X | selector by target] [target=X [kind=StatefulSet]] [replicas=N] [ports=8000,8001]
+//      [service=X] [slices=Direct]
 //      [configmap=X] [timeout=SECONDS] [settle=SECONDS] [replace-first=true] [only-replica=drain]
 //      [key-secret=X]
 void ScenarioCluster::create_pool(const std::string& name, const Options& options) {
   json spec = json::object();
   if (options.contains("app")) spec["selector"]["matchLabels"]["app"] = options.at("app");
   if (options.contains("target")) {
-    spec["scaleTargetRef"] = {
-        {"apiVersion", "apps/v1"}, {"kind", "Deployment"}, {"name", options.at("target")}};
+    spec["scaleTargetRef"] = {{"apiVersion", "apps/v1"},
+                              {"kind", option(options, "kind", "Deployment")},
+                              {"name", options.at("target")}};
   }
   if (options.contains("replicas")) spec["replicas"] = std::stoi(options.at("replicas"));
   spec["targetPorts"] = json::array();
@@ -170,12 +179,47 @@ void ScenarioCluster::create_replica_set(const std::string& name, int replicas, 
        {"spec",
         {{"replicas", replicas},
          {"selector", {{"matchLabels", labels}}},
-         {"template",
-          {{"metadata", {{"labels", labels}}},
-           {"spec", {{"containers", {{{"name", "server"}, {"image", "sim"}}}}}}}}}}});
+         {"template", pod_template(labels)}}}});
 }
 
-// pod NAME ready|notready|pending [app=vllm] [node=N] [gate=TYPE] [ip=..] [hostnetwork=true] [rs=REPLICASET]
+// statefulset NAME REPLICAS [app=X] [policy=Parallel] [partition=N] [max-unavailable=N] [start=N]
+void ScenarioCluster::create_stateful_set(const std::string& name, int replicas, const Options& options) {
+  const json labels = {{"app", option(options, "app", name)}};
+  json spec = {{"replicas", replicas},
+               {"podManagementPolicy", option(options, "policy", "OrderedReady")},
+               {"selector", {{"matchLabels", labels}}},
+               {"template", pod_template(labels)}};
+  if (options.contains("start")) spec["ordinals"]["start"] = std::stoi(options.at("start"));
+  json& rolling = spec["updateStrategy"]["rollingUpdate"];
+  rolling["partition"] = std::stoi(option(options, "partition", "0"));
+  if (options.contains("max-unavailable"))
+    rolling["maxUnavailable"] = std::stoi(options.at("max-unavailable"));
+  world_.request(
+      HttpMethod::kPost, path("statefulsets"),
+      {{"apiVersion", "apps/v1"}, {"kind", "StatefulSet"}, {"metadata", {{"name", name}}}, {"spec", spec}});
+}
+
+// update statefulset NAME [partition=N]
+void ScenarioCluster::update_stateful_set(const std::string& name, const Options& options) {
+  const json had = get("statefulsets", name).at("metadata").at("generation");
+  const json note = {{"scenario/after-generation", had.dump()}};
+  json spec = {{"template", {{"metadata", {{"annotations", note}}}}}};
+  if (options.contains("partition"))
+    spec["updateStrategy"]["rollingUpdate"]["partition"] = std::stoi(options.at("partition"));
+  merge("statefulsets", name, json({{"spec", spec}}).dump());
+}
+
+// As its controller makes it, of the template that the set has now.
+json ScenarioCluster::metadata_in_stateful_set(const std::string& set, const std::string& pod,
+                                               const json& metadata) const {
+  const json owner = get("statefulsets", set);
+  const auto ordinal = cluster::ordinal_of(set, pod);
+  if (owner.is_null() || !ordinal) throw std::runtime_error(pod + " is no pod of a StatefulSet " + set);
+  return cluster::pod_metadata(owner, *ordinal, cluster::revision_name(owner), metadata);
+}
+
+// pod NAME ready|notready|pending [app=vllm] [node=N] [gate=TYPE] [ip=..] [hostnetwork=true]
+//     [rs=REPLICASET | sts=STATEFULSET]
 void ScenarioCluster::create_pod(const std::string& name, const std::string& state, const Options& options) {
   json spec = {{"containers",
                 {{{"name", "server"},
@@ -197,12 +241,25 @@ void ScenarioCluster::create_pod(const std::string& name, const std::string& sta
                                     {"uid", get("replicasets", set).at("metadata").at("uid")},
                                     {"controller", true}}};
   }
+  if (options.contains("sts")) metadata = metadata_in_stateful_set(options.at("sts"), name, metadata);
   world_.request(HttpMethod::kPost, path("pods"),
                  {{"apiVersion", "v1"}, {"kind", "Pod"}, {"metadata", metadata}, {"spec", spec}});
   if (state == "pending") return;
+  run_pod(name, state == "ready", options);
+}
+
+void ScenarioCluster::run_pod(const std::string& name, bool ready, const Options& options) {
   set_ips(name, {option(options, "ip", "10.0.0." + std::to_string(++last_ip_))});
   patch_status(name, {{"phase", "Running"}});
-  set_ready(name, state == "ready");
+  set_ready(name, ready);
+}
+
+// up NAME [node=N] [ip=..]
+void ScenarioCluster::bring_up(const std::string& name, const Options& options) {
+  const std::string node = option(options, "node", "n1");
+  if (get("nodes", node).is_null()) create_node(node, "zone-a");
+  world_.merge_patch(path("pods", name), {{"spec", {{"nodeName", node}}}});
+  run_pod(name, true, options);
 }
 
 void ScenarioCluster::patch_status(const std::string& pod, const json& status) {

@@ -31,6 +31,12 @@ class ScenarioCluster {
   void create_replica_set(const std::string& name, int replicas, const Options& options);
   // As its Deployment's controller does, which notes how many the Deployment wants.
   void scale_replica_set(const std::string& name, int replicas);
+  // Its controller makes and deletes its pods. So it does not make those that the scenario wrote first.
+  void create_stateful_set(const std::string& name, int replicas, const Options& options);
+  // With another template, and so with another revision of its pods.
+  void update_stateful_set(const std::string& name, const Options& options);
+  // A pod that a controller made gets a node and an address, runs and is ready.
+  void bring_up(const std::string& name, const Options& options);
   void create_pod(const std::string& name, const std::string& state, const Options& options);
   void set_ready(const std::string& pod, bool ready);
   void set_phase(const std::string& pod, const std::string& phase, const std::string& reason);
@@ -65,6 +71,8 @@ class ScenarioCluster {
   static std::string path(const std::string& resource, const std::string& name = {});
 
  private:
+  json metadata_in_stateful_set(const std::string& set, const std::string& pod, const json& metadata) const;
+  void run_pod(const std::string& name, bool ready, const Options& options);
   void patch_status(const std::string& pod, const json& status);
   void set_conditions(const std::string& pod, const std::set<std::string>& types, bool value,
                       const std::string& reason);

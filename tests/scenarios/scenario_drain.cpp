@@ -1,4 +1,4 @@
-// The verbs of drains: the gate, ReplicaSets, nodes that are emptied, and what engines say.
+// The verbs of drains: the gate, ReplicaSets and StatefulSets, nodes that are emptied, and what engines say.
 #include "publish/calls.h"
 #include "scenarios/scenario_run.h"
 
@@ -118,6 +118,12 @@ void ScenarioRun::add_drain_verbs() {
                     }};
   verbs_["replicaset"] = {
       3, 5, [this](const Words& w) { cluster_.create_replica_set(w[0], std::stoi(w[1]), options(w, 2)); }};
+  verbs_["statefulset"] = {
+      2, 7, [this](const Words& w) { cluster_.create_stateful_set(w[0], std::stoi(w[1]), options(w, 2)); }};
+  verbs_["update"] = {2, 3, [this](const Words& w) {
+                        if (w[0] != "statefulset") throw problem("update statefulset NAME [partition=N]");
+                        cluster_.update_stateful_set(w[1], options(w, 2));
+                      }};
   verbs_["engine"] = {2, 5, [this](const Words& w) { set_engine(w[0], w[1], options(w, 2)); }};
   verbs_["engines"] = {3, 6, [this](const Words& w) {  // of pods PREFIX1, PREFIX2, ...
                          for (int i = 1; i <= std::stoi(w[1]); ++i)

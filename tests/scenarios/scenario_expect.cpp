@@ -85,12 +85,13 @@ void ScenarioRun::add_object_expectations() {
         }
         expect_equal(w[1] + " of " + w[0], w[2], "none");
       }};
-  expectations_["replicas"] = {
-      3, 3, [this](const Words& w) {
-        expect_equal(w[0] + " " + w[1], w[2],
-                     shown(at(cluster_.get(w[0] == "pool" ? "inferencepools" : "deployments", w[1]),
-                              "/spec/replicas")));
-      }};
+  expectations_["replicas"] = {3, 3, [this](const Words& w) {
+                                 const std::string resource = w[0] == "pool"          ? "inferencepools"
+                                                              : w[0] == "statefulset" ? "statefulsets"
+                                                                                      : "deployments";
+                                 expect_equal(w[0] + " " + w[1], w[2],
+                                              shown(at(cluster_.get(resource, w[1]), "/spec/replicas")));
+                               }};
   expectations_["exists"] = {2, 2, [this](const Words& w) {
                                if (cluster_.get(w[0], w[1]).is_null())
                                  throw unmet(fmt::format("{} {} is not there", w[0], w[1]));

@@ -165,7 +165,7 @@ void ScenarioRun::for_each_op(const std::function<void(sim::SimOperator&)>& act)
 }
 
 void ScenarioRun::add_object_verbs() {
-  verbs_["pool"] = {1, 8, [this](const Words& w) { cluster_.create_pool(w[0], options(w, 1)); }};
+  verbs_["pool"] = {1, 9, [this](const Words& w) { cluster_.create_pool(w[0], options(w, 1)); }};
   verbs_["deployment"] = {1, 3, [this](const Words& w) { cluster_.create_deployment(w[0], options(w, 1)); }};
   verbs_["node"] = {2, 2, [this](const Words& w) { cluster_.create_node(w[0], w[1]); }};
   verbs_["node-ready"] = {2, 2, [this](const Words& w) { cluster_.set_node_ready(w[0], w[1]); }};
@@ -181,14 +181,14 @@ void ScenarioRun::add_object_verbs() {
                           }};
   verbs_["secret"] = {2, 2, [this](const Words& w) { cluster_.create_secret(w[0], w[1]); }};
   verbs_["foreign"] = {2, 2, [this](const Words& w) { cluster_.create_foreign(w[0], w[1]); }};
-  verbs_["scale"] = {3, 3, [this](const Words& w) {
-                       const std::map<std::string, std::string> kinds = {{"pool", "inferencepools"},
-                                                                         {"target", "deployments"}};
-                       if (w[0] == "set") return cluster_.scale_replica_set(w[1], std::stoi(w[2]));
-                       if (!kinds.contains(w[0])) throw problem("scale pool, target or set");
-                       cluster_.merge(kinds.at(w[0]), w[1],
-                                      fmt::format(R"({{"spec":{{"replicas":{}}}}})", w[2]));
-                     }};
+  verbs_["scale"] = {
+      3, 3, [this](const Words& w) {
+        const std::map<std::string, std::string> kinds = {
+            {"pool", "inferencepools"}, {"target", "deployments"}, {"statefulset", "statefulsets"}};
+        if (w[0] == "set") return cluster_.scale_replica_set(w[1], std::stoi(w[2]));
+        if (!kinds.contains(w[0])) throw problem("scale pool, target, statefulset or set");
+        cluster_.merge(kinds.at(w[0]), w[1], fmt::format(R"({{"spec":{{"replicas":{}}}}})", w[2]));
+      }};
   verbs_["patch"] = {3, 4,
                      [this](const Words& w) { cluster_.merge(w[0], w[1], w[2], w.size() > 3 ? w[3] : ""); }};
   verbs_["delete"] = {2, 2, [this](const Words& w) { cluster_.remove(w[0], w[1]); }};
@@ -200,6 +200,7 @@ void ScenarioRun::add_pod_verbs() {
                       for (int i = 1; i <= std::stoi(w[1]); ++i)
                         cluster_.create_pod(w[0] + std::to_string(i), w[2], options(w, 3));
                     }};
+  verbs_["up"] = {1, 3, [this](const Words& w) { cluster_.bring_up(w[0], options(w, 1)); }};
   verbs_["ready"] = {1, 1, [this](const Words& w) { cluster_.set_ready(w[0], true); }};
   verbs_["notready"] = {1, 1, [this](const Words& w) { cluster_.set_ready(w[0], false); }};
   // In the node controller's words, not in the kubelet's.

@@ -100,7 +100,8 @@ std::string config_map_of(const json& pool) {
 }  // namespace
 
 void Invariants::changed(std::string_view plural, api::Timestamp now) {
-  if (plural == "pods" || plural == "deployments" || plural == "inferencepools" || plural == "nodes")
+  if (plural == "pods" || plural == "deployments" || plural == "statefulsets" || plural == "inferencepools" ||
+      plural == "nodes")
     look_at_pods(now);
   if (plural == "configmaps") look_at_lists(now);
 }
@@ -109,8 +110,9 @@ void Invariants::changed(std::string_view plural, api::Timestamp now) {
 json Invariants::labels_of(const json& pool) const {
   json labels = pool.value("/spec/selector/matchLabels"_json_pointer, json::object());
   if (!labels.empty()) return labels;
-  const auto target = model_.find(kube::kDeployments, text(pool, "/metadata/namespace"),
-                                  text(pool, "/spec/scaleTargetRef/name"));
+  const bool stateful = text(pool, "/spec/scaleTargetRef/kind") == "StatefulSet";
+  const auto target = model_.find(stateful ? kube::kStatefulSets : kube::kDeployments,
+                                  text(pool, "/metadata/namespace"), text(pool, "/spec/scaleTargetRef/name"));
   return target ? target->body().value("/spec/selector/matchLabels"_json_pointer, json::object()) : labels;
 }
 

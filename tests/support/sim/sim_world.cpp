@@ -103,13 +103,14 @@ void SimWorld::step_controllers() {
   const bool whole = options_.controllers;
   if (whole && (changed || due(deployments_.next_deadline()))) deployments_.step(model_, wall);
   if (changed || due(replica_sets_.next_deadline())) replica_sets_.step(model_, wall);
+  if (changed || due(stateful_sets_.next_deadline())) stateful_sets_.step(model_, wall);
   if (whole) {
     if (changed) scheduler_.step(model_, wall);
     kubelet_.step(model_, wall);
     kubelet_.carry_out(wall);
   }
-  for (const auto& next :
-       {deployments_.next_deadline(), replica_sets_.next_deadline(), kubelet_.next_deadline()}) {
+  for (const auto& next : {deployments_.next_deadline(), replica_sets_.next_deadline(),
+                           stateful_sets_.next_deadline(), kubelet_.next_deadline()}) {
     if (next) schedule_controllers(std::max<kube::Duration>(*next - wall, kControllerLatency));
   }
 }

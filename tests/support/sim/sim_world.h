@@ -10,6 +10,7 @@
 #include "support/cluster/replicaset_controller.h"
 #include "support/cluster/scheduler.h"
 #include "support/cluster/sim_runtime.h"
+#include "support/cluster/statefulset_controller.h"
 #include "support/sim/invariants.h"
 #include "support/sim/sim_operator.h"
 #include "support/sim/virtual_time.h"
@@ -29,7 +30,7 @@ namespace poolwarden::sim {
 struct WorldOptions {
   std::uint64_t seed = 1;
   bool controllers = false;   // Deployments get pods, and pods get ready, by themselves
-  bool replica_sets = false;  // ReplicaSets get pods, and delete them, by themselves
+  bool replica_sets = false;  // ReplicaSets and StatefulSets get pods, and delete them, by themselves
   bool gate = false;          // the policy that holds deletes is installed
   int nodes = 2;
   // Looking at every pod at each change costs the square of them: off, where only requests are counted.
@@ -92,6 +93,7 @@ class SimWorld {
   cluster::Scheduler scheduler_;
   cluster::DeploymentController deployments_;
   cluster::ReplicaSetController replica_sets_;
+  cluster::StatefulSetController stateful_sets_;
   bool controllers_stale_ = true;  // something changed since they looked
   kube::TimePoint controllers_due_ = kube::TimePoint::max();
 };
