@@ -108,7 +108,8 @@ kube::Result<void> OutputFile::replace(const std::string& text) const {
   // Whatever the umask is.
   if (::fchmod(fd.get(), kMode) != 0) return give_up(errno);
   if (const int error = write_all(fd.get(), text)) return give_up(error);
-  if (::fsync(fd.get()) != 0) return give_up(errno);
+  // Not forced onto the disk, which may take longer than all else that a withdrawal takes. What a power
+  // failure leaves of it is written anew: it is not what is wanted.
   if (std::rename(scratch_.c_str(), path_.c_str()) != 0) return give_up(errno);
   return {};
 }
