@@ -31,7 +31,7 @@ std::int64_t exec_sleep(const json& exec) {
 }
 
 // Of several containers the longest hook counts: the pod's grace period has to cover it.
-void read_containers(const json& containers, Deployment& out) {
+void read_containers(const json& containers, Workload& out) {
   for (const json& container : containers) {
     if (member(container, "readinessProbe").is_object()) out.has_readiness_probe = true;
     const json& hook = member(member(container, "lifecycle"), "preStop");
@@ -250,14 +250,14 @@ ConsumerLease ConsumerLeaseCodec::from_json(const json& object) {
   return out;
 }
 
-Deployment DeploymentCodec::from_json(const json& object) {
-  Deployment out;
+namespace {
+
+void read_workload(const json& object, Workload& out) {
   read_identity(object, out);
   out.deleting = is_deleting(member(object, "metadata"));
   const json& spec = member(object, "spec");
   out.replicas = integer_at<std::int32_t>(spec, "replicas").value_or(1);
   out.selector = read_selector(member(spec, "selector"));
-  out.paused = bool_at(spec, "paused", false);
   const json& status = member(object, "status");
   out.status_replicas = integer_at<std::int32_t>(status, "replicas").value_or(0);
   out.updated_replicas = integer_at<std::int32_t>(status, "updatedReplicas").value_or(0);
@@ -265,6 +265,32 @@ Deployment DeploymentCodec::from_json(const json& object) {
   const json& pod = member(member(spec, "template"), "spec");
   out.termination_grace_seconds = integer_at<std::int64_t>(pod, "terminationGracePeriodSeconds").value_or(30);
   read_containers(array_at(pod, "containers"), out);
+}
+
+}  // namespace
+
+Deployment DeploymentCodec::from_json(const json& object) {
+  Deployment out;
+  read_workload(object, out);
+  out.paused = bool_at(member(object, "spec"), "paused", false);
+  return out;
+}
+
+StatefulSet StatefulSetCodec::from_json(const json& object) {
+  StatefulSet out;
+  read_workload(object, out);
+  const json& spec = member(object, "spec");
+  out.first_ordinal = integer_at<std::int32_t>(member(spec, "ordinals"), "start").value_or(0);
+  out.ordered = string_at(spec, "podManagementPolicy") != kParallelPolicy;
+  const json& strategy = member(spec, "updateStrategy");
+  out.rolls = string_at(strategy, "type") != kOnDeleteStrategy;
+  const json& rolling = member(strategy, "rollingUpdate");
+  out.partition = integer_at<std::int32_t>(rolling, "partition").value_or(0);
+  out.max_unavailable = bounded_text(text_of(member(rolling, "maxUnavailable")).value_or(std::string()));
+  out.min_ready_seconds = integer_at<std::int32_t>(spec, "minReadySeconds").value_or(0);
+  const json& status = member(object, "status");
+  out.available_replicas = integer_at<std::int32_t>(status, "availableReplicas").value_or(0);
+  out.update_revision = bounded_text(string_at(status, "updateRevision"));
   return out;
 }
 

@@ -62,6 +62,11 @@ struct DeploymentCodec {
   static Deployment from_json(const nlohmann::json& object);
   static std::optional<Deployment> from_protobuf(std::string_view message);
 };
+struct StatefulSetCodec {
+  using Object = StatefulSet;
+  static StatefulSet from_json(const nlohmann::json& object);
+  static std::optional<StatefulSet> from_protobuf(std::string_view message);
+};
 struct ServiceCodec {
   using Object = Service;
   static Service from_json(const nlohmann::json& object);

@@ -45,6 +45,12 @@ inline constexpr std::string_view kDeletionCostAnnotation = "controller.kubernet
 inline constexpr std::string_view kLowestDeletionCost = "-2147483648";
 // https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
 inline constexpr std::string_view kDeploymentRevisionAnnotation = "deployment.kubernetes.io/revision";
+// On a pod of a StatefulSet: of which template it is.
+// https://kubernetes.io/docs/reference/labels-annotations-taints/#controller-revision-hash
+inline constexpr std::string_view kRevisionHashLabel = "controller-revision-hash";
+// Of a StatefulSet: spec.podManagementPolicy and spec.updateStrategy.type.
+inline constexpr std::string_view kParallelPolicy = "Parallel";
+inline constexpr std::string_view kOnDeleteStrategy = "OnDelete";
 // On a ReplicaSet: its Deployment's replicas when it was last sized.
 inline constexpr std::string_view kDesiredReplicasAnnotation = "deployment.kubernetes.io/desired-replicas";
 // On a pod: the ports of the pool that it serves on, "8000,8001", where these are not all. Read only; the

@@ -12,7 +12,8 @@
 
 namespace poolwarden::api {
 
-struct Deployment : Identity {
+// What a pool may scale: what all kinds of it have.
+struct Workload : Identity {
   std::int32_t replicas = 1;  // spec.replicas; the API server defaults it to 1
   LabelSelector selector;
   std::int32_t status_replicas = 0;
@@ -26,7 +27,25 @@ struct Deployment : Identity {
   std::int64_t termination_grace_seconds = 30;
   std::int64_t pre_stop_sleep_seconds = 0;  // 0 when preStop is not a sleep
 
+  bool operator==(const Workload&) const = default;
+};
+
+struct Deployment : Workload {
   bool operator==(const Deployment&) const = default;
+};
+
+// https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/
+struct StatefulSet : Workload {
+  std::int32_t first_ordinal = 0;  // spec.ordinals.start
+  bool ordered = true;             // spec.podManagementPolicy is not Parallel
+  bool rolls = true;               // spec.updateStrategy is not OnDelete
+  std::int32_t partition = 0;      // ordinals below it are not updated
+  std::string max_unavailable;     // of an update, as text: a number or a percentage; empty: 1
+  std::int32_t min_ready_seconds = 0;
+  std::int32_t available_replicas = 0;  // of status
+  std::string update_revision;          // of status: the label kRevisionHashLabel of a pod that is up to date
+
+  bool operator==(const StatefulSet&) const = default;
 };
 
 struct ServicePort {

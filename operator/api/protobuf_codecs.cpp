@@ -19,17 +19,6 @@ using protobuf::text_field;
 using protobuf::text_of;
 using protobuf::view_of;
 
-// Nothing if the message is broken.
-template <class Object, class ReadMetadata, class ReadSecond, class ReadThird>
-std::optional<Object> read_object(std::string_view message, ReadMetadata read_metadata,
-                                  ReadSecond read_second, ReadThird read_third) {
-  Object out;
-  // A selector that is not there is not one that selects everything.
-  if constexpr (requires { out.selector.absent; }) out.selector.absent = true;
-  if (!read_parts(message, out, read_metadata, read_second, read_third)) return std::nullopt;
-  return out;
-}
-
 template <class Object>
 void pass_over(std::string_view, Object&) {}
 
@@ -215,114 +204,6 @@ void read_scale_target(std::string_view message, Autoscaler& out) {
 
 void read_autoscaler_spec(std::string_view message, Autoscaler& out) {
   each_field_of(message, text_field(1), [&](pbf_reader& spec) { read_scale_target(view_of(spec), out); });
-}
-
-template <class Object>
-void read_plain_metadata(std::string_view message, Object& out) {
-  bool deleting = false;
-  each_metadata_field(message, out, deleting, [](pbf_reader& field) { field.skip(); });
-  if constexpr (requires { out.deleting; }) out.deleting = deleting;
-}
-
-// Of a hook that sleeps, for how long.
-std::int64_t sleep_of_hook(std::string_view message) {
-  std::optional<std::int64_t> sleep;
-  std::string command;
-  each_field(message, [&](pbf_reader& hook) {
-    switch (hook.tag_and_type()) {
-      case text_field(1):
-        each_field_of(view_of(hook), text_field(1), [&](pbf_reader& exec) {
-          command += ' ';
-          command += view_of(exec);
-        });
-        break;
-      case text_field(4):
-        sleep = sleep.value_or(0);
-        each_field_of(view_of(hook), number_field(1),
-                      [&](pbf_reader& action) { sleep = action.get_int64(); });
-        break;
-      default:
-        hook.skip();
-    }
-  });
-  return sleep ? *sleep : sleep_of(command);
-}
-
-// Of several containers the longest hook counts: the pod's grace period has to cover it.
-void read_template_container(std::string_view message, Deployment& out) {
-  each_field(message, [&](pbf_reader& container) {
-    switch (container.tag_and_type()) {
-      case text_field(11):
-        out.has_readiness_probe = true;
-        container.skip();
-        break;
-      case text_field(12):
-        each_field_of(view_of(container), text_field(2), [&](pbf_reader& lifecycle) {
-          const std::string_view hook = view_of(lifecycle);
-          if (hook.empty()) return;
-          out.has_pre_stop = true;
-          out.pre_stop_sleep_seconds = std::max(out.pre_stop_sleep_seconds, sleep_of_hook(hook));
-        });
-        break;
-      default:
-        container.skip();
-    }
-  });
-}
-
-void read_template_spec(std::string_view message, Deployment& out) {
-  each_field(message, [&](pbf_reader& spec) {
-    switch (spec.tag_and_type()) {
-      case text_field(2):
-        read_template_container(view_of(spec), out);
-        break;
-      case number_field(4):
-        out.termination_grace_seconds = spec.get_int64();
-        break;
-      default:
-        spec.skip();
-    }
-  });
-}
-
-void read_deployment_spec(std::string_view message, Deployment& out) {
-  each_field(message, [&](pbf_reader& spec) {
-    switch (spec.tag_and_type()) {
-      case number_field(1):
-        out.replicas = spec.get_int32();
-        break;
-      case text_field(2):
-        out.selector = read_selector(view_of(spec));
-        break;
-      case text_field(3):
-        each_field_of(view_of(spec), text_field(2),
-                      [&](pbf_reader& pod) { read_template_spec(view_of(pod), out); });
-        break;
-      case number_field(7):
-        out.paused = spec.get_bool();
-        break;
-      default:
-        spec.skip();
-    }
-  });
-}
-
-void read_deployment_status(std::string_view message, Deployment& out) {
-  each_field(message, [&](pbf_reader& status) {
-    switch (status.tag_and_type()) {
-      case number_field(2):
-        out.status_replicas = status.get_int32();
-        break;
-      case number_field(3):
-        out.updated_replicas = status.get_int32();
-        break;
-      case number_field(7):
-        out.ready_replicas = status.get_int32();
-        break;
-      default:
-        status.skip();
-    }
-  });
 }
 
 ServicePort read_service_port(std::string_view message) {
@@ -514,11 +395,6 @@ std::optional<ConsumerLease> ConsumerLeaseCodec::from_protobuf(std::string_view 
 std::optional<Autoscaler> AutoscalerCodec::from_protobuf(std::string_view message) {
   return read_object<Autoscaler>(message, read_plain_metadata<Autoscaler>, read_autoscaler_spec,
                                  pass_over<Autoscaler>);
-}
-
-std::optional<Deployment> DeploymentCodec::from_protobuf(std::string_view message) {
-  return read_object<Deployment>(message, read_plain_metadata<Deployment>, read_deployment_spec,
-                                 read_deployment_status);
 }
 
 std::optional<Service> ServiceCodec::from_protobuf(std::string_view message) {

@@ -84,4 +84,23 @@ void each_metadata_field(std::string_view message, Identity& out, bool& deleting
   });
 }
 
+// Of kinds of whose metadata nothing else is asked.
+template <class Object>
+void read_plain_metadata(std::string_view message, Object& out) {
+  bool deleting = false;
+  each_metadata_field(message, out, deleting, [](protobuf::pbf_reader& field) { field.skip(); });
+  if constexpr (requires { out.deleting; }) out.deleting = deleting;
+}
+
+// Nothing if the message is broken.
+template <class Object, class ReadMetadata, class ReadSecond, class ReadThird>
+std::optional<Object> read_object(std::string_view message, ReadMetadata read_metadata,
+                                  ReadSecond read_second, ReadThird read_third) {
+  Object out;
+  // A selector that is not there is not one that selects everything.
+  if constexpr (requires { out.selector.absent; }) out.selector.absent = true;
+  if (!read_parts(message, out, read_metadata, read_second, read_third)) return std::nullopt;
+  return out;
+}
+
 }  // namespace poolwarden::api

@@ -58,6 +58,7 @@ TEST(RealProtobuf, ListsSayWhatTheirJsonSays) {
   compare<api::PodCodec>(kube::kPods);
   compare<api::NodeCodec>(kube::kNodes);
   compare<api::DeploymentCodec>(kube::kDeployments);
+  compare<api::StatefulSetCodec>(kube::kStatefulSets);
   compare<api::ReplicaSetCodec>(kube::kReplicaSets);
   compare<api::DisruptionBudgetCodec>(kube::kPodDisruptionBudgets);
   compare<api::AutoscalerCodec>(kube::kHorizontalPodAutoscalers);

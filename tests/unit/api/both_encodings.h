@@ -32,6 +32,8 @@ inline constexpr const char* kKind<ConsumerLeaseCodec> = "Lease";
 template <>
 inline constexpr const char* kKind<DeploymentCodec> = "Deployment";
 template <>
+inline constexpr const char* kKind<StatefulSetCodec> = "StatefulSet";
+template <>
 inline constexpr const char* kKind<ServiceCodec> = "Service";
 template <>
 inline constexpr const char* kKind<EndpointSliceCodec> = "EndpointSlice";

@@ -98,6 +98,49 @@ TEST(DeploymentCodec, PreStopHooks) {
   }
 }
 
+TEST(StatefulSetCodec, ReadsWhatDecisionsNeed) {
+  const StatefulSet out = read_both<StatefulSetCodec>(json::parse(R"({
+    "metadata":{"namespace":"default","name":"web","uid":"u","resourceVersion":"7"},
+    "spec":{"replicas":3,"selector":{"matchLabels":{"app":"web"}},"podManagementPolicy":"Parallel",
+      "ordinals":{"start":5},"minReadySeconds":30,
+      "updateStrategy":{"type":"RollingUpdate","rollingUpdate":{"partition":2,"maxUnavailable":"50%"}},
+      "template":{"spec":{"terminationGracePeriodSeconds":90,"containers":[
+        {"readinessProbe":{"httpGet":{"path":"/health"}},"lifecycle":{"preStop":{"sleep":{"seconds":20}}}}]}}},
+    "status":{"replicas":4,"readyReplicas":3,"updatedReplicas":1,"availableReplicas":2,"updateRevision":"web-2"}})"));
+  EXPECT_EQ(out.name, "web");
+  EXPECT_EQ(out.uid, "u");
+  EXPECT_EQ(out.replicas, 3);
+  EXPECT_EQ(out.selector.match_labels, (LabelMap{{"app", "web"}}));
+  EXPECT_FALSE(out.ordered);
+  EXPECT_EQ(out.first_ordinal, 5);
+  EXPECT_EQ(out.min_ready_seconds, 30);
+  EXPECT_TRUE(out.rolls);
+  EXPECT_EQ(out.partition, 2);
+  EXPECT_EQ(out.max_unavailable, "50%");
+  EXPECT_TRUE(out.has_readiness_probe);
+  EXPECT_EQ(out.pre_stop_sleep_seconds, 20);
+  EXPECT_EQ(out.termination_grace_seconds, 90);
+  EXPECT_EQ(out.status_replicas, 4);
+  EXPECT_EQ(out.ready_replicas, 3);
+  EXPECT_EQ(out.updated_replicas, 1);
+  EXPECT_EQ(out.available_replicas, 2);
+  EXPECT_EQ(out.update_revision, "web-2");
+}
+
+TEST(StatefulSetCodec, TakesTheServersDefaults) {
+  const StatefulSet out =
+      StatefulSetCodec::from_json(json::parse(R"({"metadata":{"deletionTimestamp":"x"}})"));
+  EXPECT_TRUE(out.deleting);
+  EXPECT_EQ(out.replicas, 1);
+  EXPECT_TRUE(out.ordered);
+  EXPECT_TRUE(out.rolls);
+  EXPECT_EQ(out.first_ordinal, 0);
+  EXPECT_EQ(out.max_unavailable, "");
+  const StatefulSet by_hand = read_both<StatefulSetCodec>(
+      json::parse(R"({"metadata":{"name":"web"},"spec":{"updateStrategy":{"type":"OnDelete"}}})"));
+  EXPECT_FALSE(by_hand.rolls);
+}
+
 TEST(DeploymentCodec, TheLongestHookOfSeveralContainersCounts) {
   json object = deployment();
   auto& containers = object["spec"]["template"]["spec"]["containers"];

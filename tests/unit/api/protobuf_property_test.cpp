@@ -174,6 +174,24 @@ class Some {
     maybe(spec, "selector", selector());
     return {{"metadata", metadata({}, {})}, {"spec", spec}, {"status", counts()}};
   }
+  json stateful_set() {
+    json rolling = json::object();
+    maybe(rolling, "partition", below(9));
+    maybe(rolling, "maxUnavailable", int_or_string());
+    json strategy = {{"type", yes() ? "OnDelete" : "RollingUpdate"}};
+    maybe(strategy, "rollingUpdate", rolling);
+    json spec = {{"template", {{"metadata", metadata({}, {})}, {"spec", pod_spec()}}}};
+    maybe(spec, "replicas", below(9));
+    maybe(spec, "selector", selector());
+    maybe(spec, "podManagementPolicy", yes() ? "Parallel" : "OrderedReady");
+    maybe(spec, "updateStrategy", strategy);
+    maybe(spec, "minReadySeconds", below(9));
+    maybe(spec, "ordinals", {{"start", below(9)}});
+    json status = counts();
+    maybe(status, "availableReplicas", below(9));
+    maybe(status, "updateRevision", text());
+    return {{"metadata", metadata({}, {})}, {"spec", spec}, {"status", status}};
+  }
   json replica_set() {
     return {{"metadata", metadata({}, {std::string(kDeploymentRevisionAnnotation),
                                        std::string(kDesiredReplicasAnnotation)})},
@@ -259,6 +277,7 @@ TEST(ProtobufProperty, OtherKindsReadAsFromJson) {
     SCOPED_TRACE(seed);
     read_both<NodeCodec>(Some(seed).node());
     read_both<DeploymentCodec>(Some(seed).deployment());
+    read_both<StatefulSetCodec>(Some(seed).stateful_set());
     read_both<ReplicaSetCodec>(Some(seed).replica_set());
     read_both<DisruptionBudgetCodec>(Some(seed).budget());
     read_both<AutoscalerCodec>(Some(seed).autoscaler());
@@ -316,6 +335,7 @@ TEST(ProtobufProperty, BrokenBytesDoNoHarm) {
     }
     (void)NodeCodec::from_protobuf(bytes);
     (void)DeploymentCodec::from_protobuf(bytes);
+    (void)StatefulSetCodec::from_protobuf(bytes);
     (void)ReplicaSetCodec::from_protobuf(bytes);
     (void)DisruptionBudgetCodec::from_protobuf(bytes);
     (void)AutoscalerCodec::from_protobuf(bytes);
