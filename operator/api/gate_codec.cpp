@@ -18,7 +18,8 @@ using nlohmann::json;
 
 // As manifests/gate has it, and manifests/overlays/shared-controller-user.
 constexpr std::array<std::string_view, 2> kByTheController{
-    "request.userInfo.username == 'system:serviceaccount:kube-system:replicaset-controller'",
+    "request.userInfo.username in ['system:serviceaccount:kube-system:replicaset-controller', "
+    "'system:serviceaccount:kube-system:statefulset-controller']",
     "request.userInfo.username == 'system:kube-controller-manager' && "
     "!has(request.options.preconditions)"};
 
@@ -72,7 +73,7 @@ std::string policy_difference(const json& spec) {
   const json& conditions = array_at(spec, "matchConditions");
   if (std::none_of(kByTheController.begin(), kByTheController.end(),
                    [&conditions](std::string_view known) { return is_only(conditions, known); }))
-    return "the policy's matchConditions are not about the ReplicaSet controller alone";
+    return "the policy's matchConditions are not about the controllers of ReplicaSets and StatefulSets alone";
   // With parameters it is evaluated only where the binding names some.
   if (!is_nothing(member(spec, "paramKind"))) return "the policy has a paramKind";
   if (!is_only(array_at(spec, "validations"), "false")) return "the policy's validations do not refuse";

@@ -20,7 +20,7 @@ void check_selector(const InferencePool& pool, std::vector<std::string>& out) {
   if (!pool.selector) {
     if (!pool.scale_target) {
       out.push_back(
-          "spec.scaleTargetRef or spec.selector is required: name the Deployment, or select the pods");
+          "spec.scaleTargetRef or spec.selector is required: name the workload, or select the pods");
     }
     return;
   }
@@ -153,7 +153,7 @@ std::vector<std::string> problems(const InferencePool& pool) {
   if (pool.replicas && *pool.replicas < 0)
     out.push_back(fmt::format("spec.replicas is {}: it cannot be negative", *pool.replicas));
   if (pool.scale_target && pool.scale_target->name.empty())
-    out.push_back("spec.scaleTargetRef.name is empty: name the Deployment");
+    out.push_back("spec.scaleTargetRef.name is empty: name the workload");
   check_selector(pool, out);
   check_ports(pool, out);
   check_engine(pool, out);

@@ -26,8 +26,8 @@ def labels(**expression) -> dict:
 REFUSED_BY_RULE = [
     ("a pool's name has at most 63 characters", {**pool(scaleTargetRef=TARGET), "metadata": {"name": "x" * 64}}),
     ("scaleTargetRef or selector is required", pool()),
-    ("this release scales only a Deployment", pool(scaleTargetRef={**TARGET, "kind": "ReplicaSet"})),
-    ("this release scales only a Deployment", pool(scaleTargetRef={**TARGET, "apiVersion": "apps/v1beta1"})),
+    ("this release scales a Deployment or a StatefulSet", pool(scaleTargetRef={**TARGET, "kind": "ReplicaSet"})),
+    ("this release scales a Deployment or a StatefulSet", pool(scaleTargetRef={**TARGET, "apiVersion": "apps/v1beta1"})),
     ("selector must not be empty", pool(selector={})),
     ("selector must not be empty", pool(selector={"matchLabels": {}, "matchExpressions": []})),
     ("selector must not use poolwarden.io/serving", pool(selector={"matchLabels": {"poolwarden.io/serving": "true"}})),

@@ -87,6 +87,17 @@ class LeastRbac(Case):
                  "slices of the operator alone", 60)
         self.kube.run("scale", "pwp/vllm", "--replicas=2")
         wait_for(lambda: len(slices("operator.poolwarden.io")[0]["endpoints"]) == 2, "the slice to follow", 90)
+        self.step("A StatefulSet is scaled through its pool")
+        self.kube.apply({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "ordinal"}, "spec": {
+            "replicas": 0, "selector": {"matchLabels": {"app": "ordinal"}}, "template": {
+                "metadata": {"labels": {"app": "ordinal"}},
+                "spec": {"containers": [{"name": "vllm", "image": "ghcr.io/poolwarden/vllm-sim:0.1.0"}]}}}})
+        self.kube.apply({"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "metadata": {"name": "ordinal"},
+                         "spec": {"scaleTargetRef": {"kind": "StatefulSet", "name": "ordinal"},
+                                  "targetPorts": [{"number": 8000}]}})
+        wait_for(lambda: self.kube.get("pwp", "ordinal")["spec"].get("replicas") == 0, "the pool to take over the count", 30)
+        self.kube.run("scale", "pwp/ordinal", "--replicas=1")
+        wait_for(lambda: self.kube.get("statefulset", "ordinal")["spec"]["replicas"] == 1, "the StatefulSet to follow", 30)
         self.step("Someone else has the ConfigMap's name")
         self.kube.run("create", "configmap", "taken-endpoints")
         self.kube.apply({"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "metadata": {"name": "taken"},

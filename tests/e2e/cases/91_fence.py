@@ -18,7 +18,7 @@ from support.kube import SERVING, Kube, wait_for
 FENCE = "poolwarden-fence"
 POLICY = "validatingadmissionpolicy"
 API = {"pods": "/api/v1", "configmaps": "/api/v1", "services": "/api/v1", "poddisruptionbudgets": "/apis/policy/v1",
-       "deployments": "/apis/apps/v1", "inferencepools": "/apis/poolwarden.io/v1alpha1"}
+       "deployments": "/apis/apps/v1", "statefulsets": "/apis/apps/v1", "inferencepools": "/apis/poolwarden.io/v1alpha1"}
 PATCHES = {dict: "application/merge-patch+json", list: "application/json-patch+json"}
 OURS = {"poolwarden.io/pool": "old", "app.kubernetes.io/managed-by": "poolwarden"}
 COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -107,6 +107,8 @@ REFUSED: dict[str, tuple[Write, str]] = {
     "label a pool": (change("inferencepools", "fenced", meta(labels={"app": "evil"})), POOL),
     "scale a Deployment of kube-system": (
         change("deployments", "e2e-fence/scale", {"spec": {"replicas": 1}}, "kube-system"), SYSTEM),
+    "scale a StatefulSet of kube-system": (
+        change("statefulsets", "e2e-fence/scale", {"spec": {"replicas": 1}}, "kube-system"), SYSTEM),
 }
 
 ALLOWED: dict[str, Write] = {
@@ -134,6 +136,7 @@ ALLOWED: dict[str, Write] = {
     "change the pool's budget": change("poddisruptionbudgets", "fenced-serving", owned(spec=budget())),
     "take back a budget that lost its owner": change("poddisruptionbudgets", "old-serving", owned(spec=budget())),
     "scale the target of a pool": change("deployments", "target/scale", {"spec": {"replicas": 1}}),
+    "scale a target that is a StatefulSet": change("statefulsets", "target/scale", {"spec": {"replicas": 1}}),
     "take over the replicas of a target": change("inferencepools", "fenced", {"spec": {"replicas": 3}}),
     "write the status of a pool": change("inferencepools", "fenced/status", {"status": {"replicas": 3}}),
 }
@@ -185,9 +188,9 @@ def pod(name: str, namespace: str, labels: dict, annotations: dict) -> dict:
                          "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}]}}
 
 
-def deployment(name: str, namespace: str) -> dict:
+def workload(kind: str, name: str, namespace: str) -> dict:
     template = pod("", namespace, {"app": name}, {})
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": namespace}, "spec": {
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": {
         "replicas": 0, "selector": {"matchLabels": {"app": name}},
         "template": {"metadata": {"labels": {"app": name}}, "spec": template["spec"]}}}
 
@@ -231,9 +234,10 @@ class Fence(Case):
             thing("Service", "foreign", {"app": "theirs"}, spec=service(selector={"app": "theirs"})),
             thing("PodDisruptionBudget", "foreign", {}, spec=budget("app", minAvailable=1)),
             pod("plain", self.namespace, {"app": "theirs-too"}, {"team": "models"}), drains,
-            deployment("target", self.namespace)])
+            workload("Deployment", "target", self.namespace), workload("StatefulSet", "target", self.namespace)])
         system = Kube("kube-system")
-        for each in (pod("e2e-fence", "kube-system", {}, {}), deployment("e2e-fence", "kube-system")):
+        for each in (pod("e2e-fence", "kube-system", {}, {}), workload("Deployment", "e2e-fence", "kube-system"),
+                     workload("StatefulSet", "e2e-fence", "kube-system")):
             system.create(each)
             self.addCleanup(system.run, "delete", each["kind"], "e2e-fence", "--now")
 

@@ -1,5 +1,5 @@
 """Who of the people may do what with pools: the roles that Kubernetes adds to its own, and the policy that lets nobody
-scale a Deployment through a pool who may not scale it directly."""
+scale a workload through a pool who may not scale it directly."""
 import json
 
 from support.case import Case, main
@@ -10,8 +10,8 @@ POOLS_ONLY = {"apiGroups": ["poolwarden.io"], "resources": ["inferencepools", "i
 SCALES_ONE = {"apiGroups": ["apps"], "resources": ["deployments/scale"], "resourceNames": ["one"], "verbs": ["patch"]}
 
 
-def pool(name: str, target: str = "", **more: object) -> dict:
-    which = {"scaleTargetRef": {"name": target}} if target else {}
+def pool(name: str, target: str = "", kind: str = "Deployment", **more: object) -> dict:
+    which = {"scaleTargetRef": {"name": target, "kind": kind}} if target else {}
     return {"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "metadata": {"name": name}, "spec": {
         "selector": {"matchLabels": {"app": "none"}}, "targetPorts": [{"number": 8000}], **which, **more}}
 
@@ -46,8 +46,8 @@ class Roles(Case):
         done = self.kube.run(*words, "--dry-run=server", f"--as={who}", stdin=stdin, check=False)
         return done.err if done.code else ""
 
-    def makes(self, who: str, target: str = "") -> str:
-        return self.refusal(who, "create", "-f", "-", stdin=json.dumps(pool("new", target)))
+    def makes(self, who: str, target: str = "", kind: str = "Deployment") -> str:
+        return self.refusal(who, "create", "-f", "-", stdin=json.dumps(pool("new", target, kind)))
 
     def changes(self, who: str, patch: str) -> str:
         return self.refusal(who, "patch", POOLS, "there", "--type=merge", "-p", patch)
@@ -72,6 +72,10 @@ class Roles(Case):
         self.step("Rights for one Deployment are rights for that one")
         self.assertEqual("", self.makes("nora", "one"))
         self.assertIn(POLICY, self.makes("nora", "two"))
+        said = self.makes("nora", "one", "StatefulSet")
+        self.assertIn("the pool would scale the StatefulSet one, and nora may not", said)
+        self.assertIn("patch on statefulsets/scale", said)
+        self.assertEqual("", self.makes("eve", "one", "StatefulSet"))
 
     def test_what_of_a_pool_with_a_target_may_be_changed(self) -> None:
         for patch in ('{"spec":{"replicas":0}}', '{"spec":{"scaleTargetRef":{"name":"two"}}}',

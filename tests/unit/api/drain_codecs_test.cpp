@@ -72,7 +72,7 @@ json policy() {
       "namespaceSelector":{},
       "objectSelector":{"matchExpressions":[{"key":"poolwarden.io/serving","operator":"In","values":["true","draining","finishing"]}]}},
     "matchConditions":[{"name":"c",
-      "expression":"request.userInfo.username == 'system:serviceaccount:kube-system:replicaset-controller'"}],
+      "expression":"request.userInfo.username in ['system:serviceaccount:kube-system:replicaset-controller', 'system:serviceaccount:kube-system:statefulset-controller']"}],
     "validations":[{"expression":"false","message":"anything"}]}})");
 }
 
