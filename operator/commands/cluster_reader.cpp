@@ -67,11 +67,24 @@ kube::Result<std::vector<SelectingPool>> ClusterReader::selecting_pools(const st
   return out;
 }
 
+Lookup<api::Workload> ClusterReader::target_of(const api::InferencePool& pool) {
+  switch (pool::target_kind(pool)) {
+    case pool::TargetKind::kDeployment:
+      return look_up<api::Workload>(kube::get(kube::kDeployments, pool.ns, pool.scale_target->name),
+                                    api::DeploymentCodec::from_json);
+    case pool::TargetKind::kStatefulSet:
+      return look_up<api::Workload>(kube::get(kube::kStatefulSets, pool.ns, pool.scale_target->name),
+                                    api::StatefulSetCodec::from_json);
+    case pool::TargetKind::kNone:
+    case pool::TargetKind::kOther:
+      break;
+  }
+  return {};
+}
+
 Lookup<api::LabelSelector> ClusterReader::selector_of(const api::InferencePool& pool) {
-  Lookup<api::Deployment> target;
-  if (!pool.selector && pool.scale_target && pool.scale_target->kind == "Deployment")
-    target = look_up<api::Deployment>(kube::get(kube::kDeployments, pool.ns, pool.scale_target->name),
-                                      api::DeploymentCodec::from_json);
+  Lookup<api::Workload> target;
+  if (!pool.selector) target = target_of(pool);
   const api::LabelSelector* found = pool::selector_in_force(pool, target.value ? &*target.value : nullptr);
   if (found != nullptr) return {.value = *found, .problem = {}};
   if (pool.selector) return {.value = {}, .problem = "its spec.selector is empty"};
@@ -146,10 +159,21 @@ Lookup<NodeView> ClusterReader::find_node(const std::string& name) {
   return look_up<NodeView>(kube::get(kube::kNodes, {}, name), read_node);
 }
 
-Lookup<api::ReplicaSet> ClusterReader::replica_set_of(const PodView& pod) {
+Lookup<SetView> ClusterReader::set_of(const PodView& pod) {
   const api::OwnerReference* owner = pod.controller();
-  if (owner == nullptr || owner->kind != "ReplicaSet") return {};
-  return look_up<api::ReplicaSet>(kube::get(kube::kReplicaSets, pod.ns, owner->name), read_replica_set);
+  if (owner == nullptr) return {};
+  const auto view = [&owner](const auto& set) {
+    return SetView{owner->kind, set.name, set.replicas, set.status_replicas};
+  };
+  if (owner->kind == kube::kReplicaSets.kind)
+    return look_up<SetView>(kube::get(kube::kReplicaSets, pod.ns, owner->name), [&view](const json& object) {
+      return view(api::ReplicaSetCodec::from_json(object));
+    });
+  if (owner->kind == kube::kStatefulSets.kind)
+    return look_up<SetView>(kube::get(kube::kStatefulSets, pod.ns, owner->name), [&view](const json& object) {
+      return view(api::StatefulSetCodec::from_json(object));
+    });
+  return {};
 }
 
 Lookup<std::vector<BudgetView>> ClusterReader::budgets(const std::string& ns) {

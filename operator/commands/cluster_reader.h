@@ -31,7 +31,7 @@ class ClusterReader {
 
   Lookup<api::EndpointSet> list_of(const PoolView& pool);  // all of its ConfigMaps, or a problem
   Lookup<NodeView> find_node(const std::string& name);
-  Lookup<api::ReplicaSet> replica_set_of(const PodView& pod);
+  Lookup<SetView> set_of(const PodView& pod);
   Lookup<std::vector<BudgetView>> budgets(const std::string& ns);
   Lookup<std::vector<EventView>> events_of(const PodView& pod);  // newest first
   Lookup<GateView> gate();
@@ -42,6 +42,7 @@ class ClusterReader {
   Lookup<api::EndpointSet> shard_of(const PoolView& pool, std::int32_t shard);
   template <class T, class Read>
   Lookup<T> look_up(const kube::Call& call, Read read);
+  Lookup<api::Workload> target_of(const api::InferencePool& pool);
   Lookup<api::LabelSelector> selector_of(const api::InferencePool& pool);
 
   Session& session_;

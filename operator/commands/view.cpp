@@ -236,10 +236,6 @@ NodeView read_node(const json& object) {
   return out;
 }
 
-api::ReplicaSet read_replica_set(const json& object) {
-  return api::ReplicaSetCodec::from_json(object);
-}
-
 BudgetView read_budget(const json& object) {
   BudgetView out;
   static_cast<api::DisruptionBudget&>(out) = api::DisruptionBudgetCodec::from_json(object);

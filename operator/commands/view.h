@@ -12,6 +12,7 @@
 #include "api/objects.h"
 #include "api/pod.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -120,6 +121,16 @@ struct EventView {
   std::optional<api::Timestamp> when;
 };
 
+// A ReplicaSet or a StatefulSet, as far as it says how many pods it wants.
+struct SetView {
+  std::string kind;
+  std::string name;
+  std::int32_t replicas = 0;
+  std::int32_t status_replicas = 0;
+
+  std::int32_t too_many() const { return std::max(status_replicas - replicas, 0); }
+};
+
 struct LeaseView : api::Identity {
   std::string holder;
   std::optional<api::Timestamp> renewed;
@@ -128,7 +139,6 @@ struct LeaseView : api::Identity {
 
 PodView read_pod(const nlohmann::json& object);
 NodeView read_node(const nlohmann::json& object);
-api::ReplicaSet read_replica_set(const nlohmann::json& object);
 BudgetView read_budget(const nlohmann::json& object);
 EventView read_event(const nlohmann::json& object);
 LeaseView read_lease(const nlohmann::json& object);

@@ -60,7 +60,7 @@ int run_why(Context& context, const std::string& pod, std::optional<DocumentForm
   facts.lease = reader.lease(facts.ns);
   if (facts.pod) {
     if (!facts.pod->node.empty()) facts.node = reader.find_node(facts.pod->node);
-    facts.replica_set = reader.replica_set_of(*facts.pod);
+    facts.set = reader.set_of(*facts.pod);
     facts.budgets = reader.budgets(facts.ns);
     facts.gate = reader.gate();
     facts.events = reader.events_of(*facts.pod);

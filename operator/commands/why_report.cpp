@@ -72,7 +72,6 @@ PoolVerdict draining(const PoolFacts& facts, const PodView& pod, const WhyFacts&
 }
 
 PoolVerdict drained(const PoolFacts& facts, const PodView& pod, const WhyFacts& all, api::Timestamp now) {
-  const Lookup<api::ReplicaSet>& set = all.replica_set;
   const EndpointView seen = endpoint_of(facts, pod, "drained");
   PoolVerdict out{facts.pool.name, Verdict::kDrained, seen.reason, "", ""};
   out.words = fmt::format("is off the list: it is {}{}", state_sentence(seen, now), in_brackets(seen.reason));
@@ -81,8 +80,8 @@ PoolVerdict drained(const PoolFacts& facts, const PodView& pod, const WhyFacts& 
     if (seen.message.empty()) out.words += "; a person asked for it, so it stays so until it is deleted";
     out.fix = fmt::format("delete it: {}; or take it back: {}", command(all, "delete"),
                           command(all, "drain", " --undo"));
-  } else if (seen.message.empty() && set.value && set.value->status_replicas > set.value->replicas) {
-    out.words += fmt::format("; ReplicaSet {} is about to delete it", set.value->name);
+  } else if (const auto& set = all.set.value; seen.message.empty() && set && set->too_many() > 0) {
+    out.words += fmt::format("; {} {} is about to delete it", set->kind, set->name);
   }
   return out;
 }
@@ -233,13 +232,12 @@ void add_pod_facts(const WhyFacts& all, WhyReport& out) {
     text +=
         fmt::format(", {}={}", api::kDrainRequestAnnotation, pod.annotation(api::kDrainRequestAnnotation));
   out.facts.emplace_back("Pod", std::move(text));
-  if (all.replica_set.value) {
-    const api::ReplicaSet& set = *all.replica_set.value;
+  if (all.set.value) {
+    const SetView& set = *all.set.value;
     text = fmt::format("{} wants {} of the {} it has", set.name, set.replicas,
                        plural(set.status_replicas, "pod"));
-    if (set.status_replicas > set.replicas)
-      text += fmt::format(": {} too many", set.status_replicas - set.replicas);
-    out.facts.emplace_back("ReplicaSet", std::move(text));
+    if (set.too_many() > 0) text += fmt::format(": {} too many", set.too_many());
+    out.facts.emplace_back(set.kind, std::move(text));
   } else if (const api::OwnerReference* owner = pod.controller(); owner != nullptr) {
     out.facts.emplace_back("Owner", fmt::format("{} {}", owner->kind, owner->name));
   }
@@ -275,7 +273,7 @@ std::string gate_hold(const GateView& gate, const std::string& serving) {
     return fmt::format(
         "the drain gate, perhaps: it was edited ({}); kubectl apply -k manifests/gate puts it back",
         gate.difference);
-  return fmt::format("the drain gate: its ReplicaSet may not delete it while it is labelled {}={}",
+  return fmt::format("the drain gate: its controller may not delete it while it is labelled {}={}",
                      api::kServingLabel, serving);
 }
 
@@ -392,7 +390,7 @@ WhyReport why(const WhyFacts& facts, api::Timestamp now) {
       });
   if (auto problem = operator_problem(facts.lease, now); problem && waits_for_operator)
     out.facts.emplace_back("Operator", *problem);
-  note_unread(facts.replica_set, out);
+  note_unread(facts.set, out);
   note_unread(facts.node, out);
   note_unread(facts.budgets, out);
   note_unread(facts.gate, out);
@@ -411,7 +409,7 @@ TerminalText why_text(const WhyReport& report, api::Timestamp now, Paint paint) 
     if (!each.fix.empty()) out.line("  -> " + each.fix);
   }
   if (!report.facts.empty()) out.end_line();
-  for (const auto& [name, text] : report.facts) out.line(fmt::format("{:<12}{}", name, text));
+  for (const auto& [name, text] : report.facts) out.line(fmt::format("{:<13}{}", name, text));
   add_lines("What holds its deletion", report.holds, out);
   add_lines("To let it go", report.let_go, out);
   if (!report.events.empty()) out.end_line().line("Events", Style::kHeading);

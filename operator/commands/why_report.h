@@ -31,8 +31,8 @@ struct WhyFacts {
   std::string pod_name;
   std::optional<PodView> pod;  // nothing: there is no such pod
   std::vector<PoolFacts> pools;
-  NoPool no_pool;                       // why_in_no_pool(), when `pools` is empty
-  Lookup<api::ReplicaSet> replica_set;  // absent also where the pod has none
+  NoPool no_pool;       // why_in_no_pool(), when `pools` is empty
+  Lookup<SetView> set;  // absent also where the pod has none
   Lookup<NodeView> node;
   Lookup<std::vector<BudgetView>> budgets;  // of the namespace
   Lookup<GateView> gate;

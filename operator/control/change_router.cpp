@@ -78,7 +78,7 @@ void ChangeRouter::changed(const kube::Delta<api::InferencePool>& delta, api::No
   const PoolRecord* known = table_.find(key);
   if (known == nullptr || known->config_map != pool.publish.config_map_name)
     feeds_.list_named(key.ns, pool.publish.config_map_name);
-  const bool selects_differently = table_.upsert(pool, target_of(pool).get());
+  const bool selects_differently = table_.upsert(pool, feeds_.target_of(pool).get());
   PoolRecord& record = *table_.find(key);
   const bool under_way = writes_.changed({Written::kPool, key});
   record.list.read_all(pool, feeds_.store<ConfigMaps>());
@@ -108,12 +108,7 @@ void ChangeRouter::look_at_nodes(api::Now now) {
 }
 
 void ChangeRouter::wrote(const kube::Delta<api::InferencePool>& delta) {
-  if (delta.after) table_.upsert(*delta.after, target_of(*delta.after).get());
-}
-
-std::shared_ptr<const api::Deployment> ChangeRouter::target_of(const api::InferencePool& pool) const {
-  if (!pool.scale_target) return nullptr;
-  return feeds_.store<Deployments>().find({pool.ns, pool.scale_target->name});
+  if (delta.after) table_.upsert(*delta.after, feeds_.target_of(*delta.after).get());
 }
 
 void ChangeRouter::changed(const kube::Delta<api::ConfigMap>& delta, api::Now now) {
@@ -216,12 +211,11 @@ std::vector<PoolRecord*> ChangeRouter::publishers_without_selector(const api::Po
   });
 }
 
-void ChangeRouter::changed(const kube::Delta<api::Deployment>& delta, api::Now now) {
+template <class Target>
+void ChangeRouter::target_changed(pool::TargetKind kind, const kube::Delta<Target>& delta, api::Now now) {
   const kube::ObjectKey key = key_of(delta);
-  writes_.changed({Written::kTarget, key});
-  if (says_nothing_new(delta)) return;
-  for (PoolRecord* record :
-       table_.in_namespace(key.ns, [&](const PoolRecord& r) { return r.target == key.name; })) {
+  const auto targets = [&](const PoolRecord& r) { return r.target == key.name && r.target_kind == kind; };
+  for (PoolRecord* record : table_.in_namespace(key.ns, targets)) {
     const auto pool = feeds_.store<Pools>().find(record->key);
     if (pool && table_.upsert(*pool, delta.after.get())) {
       pools_changed(key.ns);
@@ -231,10 +225,25 @@ void ChangeRouter::changed(const kube::Delta<api::Deployment>& delta, api::Now n
   }
 }
 
-void ChangeRouter::changed(const kube::Delta<api::ReplicaSet>& delta, api::Now now) {
+void ChangeRouter::changed(const kube::Delta<api::Deployment>& delta, api::Now now) {
+  writes_.changed({Written::kTarget, key_of(delta)});
+  if (!says_nothing_new(delta)) target_changed(pool::TargetKind::kDeployment, delta, now);
+}
+
+void ChangeRouter::changed(const kube::Delta<api::StatefulSet>& delta, api::Now now) {
+  writes_.changed({Written::kTarget, key_of(delta)});
   if (says_nothing_new(delta)) return;
+  target_changed(pool::TargetKind::kStatefulSet, delta, now);
+  mark_pools_of(object_of(delta).uid, now);
+}
+
+void ChangeRouter::changed(const kube::Delta<api::ReplicaSet>& delta, api::Now now) {
+  if (!says_nothing_new(delta)) mark_pools_of(object_of(delta).uid, now);
+}
+
+void ChangeRouter::mark_pools_of(std::string_view controller, api::Now now) {
   std::set<kube::ObjectKey> marked;
-  for (const auto& pod : feeds_.pods_of_controller(object_of(delta).uid)) {
+  for (const auto& pod : feeds_.pods_of_controller(controller)) {
     for (const PoolRecord* record : table_.matching(*pod)) {
       if (marked.insert(record->key).second) mark(*record, now);
     }
@@ -338,15 +347,15 @@ void ChangeRouter::record_slip(PoolRecord& record, const kube::Delta<api::Pod>& 
   if (!pool::is_held(before.serving) || !pool::is_active(before) || !delta.after->deletion_timestamp ||
       delta.after->disruption_target)
     return;
-  const auto set = feeds_.replica_set(*before.controller);
-  if (!set || set->deleting || *delta.after->controller != set->uid) return;
+  const auto wanted = feeds_.wanted_by(*before.controller);
+  if (!wanted || *delta.after->controller != *before.controller) return;
   // The pod is one of them, and a withdrawal waits for this: mostly their number alone says that the pod was
   // none too many.
-  const auto& pods = feeds_.pods_of_controller(set->uid);
-  if (static_cast<std::int32_t>(pods.size()) <= set->replicas) return;
+  const auto& pods = feeds_.pods_of_controller(*before.controller);
+  if (static_cast<std::int32_t>(pods.size()) <= *wanted) return;
   const auto left =
       std::count_if(pods.begin(), pods.end(), [](const PodPtr& pod) { return pool::is_active(*pod); });
-  if (left >= set->replicas) record.slipped_deletes.saw(before.uid, now.mono);
+  if (left >= *wanted) record.slipped_deletes.saw(before.uid, now.mono);
 }
 
 // Pods of a first list were bound whenever that was, and so was one that is not new when it is first seen:

@@ -51,6 +51,7 @@ class ChangeRouter {
   void changed(const kube::Delta<api::ConfigMap>& delta, api::Now now);
   void changed(const kube::Delta<api::Pod>& delta, api::Now now);
   void changed(const kube::Delta<api::Deployment>& delta, api::Now now);
+  void changed(const kube::Delta<api::StatefulSet>& delta, api::Now now);
   void changed(const kube::Delta<api::ReplicaSet>& delta, api::Now now);
   void changed(const kube::Delta<api::Service>& delta, api::Now now);
   void changed(const kube::Delta<api::EndpointSlice>& delta, api::Now now);
@@ -90,7 +91,9 @@ class ChangeRouter {
 
  private:
   void pools_changed(const std::string& ns);
-  std::shared_ptr<const api::Deployment> target_of(const api::InferencePool& pool) const;
+  template <class Target>
+  void target_changed(pool::TargetKind kind, const kube::Delta<Target>& delta, api::Now now);
+  void mark_pools_of(std::string_view controller, api::Now now);
   bool is_under_way(const api::Pod& pod) const;
   void concerns(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now);
   void judge_listed(PoolRecord& record, const std::string& uid, const api::Pod* pod, kube::TimePoint at);

@@ -118,6 +118,9 @@ void FeedTable::add_indices(PoolsOf pools_of) {
         keys.push_back(fmt::format("{}/{}", slice.ns, slice.pool));
       },
       kube::IndexedBy::kObject);
+  stateful_sets_by_uid_ = caches_.get<StatefulSets>().informer.add_index(
+      [](const api::StatefulSet& set, std::vector<std::string>& keys) { keys.push_back(set.uid); },
+      kube::IndexedBy::kObject);
   auto& sets = caches_.get<ReplicaSets>().informer;
   sets_by_uid_ = sets.add_index(
       [](const api::ReplicaSet& set, std::vector<std::string>& keys) { keys.push_back(set.uid); },
@@ -185,6 +188,30 @@ std::array<FeedHealth, WatchedKinds::kSize> FeedTable::health() const {
 std::shared_ptr<const api::ReplicaSet> FeedTable::replica_set(std::string_view uid) const {
   const auto& found = store<ReplicaSets>().by_index(sets_by_uid_, uid);
   return found.empty() ? nullptr : found.front();
+}
+
+std::shared_ptr<const api::StatefulSet> FeedTable::stateful_set(std::string_view uid) const {
+  const auto& found = store<StatefulSets>().by_index(stateful_sets_by_uid_, uid);
+  return found.empty() ? nullptr : found.front();
+}
+
+std::optional<std::int32_t> FeedTable::wanted_by(std::string_view uid) const {
+  if (const auto set = replica_set(uid)) return set->deleting ? std::nullopt : std::optional{set->replicas};
+  const auto set = stateful_set(uid);
+  return !set || set->deleting ? std::nullopt : std::optional{set->replicas};
+}
+
+std::shared_ptr<const api::Workload> FeedTable::target_of(const api::InferencePool& pool) const {
+  switch (pool::target_kind(pool)) {
+    case pool::TargetKind::kDeployment:
+      return store<Deployments>().find({pool.ns, pool.scale_target->name});
+    case pool::TargetKind::kStatefulSet:
+      return store<StatefulSets>().find({pool.ns, pool.scale_target->name});
+    case pool::TargetKind::kNone:
+    case pool::TargetKind::kOther:
+      break;
+  }
+  return nullptr;
 }
 
 void FeedTable::reindex_if_needed(const std::string& ns) {

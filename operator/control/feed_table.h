@@ -13,6 +13,7 @@
 #include "control/feed_health.h"
 #include "kube/informer.h"
 #include "kube/random.h"
+#include "pool/observation.h"
 
 #include <array>
 #include <functional>
@@ -153,6 +154,11 @@ class FeedTable {
     return store<Pods>().by_index(pods_by_node_, name);
   }
   std::shared_ptr<const api::ReplicaSet> replica_set(std::string_view uid) const;
+  std::shared_ptr<const api::StatefulSet> stateful_set(std::string_view uid) const;
+  // How many pods a set of one of these kinds wants. Nothing: there is none, or it is being deleted.
+  std::optional<std::int32_t> wanted_by(std::string_view uid) const;
+  // What the pool scales. Null: the cache does not have it, or the pool scales nothing.
+  std::shared_ptr<const api::Workload> target_of(const api::InferencePool& pool) const;
   const std::vector<std::shared_ptr<const api::ReplicaSet>>& replica_sets_of(std::string_view uid) const {
     return store<ReplicaSets>().by_index(sets_by_controller_, uid);
   }
@@ -207,6 +213,7 @@ class FeedTable {
   kube::IndexId pods_by_controller_{};
   kube::IndexId pods_by_node_{};
   kube::IndexId sets_by_uid_{};
+  kube::IndexId stateful_sets_by_uid_{};
   kube::IndexId sets_by_controller_{};
   kube::IndexId autoscalers_by_target_{};
   kube::IndexId slices_by_pool_{};
@@ -299,6 +306,8 @@ void FeedTable::log_problem(Effects& out) {
   std::vector<std::pair<std::string, std::string>> fields = {{"error", error->message}};
   if (std::is_same_v<Kind, Pools> && error->is_not_found())
     fields.emplace_back("fix", "kubectl apply -f crds/poolwarden.io_inferencepools.yaml");
+  if (std::is_same_v<Kind, StatefulSets>)
+    fields.emplace_back("meanwhile", "pools of StatefulSets are not scaled, and the gate holds their pods");
   if (std::is_same_v<Kind, EndpointSlices>)
     fields.emplace_back("meanwhile", "Services keep their selector, whatever spec.publish asks for");
   if (std::is_same_v<Kind, ConsumerLeases>)

@@ -1,7 +1,5 @@
 #include "control/pool_table.h"
 
-#include "pool/observation.h"
-
 #include <algorithm>
 #include <iterator>
 #include <string_view>
@@ -11,7 +9,7 @@ namespace poolwarden::control {
 namespace {
 
 std::optional<api::LabelSelector> effective_selector(const api::InferencePool& pool,
-                                                     const api::Deployment* target) {
+                                                     const api::Workload* target) {
   const api::LabelSelector* selector = pool::selector_in_force(pool, target);
   if (selector == nullptr || selector->problem()) return std::nullopt;
   return *selector;
@@ -19,7 +17,7 @@ std::optional<api::LabelSelector> effective_selector(const api::InferencePool& p
 
 }  // namespace
 
-bool PoolTable::upsert(const api::InferencePool& pool, const api::Deployment* target) {
+bool PoolTable::upsert(const api::InferencePool& pool, const api::Workload* target) {
   const kube::ObjectKey key{pool.ns, pool.name};
   PoolRecord& record = records_[key];
   // Same name is not the same pool: a recreated one starts with no memory of its namesake.
@@ -37,6 +35,7 @@ bool PoolTable::upsert(const api::InferencePool& pool, const api::Deployment* ta
   record.decides = decides;
   record.may_panic = pool.publish.panic_threshold > 0;
   record.target = pool.scale_target ? pool.scale_target->name : std::string();
+  record.target_kind = pool::target_kind(pool);
   record.config_map = pool.publish.config_map_name;
   record.service = pool.publish.service_name;
   record.selector = std::move(selector);

@@ -14,6 +14,7 @@
 #include "control/off_list_marks.h"
 #include "kube/object_key.h"
 #include "kube/time.h"
+#include "pool/observation.h"
 #include "pool/replica_moves.h"
 #include "pool/slipped_deletes.h"
 
@@ -56,7 +57,8 @@ struct PoolRecord {
   kube::ObjectKey key;
   std::string uid;
   bool deleting = false;
-  std::string target;      // name of the scale target, or empty
+  std::string target;  // name of the scale target, or empty
+  pool::TargetKind target_kind = pool::TargetKind::kNone;
   std::string config_map;  // names of what it publishes; the list's others are named after the first
   std::string service;
   // Its own or its target's. While that cannot be told (target missing, spec invalid) the last one stays, and
@@ -91,9 +93,9 @@ struct PoolRecord {
 
 class PoolTable {
  public:
-  // Takes a pool as it now is. `target` is its Deployment if the cache has it. True if whom it selects,
+  // Takes a pool as it now is. `target` is its target if the cache has it. True if whom it selects,
   // or whether it decides about them, changed (then the caller reindexes).
-  bool upsert(const api::InferencePool& pool, const api::Deployment* target);
+  bool upsert(const api::InferencePool& pool, const api::Workload* target);
   // True if it was there.
   bool remove(const kube::ObjectKey& key);
 

@@ -118,7 +118,7 @@ pool::Snapshot SnapshotBuilder::build(PoolRecord& record, const api::InferencePo
   seen.gate_difference = std::move(gate.difference);
   seen.max_drain_timeout = feeds_.max_drain_timeout();
   pool::shorten_drains(seen, feeds_.taint_deadline(), now);
-  add_replica_sets(record, seen, now.mono);
+  add_sets(record, seen, now.mono);
   add_budgets(record, seen);
   FeedTable::Problems problems = feeds_.problems();
   seen.watch_errors = std::move(problems.watch_errors);
@@ -169,8 +169,10 @@ bool SnapshotBuilder::says_to_use(const PoolRecord& other, const api::Pod& pod) 
 
 void SnapshotBuilder::add_target(const PoolRecord& record, pool::Snapshot& seen) const {
   if (!seen.pool->scale_target) return;
-  seen.target = feeds_.store<Deployments>().find({record.key.ns, record.target}).get();
-  seen.target_visibility = visibility_of<Deployments>(feeds_, seen.target);
+  seen.target = feeds_.target_of(*seen.pool).get();
+  seen.target_visibility = record.target_kind == pool::TargetKind::kStatefulSet
+                               ? visibility_of<StatefulSets>(feeds_, seen.target)
+                               : visibility_of<Deployments>(feeds_, seen.target);
 }
 
 void SnapshotBuilder::add_pods(const PoolRecord& record, pool::Snapshot& seen) {
@@ -321,11 +323,13 @@ void SnapshotBuilder::add_autoscalers(const PoolRecord& record, pool::Snapshot& 
     }
   };
   add(api::kGroup, api::kPoolKind, record.key.name, seen.pool_autoscalers);
-  add("apps", "Deployment", record.target, seen.target_autoscalers);
+  if (!pool::can_scale(record.target_kind)) return;
+  add("apps", seen.pool->scale_target->kind, record.target, seen.target_autoscalers);
 }
 
-void SnapshotBuilder::add_replica_sets(const PoolRecord& record, pool::Snapshot& seen, kube::TimePoint now) {
+void SnapshotBuilder::add_sets(const PoolRecord& record, pool::Snapshot& seen, kube::TimePoint now) {
   seen.sees_replica_sets = feeds_.synced<ReplicaSets>();
+  seen.sees_stateful_sets = feeds_.synced<StatefulSets>();
   // Controllers' UIDs are interned: few pointers stand for many pods. In the order of the UIDs.
   std::vector<const std::string*> controllers;
   for (const api::Pod* pod : seen.pods) {
@@ -339,18 +343,28 @@ void SnapshotBuilder::add_replica_sets(const PoolRecord& record, pool::Snapshot&
                                 [](const std::string* a, const std::string* b) { return *a == *b; }),
                     controllers.end());
   for (const std::string* uid : controllers) {
-    const auto set = feeds_.replica_set(*uid);
-    if (!set) continue;
-    pool::ReplicaSetFacts facts;
-    facts.set = set.get();
-    for (const auto& other : feeds_.replica_sets_of(set->controller)) facts.siblings.push_back(other.get());
-    for (const PodPtr& pod : feeds_.pods_of_controller(set->uid)) facts.pods.push_back(pod.get());
-    facts.target = seen.target;
-    facts.target_is_newer =
-        seen.target != nullptr && kube::older(set->resource_version, seen.target->resource_version);
-    facts.is_member = [this, &record](const api::Pod& pod) { return table_.is_selected_by(pod, record); };
-    seen.replica_sets.push_back(pool::view_of(facts, surplus_, now));
+    std::vector<const api::Pod*> pods;
+    for (const PodPtr& pod : feeds_.pods_of_controller(*uid)) pods.push_back(pod.get());
+    if (const auto set = feeds_.replica_set(*uid)) {
+      seen.replica_sets.push_back(view_of(*set, std::move(pods), record, seen, now));
+    } else if (const auto stateful = feeds_.stateful_set(*uid)) {
+      seen.stateful_sets.push_back(pool::view_of(*stateful, pods, surplus_, now));
+    }
   }
+}
+
+pool::ReplicaSetView SnapshotBuilder::view_of(const api::ReplicaSet& set, std::vector<const api::Pod*> pods,
+                                              const PoolRecord& record, const pool::Snapshot& seen,
+                                              kube::TimePoint now) {
+  pool::ReplicaSetFacts facts;
+  facts.set = &set;
+  for (const auto& other : feeds_.replica_sets_of(set.controller)) facts.siblings.push_back(other.get());
+  facts.pods = std::move(pods);
+  facts.target = seen.target;
+  facts.target_is_newer =
+      seen.target != nullptr && kube::older(set.resource_version, seen.target->resource_version);
+  facts.is_member = [this, &record](const api::Pod& pod) { return table_.is_selected_by(pod, record); };
+  return pool::view_of(facts, surplus_, now);
 }
 
 pool::GateState SnapshotBuilder::gate() const {
@@ -442,7 +456,9 @@ bool SnapshotBuilder::may_be_of(const std::vector<const PoolRecord*>& undecided,
 }
 
 void SnapshotBuilder::sweep() {
-  surplus_.sweep([this](const std::string& uid) { return feeds_.replica_set(uid) != nullptr; });
+  surplus_.sweep([this](const std::string& uid) {
+    return feeds_.replica_set(uid) != nullptr || feeds_.stateful_set(uid) != nullptr;
+  });
 }
 
 }  // namespace poolwarden::control

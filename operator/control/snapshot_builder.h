@@ -91,7 +91,9 @@ class SnapshotBuilder {
   std::vector<const PoolRecord*> lists_of(const PoolRecord& record, const api::Pod& pod);
   void add_slices(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_autoscalers(const PoolRecord& record, pool::Snapshot& seen) const;
-  void add_replica_sets(const PoolRecord& record, pool::Snapshot& seen, kube::TimePoint now);
+  void add_sets(const PoolRecord& record, pool::Snapshot& seen, kube::TimePoint now);
+  pool::ReplicaSetView view_of(const api::ReplicaSet& set, std::vector<const api::Pod*> pods,
+                               const PoolRecord& record, const pool::Snapshot& seen, kube::TimePoint now);
   void add_budgets(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_errors(const PoolRecord& record, pool::Snapshot& seen) const;
 

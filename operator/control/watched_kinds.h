@@ -58,6 +58,9 @@ using Pods =
     WatchedKind<api::PodCodec, kube::kPods, WatchedObjects::kAll, Need::kNeeded, Reported::kInConditions>;
 using Deployments = WatchedKind<api::DeploymentCodec, kube::kDeployments, WatchedObjects::kAll, Need::kNeeded,
                                 Reported::kInConditions>;
+// Not needed: a cluster that grants no right to read them has Deployments alone behind its pools.
+using StatefulSets = WatchedKind<api::StatefulSetCodec, kube::kStatefulSets, WatchedObjects::kAll,
+                                 Need::kOptional, Reported::kElsewhere>;
 using ReplicaSets = WatchedKind<api::ReplicaSetCodec, kube::kReplicaSets, WatchedObjects::kAll, Need::kNeeded,
                                 Reported::kInConditions>;
 using Services = WatchedKind<api::ServiceCodec, kube::kServices, WatchedObjects::kAll, Need::kNeeded,
@@ -103,8 +106,9 @@ struct KindList {
   using Apply = Target<Wrapper<Kinds>..., More...>;
 };
 
-using WatchedKinds = KindList<Pools, ConfigMaps, Pods, Deployments, ReplicaSets, Services, Nodes, Autoscalers,
-                              Budgets, GatePolicies, GateBindings, ConsumerLeases, EndpointSlices>;
+using WatchedKinds =
+    KindList<Pools, ConfigMaps, Pods, Deployments, StatefulSets, ReplicaSets, Services, Nodes, Autoscalers,
+             Budgets, GatePolicies, GateBindings, ConsumerLeases, EndpointSlices>;
 
 // What arrives of one kind. Two kinds may have values of one type; their inputs are different all the same.
 template <class Kind>

@@ -198,6 +198,25 @@ void WriteOutcomes::tell_change(PoolRecord& record, const PublishWrite& write, s
       now);
 }
 
+// The answer is a Scale; from it the target's new state is known before the watch brings it. Without that,
+// the old count in the cache would look as if someone had scaled the target back.
+template <class Kind>
+void WriteOutcomes::know_scaled_target(const PoolRecord& record, const ScaleTargetWrite& write,
+                                       const Answer& answer, api::Now now) {
+  const auto target = feeds_.store<Kind>().find({record.key.ns, record.target});
+  const auto* text = std::get_if<std::string>(&answer);
+  if (!target || text == nullptr) return;
+  const auto scale = nlohmann::json::parse(*text, nullptr, false);
+  api::Identity identity;
+  api::read_identity(scale, identity);
+  if (identity.uid != target->uid || identity.resource_version.empty()) return;
+  typename Kind::Object now_known = *target;
+  now_known.resource_version = identity.resource_version;
+  now_known.replicas = write.what.to;
+  feeds_.observe<Kind>(std::move(now_known), now.mono,
+                       [&](const auto& delta) { router_.changed(delta, now); });
+}
+
 bool WriteOutcomes::succeeded(const Answered& in, ScaleTargetWrite& write) {
   if (in.record == nullptr) return false;
   in.record->agreed = api::Agreement{write.what.agreed, write.what.target_uid};
@@ -209,26 +228,12 @@ bool WriteOutcomes::succeeded(const Answered& in, ScaleTargetWrite& write) {
                           {"target", in.record->target},
                           {"from", std::to_string(write.what.from)},
                           {"to", std::to_string(write.what.to)}}});
-  know_scaled_target(*in.record, write, in.answer, in.now);
+  if (in.record->target_kind == pool::TargetKind::kStatefulSet) {
+    know_scaled_target<StatefulSets>(*in.record, write, in.answer, in.now);
+  } else {
+    know_scaled_target<Deployments>(*in.record, write, in.answer, in.now);
+  }
   return true;
-}
-
-// The answer is a Scale; from it the Deployment's new state is known before the watch brings it. Without
-// that, the old count in the cache would look as if someone had scaled the target back.
-void WriteOutcomes::know_scaled_target(const PoolRecord& record, const ScaleTargetWrite& write,
-                                       const Answer& answer, api::Now now) {
-  const auto target = feeds_.store<Deployments>().find({record.key.ns, record.target});
-  const auto* text = std::get_if<std::string>(&answer);
-  if (!target || text == nullptr) return;
-  const auto scale = nlohmann::json::parse(*text, nullptr, false);
-  api::Identity identity;
-  api::read_identity(scale, identity);
-  if (identity.uid != target->uid || identity.resource_version.empty()) return;
-  api::Deployment now_known = *target;
-  now_known.resource_version = identity.resource_version;
-  now_known.replicas = write.what.to;
-  feeds_.observe<Deployments>(std::move(now_known), now.mono,
-                              [&](const auto& delta) { router_.changed(delta, now); });
 }
 
 bool WriteOutcomes::succeeded(const Answered& in, AdoptReplicasWrite& write) {

@@ -64,6 +64,7 @@ class WriteOutcomes {
   // True if the fields that the API server drops are others than before.
   static bool compare_status(PoolRecord& record, const api::PoolStatus& wanted, const api::PoolStatus& stored,
                              api::Now now, Effects& out);
+  template <class Kind>
   void know_scaled_target(const PoolRecord& record, const ScaleTargetWrite& write, const Answer& answer,
                           api::Now now);
   void look_up(const WrittenObject& config_map, const PoolRecord& record, api::Now now, Effects& out);

@@ -39,8 +39,11 @@ std::string target_name(const Observation& seen) {
   return fmt::format("{} {}", ref.kind, ref.name);
 }
 
-constexpr std::string_view kTargetRbac =
-    "grant the operator get, list and watch on deployments.apps and patch on deployments/scale";
+std::string target_rbac(const Observation& seen) {
+  const std::string_view plural =
+      target_kind(seen.pool()) == TargetKind::kStatefulSet ? "statefulsets" : "deployments";
+  return fmt::format("grant the operator list and watch on {}.apps and patch on {}/scale", plural, plural);
+}
 
 // What is wrong with the target, and the fix; nothing while there is none or it is found.
 std::optional<Finding> target_problem(const Observation& seen) {
@@ -54,13 +57,13 @@ std::optional<Finding> target_problem(const Observation& seen) {
           fmt::format("{} does not exist in namespace {}: create it, or correct spec.scaleTargetRef",
                       target_name(seen), seen.pool().ns));
     case TargetState::kUnknown:
-      return is_false("Forbidden", fmt::format("{} cannot be read: {}", target_name(seen), kTargetRbac));
+      return is_false("Forbidden",
+                      fmt::format("{} cannot be read: {}", target_name(seen), target_rbac(seen)));
     case TargetState::kWrongKind:
-      return is_false(
-          "WrongKind",
-          fmt::format("spec.scaleTargetRef names a {} of {}: this release scales only a Deployment of "
-                      "apps/v1",
-                      seen.pool().scale_target->kind, seen.pool().scale_target->api_version));
+      return is_false("WrongKind",
+                      fmt::format("spec.scaleTargetRef names a {} of {}: this release scales a Deployment or "
+                                  "a StatefulSet of apps/v1",
+                                  seen.pool().scale_target->kind, seen.pool().scale_target->api_version));
   }
   return std::nullopt;
 }
@@ -141,7 +144,7 @@ Finding progressing(const Observation& seen) {
   if (seen.target == TargetState::kNotConfigured)
     return is_false("NoScaleTarget", "The pool only publishes: it has no spec.scaleTargetRef");
   if (seen.target != TargetState::kFound) return is_unknown("NoScaleTarget", "Its target cannot be seen");
-  const api::Deployment& target = *seen.snapshot->target;
+  const api::Workload& target = *seen.snapshot->target;
   const auto wanted = seen.pool().replicas.value_or(target.replicas) + seen.pool().status.surge_replicas;
   if (target.replicas != wanted)
     return is_true("Scaling", fmt::format("{} has {} replicas, {} are wanted", target_name(seen),
@@ -322,19 +325,20 @@ Finding disruption_safe_by_pods(const Observation& seen) {
 
 constexpr std::string_view kGateFix = "kubectl apply -k manifests/gate";
 
-// Pods whose controller is no ReplicaSet that the operator sees: the gate asks only that of ReplicaSets to
-// wait. Of one that is new, the watch of ReplicaSets may be behind that of pods.
+// Pods whose controller is no ReplicaSet or StatefulSet that the operator sees: the gate asks only those of
+// these two to wait. Of one that is new, the watch of its controller may be behind that of pods.
 std::optional<Finding> other_controllers(const Observation& seen, api::Timestamp now) {
   constexpr std::chrono::seconds kNew{60};
   const auto& sets = seen.snapshot->replica_sets;
+  const auto& stateful_sets = seen.snapshot->stateful_sets;
   std::vector<std::string_view> pods;
   const std::string* known = nullptr;  // UIDs are interned: one pointer stands for all pods of a set
   for (const PodVerdict& member : seen.members) {
     const api::Pod& pod = *member.pod;
     if (pod.controller.get() == known || pod.controller->empty()) continue;
-    const bool is_known = std::any_of(sets.begin(), sets.end(), [&pod](const ReplicaSetView& view) {
-      return view.set->uid == *pod.controller;
-    });
+    const auto is_its_controller = [&pod](const auto& view) { return view.set->uid == *pod.controller; };
+    const bool is_known = std::any_of(sets.begin(), sets.end(), is_its_controller) ||
+                          std::any_of(stateful_sets.begin(), stateful_sets.end(), is_its_controller);
     if (is_known) {
       known = pod.controller.get();
     } else if (is_active(pod) && now - pod.created >= kNew) {
@@ -343,13 +347,13 @@ std::optional<Finding> other_controllers(const Observation& seen, api::Timestamp
   }
   if (pods.empty()) return std::nullopt;
   const bool one = pods.size() == 1;
-  return is_false(
-      "OtherController",
-      fmt::format("Deletes of {} are not held: {} controller is no ReplicaSet, and removes {} at once, with "
-                  "what {} in flight. Before you scale it down or roll it out: kubectl poolwarden drain POD",
-                  one ? fmt::format("pod {}", pods.front())
-                      : fmt::format("{} pods, of which one is {},", pods.size(), pods.front()),
-                  one ? "its" : "their", one ? "it" : "them", one ? "it has" : "they have"));
+  return is_false("OtherController",
+                  fmt::format("Deletes of {} are not held: {} controller is neither a ReplicaSet nor a "
+                              "StatefulSet, and removes {} at once, with what {} in flight. Before you scale "
+                              "it down or roll it out: kubectl poolwarden drain POD",
+                              one ? fmt::format("pod {}", pods.front())
+                                  : fmt::format("{} pods, of which one is {},", pods.size(), pods.front()),
+                              one ? "its" : "their", one ? "it" : "them", one ? "it has" : "they have"));
 }
 
 // What stands in the way of holding deletes and evictions; nothing if they are held.
@@ -383,7 +387,14 @@ std::optional<Finding> hold_problem(const Observation& seen, api::Timestamp now)
     return is_false("SurplusUnseen",
                     "ReplicaSets cannot be read, so the gate holds what they want to delete and nothing lets "
                     "it go: grant the operator list and watch on replicasets.apps");
-  if (auto others = other_controllers(seen, now)) return others;
+  auto others = other_controllers(seen, now);
+  const bool may_be_of_one = others || target_kind(seen.pool()) == TargetKind::kStatefulSet;
+  if (!snapshot.sees_stateful_sets && may_be_of_one)
+    return is_false(
+        "SurplusUnseen",
+        "StatefulSets cannot be read, so the gate holds what they want to delete and nothing lets "
+        "it go: grant the operator list and watch on statefulsets.apps");
+  if (others) return others;
   if (!seen.pool().disruption.hold_evictions) return std::nullopt;
   if (!snapshot.sees_cordons)
     return is_false("EvictionsNotHeld",
@@ -426,7 +437,7 @@ struct Termination {
 // The template says it, unless an admission policy (manifests/overlays/graceful) gives pods what that lacks
 // as they are made: then all of them have it, and they are asked.
 Termination termination(const Observation& seen) {
-  const api::Deployment& target = *seen.snapshot->target;
+  const api::Workload& target = *seen.snapshot->target;
   const auto& members = seen.members;
   const bool given = !target.has_pre_stop && !members.empty() &&
                      std::all_of(members.begin(), members.end(),
@@ -447,7 +458,7 @@ Finding disruption_safe(const Observation& seen, api::Timestamp now) {
     return is_false(remarks.front()->reason, fmt::format("{}", fmt::join(messages, "; ")));
   }
   if (seen.target != TargetState::kFound) return disruption_safe_by_pods(seen);
-  const api::Deployment& target = *seen.snapshot->target;
+  const api::Workload& target = *seen.snapshot->target;
   const std::string name = target_name(seen);
   if (!target.has_readiness_probe)
     return is_false(

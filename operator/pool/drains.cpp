@@ -54,6 +54,7 @@ class Drains {
   void run() {
     for (std::size_t i = 0; i < causes_.size(); ++i) causes_[i] = own_cause(seen_.members[i]);
     for (const ReplicaSetView& set : seen_.snapshot->replica_sets) drain_surplus(set);
+    for (const StatefulSetView& set : seen_.snapshot->stateful_sets) drain_leaving(set);
     empty_nodes(seen_, plan_, causes_, now_, [this](const auto& members, std::int32_t wanted) {
       take_cheapest(members, wanted, "its node is being emptied", [](const PodVerdict& member) {
         return reason_to_leave(member).value_or(DrainReason::kNodeCordoned);
@@ -156,7 +157,9 @@ class Drains {
   SetMembers members_of(const ReplicaSetView& set) const;
   bool goes_first(std::size_t member) const;
   void sort_by_turn(std::vector<std::size_t>& draining) const;
+  bool are_held(bool by_time);
   void drain_surplus(const ReplicaSetView& set);
+  void drain_leaving(const StatefulSetView& set);
   void drain_its_equals(const std::vector<std::size_t>& draining, const std::vector<std::size_t>& others,
                         DrainReason reason);
   void watch_released(const api::Pod& pod, const Drained& drained, DrainReason cause);
@@ -256,17 +259,36 @@ void Drains::sort_by_turn(std::vector<std::size_t>& draining) const {
   std::sort(draining.begin(), draining.end(), [&](auto a, auto b) { return order(a) < order(b); });
 }
 
-void Drains::drain_surplus(const ReplicaSetView& set) {
-  // Whether a gate that may not be read, or was edited, holds this ReplicaSet's deletes, only time tells.
+// Whether a gate that may not be read, or was edited, holds a set's deletes, only time tells.
+bool Drains::are_held(bool by_time) {
   const bool uncertain = seen_.snapshot->gate == Gate::kUnseen || seen_.snapshot->gate == Gate::kEdited;
-  const bool held = seen_.snapshot->gate == Gate::kPresent || (uncertain && set.held);
+  if (seen_.snapshot->gate == Gate::kPresent || (uncertain && by_time)) return true;
+  if (uncertain) plan_.look_again_in(kSurplusWait);
+  return false;
+}
+
+// Its controller does not choose, so neither is there a choice here.
+void Drains::drain_leaving(const StatefulSetView& set) {
+  if (set.leaving.empty() || !are_held(set.held)) return;
+  for (std::size_t i = 0; i < seen_.members.size(); ++i) {
+    PodVerdict& member = seen_.members[i];
+    const auto found = set.leaving.find(member.pod->uid);
+    if (found == set.leaving.end() || causes_[i] || !seen_.snapshot->leads(*member.pod)) continue;
+    const bool has_to = member.fit || drains(member.before) || may_have_to_finish(member);
+    if (!has_to || !seen_.snapshot->is_written(*member.pod)) continue;
+    causes_[i] = found->second;
+    member.why =
+        found->second == DrainReason::kRollout
+            ? fmt::format("StatefulSet {} has a newer template, and updates this pod next", set.set->name)
+            : fmt::format("StatefulSet {} is to have {} pod{}, and the highest ordinals go first",
+                          set.set->name, set.set->replicas, set.set->replicas == 1 ? "" : "s");
+  }
+}
+
+void Drains::drain_surplus(const ReplicaSetView& set) {
   if (set.set->deleting) return;
   const std::int32_t too_many = surplus(seen_, set);
-  if (too_many == 0) return;
-  if (!held) {
-    if (uncertain) plan_.look_again_in(kSurplusWait);
-    return;
-  }
+  if (too_many == 0 || !are_held(set.held)) return;
   const DrainReason reason = set.superseded ? DrainReason::kRollout : DrainReason::kScaleDown;
   const std::string prefix =
       fmt::format("ReplicaSet {} has {} pod{} too many", set.set->name, too_many, too_many == 1 ? "" : "s");

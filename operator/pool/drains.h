@@ -1,8 +1,9 @@
 // Which of the pool's pods should go, whoever wants it, and the next step of each drain.
 //
-// A pod has to go (DrainReason) if its ReplicaSet wants fewer than it has, and the gate holds them. It has to
-// go, too, if a person asked for it, or if its node is being emptied. How many of a ReplicaSet: as many as it
-// has too many, less those that serve nobody and that its controller takes first anyway.
+// A pod has to go (DrainReason) if its ReplicaSet wants fewer than it has, or its StatefulSet is about to
+// delete it, and the gate holds them. It has to go, too, if a person asked for it, or if its node is being
+// emptied. How many of a ReplicaSet: as many as it has too many, less those that serve nobody and that its
+// controller takes first anyway.
 #pragma once
 
 #include "pool/observation.h"

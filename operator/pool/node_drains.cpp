@@ -135,8 +135,9 @@ Terms NodeDrains::terms() const {
   out.asked = seen_.pool().replicas.value_or(target);
   // The only one there is goes after its replacement whatever the pool says: nobody would serve meanwhile.
   // Not where an autoscaler sets the target's replicas: it would take the one more away again, over and over.
-  out.may_surge =
-      seen_.target == TargetState::kFound && seen_.snapshot->target_autoscalers.empty() && out.asked > 0;
+  // Nor of a StatefulSet: it would delete the one more, and never the pod that it was asked for.
+  out.may_surge = seen_.target == TargetState::kFound && seen_.snapshot->target_autoscalers.empty() &&
+                  target_kind(seen_.pool()) == TargetKind::kDeployment && out.asked > 0;
   out.replace_first = out.may_surge && (seen_.pool().disruption.replace_first || out.asked == 1);
   return out;
 }
@@ -170,8 +171,9 @@ std::int32_t NodeDrains::wanted_surge(const NodeDrainSummary& summary, const Ter
 // there is no target that could bring one before: then nothing else would ever empty the node. One that
 // cannot be seen may be there.
 bool NodeDrains::last_stays(const NodeDrainSummary& summary) const {
-  const bool no_target =
-      seen_.target == TargetState::kNotConfigured || seen_.target == TargetState::kWrongKind;
+  const bool no_target = seen_.target == TargetState::kNotConfigured ||
+                         seen_.target == TargetState::kWrongKind ||
+                         target_kind(seen_.pool()) == TargetKind::kStatefulSet;
   return summary.serving == 1 && !no_target;
 }
 

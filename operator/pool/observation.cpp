@@ -10,10 +10,6 @@
 namespace poolwarden::pool {
 namespace {
 
-bool scales_a_deployment(const api::ScaleTargetRef& ref) {
-  return ref.api_version == "apps/v1" && ref.kind == "Deployment";
-}
-
 Hold hold_of(const Observation& seen) {
   if (!seen.snapshot->can_see) return Hold::kCannotRead;
   if (seen.snapshot->pods_behind) return Hold::kBehind;
@@ -73,10 +69,21 @@ void keep_in_panic(Observation& seen) {
 
 }  // namespace
 
-const api::LabelSelector* selector_in_force(const api::InferencePool& pool, const api::Deployment* target) {
+TargetKind target_kind(const api::InferencePool& pool) {
+  if (!pool.scale_target) return TargetKind::kNone;
+  if (pool.scale_target->api_version != "apps/v1") return TargetKind::kOther;
+  if (pool.scale_target->kind == "Deployment") return TargetKind::kDeployment;
+  return pool.scale_target->kind == "StatefulSet" ? TargetKind::kStatefulSet : TargetKind::kOther;
+}
+
+bool can_scale(TargetKind kind) {
+  return kind == TargetKind::kDeployment || kind == TargetKind::kStatefulSet;
+}
+
+const api::LabelSelector* selector_in_force(const api::InferencePool& pool, const api::Workload* target) {
   // An empty selector selects everything in Kubernetes, and nobody here: see api::problems().
   if (pool.selector) return pool.selector->empty() ? nullptr : &*pool.selector;
-  if (target == nullptr || !pool.scale_target || !scales_a_deployment(*pool.scale_target)) return nullptr;
+  if (target == nullptr || !can_scale(target_kind(pool))) return nullptr;
   // One on the label we write would turn pods in and out of the pool by our own hand.
   const api::LabelSelector& theirs = target->selector;
   const bool usable =
@@ -87,7 +94,7 @@ const api::LabelSelector* selector_in_force(const api::InferencePool& pool, cons
 TargetState target_state(const Snapshot& snapshot) {
   const auto& ref = snapshot.pool->scale_target;
   if (!ref) return TargetState::kNotConfigured;
-  if (!scales_a_deployment(*ref)) return TargetState::kWrongKind;
+  if (!can_scale(target_kind(*snapshot.pool))) return TargetState::kWrongKind;
   if (snapshot.target != nullptr) return TargetState::kFound;
   return snapshot.target_visibility == Visibility::kUnknown ? TargetState::kUnknown : TargetState::kNotFound;
 }

@@ -24,10 +24,16 @@ enum class TargetState : std::uint8_t { kNotConfigured, kFound, kNotFound, kUnkn
 
 TargetState target_state(const Snapshot& snapshot);
 
+// What the pool's spec.scaleTargetRef names. Of kOther nothing is scaled.
+enum class TargetKind : std::uint8_t { kNone, kDeployment, kStatefulSet, kOther };
+
+TargetKind target_kind(const api::InferencePool& pool);
+bool can_scale(TargetKind kind);
+
 // Whom the pool selects: its own selector, or that of its target. Null if neither is there, if the selector
 // that counts is empty, or if the target's cannot be used. Whether the pool's own can be used,
 // api::problems() says. Borrows from its arguments, of which `target` may be null.
-const api::LabelSelector* selector_in_force(const api::InferencePool& pool, const api::Deployment* target);
+const api::LabelSelector* selector_in_force(const api::InferencePool& pool, const api::Workload* target);
 
 // Borrows from the snapshot.
 struct Observation {

@@ -80,6 +80,14 @@ struct ReplicaSetView {
   std::int32_t draining_outside_pool = 0;
 };
 
+// A StatefulSet that has pods in the pool.
+struct StatefulSetView {
+  const api::StatefulSet* set = nullptr;
+  std::map<std::string, DrainReason> leaving;  // by UID, whom its controller is about to delete
+  // Some have been about to go for longer than its controller takes to delete them: something holds them.
+  bool held = false;
+};
+
 // What a condition says beside what follows from the pool's own state.
 struct Remark {
   std::string_view condition;  // Degraded, or DisruptionSafe, which is False for it
@@ -111,7 +119,7 @@ enum class SliceSight : std::uint8_t {
 struct Snapshot {
   const api::InferencePool* pool = nullptr;  // never null
   Visibility target_visibility = Visibility::kAbsent;
-  const api::Deployment* target = nullptr;
+  const api::Workload* target = nullptr;
   // All pods of the namespace that match the pool's selector, or that a withdrawal took out of it this
   // very moment, sorted by name.
   std::vector<const api::Pod*> pods;
@@ -148,9 +156,11 @@ struct Snapshot {
   std::vector<std::string> pool_autoscalers;
   std::vector<std::string> target_autoscalers;
   Gate gate = Gate::kMissing;
-  std::string gate_difference;               // kEdited: in which way
-  std::vector<ReplicaSetView> replica_sets;  // sorted by UID
-  bool sees_replica_sets = true;             // or may not: then no surplus is ever seen
+  std::string gate_difference;                 // kEdited: in which way
+  std::vector<ReplicaSetView> replica_sets;    // sorted by UID
+  bool sees_replica_sets = true;               // or may not: then no surplus is ever seen
+  std::vector<StatefulSetView> stateful_sets;  // sorted by UID
+  bool sees_stateful_sets = true;
   Visibility budget_visibility = Visibility::kAbsent;
   const api::DisruptionBudget* budget = nullptr;  // of the name the pool's budget has, whoever owns it
   std::vector<std::string> other_budgets;         // names of others that select a pod of it, the first few

@@ -2,6 +2,7 @@
 
 #include "pool/drain.h"
 #include "pool/membership.h"
+#include "pool/ordinal_set.h"
 
 namespace poolwarden::pool {
 namespace {
@@ -19,12 +20,12 @@ bool is_outdated(const ReplicaSetFacts& facts) {
 
 }  // namespace
 
-bool SurplusClock::lasts(const std::string& replica_set_uid, bool too_many, TimePoint now) {
+bool SurplusClock::lasts(const std::string& set_uid, bool too_many, TimePoint now) {
   if (!too_many) {
-    since_.erase(replica_set_uid);
+    since_.erase(set_uid);
     return false;
   }
-  return now - since_.try_emplace(replica_set_uid, now).first->second >= kSurplusIsHeld;
+  return now - since_.try_emplace(set_uid, now).first->second >= kSurplusIsHeld;
 }
 
 void SurplusClock::sweep(const std::function<bool(const std::string&)>& there) {
@@ -54,6 +55,21 @@ ReplicaSetView view_of(const ReplicaSetFacts& facts, SurplusClock& surplus, Surp
     if (!is_ready && !is_held(pod->serving)) ++view.unready_outside_pool;
   }
   view.held = surplus.lasts(facts.set->uid, ready > facts.set->replicas, now) || any_drains;
+  return view;
+}
+
+StatefulSetView view_of(const api::StatefulSet& set, const std::vector<const api::Pod*>& pods,
+                        SurplusClock& surplus, SurplusClock::TimePoint now) {
+  StatefulSetView view;
+  view.set = &set;
+  bool any_ready = false;
+  bool any_drains = false;
+  for (const Leaver& leaver : next_to_leave(set, pods)) {
+    view.leaving.emplace(leaver.pod->uid, leaver.reason);
+    any_ready |= leaver.pod->ready == api::Tristate::kTrue;
+    any_drains |= drains(drain_state(*leaver.pod));
+  }
+  view.held = surplus.lasts(set.uid, any_ready, now) || any_drains;
   return view;
 }
 

@@ -1,5 +1,5 @@
-// What a pool has to know of a ReplicaSet that has pods in it: how many are too many, and whether its
-// deletes are held.
+// What a pool has to know of a ReplicaSet or StatefulSet that has pods in it: how many are too many, or who
+// goes next, and whether its deletes are held.
 //
 // Pure; time is an argument.
 #pragma once
@@ -16,15 +16,15 @@
 
 namespace poolwarden::pool {
 
-// For how long each ReplicaSet has had too many ready pods. One that has had them for longer than its
+// For how long each set has had too many ready pods. One that has had them for longer than its
 // controller takes to delete them is held by something. Owned by the loop.
 class SurplusClock {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
 
   // Whether it has had too many for that long.
-  bool lasts(const std::string& replica_set_uid, bool too_many, TimePoint now);
-  // Forgets the ReplicaSets that are not `there` any more.
+  bool lasts(const std::string& set_uid, bool too_many, TimePoint now);
+  // Forgets the sets that are not `there` any more.
   void sweep(const std::function<bool(const std::string& uid)>& there);
 
  private:
@@ -35,11 +35,14 @@ struct ReplicaSetFacts {
   const api::ReplicaSet* set = nullptr;            // never null
   std::vector<const api::ReplicaSet*> siblings;    // of the same Deployment, itself among them
   std::vector<const api::Pod*> pods;               // all that it controls
-  const api::Deployment* target = nullptr;         // the pool's; null where it has none
+  const api::Workload* target = nullptr;           // the pool's; null where it has none
   bool target_is_newer = false;                    // than the ReplicaSet, by their resourceVersions
   std::function<bool(const api::Pod&)> is_member;  // of the pool
 };
 
 ReplicaSetView view_of(const ReplicaSetFacts& facts, SurplusClock& surplus, SurplusClock::TimePoint now);
+// `pods`: all that the set controls.
+StatefulSetView view_of(const api::StatefulSet& set, const std::vector<const api::Pod*>& pods,
+                        SurplusClock& surplus, SurplusClock::TimePoint now);
 
 }  // namespace poolwarden::pool

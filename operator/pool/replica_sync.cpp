@@ -10,29 +10,30 @@
 namespace poolwarden::pool {
 namespace {
 
-EventNote scaled(const api::Deployment& target, const api::ScaleWrite& write) {
+EventNote scaled(const Snapshot& snapshot, const api::ScaleWrite& write) {
+  const api::ScaleTargetRef& target = *snapshot.pool->scale_target;
   const std::string why = write.to > write.agreed
                               ? fmt::format("{} as the pool says and {} to replace what is about to go",
                                             write.agreed, write.to - write.agreed)
                               : std::string{"as the pool says"};
   return {.reason = std::string{api::event::kScaledTarget},
           .warning = false,
-          .message = fmt::format("Scaled Deployment {} from {} to {} replicas, {}", target.name, write.from,
-                                 write.to, why)};
+          .message = fmt::format("Scaled {} {} from {} to {} replicas, {}", target.kind, target.name,
+                                 write.from, write.to, why)};
 }
 
 EventNote adopted(const Snapshot& snapshot, const api::AdoptWrite& write) {
-  const api::Deployment& target = *snapshot.target;
+  const api::ScaleTargetRef& target = *snapshot.pool->scale_target;
   const std::string before = write.from ? fmt::format("instead of {}", *write.from) : "as the pool had none";
   // Most likely a chart or a manifest that says `replicas` was applied; an autoscaler knows what it does.
   const bool fell = write.from && is_a_fall(*write.from, write.to) && snapshot.target_autoscalers.empty();
-  return {
-      .reason = std::string{api::event::kAdoptedReplicas},
-      .warning = fell,
-      .message = fmt::format("Took over {} replicas from Deployment {}, {}{}", write.to, target.name, before,
-                             fell ? fmt::format(". If nobody meant that: kubectl scale pwp/{} --replicas={}",
-                                                snapshot.pool->name, *write.from)
-                                  : std::string{})};
+  return {.reason = std::string{api::event::kAdoptedReplicas},
+          .warning = fell,
+          .message = fmt::format(
+              "Took over {} replicas from {} {}, {}{}", write.to, target.kind, target.name, before,
+              fell ? fmt::format(". If nobody meant that: kubectl scale pwp/{} --replicas={}",
+                                 snapshot.pool->name, *write.from)
+                   : std::string{})};
 }
 
 }  // namespace
@@ -70,7 +71,7 @@ void sync_replicas(const Observation& seen, Plan& plan) {
   const Snapshot& snapshot = *seen.snapshot;
   const api::InferencePool& pool = seen.pool();
   if (seen.hold != Hold::kNone || seen.target != TargetState::kFound) return;
-  const api::Deployment& target = *snapshot.target;
+  const api::Workload& target = *snapshot.target;
   if (target.deleting || snapshot.replicas_unsettled || autoscalers_compete(snapshot)) return;
 
   if (snapshot.replicas_wait.count() > 0) return plan.look_again_in(snapshot.replicas_wait);
@@ -90,7 +91,7 @@ void sync_replicas(const Observation& seen, Plan& plan) {
                                         .agreed = *pool.replicas,
                                         .target_uid = target.uid,
                                         .resource_version = target.resource_version};
-    plan.scale_event = scaled(target, *plan.scale_target);
+    plan.scale_event = scaled(snapshot, *plan.scale_target);
   };
   switch (surges ? SyncDirection::kAgreed : direction(pool.replicas, target.replicas, agreed)) {
     case SyncDirection::kAgreed:

@@ -36,7 +36,7 @@ std::string waits_for(DrainReason reason) {
   switch (reason) {
     case DrainReason::kScaleDown:
     case DrainReason::kRollout:
-      return "released: its ReplicaSet deletes it";
+      return "released: its controller deletes it";
     case DrainReason::kRequested:
       return "released, as a person asked: delete it, or take it back with kubectl poolwarden drain --undo";
     case DrainReason::kNodeCordoned:

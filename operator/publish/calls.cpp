@@ -240,11 +240,12 @@ kube::Call disruption_budget(const api::InferencePool& pool, const api::BudgetWr
 }
 
 kube::Call scale_target(const api::InferencePool& pool, const api::ScaleWrite& wanted) {
-  // The scale subresource carries its Deployment's resourceVersion, and checks it.
+  // The scale subresource carries its target's resourceVersion, and checks it.
   const json body = {{"metadata", metadata_at(wanted.resource_version)}, {"spec", {{"replicas", wanted.to}}}};
   const std::string name = pool.scale_target ? pool.scale_target->name : std::string{};
-  return kube::guarded(
-      kube::merge_patch(kube::kDeployments, pool.ns, name, to_body(body), std::string{kScale}));
+  const bool ordinal = pool.scale_target && pool.scale_target->kind == kube::kStatefulSets.kind;
+  const kube::ResourceType& type = ordinal ? kube::kStatefulSets : kube::kDeployments;
+  return kube::guarded(kube::merge_patch(type, pool.ns, name, to_body(body), std::string{kScale}));
 }
 
 kube::Call adopt_replicas(const api::InferencePool& pool, const api::AdoptWrite& wanted) {

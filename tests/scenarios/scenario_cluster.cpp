@@ -232,7 +232,8 @@ void ScenarioCluster::create_pod(const std::string& name, const std::string& sta
   }
   if (options.contains("gate")) spec["readinessGates"] = {{{"conditionType", options.at("gate")}}};
   if (options.contains("hostnetwork")) spec["hostNetwork"] = true;
-  json metadata = {{"name", name}, {"labels", {{"app", option(options, "app", "vllm")}}}};
+  const std::string app = option(options, "app", option(options, "sts", "vllm"));  // as its set selects
+  json metadata = {{"name", name}, {"labels", {{"app", app}}}};
   if (const std::string set = option(options, "rs", ""); !set.empty()) {
     metadata["labels"]["pod-template-hash"] = set;
     metadata["ownerReferences"] = {{{"apiVersion", "apps/v1"},

@@ -186,7 +186,7 @@ TEST(WhyCommand, BesideTheOperator) {
   const Said serves = bench.run({"why", "vllm-0"});
   EXPECT_EQ(serves.code, 0) << serves.err;
   EXPECT_THAT(serves.out, HasSubstr("Pod default/vllm-0 of pool vllm is on the list and gets requests"));
-  EXPECT_THAT(serves.out, HasSubstr("Node        n1"));
+  EXPECT_THAT(serves.out, HasSubstr("Node         n1"));
 
   bench.patch(
       std::string(kPodsPath) + "vllm-1/status",
@@ -253,7 +253,7 @@ TEST(WhyCommand, TheGateAsTheOperatorSeesIt) {
   const auto said = [&bench] { return bench.run({"why", "vllm-0"}).out; };
   EXPECT_THAT(said(), Not(HasSubstr("the drain gate")));
   bench.load(POOLWARDEN_GATE);
-  EXPECT_THAT(said(), HasSubstr("the drain gate: its ReplicaSet may not delete it"));
+  EXPECT_THAT(said(), HasSubstr("the drain gate: its controller may not delete it"));
   bench.deny("get", "validatingadmissionpolicies");
   EXPECT_THAT(said(), AllOf(HasSubstr("needs verb get on validatingadmissionpolicies"),
                             Not(HasSubstr("the drain gate"))));

@@ -40,10 +40,7 @@ WhyFacts serving() {
   out.pod_name = "vllm-a";
   out.pod = ready_pod();
   out.pools.push_back({.pool = healthy_pool(), .list = {.value = list_of("uid-vllm-a"), .problem = {}}});
-  api::ReplicaSet set;
-  set.name = "vllm-5d9c";
-  set.replicas = set.status_replicas = 2;
-  out.replica_set.value = set;
+  out.set.value = SetView{.kind = "ReplicaSet", .name = "vllm-5d9c", .replicas = 2, .status_replicas = 2};
   NodeView node;
   node.name = "n1";
   node.ready = api::Tristate::kTrue;
@@ -64,7 +61,7 @@ void begin_drain(WhyFacts& facts) {
   begin_drain(*facts.pod);
   facts.pools[0].list.value = list_of("uid-vllm-a", api::EndpointState::kDraining);
   facts.pools[0].pool.endpoints[0] = draining("vllm-a");
-  facts.replica_set.value->replicas = 1;
+  facts.set.value->replicas = 1;
 }
 
 void withdraw(WhyFacts& facts, const char* reason) {
@@ -122,7 +119,7 @@ INSTANTIATE_TEST_SUITE_P(
             [](WhyFacts& f) {
               drain(*f.pod);
               f.pools[0].list.value = list_of("");
-              f.replica_set.value->replicas = 1;
+              f.set.value->replicas = 1;
             },
             Verdict::kDrained, "", "ReplicaSet vllm-5d9c is about to delete it"},
         Row{"it is drained, and its entry on the list is still there",
@@ -298,7 +295,7 @@ TEST(Why, WhatHoldsAServingPod) {
                           budget("others", 0, {{"app", "x"}})};
   const WhyReport report = why_of(facts);
   EXPECT_THAT(report.holds,
-              ElementsAre(HasSubstr("the drain gate: its ReplicaSet may not delete it while it is labelled "
+              ElementsAre(HasSubstr("the drain gate: its controller may not delete it while it is labelled "
                                     "poolwarden.io/serving=true"),
                           HasSubstr("PodDisruptionBudget vllm-serving")));
   EXPECT_THAT(report.let_go, ElementsAre("drain it, then delete it: poolwarden delete vllm-a -n default",
@@ -369,7 +366,7 @@ TEST(Why, NoOperatorToLetItGo) {
                      HasSubstr("kubectl delete pdb -A -l app.kubernetes.io/managed-by=poolwarden"))));
   facts.pools[0].list.value = list_of("");
   EXPECT_THAT(why_text(why_of(facts), kNow, Paint::kOff).str(),
-              HasSubstr("Operator    no operator seems to run"));
+              HasSubstr("Operator     no operator seems to run"));
 }
 
 TEST(Why, NoOperatorAndNoGateToTakeAway) {
@@ -398,7 +395,7 @@ TEST(Why, WhatCannotBeReadIsSaid) {
   facts.budgets = {.value = {}, .problem = "needs verb list on poddisruptionbudgets.policy"};
   facts.gate = {.value = {}, .problem = "needs verb get on the binding"};
   facts.events = {.value = {}, .problem = "needs verb list on events"};
-  facts.replica_set = {.value = {}, .problem = "needs verb get on replicasets"};
+  facts.set = {.value = {}, .problem = "needs verb get on replicasets"};
   const WhyReport report = why_of(facts);
   EXPECT_EQ(report.verdicts[0].verdict, Verdict::kListed);
   EXPECT_EQ(report.unread.size(), 5U);
@@ -425,13 +422,13 @@ TEST(WhyText, AsDocumented) {
       "s more (ScaleDown).\n"
       "  -> take it back with: kubectl poolwarden drain vllm-a -n default --undo\n"
       "\n"
-      "Pool        vllm: 2 of 2 pods serving; list in ConfigMap vllm-endpoints, revision 7\n"
-      "Pod         Running, ready, poolwarden.io/serving=draining, poolwarden.io/drain=requested\n"
-      "ReplicaSet  vllm-5d9c wants 1 of the 2 pods it has: 1 too many\n"
-      "Node        n1, cordoned\n"
+      "Pool         vllm: 2 of 2 pods serving; list in ConfigMap vllm-endpoints, revision 7\n"
+      "Pod          Running, ready, poolwarden.io/serving=draining, poolwarden.io/drain=requested\n"
+      "ReplicaSet   vllm-5d9c wants 1 of the 2 pods it has: 1 too many\n"
+      "Node         n1, cordoned\n"
       "\n"
       "What holds its deletion\n"
-      "  the drain gate: its ReplicaSet may not delete it while it is labelled "
+      "  the drain gate: its controller may not delete it while it is labelled "
       "poolwarden.io/serving=draining\n"
       "\n"
       "To let it go\n"

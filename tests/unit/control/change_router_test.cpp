@@ -339,6 +339,33 @@ TEST(ChangeRouter, TargetChanges_MarksWhomItConcerns) {
   EXPECT_FALSE(parts.record("t").selector_known);
 }
 
+TEST(ChangeRouter, StatefulSetChanges_MarksThoseThatScaleItAndThePoolsOfItsPods) {
+  Routed parts;
+  for (const auto& [name, kind] : {std::pair{"t", "StatefulSet"}, std::pair{"namesake", "Deployment"}}) {
+    api::InferencePool targeted = made_pool(name, "");
+    targeted.scale_target = api::ScaleTargetRef{"apps/v1", kind, "vllm"};
+    parts.see<Pools>(targeted);
+  }
+  api::Pod pod = made_pod("vllm-0", "vllm");
+  pod.controller = std::make_shared<const std::string>("set-uid");
+  parts.see<Pods>(pod);
+  parts.marked();
+  api::StatefulSet set;
+  set.ns = "default";
+  set.name = "vllm";
+  set.uid = "set-uid";
+  set.selector.match_labels = {{"app", "other"}};
+  parts.see<StatefulSets>(set);
+  EXPECT_TRUE(parts.record("t").selector_known);
+  EXPECT_FALSE(parts.record("namesake").selector_known) << "it is to scale a Deployment of that name";
+  parts.marked();
+  set.update_revision = "vllm-2";
+  parts.see<StatefulSets>(set);
+  EXPECT_THAT(parts.marked(), UnorderedElementsAre("a", "t"));
+  parts.see<StatefulSets>(set);
+  EXPECT_THAT(parts.marked(), IsEmpty()) << "nothing that is read has changed";
+}
+
 TEST(ChangeRouter, ReplicaSetChanges_MarksThePoolsOfItsPodsOnce) {
   Routed parts;
   for (const char* name : {"q", "r"}) {

@@ -177,7 +177,7 @@ TEST(PoolTable, TakesNoSelectorThatAPassWouldNotTake) {
   api::Deployment target;
   target.selector.match_labels = {{"app", "vllm"}};
   api::InferencePool without = pool("a", "1", "");
-  without.scale_target = api::ScaleTargetRef{"apps/v1", "StatefulSet", "vllm"};
+  without.scale_target = api::ScaleTargetRef{"apps/v1", "DaemonSet", "vllm"};
   PoolTable table;
   table.upsert(without, &target);
   EXPECT_FALSE(table.find({"default", "a"})->selector_known) << "a Deployment that only has the name";

@@ -535,6 +535,38 @@ TEST(SnapshotBuilder, ReplicaSets_AreThoseOfItsPodsByUid) {
   EXPECT_EQ(seen.replica_sets[1].pods_outside_pool, 0);
 }
 
+TEST(SnapshotBuilder, StatefulSets_TellWhoGoesNextOfAllTheirPods) {
+  Parts parts;
+  api::InferencePool pool = made_pool("a", "vllm");
+  pool.scale_target = api::ScaleTargetRef{"apps/v1", "StatefulSet", "web"};
+  parts.list<Pools>({pool});
+  std::vector<api::Pod> pods;
+  for (const char* name : {"web-0", "web-1", "web-2"}) {
+    pods.push_back(made_pod(name, name == std::string("web-0") ? "other" : "vllm"));
+    pods.back().controller = std::make_shared<const std::string>("set-uid");
+  }
+  parts.list<Pods>(pods);
+  EXPECT_FALSE(snapshot_of(parts, "a").sees_stateful_sets);
+  api::StatefulSet set;
+  set.ns = "default";
+  set.name = "web";
+  set.uid = "set-uid";
+  set.replicas = 2;
+  parts.list<StatefulSets>({set});
+  parts.list_the_rest();
+  const pool::Snapshot seen = snapshot_of(parts, "a");
+  EXPECT_TRUE(seen.sees_stateful_sets);
+  ASSERT_NE(seen.target, nullptr);
+  EXPECT_EQ(seen.target->uid, "set-uid");
+  ASSERT_EQ(seen.stateful_sets.size(), 1U);
+  EXPECT_EQ(seen.stateful_sets[0].set->uid, "set-uid");
+  EXPECT_THAT(seen.stateful_sets[0].leaving,
+              ElementsAre(testing::Pair("web-2-uid", pool::DrainReason::kScaleDown)));
+  EXPECT_FALSE(seen.stateful_sets[0].held);
+  parts.pass_time(6s);
+  EXPECT_TRUE(snapshot_of(parts, "a").stateful_sets[0].held) << "its controller would have deleted it by now";
+}
+
 TEST(SnapshotBuilder, WhatIsRememberedOfThePool_IsShown) {
   Parts parts;
   parts.list<Pools>({made_pool("a", "vllm")});

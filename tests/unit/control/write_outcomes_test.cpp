@@ -388,6 +388,29 @@ TEST(WriteOutcomes, TargetIsScaled_IsKnownAtOnce) {
   EXPECT_THAT(parts.marked(), ElementsAre("a"));
 }
 
+TEST(WriteOutcomes, StatefulSetIsScaled_IsKnownAtOnce) {
+  Answered parts;
+  api::InferencePool pool = made_pool("a", "vllm");
+  pool.scale_target = api::ScaleTargetRef{"apps/v1", "StatefulSet", "vllm"};
+  parts.see<Pools>(pool);
+  api::StatefulSet target;
+  target.ns = "default";
+  target.name = "vllm";
+  target.uid = "target-uid";
+  target.replicas = 2;
+  target.update_revision = "vllm-1";
+  parts.see<StatefulSets>(target);
+  const std::size_t sent = parts.send(
+      ScaleTargetWrite{{.from = 2, .to = 4, .agreed = 4, .target_uid = "target-uid", .resource_version = {}},
+                       {}},
+      parts.object(Written::kTarget, "vllm"));
+  parts.answer(sent, Answer(fmt::format(R"({{"metadata":{{"uid":"target-uid","resourceVersion":"{}"}}}})",
+                                        parts.next_version())));
+  const auto known = parts.feeds.store<StatefulSets>().find({"default", "vllm"});
+  EXPECT_EQ(known->replicas, 4);
+  EXPECT_EQ(known->update_revision, "vllm-1");
+}
+
 TEST(WriteOutcomes, ScaleAnswerIsOfANamesake_TargetStaysAsItIs) {
   Answered parts;
   add_pool_of_target(parts);

@@ -79,8 +79,7 @@ const std::vector<ConditionRow>& condition_rows() {
       {"target gone", [](World& w) { w.target.reset(); }, kDegraded, "True", "ScaleTargetNotFound",
        "Deployment vllm does not exist in namespace default"},
       {"target unreadable", [](World& w) { w.target.reset(), w.target_visibility = Visibility::kUnknown; },
-       kDegraded, "True", "ScaleTargetForbidden",
-       "grant the operator get, list and watch on deployments.apps"},
+       kDegraded, "True", "ScaleTargetForbidden", "grant the operator list and watch on deployments.apps"},
       {"overlap",
        [](World& w) {
          w.overlapping_pools = {"b", "c"};
@@ -135,8 +134,8 @@ const std::vector<ConditionRow>& condition_rows() {
       {"not found", [](World& w) { w.target.reset(); }, kScaleTargetFound, "False", "NotFound", "create it"},
       {"not readable", [](World& w) { w.target.reset(), w.target_visibility = Visibility::kUnknown; },
        kScaleTargetFound, "False", "Forbidden", "grant"},
-      {"a kind we do not scale", [](World& w) { w.pool.scale_target->kind = "StatefulSet"; },
-       kScaleTargetFound, "False", "WrongKind", "StatefulSet of apps/v1"},
+      {"a kind we do not scale", [](World& w) { w.pool.scale_target->kind = "DaemonSet"; }, kScaleTargetFound,
+       "False", "WrongKind", "DaemonSet of apps/v1"},
       {"an API we do not scale", [](World& w) { w.pool.scale_target->api_version = "apps/v2"; },
        kScaleTargetFound, "False", "WrongKind", "apps/v2"},
       {"none wanted", publish_only, kScaleTargetFound, "True", "NotConfigured", "no spec.scaleTargetRef"},
@@ -197,11 +196,23 @@ const std::vector<ConditionRow>& condition_rows() {
        "EvictionsNotHeld", "list and watch on nodes"},
       {"ReplicaSets that may not be read", [](World& w) { w.sees_replica_sets = false; }, kDisruptionSafe,
        "False", "SurplusUnseen", "replicasets.apps"},
-      {"a pod of a StatefulSet", [](World& w) { belongs_to_another(w, "vllm-b"); }, kDisruptionSafe, "False",
+      {"StatefulSets that may not be read, and a pod that may be of one",
+       [](World& w) { w.sees_stateful_sets = false, belongs_to_another(w, "vllm-b"); }, kDisruptionSafe,
+       "False", "SurplusUnseen", "statefulsets.apps"},
+      {"StatefulSets that may not be read, and a pool that is to scale one",
+       [](World& w) { w.sees_stateful_sets = false, w.pool.scale_target->kind = "StatefulSet"; },
+       kDisruptionSafe, "False", "SurplusUnseen", "statefulsets.apps"},
+      {"a StatefulSet that may not be read",
+       [](World& w) {
+         w.target.reset(), w.target_visibility = Visibility::kUnknown,
+                           w.pool.scale_target->kind = "StatefulSet";
+       },
+       kScaleTargetFound, "False", "Forbidden", "patch on statefulsets/scale"},
+      {"a pod of a Job", [](World& w) { belongs_to_another(w, "vllm-b"); }, kDisruptionSafe, "False",
        "OtherController", "Deletes of pod vllm-b are not held"},
-      {"pods of a StatefulSet",
-       [](World& w) { belongs_to_another(w, "vllm-a"), belongs_to_another(w, "vllm-b"); }, kDisruptionSafe,
-       "False", "OtherController", "Deletes of 2 pods, of which one is vllm-a, are not held"},
+      {"pods of a Job", [](World& w) { belongs_to_another(w, "vllm-a"), belongs_to_another(w, "vllm-b"); },
+       kDisruptionSafe, "False", "OtherController",
+       "Deletes of 2 pods, of which one is vllm-a, are not held"},
       {"a pod of a controller that is to be seen yet",
        [](World& w) {
          belongs_to_another(w, "vllm-b"), w.pod("vllm-b").created = at_second(-40).wall;

@@ -295,8 +295,8 @@ TEST(Endpoints, FailStatic) {
          w.target->selector.match_labels = {{"poolwarden.io/serving", "true"}};
        },
        "NoSelector"},
-      {"the target is of a kind that is not read",
-       [](World& w) { w.pool.scale_target->kind = "StatefulSet"; }, "NoSelector"},
+      {"the target is of a kind that is not read", [](World& w) { w.pool.scale_target->kind = "DaemonSet"; },
+       "NoSelector"},
       {"the spec is unusable", [](World& w) { w.pool.target_ports.clear(); }, "InvalidSpec"},
       {"pods cannot be read", [](World& w) { w.can_see = false, w.watch_errors = {"pods: grant list"}; },
        "CannotRead"},

@@ -452,7 +452,7 @@ TEST_F(Fleet, AReleasedPodTellsWhatItWaitsForNow) {
   scale(2);
   pass_seconds(10, 14);
   ASSERT_THAT(drained(), ElementsAre("old-a"));
-  EXPECT_THAT(world.pool.status.endpoints[0].message, HasSubstr("its ReplicaSet deletes it"));
+  EXPECT_THAT(world.pool.status.endpoints[0].message, HasSubstr("its controller deletes it"));
   EXPECT_TRUE(world.decide(14).oldest_drain);
   world.nodes["node-1"].unschedulable = true;
   scale(3);

@@ -191,7 +191,7 @@ TEST(ReplicaSync, LeavesReplicasAlone) {
       {"without a target", [](World& w) { w.target.reset(); }},
       {"while the target cannot be read",
        [](World& w) { w.target.reset(), w.target_visibility = Visibility::kUnknown; }},
-      {"for a kind it cannot scale", [](World& w) { w.pool.scale_target->kind = "StatefulSet"; }},
+      {"for a kind it cannot scale", [](World& w) { w.pool.scale_target->kind = "DaemonSet"; }},
       {"without a reference", [](World& w) { w.pool.scale_target.reset(); }},
       {"while the spec is unusable", [](World& w) { w.pool.target_ports.clear(); }},
       {"while pods cannot be read", [](World& w) { w.can_see = false; }},

@@ -2,6 +2,7 @@
 
 #include "api/names.h"
 #include "pool/node_drains.h"
+#include "pool/ordinal_set.h"
 
 #include <algorithm>
 
@@ -121,6 +122,7 @@ Plan World::decide(std::int64_t second) const {
                                      .pods_outside_pool = pods_outside_pool,
                                      .draining_outside_pool = draining_outside_pool});
   snapshot.sees_replica_sets = sees_replica_sets;
+  add_stateful_sets(snapshot);
   snapshot.budget = budget ? &*budget : nullptr;
   snapshot.budget_visibility = budget ? Visibility::kPresent : budget_visibility;
   snapshot.other_budgets = other_budgets;
@@ -145,6 +147,19 @@ Plan World::decide(std::int64_t second) const {
   }
   snapshot.is_listed = [&listed](const std::string& uid) { return listed.contains(uid); };
   return pool::decide(snapshot, at_second(second));
+}
+
+void World::add_stateful_sets(Snapshot& snapshot) const {
+  snapshot.sees_stateful_sets = sees_stateful_sets;
+  for (const api::StatefulSet& set : stateful_sets) {
+    StatefulSetView view{.set = &set, .leaving = {}, .held = surplus_lasts};
+    std::vector<const api::Pod*> its;
+    for (const api::Pod& pod : pods) {
+      if (*pod.controller == set.uid) its.push_back(&pod);
+    }
+    for (const Leaver& leaver : next_to_leave(set, its)) view.leaving.emplace(leaver.pod->uid, leaver.reason);
+    snapshot.stateful_sets.push_back(std::move(view));
+  }
 }
 
 // As the operator does: the shards that are there, and those that the first one counts.

@@ -59,6 +59,8 @@ struct World {
   bool sets_outdated = false;
   std::int32_t pods_outside_pool = 0, draining_outside_pool = 0;  // of each ReplicaSet
   bool sees_replica_sets = true;
+  std::vector<api::StatefulSet> stateful_sets;
+  bool sees_stateful_sets = true;
   std::optional<api::DisruptionBudget> budget;
   Visibility budget_visibility = Visibility::kAbsent;  // when there is none
   std::vector<std::string> other_budgets;
@@ -86,6 +88,7 @@ struct World {
 
  private:
   void add_list(Snapshot& snapshot) const;
+  void add_stateful_sets(Snapshot& snapshot) const;
   void apply_publish(const PublishEndpoints& publish);
   void apply_service(const api::ServiceWrite& write);
   void apply_slice(const api::EndpointSliceWrite& write);

@@ -291,6 +291,13 @@ TEST(BudgetCall, HoldsEveryEvictionOfWhatItSelects) {
   EXPECT_TRUE(body["spec"]["selector"]["matchLabels"].is_null());
 }
 
+TEST(ReplicaCalls, ScaleATargetOfTheKindThatThePoolNames) {
+  api::InferencePool ordinal = pool();
+  ordinal.scale_target->kind = "StatefulSet";
+  expect_call(scale_target(ordinal, {.from = 1, .to = 3, .target_uid = "d-uid", .resource_version = "50"}),
+              kube::Verb::kMergePatch, kube::kStatefulSets, "engine", "scale");
+}
+
 TEST(ReplicaCalls, ScaleTheTargetThroughItsSubresource) {
   const kube::Call call =
       scale_target(pool(), {.from = 1, .to = 3, .target_uid = "d-uid", .resource_version = "50"});
