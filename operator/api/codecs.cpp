@@ -286,6 +286,7 @@ StatefulSet StatefulSetCodec::from_json(const json& object) {
   out.rolls = string_at(strategy, "type") != kOnDeleteStrategy;
   const json& rolling = member(strategy, "rollingUpdate");
   out.partition = integer_at<std::int32_t>(rolling, "partition").value_or(0);
+  out.held_back = !out.rolls || out.partition > 0;
   out.max_unavailable = bounded_text(text_of(member(rolling, "maxUnavailable")).value_or(std::string()));
   out.min_ready_seconds = integer_at<std::int32_t>(spec, "minReadySeconds").value_or(0);
   const json& status = member(object, "status");

@@ -22,6 +22,9 @@ constexpr std::array<std::string_view, 2> kByTheController{
     "'system:serviceaccount:kube-system:statefulset-controller']",
     "request.userInfo.username == 'system:kube-controller-manager' && "
     "!has(request.options.preconditions)"};
+// What has ended answers nobody.
+constexpr std::string_view kHasNotEnded =
+    "!(oldObject.?status.?phase.orValue('') in ['Failed', 'Succeeded'])";
 
 bool has(const json& array, std::string_view wanted) {
   return std::any_of(array.begin(), array.end(), [wanted](const json& value) {
@@ -57,8 +60,8 @@ bool covers_held_pods(const json& constraints) {
          !values.contains(std::string{serving::kDrained});
 }
 
-bool is_only(const json& array, std::string_view expression) {
-  return array.size() == 1 && string_at(array.front(), "expression") == expression;
+bool says(const json& item, std::string_view expression) {
+  return string_at(item, "expression") == expression;
 }
 
 std::string policy_difference(const json& spec) {
@@ -71,12 +74,19 @@ std::string policy_difference(const json& spec) {
     return fmt::format("the policy's objectSelector does not select {} In (true, draining, finishing)",
                        kServingLabel);
   const json& conditions = array_at(spec, "matchConditions");
-  if (std::none_of(kByTheController.begin(), kByTheController.end(),
-                   [&conditions](std::string_view known) { return is_only(conditions, known); }))
+  const bool by_a_controller =
+      !conditions.empty() &&
+      std::any_of(kByTheController.begin(), kByTheController.end(),
+                  [&conditions](std::string_view known) { return says(conditions.front(), known); });
+  if (!by_a_controller)
     return "the policy's matchConditions are not about the controllers of ReplicaSets and StatefulSets alone";
+  if (conditions.size() != 2 || !says(conditions.back(), kHasNotEnded))
+    return "the policy's matchConditions do not let go of pods that have ended, and of no others";
   // With parameters it is evaluated only where the binding names some.
   if (!is_nothing(member(spec, "paramKind"))) return "the policy has a paramKind";
-  if (!is_only(array_at(spec, "validations"), "false")) return "the policy's validations do not refuse";
+  const json& validations = array_at(spec, "validations");
+  if (validations.size() != 1 || !says(validations.front(), "false"))
+    return "the policy's validations do not refuse";
   return {};
 }
 

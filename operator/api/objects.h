@@ -20,6 +20,7 @@ struct Workload : Identity {
   std::int32_t updated_replicas = 0;
   std::int32_t ready_replicas = 0;
   bool paused = false;
+  bool held_back = false;  // its updateStrategy keeps some pods, or all, from an update
   bool deleting = false;
   // What decides whether a deleted pod can finish: read from the pod template.
   bool has_readiness_probe = false;

@@ -205,8 +205,10 @@ std::optional<Deployment> DeploymentCodec::from_protobuf(std::string_view messag
 }
 
 std::optional<StatefulSet> StatefulSetCodec::from_protobuf(std::string_view message) {
-  return read_object<StatefulSet>(message, read_plain_metadata<StatefulSet>, read_stateful_set_spec,
-                                  read_stateful_set_status);
+  auto out = read_object<StatefulSet>(message, read_plain_metadata<StatefulSet>, read_stateful_set_spec,
+                                      read_stateful_set_status);
+  if (out) out->held_back = !out->rolls || out->partition > 0;
+  return out;
 }
 
 }  // namespace poolwarden::api

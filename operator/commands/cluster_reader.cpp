@@ -161,7 +161,7 @@ Lookup<NodeView> ClusterReader::find_node(const std::string& name) {
 
 Lookup<SetView> ClusterReader::set_of(const PodView& pod) {
   const api::OwnerReference* owner = pod.controller();
-  if (owner == nullptr) return {};
+  if (owner == nullptr || owner->api_version != kube::kReplicaSets.api_version()) return {};
   const auto view = [&owner](const auto& set) {
     return SetView{owner->kind, set.name, set.replicas, set.status_replicas};
   };

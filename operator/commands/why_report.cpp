@@ -81,7 +81,9 @@ PoolVerdict drained(const PoolFacts& facts, const PodView& pod, const WhyFacts& 
     out.fix = fmt::format("delete it: {}; or take it back: {}", command(all, "delete"),
                           command(all, "drain", " --undo"));
   } else if (const auto& set = all.set.value; seen.message.empty() && set && set->too_many() > 0) {
-    out.words += fmt::format("; {} {} is about to delete it", set->kind, set->name);
+    out.words += set->kind == kube::kStatefulSets.kind
+                     ? fmt::format("; StatefulSet {} deletes it once those above it are gone", set->name)
+                     : fmt::format("; {} {} is about to delete it", set->kind, set->name);
   }
   return out;
 }

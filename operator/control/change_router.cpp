@@ -231,7 +231,7 @@ void ChangeRouter::changed(const kube::Delta<api::Deployment>& delta, api::Now n
 }
 
 void ChangeRouter::changed(const kube::Delta<api::StatefulSet>& delta, api::Now now) {
-  writes_.changed({Written::kTarget, key_of(delta)});
+  writes_.changed({Written::kStatefulTarget, key_of(delta)});
   if (says_nothing_new(delta)) return;
   target_changed(pool::TargetKind::kStatefulSet, delta, now);
   mark_pools_of(object_of(delta).uid, now);

@@ -308,10 +308,11 @@ void Reconciler::write_replicas(PoolRecord& record, const api::InferencePool& po
   } else if (plan.scale_target) {
     kube::Call call = publish::scale_target(pool, *plan.scale_target);
     const auto content = content_hash(*plan.scale_target);
+    const bool stateful = record.target_kind == pool::TargetKind::kStatefulSet;
     record.replicas_in_flight |=
         send({.purpose = ScaleTargetWrite{*plan.scale_target, std::move(plan.scale_event)},
               .lane = WriteLane::kDrain,
-              .object = {Written::kTarget, {pool.ns, record.target}},
+              .object = {stateful ? Written::kStatefulTarget : Written::kTarget, {pool.ns, record.target}},
               .pool = name_of(record),
               .call = std::move(call),
               .expect = Expect::kText,

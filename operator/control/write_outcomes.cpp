@@ -82,6 +82,7 @@ bool remember_error(PoolRecord& record, const PendingCall& call, std::string rea
       return put(errors.slices[name]);
     }
     case Written::kTarget:
+    case Written::kStatefulTarget:
       return put(errors.scale);
     case Written::kBudget:
       return put(errors.budget);

@@ -49,6 +49,7 @@ std::string_view to_string(Written kind) {
     case Written::kPod:
       return "Pod";
     case Written::kTarget:
+    case Written::kStatefulTarget:
       return "Scale";
     case Written::kPool:
       return "InferencePool";

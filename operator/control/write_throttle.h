@@ -29,7 +29,16 @@
 
 namespace poolwarden::control {
 
-enum class Written : std::uint8_t { kConfigMap, kService, kPod, kTarget, kPool, kBudget, kEndpointSlice };
+enum class Written : std::uint8_t {
+  kConfigMap,
+  kService,
+  kPod,
+  kTarget,  // a Deployment
+  kStatefulTarget,
+  kPool,
+  kBudget,
+  kEndpointSlice,
+};
 std::string_view to_string(Written kind);
 
 struct WrittenObject {

@@ -157,7 +157,9 @@ Finding progressing(const Observation& seen) {
   if (target.updated_replicas != wanted)
     return is_true("RollingOut",
                    fmt::format("{} of {} pods are of the newest template{}", target.updated_replicas, wanted,
-                               target.paused ? "; the rollout is paused" : ""));
+                               target.paused      ? "; the rollout is paused"
+                               : target.held_back ? "; its updateStrategy holds the others back"
+                                                  : ""));
   if (target.ready_replicas != wanted)
     return is_true("WaitingForReady", fmt::format("{} of {} pods are ready", target.ready_replicas, wanted));
   return is_false("Stable", fmt::format("All {} are up to date and ready", plural(wanted, "pod")));

@@ -280,7 +280,7 @@ void Drains::drain_leaving(const StatefulSetView& set) {
     member.why =
         found->second == DrainReason::kRollout
             ? fmt::format("StatefulSet {} has a newer template, and updates this pod next", set.set->name)
-            : fmt::format("StatefulSet {} is to have {} pod{}, and the highest ordinals go first",
+            : fmt::format("StatefulSet {} is to have {} pod{}, and its controller goes by their ordinals",
                           set.set->name, set.set->replicas, set.set->replicas == 1 ? "" : "s");
   }
 }

@@ -171,9 +171,8 @@ std::int32_t NodeDrains::wanted_surge(const NodeDrainSummary& summary, const Ter
 // there is no target that could bring one before: then nothing else would ever empty the node. One that
 // cannot be seen may be there.
 bool NodeDrains::last_stays(const NodeDrainSummary& summary) const {
-  const bool no_target = seen_.target == TargetState::kNotConfigured ||
-                         seen_.target == TargetState::kWrongKind ||
-                         target_kind(seen_.pool()) == TargetKind::kStatefulSet;
+  const bool no_target =
+      seen_.target == TargetState::kNotConfigured || seen_.target == TargetState::kWrongKind;
   return summary.serving == 1 && !no_target;
 }
 
@@ -195,7 +194,7 @@ void NodeDrains::tell_last(const PodVerdict& last) {
   if (!seen_.snapshot->target_autoscalers.empty()) {
     ways_out = fmt::format("let HorizontalPodAutoscaler {} scale the pool instead of its target, {}",
                            fmt::join(seen_.snapshot->target_autoscalers, ", "), ways_out);
-  } else {
+  } else if (target_kind(seen_.pool()) != TargetKind::kStatefulSet) {
     ways_out = "make room for its replacement, " + ways_out;
   }
   seen_.remarks.push_back(

@@ -24,21 +24,49 @@ bool is_outdated(const api::StatefulSet& set, const api::Pod& pod) {
   return pod.labels->find(api::kRevisionHashLabel) != std::optional<std::string_view>{set.update_revision};
 }
 
-// Of those that it is to have. How long a pod has been ready, only the set's status tells.
+bool is_ready(const api::Pod& pod) {
+  return is_active(pod) && pod.ready == api::Tristate::kTrue;
+}
+
+// Of all pods, those that are ready, and not for as long as the set asks for: only its status tells.
+std::int32_t newly_ready(const api::StatefulSet& set, const std::vector<Placed>& placed) {
+  if (set.min_ready_seconds == 0) return 0;
+  const auto ready =
+      std::count_if(placed.begin(), placed.end(), [](const Placed& one) { return is_ready(*one.pod); });
+  return std::max(static_cast<std::int32_t>(ready) - set.available_replicas, 0);
+}
+
+// Of those that it is to have.
 std::int32_t unavailable(const api::StatefulSet& set, const std::vector<Placed>& placed) {
   const auto ready = std::count_if(placed.begin(), placed.end(), [&set](const Placed& one) {
-    return is_wanted(set, one.ordinal) && is_active(*one.pod) && one.pod->ready == api::Tristate::kTrue;
+    return is_wanted(set, one.ordinal) && is_ready(*one.pod);
   });
-  const std::int32_t by_pods = set.replicas - static_cast<std::int32_t>(ready);
-  const std::int32_t by_status = set.min_ready_seconds > 0 ? set.replicas - set.available_replicas : 0;
-  return std::max({by_pods, by_status, 0});
+  return std::max(set.replicas - static_cast<std::int32_t>(ready), 0) + newly_ready(set, placed);
+}
+
+// A Kubernetes without the feature MaxUnavailableStatefulSet leaves maxUnavailable out. It takes one, and
+// waits only for pods above that.
+std::vector<Leaver> first_outdated(const api::StatefulSet& set, const std::vector<Placed>& placed,
+                                   std::int64_t last) {
+  if (newly_ready(set, placed) > 0) return {};
+  std::int64_t expected = std::int64_t{set.first_ordinal} + set.replicas - 1;
+  for (const Placed& one : placed) {
+    if (one.ordinal != expected || one.ordinal < last) break;  // the one expected is not there
+    --expected;
+    if (is_active(*one.pod) && is_outdated(set, *one.pod)) return {{one.pod, DrainReason::kRollout}};
+    if (!is_ready(*one.pod)) break;
+  }
+  return {};
 }
 
 std::vector<Leaver> outdated(const api::StatefulSet& set, const std::vector<Placed>& placed) {
-  std::vector<Leaver> out;
-  if (!set.rolls || set.update_revision.empty()) return out;
-  std::int32_t may_go = max_unavailable(set) - unavailable(set, placed);
+  if (!set.rolls || set.update_revision.empty()) return {};
+  const std::int32_t away = unavailable(set, placed);
+  if (set.ordered && away > 0) return {};
   const std::int64_t last = std::int64_t{set.first_ordinal} + set.partition;
+  if (set.max_unavailable.empty()) return first_outdated(set, placed, last);
+  std::vector<Leaver> out;
+  std::int32_t may_go = max_unavailable(set) - away;
   for (const Placed& one : placed) {
     if (may_go <= 0 || one.ordinal < last) break;
     if (!is_active(*one.pod) || !is_outdated(set, *one.pod)) continue;
@@ -79,11 +107,15 @@ std::vector<Leaver> next_to_leave(const api::StatefulSet& set, const std::vector
     const auto ordinal = ordinal_of(set, pod->name);
     if (!ordinal) continue;
     placed.push_back({*ordinal, pod});
-    any_beyond |= !is_wanted(set, *ordinal);
+    // In parallel, those that are on their way out are waited for no more.
+    any_beyond |= !is_wanted(set, *ordinal) && (set.ordered || is_active(*pod));
   }
   std::sort(placed.begin(), placed.end(),
             [](const Placed& a, const Placed& b) { return a.ordinal > b.ordinal; });
-  if (!any_beyond) return outdated(set, placed);
+  if (!any_beyond) {
+    std::erase_if(placed, [&set](const Placed& one) { return !is_wanted(set, one.ordinal); });
+    return outdated(set, placed);
+  }
   std::vector<Leaver> out;
   if (set.ordered && unavailable(set, placed) > 0) return out;
   for (const Placed& one : placed) {

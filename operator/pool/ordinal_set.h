@@ -2,11 +2,11 @@
 // it asks: of a ReplicaSet's pods the pool chooses one, of these it only lets go.
 //
 // In the order in which the controller goes about it:
-//   - a pod whose ordinal is beyond those that the set is to have. An ordered set waits with that until all
-//     that it is to have are available.
-//   - once there is none of those: a pod of an older template, from the highest ordinal down to the
-//   partition,
-//     as many as may be unavailable at once.
+//   - pods whose ordinals are beyond those that the set is to have
+//   - once there are none of those: pods of an older template, the highest ordinals first, as many as may be
+//     unavailable at once, and none below the partition
+// An ordered set waits with both until all pods that it is to have are available.
+//
 // https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#deployment-and-scaling-guarantees
 //
 // Pure.

@@ -83,7 +83,7 @@ struct ReplicaSetView {
 // A StatefulSet that has pods in the pool.
 struct StatefulSetView {
   const api::StatefulSet* set = nullptr;
-  std::map<std::string, DrainReason> leaving;  // by UID, whom its controller is about to delete
+  std::map<std::string, DrainReason> leaving;  // by UID: its controller is about to delete them
   // Some have been about to go for longer than its controller takes to delete them: something holds them.
   bool held = false;
 };

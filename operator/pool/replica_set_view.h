@@ -1,5 +1,5 @@
-// What a pool has to know of a ReplicaSet or StatefulSet that has pods in it: how many are too many, or who
-// goes next, and whether its deletes are held.
+// What a pool has to know of a ReplicaSet or StatefulSet that has pods in it: how many are too many, or which
+// go next, and whether its deletes are held.
 //
 // Pure; time is an argument.
 #pragma once

@@ -124,6 +124,12 @@ class Gate(Case):
             for user in (REPLICASETS, STATEFULSETS):
                 self.assertEqual(state in HELD, bool(self.refusal(name, user)), f"{user}: labelled {state}")
         self.step(f"{len(OTHERS) + 3} who delete, {len(STATES)} states: {2 * len(HELD)} refused")
+        self.step("What has ended is held for nobody: a StatefulSet makes it anew only then")
+        for phase in ("Failed", "Succeeded"):
+            name = f"ended-{phase.lower()}"
+            self.kube.create({**pod(name, "true"), "spec": pod_spec(schedulerName="nobody")})
+            self.kube.patch("pod", name, {"status": {"phase": phase}}, "--subresource=status")
+            self.assertEqual("", self.refusal(name, STATEFULSETS), phase)
         self.kube.run("delete", "pods", "--all", "--dry-run=server")
         self.kube.run("delete", "--raw", f"/api/v1/namespaces/{self.namespace}/pods?dryRun=All")
 

@@ -29,6 +29,8 @@ bool denies(const nlohmann::json& binding) {
 }  // namespace
 
 bool held_by_serving_label(const nlohmann::json& pod) {
+  const std::string phase = apiserver::text_at(pod, {"status", "phase"});
+  if (phase == "Failed" || phase == "Succeeded") return false;
   const std::string serving = label(pod, "poolwarden.io/serving");
   return serving == "true" || serving == "draining" || serving == "finishing";
 }

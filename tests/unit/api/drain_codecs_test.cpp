@@ -66,14 +66,17 @@ TEST(NodeCodec, ReadsCordonReadinessAndTaints) {
 }
 
 json policy() {
-  return json::parse(R"({"metadata":{"name":"poolwarden-drain-gate"},"spec":{
+  return json::parse(R"json({"metadata":{"name":"poolwarden-drain-gate"},"spec":{
     "matchConstraints":{"resourceRules":[
         {"apiGroups":[""],"apiVersions":["v1"],"resources":["pods"],"operations":["DELETE"]}],
       "namespaceSelector":{},
       "objectSelector":{"matchExpressions":[{"key":"poolwarden.io/serving","operator":"In","values":["true","draining","finishing"]}]}},
     "matchConditions":[{"name":"c",
-      "expression":"request.userInfo.username in ['system:serviceaccount:kube-system:replicaset-controller', 'system:serviceaccount:kube-system:statefulset-controller']"}],
-    "validations":[{"expression":"false","message":"anything"}]}})");
+      "expression":"request.userInfo.username in ['system:serviceaccount:kube-system:replicaset-controller', 'system:serviceaccount:kube-system:statefulset-controller']"},
+      {"name":"d","expression":"!(oldObject.?status.?phase.orValue('') in ['Failed', 'Succeeded'])"}],
+    "validations":[{"expression":"false","message":"anything"}]
+}
+})json");
 }
 
 json binding() {
@@ -116,6 +119,8 @@ TEST(GateCodec, SaysInWhatWayAnEditedGateDiffers) {
       {"the user that all controllers are", "/spec/matchConditions/0/expression",
        "request.userInfo.username == 'system:kube-controller-manager' && !has(request.options.preconditions)",
        ""},
+      {"pods that have ended too", "/spec/matchConditions/1/expression", "true", "that have ended"},
+      {"one condition more", "/spec/matchConditions/2/expression", "false", "that have ended"},
       {"nothing is refused", "/spec/validations/0/expression", "true", "validations"},
       {"no spec that can be read", "/spec", 7, "resourceRules"},
   };

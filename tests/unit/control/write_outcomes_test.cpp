@@ -403,7 +403,7 @@ TEST(WriteOutcomes, StatefulSetIsScaled_IsKnownAtOnce) {
   const std::size_t sent = parts.send(
       ScaleTargetWrite{{.from = 2, .to = 4, .agreed = 4, .target_uid = "target-uid", .resource_version = {}},
                        {}},
-      parts.object(Written::kTarget, "vllm"));
+      parts.object(Written::kStatefulTarget, "vllm"));
   parts.answer(sent, Answer(fmt::format(R"({{"metadata":{{"uid":"target-uid","resourceVersion":"{}"}}}})",
                                         parts.next_version())));
   const auto known = parts.feeds.store<StatefulSets>().find({"default", "vllm"});

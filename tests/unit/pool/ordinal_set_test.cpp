@@ -57,7 +57,7 @@ struct Set {
 
 using Names = std::vector<std::string>;
 
-TEST(OrdinalSet, WhoIsNextToLeave) {
+TEST(OrdinalSet, WhichPodsLeaveNext) {
   struct {
     const char* situation;
     std::function<void(Set&)> change;
@@ -81,7 +81,7 @@ TEST(OrdinalSet, WhoIsNextToLeave) {
        [](Set& s) { s.set.replicas = 2, s.pods.erase(s.pods.begin()); },
        {}},
       {"one that stays has not been ready for long, and the set is ordered",
-       [](Set& s) { s.set.replicas = 2, s.set.min_ready_seconds = 30, s.set.available_replicas = 1; },
+       [](Set& s) { s.set.replicas = 2, s.set.min_ready_seconds = 30, s.set.available_replicas = 3; },
        {}},
       {"one that stays is not ready, and the set is not ordered",
        [](Set& s) { s.set.replicas = 3, s.set.ordered = false, s.unready(0); },
@@ -111,9 +111,36 @@ TEST(OrdinalSet, WhoIsNextToLeave) {
       {"an update of two at a time",
        [](Set& s) { s.outdate_all(), s.set.max_unavailable = "2"; },
        {"web-3 Rollout", "web-2 Rollout"}},
-      {"an update of two at a time, one of which is not ready",
+      {"an update of two at a time in order, and one is not ready",
        [](Set& s) { s.outdate_all(), s.set.max_unavailable = "2", s.unready(0); },
+       {}},
+      {"an update of two at a time in parallel, and one is not ready",
+       [](Set& s) { s.outdate_all(), s.set.ordered = false, s.set.max_unavailable = "2", s.unready(0); },
        {"web-3 Rollout"}},
+      {"an update of one at a time in parallel, and one is not ready",
+       [](Set& s) { s.outdate_all(), s.set.ordered = false, s.set.max_unavailable = "1", s.unready(0); },
+       {}},
+      {"an update in parallel where nobody says how many, and a lower one is not ready",
+       [](Set& s) { s.outdate_all(), s.set.ordered = false, s.unready(0); },
+       {"web-3 Rollout"}},
+      {"an update in parallel where nobody says how many, and a higher one is not ready",
+       [](Set& s) { s.outdate(0), s.outdate(1), s.set.ordered = false, s.unready(3); },
+       {}},
+      {"an update in parallel where nobody says how many, and a higher one is not there",
+       [](Set& s) { s.outdate_all(), s.set.ordered = false, s.pods.pop_back(); },
+       {}},
+      {"an update in parallel where nobody says how many, down to a partition",
+       [](Set& s) { s.outdate(0), s.outdate(1), s.set.ordered = false, s.set.partition = 2; },
+       {}},
+      {"an update in parallel, and one too many is on its way out",
+       [](Set& s) {
+         s.outdate_all(), s.set.ordered = false, s.set.replicas = 3, s.set.available_replicas = 3;
+         s.pods[3].deletion_timestamp = api::Timestamp{};
+       },
+       {"web-2 Rollout"}},
+      {"an update in order, and one too many is on its way out",
+       [](Set& s) { s.outdate_all(), s.set.replicas = 3, s.pods[3].deletion_timestamp = api::Timestamp{}; },
+       {}},
       {"an update on delete", [](Set& s) { s.outdate_all(), s.set.rolls = false; }, {}},
       {"an update that the controller has yet to see", [](Set& s) { s.set.update_revision.clear(); }, {}},
       {"an update, and too many besides",

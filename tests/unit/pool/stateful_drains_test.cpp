@@ -133,11 +133,12 @@ TEST_F(StatefulFleet, OfANodeThatIsEmptied_NoPodMoreIsAskedFor) {
   EXPECT_THAT(draining(), ElementsAre("web-1"));
 }
 
-TEST_F(StatefulFleet, OfANodeThatIsEmptied_TheOnlyOneDrains) {
+TEST_F(StatefulFleet, OfANodeThatIsEmptied_TheOnlyOneStaysUnlessThePoolSaysOtherwise) {
   make_set({1});
   world.nodes["node-1"].unschedulable = true;
   settle(10);
-  EXPECT_THAT(draining(), ElementsAre("web-0")) << "nothing would ever come before it";
+  EXPECT_THAT(draining(), IsEmpty()) << "a cordon alone evicts nobody";
+  EXPECT_EQ(world.target->replicas, 1);
 }
 
 TEST_F(StatefulFleet, ScaledToZeroAllOfThemDrain) {
