@@ -51,14 +51,17 @@ asio::io_service& network() {
   return crossplat::threadpool::shared_instance().service();
 }
 
-// Once, before anything else uses cpprestsdk. False: something did.
-bool start_network() {
-  try {
+// The threads of the process. Throws if they cannot be had: cpprestsdk's is there already, with more of its
+// kind, where anything else has used cpprestsdk before.
+asio::io_service& start_threads(std::size_t callbacks) {
+  CallbackThreads& threads = CallbackThreads::start(callbacks);
+  static const bool once = [&threads] {
     crossplat::threadpool::initialize_with_threads(1);
+    threads.stop_at_exit();
     return true;
-  } catch (const std::exception&) {
-    return false;
-  }
+  }();
+  static_cast<void>(once);
+  return threads.service();
 }
 
 // A dead peer is noticed within about a minute, in both directions: by probes when nothing is sent, by
@@ -125,9 +128,9 @@ void cancel_on_network(const pplx::cancellation_token_source& request) {
 // Where cpprestsdk writes an answer's body: straight through to the exchange, nothing is kept. It writes
 // the next piece only when the task of the last is done, which is how a slow reader slows the sender.
 //
-// A write never fails: cpprestsdk closes the stream of one that did, and waits for that on the thread it runs
-// on. Once all of its threads wait so, nobody is left to finish anything, and no call is ever answered again.
-// What is not wanted any more is taken all the same, and its request cancelled.
+// A write never fails: cpprestsdk closes the stream of one that did, and waits for that on its only thread.
+// Then nobody is left to finish anything, and no call is ever answered again. What is not wanted any more is
+// taken all the same, and its request cancelled.
 class BodySink final : public concurrency::streams::details::streambuf_state_manager<std::uint8_t> {
  public:
   BodySink(std::weak_ptr<Exchange> exchange, int number, pplx::cancellation_token_source request)
@@ -309,9 +312,8 @@ http::http_request to_cpprest(const HttpRequest& request, const Credential& cred
   // cpprestsdk sends a request again by itself, whatever its method, when a kept-alive connection turns out
   // closed. It does not if it cannot rewind the body.
   //
-  // Nothing here may be waited for: the tasks that putn() and close() return are finished on the threads that
-  // this runs on, and once all of them wait nobody is left to finish anything. alloc() and commit() are done
-  // when they return, and so is all of close() but its task.
+  // Nothing here is waited for: alloc() and commit() are done when they return, and so is all of close() but
+  // its task.
   concurrency::streams::producer_consumer_buffer<std::uint8_t> body;
   std::memcpy(body.alloc(request.body.size()), request.body.data(), request.body.size());
   body.commit(request.body.size());
@@ -565,16 +567,10 @@ class CpprestTransport final : public Transport {
 }  // namespace
 
 Result<std::unique_ptr<Transport>> make_cpprest_transport(ClusterAccess access, TransportOptions options) {
-  // Before cpprestsdk's thread, so that it outlives that.
-  asio::io_service& callbacks = CallbackThreads::start(options.threads);
-  static const bool network_is_ours = start_network();
   const auto fail = [&](const std::string& what) {
     return tl::unexpected(Error{ErrorClass::kTerminal, 0, "BadClusterAccess",
                                 fmt::format("{}: {}", access.source, what), std::nullopt});
   };
-  if (!network_is_ours) {
-    return fail("something else in this process has started cpprestsdk's threads, and one alone is safe");
-  }
   if (access.host.find(':') != std::string::npos) {
     // cpprestsdk hands the address to the resolver with its brackets.
     return fail(
@@ -592,8 +588,13 @@ Result<std::unique_ptr<Transport>> make_cpprest_transport(ClusterAccess access, 
     }
     tls = std::move(*made);
   }
-  return std::make_unique<CpprestTransport>(
-      std::make_shared<Core>(std::move(access), options, std::move(tls), callbacks));
+  try {
+    asio::io_service& callbacks = start_threads(options.threads);
+    return std::make_unique<CpprestTransport>(
+        std::make_shared<Core>(std::move(access), options, std::move(tls), callbacks));
+  } catch (const std::exception& error) {
+    return fail(fmt::format("the transport's threads cannot be started: {}", error.what()));
+  }
 }
 
 }  // namespace poolwarden::kube

@@ -1,6 +1,5 @@
 // Answers that are dropped while their bodies arrive. cpprestsdk waits for some of its own tasks on the
-// threads that those tasks run on: where as many calls are dropped at once as there are threads, no wait may
-// be left.
+// thread that those tasks run on: no such wait may be left, however many calls are dropped at once.
 #include "transport_fixture.h"
 
 #include <functional>
@@ -48,7 +47,7 @@ class Tally {
   std::size_t count_ = 0;
 };
 
-// Keeps a thread of the transport until it is let go.
+// Keeps a thread that makes callbacks until it is let go.
 class HoldsItsThread final : public kube::StreamHandler {
  public:
   HoldsItsThread(Tally& held, Turnstile& let_go) : held_(held), let_go_(let_go) {}
