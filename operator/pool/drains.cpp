@@ -85,11 +85,15 @@ class Drains {
     return reason == DrainReason::kRequested ? std::nullopt : reason;
   }
 
+  // One that is sent nothing, and answers nothing, has only to go.
+  static bool has_something_to_drain(const PodVerdict& member) {
+    return member.fit || drains(member.before) || may_have_to_finish(member);
+  }
+
   // What does not depend on other pods.
   std::optional<DrainReason> own_cause(const PodVerdict& member) const {
     if (!is_active(*member.pod) || !member.pod->drain_annotations().request) return std::nullopt;
-    const bool holds = member.fit || drains(member.before) || may_have_to_finish(member);
-    return holds ? std::optional{DrainReason::kRequested} : std::nullopt;
+    return has_something_to_drain(member) ? std::optional{DrainReason::kRequested} : std::nullopt;
   }
 
   Candidate candidate(const PodVerdict& member) const {
@@ -274,8 +278,7 @@ void Drains::drain_leaving(const StatefulSetView& set) {
     PodVerdict& member = seen_.members[i];
     const auto found = set.leaving.find(member.pod->uid);
     if (found == set.leaving.end() || causes_[i] || !seen_.snapshot->leads(*member.pod)) continue;
-    const bool has_to = member.fit || drains(member.before) || may_have_to_finish(member);
-    if (!has_to || !seen_.snapshot->is_written(*member.pod)) continue;
+    if (!has_something_to_drain(member) || !seen_.snapshot->is_written(*member.pod)) continue;
     causes_[i] = found->second;
     member.why =
         found->second == DrainReason::kRollout
