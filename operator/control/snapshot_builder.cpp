@@ -343,11 +343,14 @@ void SnapshotBuilder::add_sets(const PoolRecord& record, pool::Snapshot& seen, k
                                 [](const std::string* a, const std::string* b) { return *a == *b; }),
                     controllers.end());
   for (const std::string* uid : controllers) {
+    const auto set = feeds_.replica_set(*uid);
+    const auto stateful = set ? nullptr : feeds_.stateful_set(*uid);
+    if (!set && !stateful) continue;
     std::vector<const api::Pod*> pods;
     for (const PodPtr& pod : feeds_.pods_of_controller(*uid)) pods.push_back(pod.get());
-    if (const auto set = feeds_.replica_set(*uid)) {
+    if (set) {
       seen.replica_sets.push_back(view_of(*set, std::move(pods), record, seen, now));
-    } else if (const auto stateful = feeds_.stateful_set(*uid)) {
+    } else {
       seen.stateful_sets.push_back(pool::view_of(*stateful, pods, surplus_, now));
     }
   }
