@@ -19,6 +19,8 @@ std::string controller_of(const std::vector<OwnerReference>& owners);
 // What a Deployment notes on its ReplicaSet; texts that are no numbers leave `out` as it is.
 void read_revision(std::string_view text, ReplicaSet& out);
 void read_desired_replicas(std::string_view text, ReplicaSet& out);
+// What follows from its updateStrategy, once that is read.
+void conclude_strategy(StatefulSet& out);
 // The group of "apps/v1"; empty for "v1".
 std::string group_of(std::string_view api_version);
 void take_node_condition(std::string_view type, std::string_view status, Node& out);

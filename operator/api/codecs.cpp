@@ -86,6 +86,10 @@ void read_desired_replicas(std::string_view text, ReplicaSet& out) {
   if (read.ec == std::errc{} && number >= 0) out.desired = number;
 }
 
+void conclude_strategy(StatefulSet& out) {
+  out.held_back = !out.rolls || out.partition > 0;
+}
+
 std::string group_of(std::string_view api_version) {
   const auto slash = api_version.find('/');
   return bounded_text(std::string(slash == std::string_view::npos ? "" : api_version.substr(0, slash)));
@@ -286,7 +290,7 @@ StatefulSet StatefulSetCodec::from_json(const json& object) {
   out.rolls = string_at(strategy, "type") != kOnDeleteStrategy;
   const json& rolling = member(strategy, "rollingUpdate");
   out.partition = integer_at<std::int32_t>(rolling, "partition").value_or(0);
-  out.held_back = !out.rolls || out.partition > 0;
+  conclude_strategy(out);
   out.max_unavailable = bounded_text(text_of(member(rolling, "maxUnavailable")).value_or(std::string()));
   out.min_ready_seconds = integer_at<std::int32_t>(spec, "minReadySeconds").value_or(0);
   const json& status = member(object, "status");

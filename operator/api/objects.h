@@ -41,7 +41,7 @@ struct StatefulSet : Workload {
   bool ordered = true;             // spec.podManagementPolicy is not Parallel
   bool rolls = true;               // spec.updateStrategy is not OnDelete
   std::int32_t partition = 0;      // ordinals below it are not updated
-  std::string max_unavailable;     // of an update, as text: a number or a percentage; empty: 1
+  std::string max_unavailable;     // of an update, as text: a number or a percentage; empty: not said
   std::int32_t min_ready_seconds = 0;
   std::int32_t available_replicas = 0;  // of status
   std::string update_revision;          // of status: the label kRevisionHashLabel of a pod that is up to date

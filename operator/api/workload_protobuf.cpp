@@ -207,7 +207,7 @@ std::optional<Deployment> DeploymentCodec::from_protobuf(std::string_view messag
 std::optional<StatefulSet> StatefulSetCodec::from_protobuf(std::string_view message) {
   auto out = read_object<StatefulSet>(message, read_plain_metadata<StatefulSet>, read_stateful_set_spec,
                                       read_stateful_set_status);
-  if (out) out->held_back = !out->rolls || out->partition > 0;
+  if (out) conclude_strategy(*out);
   return out;
 }
 
