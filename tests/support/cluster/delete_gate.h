@@ -12,7 +12,7 @@ namespace poolwarden::cluster {
 using DeleteGate = std::function<bool(const nlohmann::json& pod)>;
 
 // The rule of Poolwarden's ValidatingAdmissionPolicy: pods whose label poolwarden.io/serving is "true",
-// "draining" or "finishing" are held.
+// "draining" or "finishing" are held, unless they have ended.
 bool held_by_serving_label(const nlohmann::json& pod);
 
 // When a refused delete is tried again: between the first and the last of the real controllers' waits, 5 ms
