@@ -207,8 +207,10 @@ ReplicaSet ReplicaSetCodec::from_json(const json& object) {
   out.replicas = integer_at<std::int32_t>(member(object, "spec"), "replicas").value_or(1);
   out.status_replicas = integer_at<std::int32_t>(member(object, "status"), "replicas").value_or(0);
   const json& annotations = member(metadata, "annotations");
-  read_revision(string_at(annotations, kDeploymentRevisionAnnotation), out);
-  read_desired_replicas(string_at(annotations, kDesiredReplicasAnnotation), out);
+  for (const auto revision : {kDeploymentRevisionAnnotation, kRolloutRevisionAnnotation})
+    read_revision(string_at(annotations, revision), out);
+  for (const auto desired : {kDesiredReplicasAnnotation, kRolloutDesiredReplicasAnnotation})
+    read_desired_replicas(string_at(annotations, desired), out);
   return out;
 }
 
@@ -256,19 +258,55 @@ ConsumerLease ConsumerLeaseCodec::from_json(const json& object) {
 
 namespace {
 
-void read_workload(const json& object, Workload& out) {
+void read_template(const json& pod_template, Workload& out) {
+  const json& pod = member(pod_template, "spec");
+  out.termination_grace_seconds = integer_at<std::int64_t>(pod, "terminationGracePeriodSeconds").value_or(30);
+  read_containers(array_at(pod, "containers"), out);
+}
+
+// All but its selector and its template, which not all have in the same place.
+void read_counts(const json& object, Workload& out) {
   read_identity(object, out);
   out.deleting = is_deleting(member(object, "metadata"));
-  const json& spec = member(object, "spec");
-  out.replicas = integer_at<std::int32_t>(spec, "replicas").value_or(1);
-  out.selector = read_selector(member(spec, "selector"));
+  out.replicas = integer_at<std::int32_t>(member(object, "spec"), "replicas").value_or(1);
   const json& status = member(object, "status");
   out.status_replicas = integer_at<std::int32_t>(status, "replicas").value_or(0);
   out.updated_replicas = integer_at<std::int32_t>(status, "updatedReplicas").value_or(0);
   out.ready_replicas = integer_at<std::int32_t>(status, "readyReplicas").value_or(0);
-  const json& pod = member(member(spec, "template"), "spec");
-  out.termination_grace_seconds = integer_at<std::int64_t>(pod, "terminationGracePeriodSeconds").value_or(30);
-  read_containers(array_at(pod, "containers"), out);
+}
+
+void read_workload(const json& object, Workload& out) {
+  read_counts(object, out);
+  const json& spec = member(object, "spec");
+  out.selector = read_selector(member(spec, "selector"));
+  read_template(member(spec, "template"), out);
+}
+
+// "app=vllm,tier=a" as labels. Nothing if it is anything else, or too long.
+std::optional<LabelMap> read_equalities(std::string_view text) {
+  if (text.empty() || text.size() > LabelSelector::kMaxBytes) return std::nullopt;
+  LabelMap out;
+  while (!text.empty()) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    const std::string_view one = text.substr(0, comma);
+    const std::size_t equals = one.find('=');
+    if (equals == std::string_view::npos || equals == 0) return std::nullopt;
+    if (one.find_first_of("!( ") != std::string_view::npos) return std::nullopt;
+    out.emplace(one.substr(0, equals), one.substr(equals + 1));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return out;
+}
+
+// A Rollout that has its template from a Deployment may leave out the selector. Its controller then says it
+// in status, for the template that is active.
+LabelSelector rollout_selector(const json& object) {
+  LabelSelector out = read_selector(member(member(object, "spec"), "selector"));
+  if (!out.absent && !out.empty()) return out;
+  auto labels = read_equalities(string_at(member(object, "status"), "selector"));
+  if (!labels) return out;
+  labels->erase(std::string(kTemplateHashLabel));
+  return {.match_labels = *std::move(labels), .match_expressions = {}};
 }
 
 }  // namespace
@@ -296,6 +334,37 @@ StatefulSet StatefulSetCodec::from_json(const json& object) {
   const json& status = member(object, "status");
   out.available_replicas = integer_at<std::int32_t>(status, "availableReplicas").value_or(0);
   out.update_revision = bounded_text(string_at(status, "updateRevision"));
+  return out;
+}
+
+LeaderWorkerSet LeaderWorkerSetCodec::from_json(const json& object) {
+  LeaderWorkerSet out;
+  read_counts(object, out);
+  out.selector.match_labels = {{std::string(kGroupSetLabel), out.name},
+                               {std::string(kWorkerIndexLabel), std::string(kLeaderIndex)}};
+  const json& spec = member(object, "spec");
+  const json& group = member(spec, "leaderWorkerTemplate");
+  out.group_size = std::max(integer_at<std::int32_t>(group, "size").value_or(1), 1);
+  // The leader is made as the workers are, unless it has a template of its own.
+  const json& leader = member(group, "leaderTemplate");
+  read_template(leader.is_object() ? leader : member(group, "workerTemplate"), out);
+  const json& rolling = member(member(spec, "rolloutStrategy"), "rollingUpdateConfiguration");
+  out.held_back = integer_at<std::int32_t>(rolling, "partition").value_or(0) > 0;
+  return out;
+}
+
+Rollout RolloutCodec::from_json(const json& object) {
+  Rollout out;
+  read_counts(object, out);
+  out.selector = rollout_selector(object);
+  const json& spec = member(object, "spec");
+  out.has_template = !member(spec, "workloadRef").is_object();
+  if (out.has_template) read_template(member(spec, "template"), out);
+  const json& status = member(object, "status");
+  out.paused = bool_at(spec, "paused", false) || !array_at(status, "pauseConditions").empty();
+  const bool is_blue_green = member(member(spec, "strategy"), "blueGreen").is_object();
+  if (is_blue_green)
+    out.active_template = bounded_text(string_at(member(status, "blueGreen"), "activeSelector"));
   return out;
 }
 

@@ -57,6 +57,14 @@ struct ConsumerLeaseCodec {
   static ConsumerLease from_json(const nlohmann::json& object);
   static std::optional<ConsumerLease> from_protobuf(std::string_view message);
 };
+struct LeaderWorkerSetCodec {
+  using Object = LeaderWorkerSet;
+  static LeaderWorkerSet from_json(const nlohmann::json& object);
+};
+struct RolloutCodec {
+  using Object = Rollout;
+  static Rollout from_json(const nlohmann::json& object);
+};
 struct DeploymentCodec {
   using Object = Deployment;
   static Deployment from_json(const nlohmann::json& object);

@@ -53,6 +53,17 @@ inline constexpr std::string_view kParallelPolicy = "Parallel";
 inline constexpr std::string_view kOnDeleteStrategy = "OnDelete";
 // On a ReplicaSet: its Deployment's replicas when it was last sized.
 inline constexpr std::string_view kDesiredReplicasAnnotation = "deployment.kubernetes.io/desired-replicas";
+// The same two, of a ReplicaSet that belongs to an Argo Rollout; and what tells the pods of its templates
+// apart. https://argo-rollouts.readthedocs.io/en/stable/
+inline constexpr std::string_view kRolloutRevisionAnnotation = "rollout.argoproj.io/revision";
+inline constexpr std::string_view kRolloutDesiredReplicasAnnotation = "rollout.argoproj.io/desired-replicas";
+inline constexpr std::string_view kTemplateHashLabel = "rollouts-pod-template-hash";
+// On each pod of a LeaderWorkerSet: whose it is, of which group, and which in that group. The leader is
+// number 0. https://lws.sigs.k8s.io/docs/reference/labels-annotations-and-environment-variables/
+inline constexpr std::string_view kGroupSetLabel = "leaderworkerset.sigs.k8s.io/name";
+inline constexpr std::string_view kGroupIndexLabel = "leaderworkerset.sigs.k8s.io/group-index";
+inline constexpr std::string_view kWorkerIndexLabel = "leaderworkerset.sigs.k8s.io/worker-index";
+inline constexpr std::string_view kLeaderIndex = "0";
 // On a pod: the ports of the pool that it serves on, "8000,8001", where these are not all. Read only; the
 // first counts. The second is that of https://llm-d.ai, for pods that are annotated for its router.
 inline constexpr std::string_view kActivePortsAnnotation = "poolwarden.io/active-ports";
@@ -74,6 +85,8 @@ inline constexpr std::string_view kDraining = "draining";
 inline constexpr std::string_view kDrained = "drained";
 inline constexpr std::string_view kFinishing = "finishing";
 inline constexpr std::string_view kFalse = "false";
+// Of a worker whose leader is held: it is sent nothing, and its eviction would cut what the leader answers.
+inline constexpr std::string_view kMember = "member";
 }  // namespace serving
 
 namespace condition {

@@ -22,6 +22,10 @@ struct Workload : Identity {
   bool paused = false;
   bool held_back = false;  // its updateStrategy keeps some pods, or all, from an update
   bool deleting = false;
+  std::int32_t group_size = 1;  // pods of a replica, of which one is sent requests
+  // Of a blue-green Rollout: the label kTemplateHashLabel of pods that may be sent requests. Empty: all may.
+  std::string active_template;
+  bool has_template = true;  // false: the pods' template is in another object
   // What decides whether a deleted pod can finish: read from the pod template.
   bool has_readiness_probe = false;
   bool has_pre_stop = false;
@@ -47,6 +51,16 @@ struct StatefulSet : Workload {
   std::string update_revision;          // of status: the label kRevisionHashLabel of a pod that is up to date
 
   bool operator==(const StatefulSet&) const = default;
+};
+
+// https://lws.sigs.k8s.io/docs/concepts/. Its selector is that of its leaders.
+struct LeaderWorkerSet : Workload {
+  bool operator==(const LeaderWorkerSet&) const = default;
+};
+
+// https://argo-rollouts.readthedocs.io/en/stable/features/specification/
+struct Rollout : Workload {
+  bool operator==(const Rollout&) const = default;
 };
 
 struct ServicePort {

@@ -77,8 +77,10 @@ void read_replica_set_metadata(std::string_view message, ReplicaSet& out) {
     switch (field.tag_and_type()) {
       case kMetaAnnotation: {
         const auto [key, value] = read_entry(view_of(field));
-        if (key == kDeploymentRevisionAnnotation) read_revision(value, out);
-        if (key == kDesiredReplicasAnnotation) read_desired_replicas(value, out);
+        if (key == kDeploymentRevisionAnnotation || key == kRolloutRevisionAnnotation)
+          read_revision(value, out);
+        if (key == kDesiredReplicasAnnotation || key == kRolloutDesiredReplicasAnnotation)
+          read_desired_replicas(value, out);
         break;
       }
       case kMetaOwner:
