@@ -3,6 +3,7 @@
 #include "api/codecs.h"
 #include "api/json_read.h"
 #include "api/names.h"
+#include "api/target_kind.h"
 #include "pool/observation.h"
 #include "publish/calls.h"
 
@@ -68,15 +69,21 @@ kube::Result<std::vector<SelectingPool>> ClusterReader::selecting_pools(const st
 }
 
 Lookup<api::Workload> ClusterReader::target_of(const api::InferencePool& pool) {
-  switch (pool::target_kind(pool)) {
-    case pool::TargetKind::kDeployment:
+  switch (api::target_kind(pool)) {
+    case api::TargetKind::kDeployment:
       return look_up<api::Workload>(kube::get(kube::kDeployments, pool.ns, pool.scale_target->name),
                                     api::DeploymentCodec::from_json);
-    case pool::TargetKind::kStatefulSet:
+    case api::TargetKind::kStatefulSet:
       return look_up<api::Workload>(kube::get(kube::kStatefulSets, pool.ns, pool.scale_target->name),
                                     api::StatefulSetCodec::from_json);
-    case pool::TargetKind::kNone:
-    case pool::TargetKind::kOther:
+    case api::TargetKind::kLeaderWorkerSet:
+      return look_up<api::Workload>(kube::get(kube::kLeaderWorkerSets, pool.ns, pool.scale_target->name),
+                                    api::LeaderWorkerSetCodec::from_json);
+    case api::TargetKind::kRollout:
+      return look_up<api::Workload>(kube::get(kube::kRollouts, pool.ns, pool.scale_target->name),
+                                    api::RolloutCodec::from_json);
+    case api::TargetKind::kNone:
+    case api::TargetKind::kOther:
       break;
   }
   return {};
@@ -85,8 +92,8 @@ Lookup<api::Workload> ClusterReader::target_of(const api::InferencePool& pool) {
 Lookup<api::LabelSelector> ClusterReader::selector_of(const api::InferencePool& pool) {
   Lookup<api::Workload> target;
   if (!pool.selector) target = target_of(pool);
-  const api::LabelSelector* found = pool::selector_in_force(pool, target.value ? &*target.value : nullptr);
-  if (found != nullptr) return {.value = *found, .problem = {}};
+  auto found = pool::selector_in_force(pool, target.value ? &*target.value : nullptr);
+  if (found) return {.value = std::move(found), .problem = {}};
   if (pool.selector) return {.value = {}, .problem = "its spec.selector is empty"};
   if (target.value) return {.value = {}, .problem = "the selector of its target cannot be used"};
   return {.value = {}, .problem = std::move(target.problem)};

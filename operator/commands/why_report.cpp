@@ -6,6 +6,7 @@
 #include "commands/pod_reason.h"
 #include "commands/status_report.h"
 #include "pool/drain.h"
+#include "pool/plan.h"
 
 #include <algorithm>
 #include <utility>
@@ -144,6 +145,16 @@ std::optional<PodReason> as_status_says(const PoolFacts& facts, const PodView& p
                    look_at_node(pod)};
 }
 
+// What is held against a pod for others: for the rest of its group, or for the template that is active.
+std::optional<PodReason> for_others(const PoolFacts& facts, const PodView& pod) {
+  const EndpointView* seen = facts.pool.endpoint(pod.name);
+  const bool of_others = seen != nullptr && seen->state == "withdrawn" &&
+                         (seen->reason == pool::to_string(pool::Withdrawal::kGroupNotReady) ||
+                          seen->reason == pool::to_string(pool::Withdrawal::kPreview));
+  if (!of_others) return std::nullopt;
+  return PodReason{seen->reason, seen->message.empty() ? "as the operator says" : seen->message, ""};
+}
+
 // Nothing speaks against the pod, and still it is not on the list.
 PoolVerdict not_yet(const PoolFacts& facts, const PodView& pod) {
   PoolVerdict out{facts.pool.name, Verdict::kNotYet, "", "", ""};
@@ -189,7 +200,8 @@ PoolVerdict judge(const PoolFacts& facts, const PodView& pod, const WhyFacts& al
                              facts.list.problem.empty() ? "" : ": " + facts.list.problem);
     return out;
   }
-  const auto withdrawn = against ? against : as_status_says(facts, pod, all.node);
+  auto withdrawn = against ? against : as_status_says(facts, pod, all.node);
+  if (!withdrawn) withdrawn = for_others(facts, pod);
   if (withdrawn)
     return {facts.pool.name, Verdict::kWithdrawn, withdrawn->reason,
             "is off the list: " + withdrawn->words + finishing(facts, pod, now), withdrawn->fix};

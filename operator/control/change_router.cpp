@@ -3,6 +3,7 @@
 #include "api/names.h"
 #include "pool/drain.h"
 #include "pool/membership.h"
+#include "pool/pod_group.h"
 #include "pool/withdrawal.h"
 
 #include <algorithm>
@@ -141,6 +142,8 @@ void ChangeRouter::changed(const kube::Delta<api::Pod>& delta, api::Now now) {
   writes_.changed({Written::kPod, {pod.ns, pod.name}});
   if (says_nothing) return;
   survey_.changed(delta);
+  if (delta.before) mark_leaders_of(*delta.before, now);
+  if (delta.after) mark_leaders_of(*delta.after, now);
   count_lost_drain(delta, now);
   record_binding(delta, now);
   if (delta.before) {
@@ -212,7 +215,7 @@ std::vector<PoolRecord*> ChangeRouter::publishers_without_selector(const api::Po
 }
 
 template <class Target>
-void ChangeRouter::target_changed(pool::TargetKind kind, const kube::Delta<Target>& delta, api::Now now) {
+void ChangeRouter::target_changed(api::TargetKind kind, const kube::Delta<Target>& delta, api::Now now) {
   const kube::ObjectKey key = key_of(delta);
   const auto targets = [&](const PoolRecord& r) { return r.target == key.name && r.target_kind == kind; };
   for (PoolRecord* record : table_.in_namespace(key.ns, targets)) {
@@ -227,18 +230,36 @@ void ChangeRouter::target_changed(pool::TargetKind kind, const kube::Delta<Targe
 
 void ChangeRouter::changed(const kube::Delta<api::Deployment>& delta, api::Now now) {
   writes_.changed({Written::kTarget, key_of(delta)});
-  if (!says_nothing_new(delta)) target_changed(pool::TargetKind::kDeployment, delta, now);
+  if (!says_nothing_new(delta)) target_changed(api::TargetKind::kDeployment, delta, now);
 }
 
 void ChangeRouter::changed(const kube::Delta<api::StatefulSet>& delta, api::Now now) {
   writes_.changed({Written::kStatefulTarget, key_of(delta)});
   if (says_nothing_new(delta)) return;
-  target_changed(pool::TargetKind::kStatefulSet, delta, now);
+  target_changed(api::TargetKind::kStatefulSet, delta, now);
   mark_pools_of(object_of(delta).uid, now);
+}
+
+void ChangeRouter::changed(const kube::Delta<api::LeaderWorkerSet>& delta, api::Now now) {
+  writes_.changed({Written::kGroupTarget, key_of(delta)});
+  if (!says_nothing_new(delta)) target_changed(api::TargetKind::kLeaderWorkerSet, delta, now);
+}
+
+void ChangeRouter::changed(const kube::Delta<api::Rollout>& delta, api::Now now) {
+  writes_.changed({Written::kRolloutTarget, key_of(delta)});
+  if (!says_nothing_new(delta)) target_changed(api::TargetKind::kRollout, delta, now);
 }
 
 void ChangeRouter::changed(const kube::Delta<api::ReplicaSet>& delta, api::Now now) {
   if (!says_nothing_new(delta)) mark_pools_of(object_of(delta).uid, now);
+}
+
+void ChangeRouter::mark_leaders_of(const api::Pod& pod, api::Now now) {
+  if (!pool::is_worker(*pod.labels)) return;
+  for (const PodPtr& other : feeds_.group_of(pod)) {
+    if (!pool::is_leader(*other->labels)) continue;
+    for (const PoolRecord* record : table_.matching(*other)) mark(*record, now, kube::Lane::kUrgent);
+  }
 }
 
 void ChangeRouter::mark_pools_of(std::string_view controller, api::Now now) {
@@ -285,6 +306,7 @@ void ChangeRouter::changed(const kube::Delta<api::Node>& delta, api::Now now) {
   for (const PodPtr& pod : feeds_.pods_on_node(name)) {
     for (PoolRecord* record : table_.matching(*pod)) touch(*record, *pod);
     for (PoolRecord* record : publishers_without_selector(*pod)) touch(*record, *pod);
+    mark_leaders_of(*pod, now);
   }
 }
 

@@ -52,6 +52,8 @@ class ChangeRouter {
   void changed(const kube::Delta<api::Pod>& delta, api::Now now);
   void changed(const kube::Delta<api::Deployment>& delta, api::Now now);
   void changed(const kube::Delta<api::StatefulSet>& delta, api::Now now);
+  void changed(const kube::Delta<api::LeaderWorkerSet>& delta, api::Now now);
+  void changed(const kube::Delta<api::Rollout>& delta, api::Now now);
   void changed(const kube::Delta<api::ReplicaSet>& delta, api::Now now);
   void changed(const kube::Delta<api::Service>& delta, api::Now now);
   void changed(const kube::Delta<api::EndpointSlice>& delta, api::Now now);
@@ -92,7 +94,9 @@ class ChangeRouter {
  private:
   void pools_changed(const std::string& ns);
   template <class Target>
-  void target_changed(pool::TargetKind kind, const kube::Delta<Target>& delta, api::Now now);
+  void target_changed(api::TargetKind kind, const kube::Delta<Target>& delta, api::Now now);
+  // Pools of the leader of its group, if the pod is another of the group.
+  void mark_leaders_of(const api::Pod& pod, api::Now now);
   void mark_pools_of(std::string_view controller, api::Now now);
   bool is_under_way(const api::Pod& pod) const;
   void concerns(PoolRecord& record, const kube::Delta<api::Pod>& delta, api::Now now);

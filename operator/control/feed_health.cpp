@@ -22,7 +22,7 @@ std::optional<std::string> not_up_to_date(const FeedHealth& feed, bool optional,
   // Nodes only add zones and what becomes of them, autoscalers a warning, the gate whether deletes are held;
   // an operator for one namespace may not be allowed to read them. StatefulSets only matter to pools of
   // those, whose conditions tell.
-  if (feed.does_without(optional)) return std::nullopt;
+  if (!feed.started || feed.does_without(optional)) return std::nullopt;
   if (!feed.synced) return feed.problem.empty() ? "the first list is not complete" : feed.problem;
   if (now - feed.fresh_at < kTooOld) return std::nullopt;
   return fmt::format("nothing was read for {:.0f} s{}{}", seconds_between(feed.fresh_at, now),
@@ -30,7 +30,7 @@ std::optional<std::string> not_up_to_date(const FeedHealth& feed, bool optional,
 }
 
 std::optional<std::string> stuck(std::string_view resource, const FeedHealth& feed, kube::TimePoint now) {
-  if (!feed.problem.empty() || now - feed.last_byte < kStuckAfter) return std::nullopt;
+  if (!feed.started || !feed.problem.empty() || now - feed.last_byte < kStuckAfter) return std::nullopt;
   return fmt::format("the watch of {} has been silent for {:.0f} s", resource,
                      seconds_between(feed.last_byte, now));
 }

@@ -20,6 +20,7 @@ struct FeedHealth {
   kube::TimePoint last_byte{};  // when the API server last said anything to it, be it a refusal
   kube::TimePoint fresh_at{};   // when its cache was last brought up to date
   std::string problem;          // empty while it lists or watches
+  bool started = true;          // false: nothing has needed it so far
 
   // Refused from the start, and never needed.
   bool does_without(bool optional) const { return optional && out_of_reach && !synced; }

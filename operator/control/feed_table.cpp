@@ -1,6 +1,7 @@
 #include "control/feed_table.h"
 
 #include "base/text.h"
+#include "pool/pod_group.h"
 
 #include <algorithm>
 
@@ -108,6 +109,12 @@ void FeedTable::add_indices(PoolsOf pools_of) {
         if (!pod.node->empty()) keys.push_back(*pod.node);
       },
       kube::IndexedBy::kObject);
+  pods_by_group_ = pods.add_index(
+      [](const api::Pod& pod, std::vector<std::string>& keys) {
+        if (const auto group = pool::group_of(*pod.labels))
+          keys.push_back(fmt::format("{}/{}", pod.ns, *group));
+      },
+      kube::IndexedBy::kObject);
   autoscalers_by_target_ = caches_.get<Autoscalers>().informer.add_index(
       [](const api::Autoscaler& one, std::vector<std::string>& keys) {
         keys.push_back(target_key(one.ns, one.target_group, one.target_kind, one.target_name));
@@ -133,7 +140,22 @@ void FeedTable::add_indices(PoolsOf pools_of) {
 }
 
 void FeedTable::start(kube::TimePoint now, Effects& out) {
-  WatchedKinds::for_each([&]<class Kind>() { emit<Kind>(caches_.get<Kind>().informer.start(now), out); });
+  WatchedKinds::for_each([&]<class Kind>() {
+    if (Kind::always()) start<Kind>(now, out);
+  });
+}
+
+template <class Kind>
+void FeedTable::start(kube::TimePoint now, Effects& out) {
+  if (std::exchange(caches_.get<Kind>().started, true)) return;
+  emit<Kind>(caches_.get<Kind>().informer.start(now), out);
+}
+
+// Kinds that are not there in most clusters are asked for when a pool names them, and from then on.
+void FeedTable::start_named(const api::InferencePool& pool, kube::TimePoint now, Effects& out) {
+  const api::TargetKind kind = api::target_kind(pool);
+  if (kind == api::TargetKind::kLeaderWorkerSet) start<LeaderWorkerSets>(now, out);
+  if (kind == api::TargetKind::kRollout) start<Rollouts>(now, out);
 }
 
 void FeedTable::tick(kube::TimePoint now, Effects& out) {
@@ -157,7 +179,9 @@ std::optional<kube::TimePoint> FeedTable::next_deadline() const {
 void FeedTable::server_answered(kube::TimePoint now) {
   constexpr kube::Duration kOutage = std::chrono::seconds(5);
   if (now - std::exchange(heard_, now) < kOutage) return;
-  WatchedKinds::for_each([&]<class Kind>() { caches_.get<Kind>().informer.server_is_back(now); });
+  WatchedKinds::for_each([&]<class Kind>() {
+    if (caches_.get<Kind>().started) caches_.get<Kind>().informer.server_is_back(now);
+  });
 }
 
 bool FeedTable::settled() const {
@@ -202,16 +226,43 @@ std::optional<std::int32_t> FeedTable::wanted_by(std::string_view uid) const {
 }
 
 std::shared_ptr<const api::Workload> FeedTable::target_of(const api::InferencePool& pool) const {
-  switch (pool::target_kind(pool)) {
-    case pool::TargetKind::kDeployment:
+  switch (api::target_kind(pool)) {
+    case api::TargetKind::kDeployment:
       return store<Deployments>().find({pool.ns, pool.scale_target->name});
-    case pool::TargetKind::kStatefulSet:
+    case api::TargetKind::kStatefulSet:
       return store<StatefulSets>().find({pool.ns, pool.scale_target->name});
-    case pool::TargetKind::kNone:
-    case pool::TargetKind::kOther:
+    case api::TargetKind::kLeaderWorkerSet:
+      return store<LeaderWorkerSets>().find({pool.ns, pool.scale_target->name});
+    case api::TargetKind::kRollout:
+      return store<Rollouts>().find({pool.ns, pool.scale_target->name});
+    case api::TargetKind::kNone:
+    case api::TargetKind::kOther:
       break;
   }
   return nullptr;
+}
+
+bool FeedTable::has_read(api::TargetKind kind) const {
+  switch (kind) {
+    case api::TargetKind::kDeployment:
+      return synced<Deployments>();
+    case api::TargetKind::kStatefulSet:
+      return synced<StatefulSets>();
+    case api::TargetKind::kLeaderWorkerSet:
+      return synced<LeaderWorkerSets>();
+    case api::TargetKind::kRollout:
+      return synced<Rollouts>();
+    case api::TargetKind::kNone:
+    case api::TargetKind::kOther:
+      break;
+  }
+  return false;
+}
+
+const std::vector<PodPtr>& FeedTable::group_of(const api::Pod& pod) const {
+  static const std::vector<PodPtr> kNone;
+  const auto group = pool::group_of(*pod.labels);
+  return group ? store<Pods>().by_index(pods_by_group_, fmt::format("{}/{}", pod.ns, *group)) : kNone;
 }
 
 void FeedTable::reindex_if_needed(const std::string& ns) {

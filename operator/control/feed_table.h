@@ -7,6 +7,7 @@
 #pragma once
 
 #include "api/interner.h"
+#include "api/target_kind.h"
 #include "base/text.h"
 #include "control/controller_metrics.h"
 #include "control/effects.h"
@@ -40,6 +41,7 @@ struct KindCache {
   KindCache(const kube::ReflectorOptions& options, const kube::RandomSource& random)
       : informer(options, random) {}
   kube::Informer<typename Kind::Codec> informer;
+  bool started = false;
   std::string logged;             // the problem as last logged, empty while all is well
   std::string logged_unreadable;  // the same of the newest object that could not be read
 };
@@ -159,6 +161,10 @@ class FeedTable {
   std::optional<std::int32_t> wanted_by(std::string_view uid) const;
   // What the pool scales. Null: the cache does not have it, or the pool scales nothing.
   std::shared_ptr<const api::Workload> target_of(const api::InferencePool& pool) const;
+  // Whether objects of a kind that pools may scale have been read.
+  bool has_read(api::TargetKind kind) const;
+  // All pods of the group that a pod is of, itself among them; none, if it is of no group.
+  const std::vector<PodPtr>& group_of(const api::Pod& pod) const;
   const std::vector<std::shared_ptr<const api::ReplicaSet>>& replica_sets_of(std::string_view uid) const {
     return store<ReplicaSets>().by_index(sets_by_controller_, uid);
   }
@@ -200,6 +206,9 @@ class FeedTable {
   void drop_documents();
   void classify(api::Node& node) const;
   void add_indices(PoolsOf pools_of);
+  template <class Kind>
+  void start(kube::TimePoint now, Effects& out);
+  void start_named(const api::InferencePool& pool, kube::TimePoint now, Effects& out);
 
   FeedOptions options_;
   ControllerMetrics& metrics_;
@@ -212,6 +221,7 @@ class FeedTable {
   kube::IndexId pods_by_pool_{};
   kube::IndexId pods_by_controller_{};
   kube::IndexId pods_by_node_{};
+  kube::IndexId pods_by_group_{};
   kube::IndexId sets_by_uid_{};
   kube::IndexId stateful_sets_by_uid_{};
   kube::IndexId sets_by_controller_{};
@@ -240,6 +250,10 @@ bool FeedTable::take(KindInput<Kind> in, kube::TimePoint now, Effects& out, Chan
   const bool was_synced = informer.synced();
   const bool was_out_of_reach = out_of_reach<Kind>();
   emit<Kind>(informer.step(std::move(in.input), now, deltas), out);
+  if constexpr (std::is_same_v<Kind, Pools>) {
+    for (const auto& delta : deltas)
+      if (delta.after) start_named(*delta.after, now, out);
+  }
   for (const auto& delta : deltas) changed(delta);
   tell_age<Kind>();
   log_problem<Kind>(out);
@@ -264,8 +278,12 @@ template <class Kind>
 FeedHealth FeedTable::health() const {
   const auto& informer = caches_.get<Kind>().informer;
   const auto error = informer.last_error();
-  return {informer.synced(), out_of_reach<Kind>(), informer.last_byte(), informer.fresh_at(),
-          error ? base::printable(error->message) : std::string()};
+  return {informer.synced(),
+          out_of_reach<Kind>(),
+          informer.last_byte(),
+          informer.fresh_at(),
+          error ? base::printable(error->message) : std::string(),
+          caches_.get<Kind>().started};
 }
 
 // An alert compares it. What the operator does without would be told for ever.
@@ -308,6 +326,8 @@ void FeedTable::log_problem(Effects& out) {
     fields.emplace_back("fix", "kubectl apply -f crds/poolwarden.io_inferencepools.yaml");
   if (std::is_same_v<Kind, StatefulSets>)
     fields.emplace_back("meanwhile", "pools of StatefulSets are not scaled, and the gate holds their pods");
+  if (!Kind::always())
+    fields.emplace_back("meanwhile", "pools that name one in spec.scaleTargetRef are not scaled");
   if (std::is_same_v<Kind, EndpointSlices>)
     fields.emplace_back("meanwhile", "Services keep their selector, whatever spec.publish asks for");
   if (std::is_same_v<Kind, ConsumerLeases>)

@@ -10,9 +10,9 @@ namespace {
 
 std::optional<api::LabelSelector> effective_selector(const api::InferencePool& pool,
                                                      const api::Workload* target) {
-  const api::LabelSelector* selector = pool::selector_in_force(pool, target);
-  if (selector == nullptr || selector->problem()) return std::nullopt;
-  return *selector;
+  auto selector = pool::selector_in_force(pool, target);
+  if (selector && selector->problem()) selector.reset();
+  return selector;
 }
 
 }  // namespace
@@ -35,7 +35,7 @@ bool PoolTable::upsert(const api::InferencePool& pool, const api::Workload* targ
   record.decides = decides;
   record.may_panic = pool.publish.panic_threshold > 0;
   record.target = pool.scale_target ? pool.scale_target->name : std::string();
-  record.target_kind = pool::target_kind(pool);
+  record.target_kind = api::target_kind(pool);
   record.config_map = pool.publish.config_map_name;
   record.service = pool.publish.service_name;
   record.selector = std::move(selector);

@@ -9,6 +9,7 @@
 #include "api/inference_pool.h"
 #include "api/objects.h"
 #include "api/pod.h"
+#include "api/target_kind.h"
 #include "base/token_bucket.h"
 #include "control/list_memory.h"
 #include "control/off_list_marks.h"
@@ -58,7 +59,7 @@ struct PoolRecord {
   std::string uid;
   bool deleting = false;
   std::string target;  // name of the scale target, or empty
-  pool::TargetKind target_kind = pool::TargetKind::kNone;
+  api::TargetKind target_kind = api::TargetKind::kNone;
   std::string config_map;  // names of what it publishes; the list's others are named after the first
   std::string service;
   // Its own or its target's. While that cannot be told (target missing, spec invalid) the last one stays, and

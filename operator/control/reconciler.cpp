@@ -308,11 +308,10 @@ void Reconciler::write_replicas(PoolRecord& record, const api::InferencePool& po
   } else if (plan.scale_target) {
     kube::Call call = publish::scale_target(pool, *plan.scale_target);
     const auto content = content_hash(*plan.scale_target);
-    const bool stateful = record.target_kind == pool::TargetKind::kStatefulSet;
     record.replicas_in_flight |=
         send({.purpose = ScaleTargetWrite{*plan.scale_target, std::move(plan.scale_event)},
               .lane = WriteLane::kDrain,
-              .object = {stateful ? Written::kStatefulTarget : Written::kTarget, {pool.ns, record.target}},
+              .object = {written(record.target_kind), {pool.ns, record.target}},
               .pool = name_of(record),
               .call = std::move(call),
               .expect = Expect::kText,
@@ -488,7 +487,9 @@ std::size_t Reconciler::release_orphans_of(const std::string& ns, Orphanage& her
     if (next == orphans.end()) next = orphans.begin();
     const api::Pod& pod = **next++;
     here.last = pod.name;
-    if (!snapshots_.may_be_of(undecided, pod) && release(pod, here, now, out)) here.in_vain = 0;
+    if (!snapshots_.may_be_of(undecided, pod) && !snapshots_.is_held_member(pod) &&
+        release(pod, here, now, out))
+      here.in_vain = 0;
   }
   here.in_vain += looked;
   if (most < orphans.size() && here.in_vain < orphans.size()) look_at_orphans_by(here.next_look);

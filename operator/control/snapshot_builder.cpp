@@ -6,6 +6,7 @@
 #include "pool/drain.h"
 #include "pool/endpoint_slices.h"
 #include "pool/node_drains.h"
+#include "pool/pod_group.h"
 #include "pool/remarks.h"
 
 #include <algorithm>
@@ -96,6 +97,7 @@ pool::Snapshot SnapshotBuilder::build(PoolRecord& record, const api::InferencePo
   seen.pool = &pool;
   add_target(record, seen);
   add_pods(record, seen);
+  add_groups(seen);
   add_overlap(record, seen);
   seen.pods_version = feeds_.pods_version();
   seen.pods_behind = pods_behind;
@@ -170,9 +172,10 @@ bool SnapshotBuilder::says_to_use(const PoolRecord& other, const api::Pod& pod) 
 void SnapshotBuilder::add_target(const PoolRecord& record, pool::Snapshot& seen) const {
   if (!seen.pool->scale_target) return;
   seen.target = feeds_.target_of(*seen.pool).get();
-  seen.target_visibility = record.target_kind == pool::TargetKind::kStatefulSet
-                               ? visibility_of<StatefulSets>(feeds_, seen.target)
-                               : visibility_of<Deployments>(feeds_, seen.target);
+  seen.target_visibility =
+      seen.target != nullptr
+          ? pool::Visibility::kPresent
+          : (feeds_.has_read(record.target_kind) ? pool::Visibility::kAbsent : pool::Visibility::kUnknown);
 }
 
 void SnapshotBuilder::add_pods(const PoolRecord& record, pool::Snapshot& seen) {
@@ -193,6 +196,26 @@ void SnapshotBuilder::add_pods(const PoolRecord& record, pool::Snapshot& seen) {
   std::sort(seen.pods.begin(), seen.pods.end(),
             [](const api::Pod* a, const api::Pod* b) { return a->name < b->name; });
   seen.pods.erase(std::unique(seen.pods.begin(), seen.pods.end()), seen.pods.end());
+}
+
+void SnapshotBuilder::add_groups(pool::Snapshot& seen) const {
+  for (const api::Pod* pod : seen.pods) {
+    if (!pool::is_leader(*pod->labels)) continue;
+    for (const PodPtr& member : feeds_.group_of(*pod))
+      if (pool::is_worker(*member->labels)) seen.groups[pod->uid].push_back(member.get());
+  }
+}
+
+bool SnapshotBuilder::is_held_member(const api::Pod& pod) const {
+  if (pod.serving != api::serving::kMember) return false;
+  const auto& group = feeds_.group_of(pod);
+  return std::any_of(group.begin(), group.end(), [this](const PodPtr& other) {
+    const auto& pools = table_.matching(*other);
+    return pool::is_leader(*other->labels) &&
+           std::any_of(pools.begin(), pools.end(), [](const PoolRecord* record) {
+             return record->target_kind == api::TargetKind::kLeaderWorkerSet;
+           });
+  });
 }
 
 // Of a pool that has not known whom it selects since this process knows it: pods that drain or finish are its
@@ -323,8 +346,8 @@ void SnapshotBuilder::add_autoscalers(const PoolRecord& record, pool::Snapshot& 
     }
   };
   add(api::kGroup, api::kPoolKind, record.key.name, seen.pool_autoscalers);
-  if (!pool::can_scale(record.target_kind)) return;
-  add("apps", seen.pool->scale_target->kind, record.target, seen.target_autoscalers);
+  const api::ScalableKind* kind = api::scalable(record.target_kind);
+  if (kind != nullptr) add(kind->group, kind->kind, record.target, seen.target_autoscalers);
 }
 
 void SnapshotBuilder::add_sets(const PoolRecord& record, pool::Snapshot& seen, kube::TimePoint now) {

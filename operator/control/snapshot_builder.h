@@ -60,6 +60,8 @@ class SnapshotBuilder {
   // Pools of a namespace that do not know whom they select, and whether one of them may have selected the
   // pod.
   std::vector<const PoolRecord*> undecided_pools(const std::string& ns);
+  // A worker whose leader is a pool's to look after, and with it the worker's label.
+  bool is_held_member(const api::Pod& pod) const;
   bool may_be_of(const std::vector<const PoolRecord*>& undecided, const api::Pod& pod) const;
   void sweep();
 
@@ -72,6 +74,7 @@ class SnapshotBuilder {
   void add_list(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_target(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_pods(const PoolRecord& record, pool::Snapshot& seen);
+  void add_groups(pool::Snapshot& seen) const;
   void add_marked(const PoolRecord& record, pool::Snapshot& seen);
   // Its list does, or a slice of its Service that is ours.
   bool says_to_use(const PoolRecord& other, const api::Pod& pod) const;

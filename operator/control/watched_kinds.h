@@ -34,11 +34,14 @@ enum class WatchedObjects : std::uint8_t {
 // Whether work goes on without it. A kind that is not needed may be out of reach (RBAC).
 // What is never awaited may besides be unread for a while, and work goes on as if there were none.
 enum class Need : std::uint8_t { kNeeded, kOptional, kNeverAwaited };
+// Since when it is watched. Few clusters have the kinds of other projects: what no pool names is not asked
+// for.
+enum class Watched : std::uint8_t { kAlways, kOncePoolNamesIt };
 // Whether a pool's conditions say that objects of this kind cannot be read.
 enum class Reported : std::uint8_t { kInConditions, kElsewhere };
 
 template <class CodecType, const kube::ResourceType& kType, WatchedObjects kObjects, Need kNeed,
-          Reported kReported>
+          Reported kReported, Watched kWatched = Watched::kAlways>
 struct WatchedKind {
   using Codec = CodecType;
   using Object = typename Codec::Object;
@@ -47,6 +50,7 @@ struct WatchedKind {
   static constexpr WatchedObjects objects() { return kObjects; }
   static constexpr bool optional() { return kNeed != Need::kNeeded; }
   static constexpr bool awaited() { return kNeed != Need::kNeverAwaited; }
+  static constexpr bool always() { return kWatched == Watched::kAlways; }
   static constexpr bool reported_in_conditions() { return kReported == Reported::kInConditions; }
 };
 
@@ -61,6 +65,10 @@ using Deployments = WatchedKind<api::DeploymentCodec, kube::kDeployments, Watche
 // Not needed: a cluster that grants no right to read them has Deployments alone behind its pools.
 using StatefulSets = WatchedKind<api::StatefulSetCodec, kube::kStatefulSets, WatchedObjects::kAll,
                                  Need::kOptional, Reported::kElsewhere>;
+using LeaderWorkerSets = WatchedKind<api::LeaderWorkerSetCodec, kube::kLeaderWorkerSets, WatchedObjects::kAll,
+                                     Need::kNeverAwaited, Reported::kElsewhere, Watched::kOncePoolNamesIt>;
+using Rollouts = WatchedKind<api::RolloutCodec, kube::kRollouts, WatchedObjects::kAll, Need::kNeverAwaited,
+                             Reported::kElsewhere, Watched::kOncePoolNamesIt>;
 using ReplicaSets = WatchedKind<api::ReplicaSetCodec, kube::kReplicaSets, WatchedObjects::kAll, Need::kNeeded,
                                 Reported::kInConditions>;
 using Services = WatchedKind<api::ServiceCodec, kube::kServices, WatchedObjects::kAll, Need::kNeeded,
@@ -106,9 +114,9 @@ struct KindList {
   using Apply = Target<Wrapper<Kinds>..., More...>;
 };
 
-using WatchedKinds =
-    KindList<Pools, ConfigMaps, Pods, Deployments, StatefulSets, ReplicaSets, Services, Nodes, Autoscalers,
-             Budgets, GatePolicies, GateBindings, ConsumerLeases, EndpointSlices>;
+using WatchedKinds = KindList<Pools, ConfigMaps, Pods, Deployments, StatefulSets, LeaderWorkerSets, Rollouts,
+                              ReplicaSets, Services, Nodes, Autoscalers, Budgets, GatePolicies, GateBindings,
+                              ConsumerLeases, EndpointSlices>;
 
 // What arrives of one kind. Two kinds may have values of one type; their inputs are different all the same.
 template <class Kind>

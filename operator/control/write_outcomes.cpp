@@ -83,6 +83,8 @@ bool remember_error(PoolRecord& record, const PendingCall& call, std::string rea
     }
     case Written::kTarget:
     case Written::kStatefulTarget:
+    case Written::kGroupTarget:
+    case Written::kRolloutTarget:
       return put(errors.scale);
     case Written::kBudget:
       return put(errors.budget);
@@ -229,10 +231,22 @@ bool WriteOutcomes::succeeded(const Answered& in, ScaleTargetWrite& write) {
                           {"target", in.record->target},
                           {"from", std::to_string(write.what.from)},
                           {"to", std::to_string(write.what.to)}}});
-  if (in.record->target_kind == pool::TargetKind::kStatefulSet) {
-    know_scaled_target<StatefulSets>(*in.record, write, in.answer, in.now);
-  } else {
-    know_scaled_target<Deployments>(*in.record, write, in.answer, in.now);
+  switch (in.record->target_kind) {
+    case api::TargetKind::kDeployment:
+      know_scaled_target<Deployments>(*in.record, write, in.answer, in.now);
+      break;
+    case api::TargetKind::kStatefulSet:
+      know_scaled_target<StatefulSets>(*in.record, write, in.answer, in.now);
+      break;
+    case api::TargetKind::kLeaderWorkerSet:
+      know_scaled_target<LeaderWorkerSets>(*in.record, write, in.answer, in.now);
+      break;
+    case api::TargetKind::kRollout:
+      know_scaled_target<Rollouts>(*in.record, write, in.answer, in.now);
+      break;
+    case api::TargetKind::kNone:
+    case api::TargetKind::kOther:
+      break;
   }
   return true;
 }

@@ -50,6 +50,8 @@ std::string_view to_string(Written kind) {
       return "Pod";
     case Written::kTarget:
     case Written::kStatefulTarget:
+    case Written::kGroupTarget:
+    case Written::kRolloutTarget:
       return "Scale";
     case Written::kPool:
       return "InferencePool";
@@ -59,6 +61,22 @@ std::string_view to_string(Written kind) {
       return "EndpointSlice";
   }
   return "?";
+}
+
+Written written(api::TargetKind target) {
+  switch (target) {
+    case api::TargetKind::kStatefulSet:
+      return Written::kStatefulTarget;
+    case api::TargetKind::kLeaderWorkerSet:
+      return Written::kGroupTarget;
+    case api::TargetKind::kRollout:
+      return Written::kRolloutTarget;
+    case api::TargetKind::kDeployment:
+    case api::TargetKind::kNone:
+    case api::TargetKind::kOther:
+      break;
+  }
+  return Written::kTarget;
 }
 
 std::optional<kube::TimePoint> WriteThrottle::blocked_until(const WrittenObject& object, kube::TimePoint now,

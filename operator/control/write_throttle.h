@@ -17,6 +17,7 @@
 // Pure; owned by the loop.
 #pragma once
 
+#include "api/target_kind.h"
 #include "kube/object_key.h"
 #include "kube/result.h"
 #include "kube/time.h"
@@ -35,11 +36,15 @@ enum class Written : std::uint8_t {
   kPod,
   kTarget,  // a Deployment
   kStatefulTarget,
+  kGroupTarget,  // a LeaderWorkerSet
+  kRolloutTarget,
   kPool,
   kBudget,
   kEndpointSlice,
 };
 std::string_view to_string(Written kind);
+// The object by which a pool's target is scaled.
+Written written(api::TargetKind target);
 
 struct WrittenObject {
   Written kind = Written::kConfigMap;

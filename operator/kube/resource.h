@@ -27,6 +27,9 @@ inline constexpr ResourceType kSecrets{"", "v1", "secrets", "Secret"};
 inline constexpr ResourceType kDeployments{"apps", "v1", "deployments", "Deployment"};
 inline constexpr ResourceType kReplicaSets{"apps", "v1", "replicasets", "ReplicaSet"};
 inline constexpr ResourceType kStatefulSets{"apps", "v1", "statefulsets", "StatefulSet"};
+inline constexpr ResourceType kLeaderWorkerSets{"leaderworkerset.x-k8s.io", "v1", "leaderworkersets",
+                                                "LeaderWorkerSet"};
+inline constexpr ResourceType kRollouts{"argoproj.io", "v1alpha1", "rollouts", "Rollout"};
 inline constexpr ResourceType kPodDisruptionBudgets{"policy", "v1", "poddisruptionbudgets",
                                                     "PodDisruptionBudget"};
 inline constexpr ResourceType kValidatingAdmissionPolicies{

@@ -1,6 +1,7 @@
 #include "pool/budget.h"
 
 #include "api/names.h"
+#include "api/target_kind.h"
 
 #include <algorithm>
 
@@ -23,13 +24,22 @@ bool holds_evictions(const Observation& seen) {
 // making and unmaking it would need the right to delete budgets.
 api::LabelSelector wanted_selector(const Observation& seen) {
   // As requirements only: of those a patch replaces all, of matchLabels it would leave what someone added.
-  api::LabelSelector out{.match_labels = {}, .match_expressions = seen.selector->match_expressions};
-  for (const auto& [key, value] : seen.selector->match_labels)
-    out.match_expressions.push_back({.key = key, .op = "In", .values = {value}});
+  api::LabelSelector out;
+  const bool has_groups = api::target_kind(seen.pool()) == api::TargetKind::kLeaderWorkerSet;
+  if (has_groups) {
+    // Leaders and workers. Which of them are held, their label says.
+    out.match_expressions.push_back(
+        {.key = std::string{api::kGroupSetLabel}, .op = "In", .values = {seen.pool().scale_target->name}});
+  } else {
+    out.match_expressions = seen.selector->match_expressions;
+    for (const auto& [key, value] : seen.selector->match_labels)
+      out.match_expressions.push_back({.key = key, .op = "In", .values = {value}});
+  }
   std::vector<std::string> held;
   if (holds_evictions(seen)) {
     held = {std::string{api::serving::kDraining}, std::string{api::serving::kFinishing},
             std::string{api::serving::kTrue}};
+    if (has_groups) held.insert(held.begin() + 2, std::string{api::serving::kMember});
   } else {
     held = {std::string{kNobody}};
   }

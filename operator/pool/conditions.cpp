@@ -2,6 +2,7 @@
 
 #include "api/names.h"
 #include "api/taints.h"
+#include "api/target_kind.h"
 #include "base/text.h"
 #include "pool/budget.h"
 #include "pool/membership.h"
@@ -40,9 +41,10 @@ std::string target_name(const Observation& seen) {
 }
 
 std::string target_rbac(const Observation& seen) {
-  const std::string_view plural =
-      target_kind(seen.pool()) == TargetKind::kStatefulSet ? "statefulsets" : "deployments";
-  return fmt::format("grant the operator list and watch on {}.apps and patch on {}/scale", plural, plural);
+  const api::ScalableKind* kind = api::scalable(api::target_kind(seen.pool()));
+  if (kind == nullptr) return {};
+  return fmt::format("grant the operator list and watch on {}.{} and patch on {}/scale", kind->plural,
+                     kind->group, kind->plural);
 }
 
 // What is wrong with the target, and the fix; nothing while there is none or it is found.
@@ -60,10 +62,9 @@ std::optional<Finding> target_problem(const Observation& seen) {
       return is_false("Forbidden",
                       fmt::format("{} cannot be read: {}", target_name(seen), target_rbac(seen)));
     case TargetState::kWrongKind:
-      return is_false("WrongKind",
-                      fmt::format("spec.scaleTargetRef names a {} of {}: this release scales a Deployment or "
-                                  "a StatefulSet of apps/v1",
-                                  seen.pool().scale_target->kind, seen.pool().scale_target->api_version));
+      return is_false("WrongKind", fmt::format("spec.scaleTargetRef names a {} of {}: this release scales {}",
+                                               seen.pool().scale_target->kind,
+                                               seen.pool().scale_target->api_version, api::scalable_kinds()));
   }
   return std::nullopt;
 }
@@ -390,7 +391,8 @@ std::optional<Finding> hold_problem(const Observation& seen, api::Timestamp now)
                     "ReplicaSets cannot be read, so the gate holds what they want to delete and nothing lets "
                     "it go: grant the operator list and watch on replicasets.apps");
   auto others = other_controllers(seen, now);
-  const bool may_be_of_one = others || target_kind(seen.pool()) == TargetKind::kStatefulSet;
+  const api::ScalableKind* kind = api::scalable(api::target_kind(seen.pool()));
+  const bool may_be_of_one = others || (kind != nullptr && kind->by_ordinal);
   if (!snapshot.sees_stateful_sets && may_be_of_one)
     return is_false(
         "SurplusUnseen",
@@ -459,7 +461,8 @@ Finding disruption_safe(const Observation& seen, api::Timestamp now) {
     for (const Remark* remark : remarks) messages.push_back(remark->message);
     return is_false(remarks.front()->reason, fmt::format("{}", fmt::join(messages, "; ")));
   }
-  if (seen.target != TargetState::kFound) return disruption_safe_by_pods(seen);
+  if (seen.target != TargetState::kFound || !seen.snapshot->target->has_template)
+    return disruption_safe_by_pods(seen);
   const api::Workload& target = *seen.snapshot->target;
   const std::string name = target_name(seen);
   if (!target.has_readiness_probe)

@@ -92,8 +92,10 @@ class Drains {
 
   // What does not depend on other pods.
   std::optional<DrainReason> own_cause(const PodVerdict& member) const {
-    if (!is_active(*member.pod) || !member.pod->drain_annotations().request) return std::nullopt;
-    return has_something_to_drain(member) ? std::optional{DrainReason::kRequested} : std::nullopt;
+    const bool requested = member.pod->drain_annotations().request.has_value();
+    if (!is_active(*member.pod) || !(requested || member.superseded)) return std::nullopt;
+    if (!has_something_to_drain(member)) return std::nullopt;
+    return requested ? DrainReason::kRequested : DrainReason::kRollout;
   }
 
   Candidate candidate(const PodVerdict& member) const {

@@ -112,7 +112,7 @@ PodVerdict judge_listed(const Observation& seen, const api::Endpoint& endpoint,
   const api::Pod* pod = seen.pod(endpoint.pod);
   const bool unknown = pod == nullptr || pod->uid != endpoint.uid;
   if (unknown && seen.snapshot->pods_behind) return {};  // not there yet, for all we know
-  const api::LabelSelector* selector = seen.hold == Hold::kNone ? seen.selector : nullptr;
+  const api::LabelSelector* selector = seen.hold == Hold::kNone && seen.selector ? &*seen.selector : nullptr;
   PodVerdict verdict = judge_endpoint(unknown ? nullptr : pod, selector, seen.snapshot->node);
   if (seen.snapshot->unseen_nodes) trust_its_kubelet(verdict);
   if (list == MadeFrom::kNewerPods && is_outdated(seen, verdict)) return {};

@@ -28,6 +28,8 @@ constexpr std::array kNames{
     std::pair{Withdrawal::kListFull, std::string_view{"ListFull"}},
     std::pair{Withdrawal::kNodeNotReady, std::string_view{"NodeNotReady"}},
     std::pair{Withdrawal::kNodeTaint, std::string_view{"NodeTaint"}},
+    std::pair{Withdrawal::kGroupNotReady, std::string_view{"GroupNotReady"}},
+    std::pair{Withdrawal::kPreview, std::string_view{"Preview"}},
     std::pair{Withdrawal::kDraining, std::string_view{"Draining"}},
 };
 
@@ -147,7 +149,7 @@ void trust_its_kubelet(PodVerdict& verdict) {
 bool may_pass(Withdrawal reason) {
   return reason == Withdrawal::kNotReady || reason == Withdrawal::kNoReadyCondition ||
          reason == Withdrawal::kReadinessGate || reason == Withdrawal::kNoAddress ||
-         reason == Withdrawal::kDisruptionTarget;
+         reason == Withdrawal::kDisruptionTarget || reason == Withdrawal::kGroupNotReady;
 }
 
 bool may_have_to_finish(const PodVerdict& verdict) {

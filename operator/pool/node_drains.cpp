@@ -1,6 +1,7 @@
 #include "pool/node_drains.h"
 
 #include "api/names.h"
+#include "api/target_kind.h"
 #include "pool/membership.h"
 #include "pool/replica_sync.h"
 
@@ -73,6 +74,11 @@ class NodeDrains {
   api::Now now_;
 };
 
+bool chooses_by_ordinal(const api::InferencePool& pool) {
+  const api::ScalableKind* kind = api::scalable(api::target_kind(pool));
+  return kind != nullptr && kind->by_ordinal;
+}
+
 std::string waits_to_leave(std::int32_t serving, std::int32_t asked) {
   constexpr std::string_view kEmptied = "its node is being emptied: it goes";
   if (serving < asked) return fmt::format("{} once the pool serves with {}, {} do", kEmptied, asked, serving);
@@ -135,9 +141,10 @@ Terms NodeDrains::terms() const {
   out.asked = seen_.pool().replicas.value_or(target);
   // The only one there is goes after its replacement whatever the pool says: nobody would serve meanwhile.
   // Not where an autoscaler sets the target's replicas: it would take the one more away again, over and over.
-  // Nor of a StatefulSet: it would delete the one more, and never the pod that it was asked for.
+  // Nor where the highest ordinal goes: that would delete the one more, and never the pod that it was asked
+  // for.
   out.may_surge = seen_.target == TargetState::kFound && seen_.snapshot->target_autoscalers.empty() &&
-                  target_kind(seen_.pool()) == TargetKind::kDeployment && out.asked > 0;
+                  !chooses_by_ordinal(seen_.pool()) && out.asked > 0;
   out.replace_first = out.may_surge && (seen_.pool().disruption.replace_first || out.asked == 1);
   return out;
 }
@@ -180,7 +187,7 @@ bool NodeDrains::last_stays(const NodeDrainSummary& summary) const {
 bool NodeDrains::last_waits_too_long(const NodeDrainSummary& summary) {
   if (!last_stays(summary) || summary.leaving.empty()) return false;
   const PodVerdict& last = seen_.members[summary.leaving.front()];
-  const auto since = seen_.snapshot->draining_nodes->draining_since(*last.pod->node);
+  const auto since = seen_.snapshot->draining_nodes->draining_since(last.emptied->name);
   const auto waited = since ? now_.mono - *since : Releases::Duration{0};
   const auto limit = std::max(seen_.snapshot->asked_timeout(*last.pod), kEvictionPatience);
   if (waited >= limit) return true;
@@ -194,7 +201,7 @@ void NodeDrains::tell_last(const PodVerdict& last) {
   if (!seen_.snapshot->target_autoscalers.empty()) {
     ways_out = fmt::format("let HorizontalPodAutoscaler {} scale the pool instead of its target, {}",
                            fmt::join(seen_.snapshot->target_autoscalers, ", "), ways_out);
-  } else if (target_kind(seen_.pool()) != TargetKind::kStatefulSet) {
+  } else if (!chooses_by_ordinal(seen_.pool())) {
     ways_out = "make room for its replacement, " + ways_out;
   }
   seen_.remarks.push_back(
@@ -203,7 +210,7 @@ void NodeDrains::tell_last(const PodVerdict& last) {
        .message =
            fmt::format("Node {} is being emptied, and its pod {} is the only one that serves: no other "
                        "has come for longer than a drain may take, so it stays. Ways out: {}",
-                       *last.pod->node, last.pod->name, ways_out)});
+                       last.emptied->name, last.pod->name, ways_out)});
 }
 
 // One by one where the pool would serve with fewer than it should: the next goes when another has come. A pod
@@ -243,7 +250,7 @@ std::optional<std::size_t> NodeDrains::steps_aside(const NodeDrainSummary& summa
 void NodeDrains::empty_at_once(NodeDrainSummary& summary) {
   std::map<std::string_view, std::vector<std::size_t>> ending;
   for (const std::size_t i : summary.leaving) {
-    const api::Node& node = *seen_.members[i].node;
+    const api::Node& node = *seen_.members[i].emptied;
     if (!node.deadline_taint.empty()) ending[node.name].push_back(i);
   }
   for (const auto& [node, members] : ending) {
@@ -263,9 +270,9 @@ void NodeDrains::empty_at_once(NodeDrainSummary& summary) {
 // was emptied has stepped aside for nobody.
 std::vector<std::size_t> NodeDrains::in_turn(const std::vector<std::size_t>& leaving) const {
   const auto last_turn = [this](std::size_t i) {
-    const api::Pod& pod = *seen_.members[i].pod;
-    const auto turn = seen_.snapshot->releases->taken_back(pod.uid);
-    const auto since = seen_.snapshot->draining_nodes->draining_since(*pod.node);
+    const PodVerdict& member = seen_.members[i];
+    const auto turn = seen_.snapshot->releases->taken_back(member.pod->uid);
+    const auto since = seen_.snapshot->draining_nodes->draining_since(member.emptied->name);
     return turn && since && *turn < *since ? std::nullopt : turn;
   };
   std::vector<std::size_t> out;
@@ -309,17 +316,21 @@ void NodeDrains::run(const TakeCheapest& take) {
 }  // namespace
 
 std::optional<DrainReason> reason_to_leave(const PodVerdict& member) {
-  return member.node != nullptr ? emptying(*member.node) : std::nullopt;
+  return member.emptied != nullptr ? emptying(*member.emptied) : std::nullopt;
 }
 
 bool leaves_its_node(const Snapshot& snapshot, const PodVerdict& member) {
-  return reason_to_leave(member) && !snapshot.draining_nodes->scheduled_after_drain(member.pod->uid);
+  return reason_to_leave(member) && !snapshot.draining_nodes->scheduled_after_drain(member.on_emptied->uid);
 }
 
 void shorten_drains(Snapshot& seen, seconds deadline, api::Now now) {
   if (!seen.draining_nodes->any_ends()) return;
   for (const api::Pod* pod : seen.pods) {
-    const auto since = seen.draining_nodes->ending_since(*pod->node);
+    auto since = seen.draining_nodes->ending_since(*pod->node);
+    for (const api::Pod* worker : seen.workers_of(*pod)) {
+      const auto its = seen.draining_nodes->ending_since(*worker->node);
+      if (its) since = std::min(*its, since.value_or(*its));
+    }
     if (!since) continue;
     const DrainState state = drain_state(*pod);
     const bool has_begun = !std::holds_alternative<NotDraining>(state);

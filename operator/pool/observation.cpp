@@ -1,8 +1,11 @@
 #include "pool/observation.h"
 
 #include "api/names.h"
+#include "api/target_kind.h"
 #include "pool/drain.h"
+#include "pool/draining_nodes.h"
 #include "pool/membership.h"
+#include "pool/pod_group.h"
 
 #include <algorithm>
 #include <utility>
@@ -14,7 +17,7 @@ Hold hold_of(const Observation& seen) {
   if (!seen.snapshot->can_see) return Hold::kCannotRead;
   if (seen.snapshot->pods_behind) return Hold::kBehind;
   if (!seen.problems.empty()) return Hold::kInvalidSpec;
-  if (seen.selector == nullptr) return Hold::kNoSelector;
+  if (!seen.selector) return Hold::kNoSelector;
   return Hold::kNone;
 }
 
@@ -67,34 +70,54 @@ void keep_in_panic(Observation& seen) {
   }
 }
 
+// Of a blue-green Rollout only pods of the active template get requests. Those of one that comes are no
+// endpoints yet. Those of one that was active finish what they have.
+void judge_template(const Snapshot& snapshot, PodVerdict& verdict) {
+  if (snapshot.target == nullptr || snapshot.target->active_template.empty()) return;
+  const auto its_own = verdict.pod->labels->find(api::kTemplateHashLabel);
+  if (!its_own || *its_own == snapshot.target->active_template) return;
+  verdict.superseded = has_been_an_endpoint(snapshot, *verdict.pod);
+  if (verdict.superseded || !verdict.fit) return;
+  verdict.reason = Withdrawal::kPreview;
+  verdict.detail = "its template is not the one that is active";
+  verdict.fit = false;
+}
+
+// The watch of the target may be ahead of that of pods: nobody goes before one of the active template serves.
+void keep_superseded(Observation& seen) {
+  const bool another_serves = std::any_of(seen.members.begin(), seen.members.end(), [](const auto& member) {
+    return member.fit && !member.superseded && !is_on_its_way_out(member);
+  });
+  if (another_serves) return;
+  for (PodVerdict& member : seen.members)
+    if (!is_on_its_way_out(member)) member.superseded = false;
+}
+
 }  // namespace
 
-TargetKind target_kind(const api::InferencePool& pool) {
-  if (!pool.scale_target) return TargetKind::kNone;
-  if (pool.scale_target->api_version != "apps/v1") return TargetKind::kOther;
-  if (pool.scale_target->kind == "Deployment") return TargetKind::kDeployment;
-  return pool.scale_target->kind == "StatefulSet" ? TargetKind::kStatefulSet : TargetKind::kOther;
-}
-
-bool can_scale(TargetKind kind) {
-  return kind == TargetKind::kDeployment || kind == TargetKind::kStatefulSet;
-}
-
-const api::LabelSelector* selector_in_force(const api::InferencePool& pool, const api::Workload* target) {
-  // An empty selector selects everything in Kubernetes, and nobody here: see api::problems().
-  if (pool.selector) return pool.selector->empty() ? nullptr : &*pool.selector;
-  if (target == nullptr || !can_scale(target_kind(pool))) return nullptr;
-  // One on the label we write would turn pods in and out of the pool by our own hand.
-  const api::LabelSelector& theirs = target->selector;
-  const bool usable =
-      !theirs.absent && !theirs.empty() && !theirs.problem() && !theirs.uses(api::kServingLabel);
-  return usable ? &theirs : nullptr;
+std::optional<api::LabelSelector> selector_in_force(const api::InferencePool& pool,
+                                                    const api::Workload* target) {
+  const api::TargetKind kind = api::target_kind(pool);
+  std::optional<api::LabelSelector> out;
+  if (pool.selector) {
+    // An empty selector selects everything in Kubernetes, and nobody here: see api::problems().
+    if (!pool.selector->empty()) out = pool.selector;
+  } else if (target != nullptr && api::scalable(kind) != nullptr) {
+    // One on the label we write would turn pods in and out of the pool by our own hand.
+    const api::LabelSelector& theirs = target->selector;
+    const bool usable =
+        !theirs.absent && !theirs.empty() && !theirs.problem() && !theirs.uses(api::kServingLabel);
+    if (usable) out = theirs;
+  }
+  if (out && kind == api::TargetKind::kLeaderWorkerSet && !out->uses(api::kWorkerIndexLabel))
+    out->match_labels.emplace(api::kWorkerIndexLabel, api::kLeaderIndex);
+  return out;
 }
 
 TargetState target_state(const Snapshot& snapshot) {
   const auto& ref = snapshot.pool->scale_target;
   if (!ref) return TargetState::kNotConfigured;
-  if (!can_scale(target_kind(*snapshot.pool))) return TargetState::kWrongKind;
+  if (api::scalable(api::target_kind(*snapshot.pool)) == nullptr) return TargetState::kWrongKind;
   if (snapshot.target != nullptr) return TargetState::kFound;
   return snapshot.target_visibility == Visibility::kUnknown ? TargetState::kUnknown : TargetState::kNotFound;
 }
@@ -157,11 +180,28 @@ Observation observe(const Snapshot& snapshot) {
     }
     out.members.push_back(judge(snapshot, *pod));
   }
+  keep_superseded(out);
   keep_in_panic(out);
   return out;
 }
 
 PodVerdict judge(const Snapshot& snapshot, const api::Pod& pod) {
+  PodVerdict verdict = judge_alone(snapshot, pod);
+  judge_group(snapshot, verdict);
+  judge_template(snapshot, verdict);
+  return verdict;
+}
+
+void note_emptied(PodVerdict& verdict, const api::Pod& pod, const api::Node* node) {
+  if (node == nullptr || !emptying(*node)) return;
+  const bool sooner = verdict.emptied == nullptr ||
+                      (verdict.emptied->deadline_taint.empty() && !node->deadline_taint.empty());
+  if (!sooner) return;
+  verdict.on_emptied = &pod;
+  verdict.emptied = node;
+}
+
+PodVerdict judge_alone(const Snapshot& snapshot, const api::Pod& pod) {
   PodVerdict verdict = judge(pod, snapshot.node);
   if (snapshot.unseen_nodes && verdict.only_by_its_node && has_been_an_endpoint(snapshot, pod))
     trust_its_kubelet(verdict);

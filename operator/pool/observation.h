@@ -4,6 +4,7 @@
 #include "pool/plan.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,25 +25,21 @@ enum class TargetState : std::uint8_t { kNotConfigured, kFound, kNotFound, kUnkn
 
 TargetState target_state(const Snapshot& snapshot);
 
-// What the pool's spec.scaleTargetRef names. Of kOther nothing is scaled.
-enum class TargetKind : std::uint8_t { kNone, kDeployment, kStatefulSet, kOther };
-
-TargetKind target_kind(const api::InferencePool& pool);
-bool can_scale(TargetKind kind);
-
-// Whom the pool selects: its own selector, or that of its target. Null if neither is there, if the selector
-// that counts is empty, or if the target's cannot be used. Whether the pool's own can be used,
-// api::problems() says. Borrows from its arguments, of which `target` may be null.
-const api::LabelSelector* selector_in_force(const api::InferencePool& pool, const api::Workload* target);
+// Whom the pool selects: its own selector, or that of its target. Nothing if neither is there, if the
+// selector that counts is empty, or if the target's cannot be used. Whether the pool's own can be used,
+// api::problems() says. Of groups it selects the leaders, unless it asks for workers by their label. `target`
+// may be null.
+std::optional<api::LabelSelector> selector_in_force(const api::InferencePool& pool,
+                                                    const api::Workload* target);
 
 // Borrows from the snapshot.
 struct Observation {
   const Snapshot* snapshot = nullptr;
   Hold hold = Hold::kNone;
   TargetState target = TargetState::kNotConfigured;
-  std::vector<std::string> problems;             // of the spec
-  const api::LabelSelector* selector = nullptr;  // in force; null when there is none
-  std::vector<PodVerdict> members;               // pods that match, sorted by name
+  std::vector<std::string> problems;           // of the spec
+  std::optional<api::LabelSelector> selector;  // in force; nothing when there is none
+  std::vector<PodVerdict> members;             // pods that match, sorted by name
   // Of a pool on hold: pods that drain, finish, or are asked to go. Their own marks say how they go on.
   std::vector<PodVerdict> on_hold;
   std::vector<const api::Pod*> unselected;  // the snapshot's other pods
@@ -64,5 +61,10 @@ Observation observe(const Snapshot& snapshot);
 // What a pod of the snapshot is worth, its drain and the others apart. While many nodes are unseen, whoever
 // has been an endpoint stays one, and nobody else there becomes one.
 PodVerdict judge(const Snapshot& snapshot, const api::Pod& pod);
+// The same without its group and its template.
+PodVerdict judge_alone(const Snapshot& snapshot, const api::Pod& pod);
+// That this pod of its group has to leave its node, if it has. One that ends within moments counts before
+// others.
+void note_emptied(PodVerdict& verdict, const api::Pod& pod, const api::Node* node);
 
 }  // namespace poolwarden::pool

@@ -127,6 +127,8 @@ struct Snapshot {
   // operator before us. Then a pod we know may be unfit by now, and one we do not know may be there.
   std::string pods_version;
   bool pods_behind = false;
+  // The workers of those of `pods` that lead a group, by UID of the leader.
+  std::map<std::string, std::vector<const api::Pod*>> groups;
   // The list's shards that there are, or should be: the first always.
   std::vector<ListShard> list = std::vector<ListShard>(1);
   std::int32_t list_counted = 1;  // how many the first said there are, when it could last be read
@@ -187,6 +189,11 @@ struct Snapshot {
   std::size_t more_overlapping_pools = 0;
   std::set<std::string> pods_of_others;     // uids of pods here that another live pool selects too
   std::set<std::string> decided_by_others;  // of those, whom another pool can decide about
+
+  const std::vector<const api::Pod*>& workers_of(const api::Pod& leader) const {
+    const auto found = groups.find(leader.uid);
+    return found == groups.end() ? *nothing<std::vector<const api::Pod*>>() : found->second;
+  }
 
   const api::DrainSpec& drain_of(const api::Pod& pod) const {
     const auto shared = shared_drains.find(pod.uid);
@@ -261,6 +268,8 @@ enum class Withdrawal : std::uint8_t {
   kListFull,
   kNodeNotReady,
   kNodeTaint,
+  kGroupNotReady,
+  kPreview,
   kDraining,
 };
 
@@ -276,6 +285,11 @@ struct PodVerdict {
   // Its kubelet's last word was that it is ready: what is held against it, or would be if nodes were heard
   // of, is said of its node.
   bool only_by_its_node = false;
+  // The pod of its group, mostly itself, whose node is being emptied, and that node. Null: none is.
+  const api::Pod* on_emptied = nullptr;
+  const api::Node* emptied = nullptr;
+  // Its target's traffic goes to pods of another template, of which one is fit: it has to go.
+  bool superseded = false;
   DrainState before;                      // as its label and annotations have it
   DrainState drain;                       // as it should be now
   DrainResult step = DrainResult::kNone;  // what leads from the one to the other

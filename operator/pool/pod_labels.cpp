@@ -4,6 +4,7 @@
 #include "pool/consumer_words.h"
 #include "pool/load_words.h"
 #include "pool/membership.h"
+#include "pool/pod_group.h"
 
 #include <utility>
 
@@ -166,7 +167,9 @@ bool is_ours_to_remove(const api::Pod& pod, const Snapshot& snapshot) {
 void label_member(const Observation& seen, const PodVerdict& member, Plan& plan, api::Now now) {
   const api::Pod& pod = *member.pod;
   const Snapshot& snapshot = *seen.snapshot;
-  if (pod.deletion_timestamp || !snapshot.is_written(pod)) return;
+  if (pod.deletion_timestamp) return;
+  label_workers(snapshot, member, is_held(std::string{serving_of(member)}), plan);
+  if (!snapshot.is_written(pod)) return;
   const bool led_here = snapshot.leads(pod);
   // What becomes of one that is on its way out, or may have to finish, is the leading pool's to say.
   if (!led_here && (drains(member.drain) || !member.fit)) return;

@@ -92,7 +92,7 @@ void label_only(const Observation& seen, const api::Service& service, Plan& plan
 }
 
 bool is_expressible(const Observation& seen) {
-  return seen.selector != nullptr && seen.selector->match_expressions.empty();
+  return seen.selector && seen.selector->match_expressions.empty();
 }
 
 bool asks_for_direct(const Observation& seen) {

@@ -2,6 +2,7 @@
 
 #include "api/json_text.h"
 #include "api/names.h"
+#include "api/target_kind.h"
 
 #include <charconv>
 #include <utility>
@@ -243,8 +244,9 @@ kube::Call scale_target(const api::InferencePool& pool, const api::ScaleWrite& w
   // The scale subresource carries its target's resourceVersion, and checks it.
   const json body = {{"metadata", metadata_at(wanted.resource_version)}, {"spec", {{"replicas", wanted.to}}}};
   const std::string name = pool.scale_target ? pool.scale_target->name : std::string{};
-  const bool ordinal = pool.scale_target && pool.scale_target->kind == kube::kStatefulSets.kind;
-  const kube::ResourceType& type = ordinal ? kube::kStatefulSets : kube::kDeployments;
+  kube::ResourceType type = kube::kDeployments;
+  if (const api::ScalableKind* kind = api::scalable(api::target_kind(pool)))
+    type = {kind->group, kind->version, kind->plural, kind->kind};
   return kube::guarded(kube::merge_patch(type, pool.ns, name, to_body(body), std::string{kScale}));
 }
 

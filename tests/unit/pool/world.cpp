@@ -3,6 +3,7 @@
 #include "api/names.h"
 #include "pool/node_drains.h"
 #include "pool/ordinal_set.h"
+#include "pool/pod_group.h"
 
 #include <algorithm>
 
@@ -70,9 +71,7 @@ Plan World::decide(std::int64_t second) const {
   snapshot.pool = &pool;
   snapshot.target = target ? &*target : nullptr;
   snapshot.target_visibility = target ? Visibility::kPresent : target_visibility;
-  for (const api::Pod& pod : pods) snapshot.pods.push_back(&pod);
-  std::sort(snapshot.pods.begin(), snapshot.pods.end(),
-            [](const auto* a, const auto* b) { return a->name < b->name; });
+  add_pods(snapshot);
   snapshot.can_see = can_see;
   snapshot.watch_errors = watch_errors;
   snapshot.service = service ? &*service : nullptr;
@@ -147,6 +146,20 @@ Plan World::decide(std::int64_t second) const {
   }
   snapshot.is_listed = [&listed](const std::string& uid) { return listed.contains(uid); };
   return pool::decide(snapshot, at_second(second));
+}
+
+// Workers are seen with their leaders, and not as pods of the pool.
+void World::add_pods(Snapshot& snapshot) const {
+  for (const api::Pod& pod : pods) {
+    if (!is_worker(*pod.labels)) snapshot.pods.push_back(&pod);
+    if (!is_leader(*pod.labels)) continue;
+    for (const api::Pod& other : pods) {
+      if (is_worker(*other.labels) && group_of(*other.labels) == group_of(*pod.labels))
+        snapshot.groups[pod.uid].push_back(&other);
+    }
+  }
+  std::sort(snapshot.pods.begin(), snapshot.pods.end(),
+            [](const auto* a, const auto* b) { return a->name < b->name; });
 }
 
 void World::add_stateful_sets(Snapshot& snapshot) const {

@@ -88,6 +88,7 @@ struct World {
 
  private:
   void add_list(Snapshot& snapshot) const;
+  void add_pods(Snapshot& snapshot) const;
   void add_stateful_sets(Snapshot& snapshot) const;
   void apply_publish(const PublishEndpoints& publish);
   void apply_service(const api::ServiceWrite& write);

@@ -1,0 +1,224 @@
+// A group of a LeaderWorkerSet serves as one: what becomes of a worker becomes of its leader's endpoint.
+#include "pool/pod_group.h"
+
+#include "fleet.h"
+#include "pool/observation.h"
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::pool {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Pair;
+
+api::Pod member_of_group(int group, int index) {
+  const std::string number = std::to_string(group);
+  const std::string name = "llm-" + number + (index == 0 ? "" : "-" + std::to_string(index));
+  return with_labels(ready_pod(name, "10.0." + number + "." + std::to_string(index + 1)),
+                     {{"app", "vllm"},
+                      {std::string(api::kGroupSetLabel), "llm"},
+                      {std::string(api::kGroupIndexLabel), number},
+                      {std::string(api::kWorkerIndexLabel), std::to_string(index)}});
+}
+
+// llm-0, llm-1 ... with a worker each: llm-0-1, llm-1-1 ...
+class GroupFleet : public Fleet {
+ protected:
+  void make_groups(int count) {
+    world.pods.clear();
+    world.replica_sets.clear();
+    world.stateful_sets = {{}};
+    api::StatefulSet& set = world.stateful_sets[0];
+    set.name = "llm";
+    set.uid = "llm-uid";
+    set.replicas = count;
+    set.ordered = false;
+    for (int group = 0; group < count; ++group) {
+      api::Pod leader = member_of_group(group, 0);
+      leader.controller = std::make_shared<const std::string>(set.uid);
+      load[leader.uid] = 1;
+      world.pods.push_back(std::move(leader));
+      world.pods.push_back(member_of_group(group, 1));
+    }
+    world.pool.scale_target = {
+        .api_version = "leaderworkerset.x-k8s.io/v1", .kind = "LeaderWorkerSet", .name = "llm"};
+    world.target->name = "llm";
+    world.target->group_size = 2;
+    world.target->selector.match_labels = {{std::string(api::kGroupSetLabel), "llm"},
+                                           {std::string(api::kWorkerIndexLabel), "0"}};
+    world.target->replicas = world.target->status_replicas = count;
+    world.pool.replicas = count;
+    settle(0);
+  }
+  std::vector<std::string> members() const { return in_state(api::serving::kMember); }
+  // Of the leader that leaves the list now.
+  EndpointChange withdrawal() const {
+    const Plan plan = world.decide(10);
+    return plan.publish && !plan.publish->changes.empty() ? plan.publish->changes[0] : EndpointChange{};
+  }
+};
+
+TEST_F(GroupFleet, LeadersAreEndpoints_WorkersAreHeldWithThem) {
+  make_groups(2);
+  EXPECT_THAT(served(), ElementsAre("llm-0", "llm-1"));
+  EXPECT_THAT(members(), ElementsAre("llm-0-1", "llm-1-1"));
+}
+
+TEST_F(GroupFleet, TheBudgetHoldsLeadersAndWorkers) {
+  make_groups(1);
+  ASSERT_TRUE(world.budget);
+  EXPECT_EQ(world.budget->selector.to_string(),
+            "leaderworkerset.sigs.k8s.io/name in (llm),poolwarden.io/serving in "
+            "(draining,finishing,member,true)");
+  for (const api::Pod& pod : world.pods) {
+    api::LabelMap labels = pod.labels->to_map();
+    labels.emplace(api::kServingLabel, *pod.serving);
+    EXPECT_TRUE(world.budget->selector.matches(labels)) << pod.name;
+  }
+}
+
+TEST_F(GroupFleet, AWorkerThatIsNotReady_WithdrawsItsLeaderAlone) {
+  make_groups(2);
+  world.pod("llm-1-1").ready = api::Tristate::kFalse;
+  const EndpointChange change = withdrawal();
+  EXPECT_EQ(change.pod, "llm-1");
+  EXPECT_EQ(to_string(change.reason), "GroupNotReady");
+  EXPECT_EQ(change.detail, "its worker llm-1-1: its condition Ready is False");
+  settle(10);
+  EXPECT_THAT(served(), ElementsAre("llm-0"));
+  EXPECT_THAT(in_state("finishing"), ElementsAre("llm-1")) << "it may still answer";
+  world.pod("llm-1-1").ready = api::Tristate::kTrue;
+  settle(11);
+  EXPECT_THAT(served(), ElementsAre("llm-0", "llm-1"));
+}
+
+TEST_F(GroupFleet, AWorkerThatIsGone_LeavesAGroupThatIsNotWhole) {
+  make_groups(1);
+  std::erase_if(world.pods, [](const api::Pod& pod) { return pod.name == "llm-0-1"; });
+  const EndpointChange change = withdrawal();
+  EXPECT_EQ(change.pod, "llm-0");
+  EXPECT_EQ(change.detail, "its group has 1 of 2 pods");
+}
+
+TEST_F(GroupFleet, AWorkerThatTerminates_WithdrawsItsLeader) {
+  make_groups(1);
+  world.pod("llm-0-1").deletion_timestamp = api::Timestamp{};
+  EXPECT_THAT(withdrawal().detail, HasSubstr("its worker llm-0-1: it is being deleted"));
+}
+
+TEST_F(GroupFleet, AWorkersNodeThatIsGone_WithdrawsItsLeader) {
+  make_groups(1);
+  world.pod("llm-0-1").node = std::make_shared<const std::string>("lost");
+  EXPECT_EQ(withdrawal().detail, "its worker llm-0-1: its node lost is gone");
+}
+
+TEST_F(GroupFleet, AWorkersNodeThatIsNotHeardOf_IsNoSignAmongMany) {
+  make_groups(1);
+  on_node_two("llm-0-1");
+  world.nodes["node-2"].ready = api::Tristate::kUnknown;
+  world.unseen_nodes = UnseenNodes{};
+  settle(10);
+  EXPECT_THAT(served(), ElementsAre("llm-0"));
+}
+
+TEST_F(GroupFleet, AWorkersNodeIsCordoned_TheLeaderDrainsBeforeTheWorkerIsLetGo) {
+  make_groups(2);
+  on_node_two("llm-1-1");
+  world.nodes["node-2"].unschedulable = true;
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("llm-1"));
+  EXPECT_EQ(world.pod("llm-1").drain_annotations().reason, "NodeCordoned");
+  EXPECT_THAT(members(), Contains("llm-1-1")) << "its leader answers";
+  load["llm-1-uid"] = 0;
+  pass_seconds(11, 15);
+  EXPECT_THAT(drained(), ElementsAre("llm-1"));
+  EXPECT_THAT(members(), ElementsAre("llm-0-1"));
+  world.nodes["node-2"].unschedulable = false;
+  pass_seconds(16, 17);
+  EXPECT_THAT(served(), ElementsAre("llm-0", "llm-1")) << "called off";
+  EXPECT_THAT(members(), ElementsAre("llm-0-1", "llm-1-1"));
+}
+
+TEST_F(GroupFleet, TwoNodesOfAGroupAreCordoned_ItDrainsOnce) {
+  make_groups(2);
+  on_node_two("llm-1-1");
+  on_node("node-3", "llm-1");
+  world.nodes["node-2"].unschedulable = world.nodes["node-3"].unschedulable = true;
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("llm-1"));
+  EXPECT_THAT(served(), ElementsAre("llm-0"));
+}
+
+TEST_F(GroupFleet, TheOnlyGroupOnACordonedNodeStays_AndTheWorkersNodeIsNamed) {
+  make_groups(1);
+  on_node_two("llm-0-1");
+  world.nodes["node-2"].unschedulable = true;
+  world.draining_nodes.saw("node-2", DrainReason::kNodeCordoned, at_second(10).mono);
+  settle(10);
+  EXPECT_THAT(served(), ElementsAre("llm-0"));
+  pass_seconds(1000, 1001);
+  const auto status = world.pool.status;
+  EXPECT_EQ(condition(status, "DisruptionSafe").reason, "OnlyReplicaStays");
+  EXPECT_THAT(condition(status, "DisruptionSafe").message, HasSubstr("Node node-2 is being emptied"));
+}
+
+TEST_F(GroupFleet, ScaledDown_TheHighestGroupDrains) {
+  make_groups(3);
+  world.stateful_sets[0].replicas = world.target->replicas = 1;
+  world.pool.replicas = 1;
+  settle(10);
+  EXPECT_THAT(draining(), ElementsAre("llm-1", "llm-2"));
+  EXPECT_THAT(members(), ElementsAre("llm-0-1", "llm-1-1", "llm-2-1"));
+}
+
+TEST_F(GroupFleet, APoolWithoutATargetHoldsNoWorker) {
+  make_groups(1);
+  world.pool.scale_target.reset();
+  world.pool.selector = api::LabelSelector{.match_labels = {{std::string(api::kGroupSetLabel), "llm"}},
+                                           .match_expressions = {}};
+  world.pod("llm-0-1").serving.reset();
+  settle(10);
+  EXPECT_THAT(members(), IsEmpty()) << "its budget does not select them";
+}
+
+TEST_F(GroupFleet, AWorkerLabelledByAnotherPoolIsLeftAlone) {
+  make_groups(1);
+  world.pod("llm-0-1").serving = "true";
+  settle(10);
+  EXPECT_EQ(serving(world.pod("llm-0-1")), "true");
+}
+
+TEST(PodGroup, IsOfAWholeSetOfLabels) {
+  EXPECT_EQ(group_of(*member_of_group(3, 1).labels), "llm/3");
+  EXPECT_FALSE(group_of(api::LabelMap{{std::string(api::kGroupSetLabel), "llm"}}));
+  EXPECT_TRUE(is_leader(*member_of_group(0, 0).labels));
+  EXPECT_FALSE(is_worker(*member_of_group(0, 0).labels));
+  EXPECT_TRUE(is_worker(*member_of_group(0, 2).labels));
+  EXPECT_FALSE(is_worker(*ready_pod("a", "10.0.0.1").labels));
+}
+
+TEST(PodGroup, APoolOfALeaderWorkerSetSelectsItsLeaders) {
+  World world;
+  world.pool.scale_target = {
+      .api_version = "leaderworkerset.x-k8s.io/v1", .kind = "LeaderWorkerSet", .name = "llm"};
+  world.pool.selector = api::LabelSelector{.match_labels = {{"app", "vllm"}}, .match_expressions = {}};
+  const auto selector = selector_in_force(world.pool, nullptr);
+  ASSERT_TRUE(selector);
+  EXPECT_TRUE(selector->matches(*member_of_group(0, 0).labels));
+  EXPECT_FALSE(selector->matches(*member_of_group(0, 1).labels));
+  world.pool.selector->match_expressions = {
+      {.key = std::string(api::kWorkerIndexLabel), .op = "Exists", .values = {}}};
+  EXPECT_TRUE(selector_in_force(world.pool, nullptr)->matches(*member_of_group(0, 1).labels))
+      << "who asks for workers by their label gets them";
+}
+
+}  // namespace
+}  // namespace poolwarden::pool

@@ -1,0 +1,106 @@
+// A blue-green Rollout has pods of two templates, of which one gets requests.
+#include "fleet.h"
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace poolwarden::pool {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+class BlueGreenFleet : public Fleet {
+ protected:
+  // blue-a and blue-b serve, and are active.
+  void make_blue() {
+    world.pods.clear();
+    world.replica_sets.clear();
+    world.pool.scale_target = {.api_version = "argoproj.io/v1alpha1", .kind = "Rollout", .name = "vllm"};
+    world.target->active_template = "blue";
+    add("blue", {1, 1});
+    settle(0);
+  }
+  void add(const std::string& hash, const std::vector<double>& busy) {
+    const std::size_t first = world.pods.size();
+    add_set(hash, hash, busy, static_cast<std::int32_t>(busy.size()));
+    for (std::size_t i = first; i < world.pods.size(); ++i)
+      world.pods[i] =
+          with_labels(world.pods[i], {{"app", "vllm"}, {std::string(api::kTemplateHashLabel), hash}});
+  }
+};
+
+TEST_F(BlueGreenFleet, PreviewPodsAreNotPublishedUntilTheyAreActive) {
+  make_blue();
+  add("green", {0, 0});
+  settle(10);
+  EXPECT_THAT(served(), ElementsAre("blue-a", "blue-b"));
+  EXPECT_EQ(serving(world.pod("green-a")), "") << "nothing holds it";
+  world.target->active_template = "green";
+  const Plan plan = world.decide(20);
+  ASSERT_TRUE(plan.publish);
+  settle(20);
+  EXPECT_THAT(served(), ElementsAre("green-a", "green-b"));
+  EXPECT_THAT(draining(), ElementsAre("blue-a", "blue-b")) << "they finish what they answer";
+  EXPECT_EQ(world.pod("blue-a").drain_annotations().reason, "Rollout");
+}
+
+TEST_F(BlueGreenFleet, WhoWasActiveServesUntilOneOfTheOthersDoes) {
+  make_blue();
+  add("green", {0, 0});
+  for (const auto* pod : {"green-a", "green-b"}) world.pod(pod).ready = api::Tristate::kFalse;
+  world.target->active_template = "green";
+  settle(10);
+  EXPECT_THAT(served(), ElementsAre("blue-a", "blue-b"));
+  EXPECT_THAT(draining(), IsEmpty());
+  world.pod("green-b").ready = api::Tristate::kTrue;
+  settle(11);
+  EXPECT_THAT(served(), ElementsAre("green-b"));
+}
+
+TEST_F(BlueGreenFleet, SwitchedBackWhileTheyDrain_TheyServeAgain) {
+  make_blue();
+  add("green", {0, 0});
+  settle(5);
+  world.target->active_template = "green";
+  settle(10);
+  ASSERT_THAT(draining(), ElementsAre("blue-a", "blue-b"));
+  load["green-a-uid"] = load["green-b-uid"] = 1;
+  world.target->active_template = "blue";
+  settle(11);
+  EXPECT_THAT(served(), ElementsAre("blue-a", "blue-b"));
+  EXPECT_THAT(draining(), ElementsAre("green-a", "green-b"));
+}
+
+TEST_F(BlueGreenFleet, WhatHasDrainedIsLetGo) {
+  make_blue();
+  add("green", {0, 0});
+  settle(5);
+  world.target->active_template = "green";
+  settle(10);
+  load["blue-a-uid"] = 0;
+  pass_seconds(11, 15);
+  EXPECT_THAT(drained(), ElementsAre("blue-a"));
+  EXPECT_THAT(draining(), ElementsAre("blue-b"));
+}
+
+TEST_F(BlueGreenFleet, WithoutAnActiveTemplateAllServe) {
+  make_blue();
+  world.target->active_template.clear();
+  add("green", {0});
+  settle(10);
+  EXPECT_THAT(served(), ElementsAre("blue-a", "blue-b", "green-a"));
+}
+
+TEST_F(BlueGreenFleet, APodWithoutTheLabelServes) {
+  make_blue();
+  world.pods.push_back(ready_pod("other", "10.0.9.1"));
+  settle(10);
+  EXPECT_THAT(served(), ElementsAre("blue-a", "blue-b", "other"));
+}
+
+}  // namespace
+}  // namespace poolwarden::pool
