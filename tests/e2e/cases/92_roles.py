@@ -7,11 +7,13 @@ from support.kube import POOLS, wait_for
 
 POLICY = "poolwarden-scale-rights"
 POOLS_ONLY = {"apiGroups": ["poolwarden.io"], "resources": ["inferencepools", "inferencepools/scale"], "verbs": ["*"]}
+VERSIONS = {"LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1", "Rollout": "argoproj.io/v1alpha1"}
 SCALES_ONE = {"apiGroups": ["apps"], "resources": ["deployments/scale"], "resourceNames": ["one"], "verbs": ["patch"]}
 
 
 def pool(name: str, target: str = "", kind: str = "Deployment", **more: object) -> dict:
-    which = {"scaleTargetRef": {"name": target, "kind": kind}} if target else {}
+    version = VERSIONS.get(kind, "apps/v1")
+    which = {"scaleTargetRef": {"name": target, "kind": kind, "apiVersion": version}} if target else {}
     return {"apiVersion": "poolwarden.io/v1alpha1", "kind": "InferencePool", "metadata": {"name": name}, "spec": {
         "selector": {"matchLabels": {"app": "none"}}, "targetPorts": [{"number": 8000}], **which, **more}}
 
@@ -76,6 +78,21 @@ class Roles(Case):
         self.assertIn("the pool would scale the StatefulSet one, and nora may not", said)
         self.assertIn("patch on statefulsets/scale", said)
         self.assertEqual("", self.makes("eve", "one", "StatefulSet"))
+
+    def test_kinds_of_other_groups_are_asked_about_as_such(self) -> None:
+        """Neither kind has to be there: rights are granted by name."""
+        for who, kind, resource in (("lena", "LeaderWorkerSet", "leaderworkersets"), ("rolf", "Rollout", "rollouts")):
+            group = VERSIONS[kind].split("/", maxsplit=1)[0]
+            said = self.makes("nora", "one", kind)
+            self.note(said)
+            self.assertIn(f"the pool would scale the {kind} one, and nora may not", said)
+            self.assertIn(f"patch on {resource}/scale (or {resource}) of {group} in namespace", said)
+            self.assertNotIn("ClusterRole edit", said, "it does not know that kind by itself")
+            mine = {"apiGroups": [group], "resources": [f"{resource}/scale"], "verbs": ["patch"]}
+            self.kube.create([self.role(who, POOLS_ONLY, mine), self.binding(who, "Role", who)])
+            wait_for(lambda: not self.makes(who, "one", kind), f"the right to scale {resource} to count", 30)
+            for other in {"Deployment", "StatefulSet", *VERSIONS} - {kind}:
+                self.assertIn(POLICY, self.makes(who, "one", other), f"{who}, {other}")
 
     def test_what_of_a_pool_with_a_target_may_be_changed(self) -> None:
         for patch in ('{"spec":{"replicas":0}}', '{"spec":{"scaleTargetRef":{"name":"two"}}}',
