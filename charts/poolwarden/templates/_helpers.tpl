@@ -41,6 +41,22 @@ app.kubernetes.io/component: operator
 - apiGroups: [apps]
   resources: [statefulsets/scale]
   verbs: [patch]
+{{- if .Values.targets.leaderWorkerSets }}
+- apiGroups: [leaderworkerset.x-k8s.io]
+  resources: [leaderworkersets]
+  verbs: [list, watch]
+- apiGroups: [leaderworkerset.x-k8s.io]
+  resources: [leaderworkersets/scale]
+  verbs: [patch]
+{{- end }}
+{{- if .Values.targets.rollouts }}
+- apiGroups: [argoproj.io]
+  resources: [rollouts]
+  verbs: [list, watch]
+- apiGroups: [argoproj.io]
+  resources: [rollouts/scale]
+  verbs: [patch]
+{{- end }}
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [list, watch]

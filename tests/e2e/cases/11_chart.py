@@ -102,6 +102,16 @@ class Chart(unittest.TestCase):
         one = {name for _, _, name in self.rendered("ops", "watchNamespace=models")}
         self.assertEqual(set(), one & set().union(*names.values()), "it is no namespace's")
 
+    def test_targets_of_other_kinds_are_granted_as_the_overlays_do(self) -> None:
+        def rules(*values: str) -> list[dict]:
+            return self.rendered("ops", *values)["ClusterRole", "", "poolwarden"]["rules"]
+        for value, folder, name in (("leaderWorkerSets", "leaderworkerset", "poolwarden-leaderworkersets"),
+                                    ("rollouts", "rollouts", "poolwarden-rollouts")):
+            overlay = self.kustomized(f"overlays/{folder}")
+            self.assertEqual([("ClusterRole", "", name), ("ClusterRoleBinding", "", name)], sorted(overlay))
+            more = [rule for rule in rules(f"targets.{value}=true") if rule not in rules()]
+            self.assertEqual(overlay["ClusterRole", "", name]["rules"], more)
+
     def test_secrets_are_granted_by_name_only(self) -> None:
         value = "engineKeySecrets[0]"
         objects = self.rendered("ops", f"{value}.namespace=models", f"{value}.name=vllm-key")
