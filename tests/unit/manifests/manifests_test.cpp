@@ -54,6 +54,14 @@ Grants granted_by(const std::string& path) {
   return out;
 }
 
+// All that the operator may be given for pools of all namespaces. Targets of other kinds have overlays.
+Grants granted_to_operator() {
+  Grants out = granted_by("manifests/cluster/rbac.yaml");
+  out.merge(granted_by("manifests/overlays/leaderworkerset/rbac.yaml"));
+  out.merge(granted_by("manifests/overlays/rollouts/rbac.yaml"));
+  return out;
+}
+
 std::vector<std::string> split(const std::string& text, const std::string& separator) {
   std::vector<std::string> out;
   std::size_t begin = 0;
@@ -65,13 +73,13 @@ std::vector<std::string> split(const std::string& text, const std::string& separ
   return out;
 }
 
-// Rows of the table under the heading "What it needs from RBAC".
+// Rows of the tables under the heading "What it needs from RBAC".
 Grants documented() {
   const std::string page = read("docs/operations.md");
   const std::size_t begin = page.find("## What it needs from RBAC");
   const std::string section = page.substr(begin, page.find("\n## ", begin + 1) - begin);
   static const std::regex row(
-      R"(\n\| (?:`([a-z0-9.]+)` )?\| `([a-z/]+)`(?: \(`([a-z]+)` only\))? \| ([a-z, ]+) \|)");
+      R"(\n\| (?:`([a-z0-9.-]+)` )?\| `([a-z/]+)`(?: \(`([a-z]+)` only\))? \| ([a-z, ]+) \|)");
   Grants out;
   for (std::sregex_iterator it(section.begin(), section.end(), row), end; it != end; ++it) {
     const std::string name = (*it)[3].matched ? "(" + (*it)[3].str() + ")" : "";
@@ -81,7 +89,7 @@ Grants documented() {
 }
 
 TEST(Rbac, EveryRuleIsDocumented) {
-  Grants granted = granted_by("manifests/cluster/rbac.yaml");
+  Grants granted = granted_to_operator();
   granted.merge(granted_by("manifests/base/leader_election.yaml"));
   EXPECT_GT(granted.size(), 20U);
   EXPECT_EQ(granted, documented());
@@ -96,8 +104,23 @@ TEST(Rbac, OneNamespaceNeedsTheSameButWhatIsNoNamespaces) {
   EXPECT_EQ(granted_by("manifests/overlays/single-namespace/rbac.yaml"), expected);
 }
 
+TEST(Rbac, OverlaysOfTargets_BindTheOperatorsAccount) {
+  const auto base = YAML::LoadAll(read("manifests/cluster/rbac.yaml")).at(1)["subjects"][0];
+  for (const std::string overlay : {"leaderworkerset", "rollouts"}) {
+    const auto documents = YAML::LoadAll(read("manifests/overlays/" + overlay + "/rbac.yaml"));
+    ASSERT_EQ(documents.size(), 2U) << overlay;
+    EXPECT_EQ(documents[1]["roleRef"]["name"].as<std::string>(),
+              documents[0]["metadata"]["name"].as<std::string>());
+    ASSERT_EQ(documents[1]["subjects"].size(), 1U);
+    for (const std::string field : {"kind", "name", "namespace"}) {
+      EXPECT_EQ(documents[1]["subjects"][0][field].as<std::string>(), base[field].as<std::string>())
+          << overlay << " " << field;
+    }
+  }
+}
+
 TEST(Rbac, ReadsNoSecretsAndDeletesOnlySlices) {
-  for (const std::string& grant : granted_by("manifests/cluster/rbac.yaml")) {
+  for (const std::string& grant : granted_to_operator()) {
     const bool of_slices = grant == "discovery.k8s.io endpointslices delete";
     EXPECT_TRUE(of_slices || grant.find(" delete") == std::string::npos) << grant;
     EXPECT_EQ(grant.find("secrets"), std::string::npos) << grant;
@@ -273,7 +296,7 @@ std::map<std::string, std::set<std::string>> fenced() {
 // What it may write there by RBAC is judged, but for what says nothing that others act on.
 TEST(Fence, IsAroundEachRightToWrite) {
   std::map<std::string, std::set<std::string>> expected;
-  for (const std::string& grant : granted_by("manifests/cluster/rbac.yaml")) {
+  for (const std::string& grant : granted_to_operator()) {
     const std::size_t verb = grant.rfind(' ');
     const std::string what = grant.substr(0, verb);
     if (what == "events.k8s.io events" || what == "poolwarden.io inferencepools/status") continue;
