@@ -366,6 +366,52 @@ TEST(ChangeRouter, StatefulSetChanges_MarksThoseThatScaleItAndThePoolsOfItsPods)
   EXPECT_THAT(parts.marked(), IsEmpty()) << "nothing that is read has changed";
 }
 
+TEST(ChangeRouter, RolloutChanges_MarksThePoolsThatScaleIt) {
+  Routed parts;
+  for (const auto& [name, version] :
+       {std::pair{"t", "argoproj.io/v1alpha1"}, std::pair{"other", "argoproj.io/v1"}}) {
+    api::InferencePool targeted = made_pool(name, "");
+    targeted.scale_target = api::ScaleTargetRef{version, "Rollout", "vllm"};
+    parts.see<Pools>(targeted);
+  }
+  parts.list<Rollouts>({});
+  parts.marked();
+  api::Rollout rollout;
+  rollout.ns = "default";
+  rollout.name = "vllm";
+  rollout.uid = "rollout-uid";
+  rollout.selector.match_labels = {{"app", "other"}};
+  parts.see<Rollouts>(rollout);
+  EXPECT_TRUE(parts.record("t").selector_known);
+  EXPECT_FALSE(parts.record("other").selector_known);
+  parts.marked();
+  rollout.active_template = "green";
+  parts.see<Rollouts>(rollout);
+  EXPECT_THAT(parts.marked(), ElementsAre("t"));
+}
+
+TEST(ChangeRouter, WorkerChanges_MarksThePoolsOfItsLeader) {
+  Routed parts;
+  const auto in_group = [](const char* name, const char* app, const char* index) {
+    api::Pod pod = made_pod(name, app);
+    pod.labels =
+        std::make_shared<const api::Labels>(api::LabelMap{{"app", app},
+                                                          {std::string(api::kGroupSetLabel), "llm"},
+                                                          {std::string(api::kGroupIndexLabel), "0"},
+                                                          {std::string(api::kWorkerIndexLabel), index}});
+    return pod;
+  };
+  parts.see<Pods>(in_group("llm-0", "vllm", "0"));
+  api::Pod worker = in_group("llm-0-1", "worker", "1");
+  parts.see<Pods>(worker);
+  parts.marked();
+  worker.ready = api::Tristate::kFalse;
+  parts.see<Pods>(worker);
+  EXPECT_THAT(parts.marked(), ElementsAre("a"));
+  parts.lose<Pods>("llm-0-1");
+  EXPECT_THAT(parts.marked(), ElementsAre("a"));
+}
+
 TEST(ChangeRouter, ReplicaSetChanges_MarksThePoolsOfItsPodsOnce) {
   Routed parts;
   for (const char* name : {"q", "r"}) {

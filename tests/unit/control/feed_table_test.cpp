@@ -1,5 +1,6 @@
 #include "control/feed_table.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -98,11 +99,44 @@ class Feeds : public ::testing::Test {
   Effects out_;
 };
 
-TEST_F(Feeds, Start_AsksForEachKindInOrder) {
+TEST_F(Feeds, Start_AsksForEachKindInOrder_ButNotForThoseOfOtherProjects) {
   std::vector<std::size_t> kinds;
   for (const WatchWork& work : out_.watches) kinds.push_back(work.kind);
-  ASSERT_EQ(kinds.size(), WatchedKinds::kSize);
-  for (std::size_t i = 0; i < kinds.size(); ++i) EXPECT_EQ(kinds[i], i);
+  std::vector<std::size_t> wanted;
+  WatchedKinds::for_each([&]<class Kind>() {
+    if (Kind::always()) wanted.push_back(WatchedKinds::index<Kind>());
+  });
+  EXPECT_EQ(kinds, wanted);
+  EXPECT_EQ(wanted.size(), WatchedKinds::kSize - 2);
+  EXPECT_FALSE(health<Rollouts>().started);
+  EXPECT_FALSE(not_up_to_date(health<Rollouts>(), true, kFeedStart + 1h));
+  EXPECT_FALSE(stuck("rollouts", health<Rollouts>(), kFeedStart + 1h));
+}
+
+TEST_F(Feeds, AKindOfAnotherProject_IsAskedForOnceAPoolNamesIt) {
+  const auto before = static_cast<std::ptrdiff_t>(out_.watches.size());
+  api::InferencePool pool;
+  pool.ns = "default";
+  pool.name = pool.uid = "a";
+  pool.resource_version = "5";
+  pool.scale_target = api::ScaleTargetRef{"argoproj.io/v1alpha1", "Rollout", "vllm"};
+  list<Pools>({pool});
+  std::vector<std::size_t> kinds;
+  std::for_each(out_.watches.begin() + before, out_.watches.end(), [&kinds](const WatchWork& work) {
+    if (std::holds_alternative<kube::StartList>(work.action)) kinds.push_back(work.kind);
+  });
+  EXPECT_THAT(kinds, ElementsAre(WatchedKinds::index<Rollouts>()));
+  EXPECT_EQ(feeds_.target_of(pool), nullptr);
+  EXPECT_FALSE(feeds_.has_read(api::TargetKind::kRollout));
+  api::Rollout rollout;
+  rollout.ns = "default";
+  rollout.name = "vllm";
+  rollout.uid = "u";
+  rollout.resource_version = "6";
+  EXPECT_TRUE(list<Rollouts>({rollout}));
+  EXPECT_TRUE(feeds_.has_read(api::TargetKind::kRollout));
+  ASSERT_NE(feeds_.target_of(pool), nullptr);
+  EXPECT_EQ(feeds_.target_of(pool)->uid, "u");
 }
 
 TEST_F(Feeds, FirstList_SyncsItsKindAndNoOther) {

@@ -411,6 +411,35 @@ TEST(WriteOutcomes, StatefulSetIsScaled_IsKnownAtOnce) {
   EXPECT_EQ(known->update_revision, "vllm-1");
 }
 
+template <class Kind>
+void expect_scaled(const api::ScaleTargetRef& ref, Written written_as) {
+  Answered parts;
+  api::InferencePool pool = made_pool("a", "vllm");
+  pool.scale_target = ref;
+  parts.see<Pools>(pool);
+  typename Kind::Object target;
+  target.ns = "default";
+  target.name = "vllm";
+  target.uid = "target-uid";
+  target.replicas = 2;
+  parts.list<Kind>({target});
+  ASSERT_NE(parts.feeds.target_of(pool), nullptr);
+  EXPECT_EQ(written(api::target_kind(pool)), written_as);
+  const std::size_t sent = parts.send(
+      ScaleTargetWrite{{.from = 2, .to = 4, .agreed = 4, .target_uid = "target-uid", .resource_version = {}},
+                       {}},
+      parts.object(written_as, "vllm"));
+  parts.answer(sent, Answer(fmt::format(R"({{"metadata":{{"uid":"target-uid","resourceVersion":"{}"}}}})",
+                                        parts.next_version())));
+  EXPECT_EQ(parts.feeds.target_of(pool)->replicas, 4) << ref.kind;
+}
+
+TEST(WriteOutcomes, ATargetOfAnotherProjectIsScaled_IsKnownAtOnce) {
+  expect_scaled<LeaderWorkerSets>({"leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", "vllm"},
+                                  Written::kGroupTarget);
+  expect_scaled<Rollouts>({"argoproj.io/v1alpha1", "Rollout", "vllm"}, Written::kRolloutTarget);
+}
+
 TEST(WriteOutcomes, ScaleAnswerIsOfANamesake_TargetStaysAsItIs) {
   Answered parts;
   add_pool_of_target(parts);

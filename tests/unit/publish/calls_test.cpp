@@ -292,10 +292,14 @@ TEST(BudgetCall, HoldsEveryEvictionOfWhatItSelects) {
 }
 
 TEST(ReplicaCalls, ScaleATargetOfTheKindThatThePoolNames) {
-  api::InferencePool ordinal = pool();
-  ordinal.scale_target->kind = "StatefulSet";
-  expect_call(scale_target(ordinal, {.from = 1, .to = 3, .target_uid = "d-uid", .resource_version = "50"}),
-              kube::Verb::kMergePatch, kube::kStatefulSets, "engine", "scale");
+  const api::ScaleWrite write{.from = 1, .to = 3, .target_uid = "d-uid", .resource_version = "50"};
+  for (const kube::ResourceType& type :
+       {kube::kStatefulSets, kube::kLeaderWorkerSets, kube::kRollouts, kube::kDeployments}) {
+    api::InferencePool scaling = pool();
+    scaling.scale_target->api_version = type.api_version();
+    scaling.scale_target->kind = type.kind;
+    expect_call(scale_target(scaling, write), kube::Verb::kMergePatch, type, "engine", "scale");
+  }
 }
 
 TEST(ReplicaCalls, ScaleTheTargetThroughItsSubresource) {
