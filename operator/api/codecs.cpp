@@ -309,6 +309,17 @@ LabelSelector rollout_selector(const json& object) {
   return {.match_labels = *std::move(labels), .match_expressions = {}};
 }
 
+// The counts of its status are those of both templates together, but for HPAReplicas. Until the newest
+// template is active, no replica is up to date.
+void read_blue_green(const json& status, Rollout& out) {
+  out.active_template = bounded_text(string_at(member(status, "blueGreen"), "activeSelector"));
+  if (out.active_template.empty()) return;
+  out.status_replicas = integer_at<std::int32_t>(status, "HPAReplicas").value_or(0);
+  out.ready_replicas = std::min(out.ready_replicas, out.status_replicas);
+  const bool newest_is_active = string_at(status, "currentPodHash") == out.active_template;
+  if (!newest_is_active) out.updated_replicas = 0;
+}
+
 }  // namespace
 
 Deployment DeploymentCodec::from_json(const json& object) {
@@ -362,9 +373,7 @@ Rollout RolloutCodec::from_json(const json& object) {
   if (out.has_template) read_template(member(spec, "template"), out);
   const json& status = member(object, "status");
   out.paused = bool_at(spec, "paused", false) || !array_at(status, "pauseConditions").empty();
-  const bool is_blue_green = member(member(spec, "strategy"), "blueGreen").is_object();
-  if (is_blue_green)
-    out.active_template = bounded_text(string_at(member(status, "blueGreen"), "activeSelector"));
+  if (member(member(spec, "strategy"), "blueGreen").is_object()) read_blue_green(status, out);
   return out;
 }
 

@@ -259,10 +259,12 @@ bool FeedTable::has_read(api::TargetKind kind) const {
   return false;
 }
 
-const std::vector<PodPtr>& FeedTable::group_of(const api::Pod& pod) const {
-  static const std::vector<PodPtr> kNone;
+std::span<const PodPtr> FeedTable::group_of(const api::Pod& pod) const {
   const auto group = pool::group_of(*pod.labels);
-  return group ? store<Pods>().by_index(pods_by_group_, fmt::format("{}/{}", pod.ns, *group)) : kNone;
+  if (!group) return {};
+  const std::span<const PodPtr> all =
+      store<Pods>().by_index(pods_by_group_, fmt::format("{}/{}", pod.ns, *group));
+  return all.first(std::min(all.size(), pool::kMaxGroup));
 }
 
 void FeedTable::reindex_if_needed(const std::string& ns) {

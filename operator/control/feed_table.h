@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -163,8 +164,8 @@ class FeedTable {
   std::shared_ptr<const api::Workload> target_of(const api::InferencePool& pool) const;
   // Whether objects of a kind that pools may scale have been read.
   bool has_read(api::TargetKind kind) const;
-  // All pods of the group that a pod is of, itself among them; none, if it is of no group.
-  const std::vector<PodPtr>& group_of(const api::Pod& pod) const;
+  // The pods of the group that a pod is of, itself among them: kMaxGroup at most. None, if it is of no group.
+  std::span<const PodPtr> group_of(const api::Pod& pod) const;
   const std::vector<std::shared_ptr<const api::ReplicaSet>>& replica_sets_of(std::string_view uid) const {
     return store<ReplicaSets>().by_index(sets_by_controller_, uid);
   }

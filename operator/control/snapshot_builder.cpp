@@ -208,7 +208,7 @@ void SnapshotBuilder::add_groups(pool::Snapshot& seen) const {
 
 bool SnapshotBuilder::is_held_member(const api::Pod& pod) const {
   if (pod.serving != api::serving::kMember) return false;
-  const auto& group = feeds_.group_of(pod);
+  const auto group = feeds_.group_of(pod);
   return std::any_of(group.begin(), group.end(), [this](const PodPtr& other) {
     const auto& pools = table_.matching(*other);
     return pool::is_leader(*other->labels) &&

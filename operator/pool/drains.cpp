@@ -203,8 +203,9 @@ bool is_asked_for_first(const PodVerdict& member) {
 
 // And nothing holds them.
 bool is_taken_first(const PodVerdict& member) {
-  return is_asked_for_first(member) && !drains(member.before) && !may_have_to_finish(member) &&
-         !member.in_panic;
+  const bool never_served = member.reason == Withdrawal::kPreview;
+  return (is_asked_for_first(member) || never_served) && !drains(member.before) &&
+         !may_have_to_finish(member) && !member.in_panic;
 }
 
 // Of its pods, those that are too many. Never negative.

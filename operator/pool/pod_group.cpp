@@ -5,6 +5,9 @@
 #include "pool/draining_nodes.h"
 #include "pool/observation.h"
 
+#include <algorithm>
+#include <utility>
+
 #include <fmt/format.h>
 
 namespace poolwarden::pool {
@@ -14,7 +17,8 @@ namespace {
 std::int32_t size_of(const Snapshot& snapshot, const api::Pod& leader) {
   const bool is_its_set =
       snapshot.target != nullptr && leader.labels->find(api::kGroupSetLabel) == snapshot.target->name;
-  return is_its_set ? snapshot.target->group_size : 1;
+  constexpr auto kMost = static_cast<std::int32_t>(kMaxGroup);
+  return is_its_set ? std::min(snapshot.target->group_size, kMost) : 1;
 }
 
 void withdraw_for(PodVerdict& leader, std::string detail, bool only_by_its_node) {

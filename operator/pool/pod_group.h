@@ -9,10 +9,15 @@
 #include "api/objects.h"
 #include "pool/plan.h"
 
+#include <cstddef>
 #include <optional>
 #include <string>
 
 namespace poolwarden::pool {
+
+// Of a group so many pods are looked at, the first by name. Labels may be written by anybody, on any number
+// of pods.
+inline constexpr std::size_t kMaxGroup = 128;
 
 // Of a pod of a group: which group of the namespace that is, "set/3". Nothing: it is of none.
 std::optional<std::string> group_of(const api::Labels& labels);

@@ -180,14 +180,16 @@ TEST(RolloutCodec, ReadsWhatDecisionsNeed) {
       "template":{"spec":{"containers":[{"readinessProbe":{}}]}}},
     "status":{"replicas":6,"readyReplicas":5,"updatedReplicas":3,"HPAReplicas":3,"observedGeneration":"4",
       "pauseConditions":[{"reason":"BlueGreenPause"}],"selector":"app=vllm,rollouts-pod-template-hash=blue",
-      "blueGreen":{"activeSelector":"blue","previewSelector":"green"}}})"));
+      "currentPodHash":"green","blueGreen":{"activeSelector":"blue","previewSelector":"green"}}})"));
   EXPECT_EQ(out.replicas, 3);
   EXPECT_EQ(out.selector.match_labels, (LabelMap{{"app", "vllm"}}));
   EXPECT_EQ(out.active_template, "blue");
   EXPECT_TRUE(out.paused);
   EXPECT_TRUE(out.has_template);
   EXPECT_TRUE(out.has_readiness_probe);
-  EXPECT_EQ(out.status_replicas, 6);
+  EXPECT_EQ(out.status_replicas, 3) << "those of the preview are none of the replicas that were asked for";
+  EXPECT_EQ(out.ready_replicas, 3);
+  EXPECT_EQ(out.updated_replicas, 0) << "the newest template is not active";
 }
 
 TEST(RolloutCodec, ACanaryHasNoActiveTemplate) {

@@ -196,6 +196,15 @@ TEST_F(GroupFleet, AWorkerLabelledByAnotherPoolIsLeftAlone) {
   EXPECT_EQ(serving(world.pod("llm-0-1")), "true");
 }
 
+TEST_F(GroupFleet, AGroupLargerThanIsLookedAt_IsWholeWithThoseThatAre) {
+  make_groups(1);
+  world.target->group_size = 1000;
+  std::erase_if(world.pods, [](const api::Pod& pod) { return pod.name == "llm-0-1"; });
+  for (std::size_t i = 1; i < kMaxGroup; ++i) world.pods.push_back(member_of_group(0, static_cast<int>(i)));
+  settle(10);
+  EXPECT_THAT(served(), ElementsAre("llm-0"));
+}
+
 TEST(PodGroup, IsOfAWholeSetOfLabels) {
   EXPECT_EQ(group_of(*member_of_group(3, 1).labels), "llm/3");
   EXPECT_FALSE(group_of(api::LabelMap{{std::string(api::kGroupSetLabel), "llm"}}));

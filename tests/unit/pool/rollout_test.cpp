@@ -87,6 +87,15 @@ TEST_F(BlueGreenFleet, WhatHasDrainedIsLetGo) {
   EXPECT_THAT(draining(), ElementsAre("blue-b"));
 }
 
+TEST_F(BlueGreenFleet, APreviewThatIsGivenUpGoesUndrained) {
+  make_blue();
+  add("green", {0, 0});
+  settle(5);
+  world.replica_sets[1].replicas = 0;
+  settle(10);
+  EXPECT_THAT(draining(), IsEmpty()) << "nothing holds them, and they answer nobody";
+}
+
 TEST_F(BlueGreenFleet, WithoutAnActiveTemplateAllServe) {
   make_blue();
   world.target->active_template.clear();
