@@ -373,6 +373,8 @@ Rollout RolloutCodec::from_json(const json& object) {
   if (out.has_template) read_template(member(spec, "template"), out);
   const json& status = member(object, "status");
   out.paused = bool_at(spec, "paused", false) || !array_at(status, "pauseConditions").empty();
+  const std::string restart_at = string_at(spec, "restartAt");
+  if (restart_at != string_at(status, "restartedAt")) out.restart_at = parse_rfc3339(restart_at);
   if (member(member(spec, "strategy"), "blueGreen").is_object()) read_blue_green(status, out);
   return out;
 }

@@ -25,6 +25,9 @@ struct Workload : Identity {
   std::int32_t group_size = 1;  // pods of a replica, of which one is sent requests
   // Of a blue-green Rollout: the label kTemplateHashLabel of pods that may be sent requests. Empty: all may.
   std::string active_template;
+  // Of a Rollout whose pods are to be restarted: those that were created before that are evicted by its
+  // controller.
+  std::optional<Timestamp> restart_at;
   bool has_template = true;  // false: the pods' template is in another object
   // What decides whether a deleted pod can finish: read from the pod template.
   bool has_readiness_probe = false;

@@ -55,6 +55,7 @@ class Drains {
     for (std::size_t i = 0; i < causes_.size(); ++i) causes_[i] = own_cause(seen_.members[i]);
     for (const ReplicaSetView& set : seen_.snapshot->replica_sets) drain_surplus(set);
     for (const StatefulSetView& set : seen_.snapshot->stateful_sets) drain_leaving(set);
+    drain_restarted();
     empty_nodes(seen_, plan_, causes_, now_, [this](const auto& members, std::int32_t wanted) {
       take_cheapest(members, wanted, "its node is being emptied", [](const PodVerdict& member) {
         return reason_to_leave(member).value_or(DrainReason::kNodeCordoned);
@@ -166,6 +167,7 @@ class Drains {
   bool are_held(bool by_time);
   void drain_surplus(const ReplicaSetView& set);
   void drain_leaving(const StatefulSetView& set);
+  void drain_restarted();
   void drain_its_equals(const std::vector<std::size_t>& draining, const std::vector<std::size_t>& others,
                         DrainReason reason);
   void watch_released(const api::Pod& pod, const Drained& drained, DrainReason cause);
@@ -289,6 +291,32 @@ void Drains::drain_leaving(const StatefulSetView& set) {
             : fmt::format("StatefulSet {} is to have {} pod{}, and its controller goes by their ordinals",
                           set.set->name, set.set->replicas, set.set->replicas == 1 ? "" : "s");
   }
+}
+
+// A Rollout's controller evicts pods that are older than its spec.restartAt. Refused for one, it asks for the
+// next, and begins again after 30 s. So the order is ours: one at a time, while as many serve as should.
+// https://argo-rollouts.readthedocs.io/en/stable/features/restart/
+void Drains::drain_restarted() {
+  if (seen_.target != TargetState::kFound || !seen_.snapshot->target->restart_at) return;
+  const api::Workload& target = *seen_.snapshot->target;
+  const api::Timestamp since = *target.restart_at;
+  if (now_.wall < since) return plan_.look_again_in(since - now_.wall);
+  std::int32_t serving = 0;
+  bool one_goes = false;
+  std::vector<std::size_t> older;
+  for (std::size_t i = 0; i < seen_.members.size(); ++i) {
+    const PodVerdict& member = seen_.members[i];
+    const bool goes = drains(member.before) || causes_[i];
+    if (!is_active(*member.pod)) continue;
+    if (member.fit && !goes) ++serving;
+    if (member.pod->created >= since || !seen_.snapshot->leads(*member.pod)) continue;
+    one_goes |= goes || !seen_.snapshot->is_written(*member.pod);
+    if (drains(member.before) && !causes_[i]) causes_[i] = DrainReason::kRollout;
+    if (!goes && member.fit) older.push_back(i);
+  }
+  if (one_goes || serving < std::max(seen_.pool().replicas.value_or(target.replicas), 1)) return;
+  take_cheapest(older, 1, fmt::format("Rollout {} restarts its pods", target.name),
+                [](const PodVerdict&) { return DrainReason::kRollout; });
 }
 
 void Drains::drain_surplus(const ReplicaSetView& set) {

@@ -192,6 +192,18 @@ TEST(RolloutCodec, ReadsWhatDecisionsNeed) {
   EXPECT_EQ(out.updated_replicas, 0) << "the newest template is not active";
 }
 
+TEST(RolloutCodec, ARestartIsOneUntilItIsDone) {
+  json object = json::parse(R"({"spec":{"restartAt":"2026-11-30T12:00:00Z"},"status":{}})");
+  EXPECT_EQ(RolloutCodec::from_json(object).restart_at, parse_rfc3339("2026-11-30T12:00:00Z"));
+  object["status"]["restartedAt"] = "2026-11-29T12:00:00Z";
+  EXPECT_TRUE(RolloutCodec::from_json(object).restart_at);
+  object["status"]["restartedAt"] = "2026-11-30T12:00:00Z";
+  EXPECT_FALSE(RolloutCodec::from_json(object).restart_at);
+  object["spec"]["restartAt"] = "soon";
+  EXPECT_FALSE(RolloutCodec::from_json(object).restart_at);
+  EXPECT_FALSE(RolloutCodec::from_json(json::object()).restart_at);
+}
+
 TEST(RolloutCodec, ACanaryHasNoActiveTemplate) {
   const Rollout out = RolloutCodec::from_json(json::parse(
       R"({"spec":{"strategy":{"canary":{}}},"status":{"blueGreen":{"activeSelector":"left over"}}})"));

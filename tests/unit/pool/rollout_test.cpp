@@ -96,6 +96,65 @@ TEST_F(BlueGreenFleet, APreviewThatIsGivenUpGoesUndrained) {
   EXPECT_THAT(draining(), IsEmpty()) << "nothing holds them, and they answer nobody";
 }
 
+class RestartedFleet : public Fleet {
+ protected:
+  // old-a, old-b and old-c, all older than the restart.
+  void make_and_restart(const std::vector<double>& busy) {
+    make(busy);
+    world.pool.scale_target = {.api_version = "argoproj.io/v1alpha1", .kind = "Rollout", .name = "vllm"};
+    world.target->restart_at = at_second(10).wall;
+    for (api::Pod& pod : world.pods) pod.created = at_second(-100).wall;
+  }
+  // As Argo's controller and the ReplicaSet's: what may be evicted is, and is made anew.
+  void replace(const std::string& name, int second) {
+    api::Pod& pod = world.pod(name);
+    api::Pod fresh = ready_pod("new-" + name, pod.ip);
+    fresh.controller = pod.controller;
+    fresh.created = at_second(second).wall;
+    load[fresh.uid] = 0;
+    pod = fresh;
+  }
+};
+
+TEST_F(RestartedFleet, OneAfterTheOtherDrains_TheLeastBusyFirst) {
+  make_and_restart({2, 0, 1});
+  settle(9);
+  EXPECT_THAT(draining(), IsEmpty()) << "it is to be restarted in a second";
+  pass_seconds(10, 15);
+  EXPECT_THAT(drained(), ElementsAre("old-b"));
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-c")) << "no other goes before it is replaced";
+  replace("old-b", 16);
+  settle(16);
+  EXPECT_THAT(draining(), ElementsAre("old-c"));
+  EXPECT_EQ(world.pod("old-c").drain_annotations().reason, "Rollout");
+  load["old-c-uid"] = 0;
+  pass_seconds(17, 20);
+  replace("old-c", 21);
+  world.pod("new-old-c").ready = api::Tristate::kFalse;
+  settle(21);
+  EXPECT_THAT(draining(), IsEmpty()) << "fewer serve than should";
+  world.pod("new-old-c").ready = api::Tristate::kTrue;
+  settle(22);
+  EXPECT_THAT(draining(), ElementsAre("old-a"));
+}
+
+TEST_F(RestartedFleet, TakenBack_TheDrainIsCalledOff) {
+  make_and_restart({1, 1});
+  settle(10);
+  ASSERT_EQ(draining().size(), 1U);
+  world.target->restart_at.reset();
+  settle(11);
+  EXPECT_THAT(draining(), IsEmpty());
+  EXPECT_THAT(served(), ElementsAre("old-a", "old-b"));
+}
+
+TEST_F(RestartedFleet, WhoIsYoungerStays) {
+  make_and_restart({1, 1});
+  for (api::Pod& pod : world.pods) pod.created = at_second(10).wall;
+  settle(20);
+  EXPECT_THAT(draining(), IsEmpty());
+}
+
 TEST_F(BlueGreenFleet, WithoutAnActiveTemplateAllServe) {
   make_blue();
   world.target->active_template.clear();
