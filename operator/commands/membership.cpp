@@ -2,6 +2,7 @@
 
 #include "api/names.h"
 #include "pool/drain.h"
+#include "pool/pod_group.h"
 
 #include <chrono>
 #include <variant>
@@ -49,6 +50,10 @@ NoPool why_in_no_pool(const PodView& pod, const std::vector<SelectingPool>& pool
   return {.words = fmt::format("its labels match none of {}", fmt::join(known, ", "))};
 }
 
+bool is_worker(const PodView& pod) {
+  return pool::is_worker(pod.labels);
+}
+
 bool is_drained(const PodView& pod) {
   return std::holds_alternative<pool::Drained>(drain_of(pod));
 }
@@ -61,6 +66,7 @@ Hold hold_of(const PodView& pod, api::Timestamp now) {
   const std::string serving = pod.serving();
   // Set by hand, all but the first are no drain: the operator puts the pod back.
   if (pool::is_held(serving) || serving == api::serving::kDrained) return Hold::kServing;
+  if (is_worker(pod)) return serving == api::serving::kMember ? Hold::kServing : Hold::kReleased;
   const api::Condition* ready = pod.condition("Ready");
   if (ready == nullptr || ready->status != "True") return Hold::kReleased;
   // Ready: the operator is about to label it; or it has long decided that something else speaks against it.

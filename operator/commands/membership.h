@@ -26,6 +26,9 @@ struct NoPool {
 };
 NoPool why_in_no_pool(const PodView& pod, const std::vector<SelectingPool>& pools);
 
+// Of a LeaderWorkerSet, and not a leader: it is sent nothing, and computes for its leader.
+bool is_worker(const PodView& pod);
+
 // Whether the pod may go without cutting a request that we know of. Released: the operator has drained it, or
 // it is not fit (not ready, say, or its node is not) and has finished what it had. Finishing: it is not fit,
 // and is on no list, but may still answer.

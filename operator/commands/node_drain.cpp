@@ -1,5 +1,7 @@
 // `drain NODE`: cordons the node, and evicts each pool pod on it as soon as it is drained.
+#include "api/names.h"
 #include "commands/cluster_reader.h"
+#include "commands/membership.h"
 #include "commands/node_plan.h"
 #include "commands/operator_liveness.h"
 #include "commands/pod_drain.h"
@@ -77,9 +79,12 @@ class NodeDrain {
     std::vector<NodePod> out;
     for (PodView& pod : *pods) {
       const auto mine = pools_of(pod, *pools);
-      if (mine.empty() || pod.node != node_.name) continue;
+      // A worker is in no pool. It goes when its leader, wherever that is, has drained.
+      if (is_worker(pod) && pod.serving() == api::serving::kMember) workers_.insert(pod.uid);
+      if ((mine.empty() && !workers_.contains(pod.uid)) || pod.node != node_.name) continue;
       NodePod each{.pod = std::move(pod), .endpoint = {}};
-      if (const EndpointView* found = mine.front()->pool.endpoint(each.pod.name)) each.endpoint = *found;
+      const EndpointView* found = mine.empty() ? nullptr : mine.front()->pool.endpoint(each.pod.name);
+      if (found != nullptr) each.endpoint = *found;
       out.push_back(std::move(each));
     }
     return out;
@@ -178,6 +183,7 @@ class NodeDrain {
   std::map<std::string, std::string> printed_states_;
   std::map<std::string, std::string> printed_refusals_;
   std::set<std::string> warned_staying_;
+  std::set<std::string> workers_;  // UIDs of those that were held for their leaders
   bool warned_unheeded_ = false;
 };
 

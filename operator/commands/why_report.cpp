@@ -152,7 +152,7 @@ std::optional<PodReason> for_others(const PoolFacts& facts, const PodView& pod) 
                          (seen->reason == pool::to_string(pool::Withdrawal::kGroupNotReady) ||
                           seen->reason == pool::to_string(pool::Withdrawal::kPreview));
   if (!of_others) return std::nullopt;
-  return PodReason{seen->reason, seen->message.empty() ? "as the operator says" : seen->message, ""};
+  return PodReason{seen->reason, seen->message, ""};
 }
 
 // Nothing speaks against the pod, and still it is not on the list.
@@ -214,7 +214,17 @@ PoolVerdict judge_gone(const PoolFacts& facts) {
           "look whether the operator runs"};
 }
 
-PoolVerdict in_no_pool(const NoPool& none) {
+// https://lws.sigs.k8s.io/docs/reference/labels-annotations-and-environment-variables/
+constexpr std::string_view kLeaderNameAnnotation = "leaderworkerset.sigs.k8s.io/leader-name";
+
+PoolVerdict in_no_pool(const NoPool& none, const PodView& pod) {
+  if (none.certain && is_worker(pod)) {
+    const std::string leader = pod.annotation(kLeaderNameAnnotation);
+    return {"", Verdict::kNoPool, "",
+            fmt::format("is a worker of a group, and so on no list: clients reach its leader{}",
+                        leader.empty() ? "" : " " + leader),
+            leader.empty() ? "" : fmt::format("ask about the leader: why pod/{}", leader)};
+  }
   if (none.certain) return {"", Verdict::kNoPool, "", "is in no pool, and so on no list: " + none.words, ""};
   return {"", Verdict::kUnknown, "", "may be in a pool or not: " + none.words, ""};
 }
@@ -390,7 +400,7 @@ WhyReport why(const WhyFacts& facts, api::Timestamp now) {
   out.pod = facts.pod_name;
   for (const PoolFacts& each : facts.pools)
     out.verdicts.push_back(facts.pod ? judge(each, *facts.pod, facts, now) : judge_gone(each));
-  if (out.verdicts.empty() && facts.pod) out.verdicts.push_back(in_no_pool(facts.no_pool));
+  if (out.verdicts.empty() && facts.pod) out.verdicts.push_back(in_no_pool(facts.no_pool, *facts.pod));
   if (out.verdicts.empty()) out.verdicts.push_back({"", Verdict::kGone, "", "does not exist", ""});
   add_pool_facts(facts, out);
   if (facts.pod) {

@@ -93,6 +93,10 @@ api::EndpointStatus endpoint_status(const Observation& seen, const PodVerdict& m
     out.message = waits_for(member.cause.value_or(drained->reason));
   }
   if (out.state == kReady) out.message = member.waits;
+  // What the pod itself does not show.
+  const bool for_others =
+      member.reason == Withdrawal::kGroupNotReady || member.reason == Withdrawal::kPreview;
+  if (out.state == kWithdrawn && for_others) out.message = member.detail;
   if (const auto* before = told_before(seen, out)) out.since = before->since;
   return out;
 }

@@ -260,6 +260,28 @@ INSTANTIATE_TEST_SUITE_P(
               f.no_pool.words = "its labels match none";
             },
             Verdict::kNoPool, "", "is in no pool, and so on no list: its labels match none"},
+        Row{"it is a worker",
+            [](WhyFacts& f) {
+              f.pools.clear();
+              f.pod->labels["leaderworkerset.sigs.k8s.io/worker-index"] = "1";
+              f.pod->annotations["leaderworkerset.sigs.k8s.io/leader-name"] = "llm-0";
+            },
+            Verdict::kNoPool, "",
+            "is a worker of a group, and so on no list: clients reach its leader llm-0"},
+        Row{"its group is not whole",
+            [](WhyFacts& f) {
+              f.pools[0].list.value = list_of("");
+              withdraw(f, "GroupNotReady");
+              f.pools[0].pool.endpoints[0].message = "its worker llm-0-1: it is being deleted";
+            },
+            Verdict::kWithdrawn, "GroupNotReady", "is off the list: its worker llm-0-1: it is being deleted"},
+        Row{"it is of a preview",
+            [](WhyFacts& f) {
+              f.pools[0].list.value = list_of("");
+              withdraw(f, "Preview");
+              f.pools[0].pool.endpoints[0].message = "its template is not the one that is active";
+            },
+            Verdict::kWithdrawn, "Preview", "is off the list: its template is not the one that is active"},
         Row{"whether it is in a pool cannot be told",
             [](WhyFacts& f) {
               f.pools.clear();

@@ -39,6 +39,9 @@ TEST_F(BlueGreenFleet, PreviewPodsAreNotPublishedUntilTheyAreActive) {
   settle(10);
   EXPECT_THAT(served(), ElementsAre("blue-a", "blue-b"));
   EXPECT_EQ(serving(world.pod("green-a")), "") << "nothing holds it";
+  ASSERT_EQ(world.pool.status.endpoints.size(), 2U);
+  EXPECT_EQ(world.pool.status.endpoints[0].reason, "Preview");
+  EXPECT_EQ(world.pool.status.endpoints[0].message, "its template is not the one that is active");
   world.target->active_template = "green";
   const Plan plan = world.decide(20);
   ASSERT_TRUE(plan.publish);
