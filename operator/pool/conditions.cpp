@@ -43,8 +43,15 @@ std::string target_name(const Observation& seen) {
 std::string target_rbac(const Observation& seen) {
   const api::ScalableKind* kind = api::scalable(api::target_kind(seen.pool()));
   if (kind == nullptr) return {};
-  return fmt::format("grant the operator list and watch on {}.{} and patch on {}/scale", kind->plural,
-                     kind->group, kind->plural);
+  std::string out = fmt::format("grant the operator list and watch on {}.{} and patch on {}/scale",
+                                kind->plural, kind->group, kind->plural);
+  // Of other projects: not each cluster has them, and the operator's rights to them come apart.
+  if (kind->id == api::TargetKind::kLeaderWorkerSet)
+    out +=
+        " (kubectl apply -k manifests/overlays/leaderworkerset), and see that LeaderWorkerSet is installed";
+  if (kind->id == api::TargetKind::kRollout)
+    out += " (kubectl apply -k manifests/overlays/rollouts), and see that Argo Rollouts is installed";
+  return out;
 }
 
 // What is wrong with the target, and the fix; nothing while there is none or it is found.

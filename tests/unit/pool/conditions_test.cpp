@@ -132,6 +132,20 @@ const std::vector<ConditionRow>& condition_rows() {
 
       {"found", [](World&) {}, kScaleTargetFound, "True", "Found", "Deployment vllm"},
       {"not found", [](World& w) { w.target.reset(); }, kScaleTargetFound, "False", "NotFound", "create it"},
+      {"not readable, and of another project",
+       [](World& w) {
+         w.target.reset(), w.target_visibility = Visibility::kUnknown;
+         w.pool.scale_target = {"argoproj.io/v1alpha1", "Rollout", "vllm"};
+       },
+       kScaleTargetFound, "False", "Forbidden",
+       "list and watch on rollouts.argoproj.io and patch on rollouts/scale (kubectl apply -k "
+       "manifests/overlays/rollouts), and see that Argo Rollouts is installed"},
+      {"of another project, not readable and in groups",
+       [](World& w) {
+         w.target.reset(), w.target_visibility = Visibility::kUnknown;
+         w.pool.scale_target = {"leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", "vllm"};
+       },
+       kScaleTargetFound, "False", "Forbidden", "manifests/overlays/leaderworkerset"},
       {"not readable", [](World& w) { w.target.reset(), w.target_visibility = Visibility::kUnknown; },
        kScaleTargetFound, "False", "Forbidden", "grant"},
       {"a kind we do not scale", [](World& w) { w.pool.scale_target->kind = "DaemonSet"; }, kScaleTargetFound,
