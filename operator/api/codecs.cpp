@@ -309,8 +309,8 @@ LabelSelector rollout_selector(const json& object) {
   return {.match_labels = *std::move(labels), .match_expressions = {}};
 }
 
-// The counts of its status are those of both templates together, but for HPAReplicas. Until the newest
-// template is active, no replica is up to date.
+// In its status `replicas` counts the pods of both templates, and HPAReplicas those of the active one. Until
+// the newest template is active, no replica is up to date.
 void read_blue_green(const json& status, Rollout& out) {
   out.active_template = bounded_text(string_at(member(status, "blueGreen"), "activeSelector"));
   if (out.active_template.empty()) return;
@@ -355,7 +355,6 @@ LeaderWorkerSet LeaderWorkerSetCodec::from_json(const json& object) {
                                {std::string(kWorkerIndexLabel), std::string(kLeaderIndex)}};
   const json& spec = member(object, "spec");
   const json& group = member(spec, "leaderWorkerTemplate");
-  out.group_size = std::max(integer_at<std::int32_t>(group, "size").value_or(1), 1);
   // The leader is made as the workers are, unless it has a template of its own.
   const json& leader = member(group, "leaderTemplate");
   read_template(leader.is_object() ? leader : member(group, "workerTemplate"), out);
@@ -373,8 +372,8 @@ Rollout RolloutCodec::from_json(const json& object) {
   if (out.has_template) read_template(member(spec, "template"), out);
   const json& status = member(object, "status");
   out.paused = bool_at(spec, "paused", false) || !array_at(status, "pauseConditions").empty();
-  const std::string restart_at = string_at(spec, "restartAt");
-  if (restart_at != string_at(status, "restartedAt")) out.restart_at = parse_rfc3339(restart_at);
+  out.restart_at = parse_rfc3339(string_at(spec, "restartAt"));
+  if (out.restart_at == parse_rfc3339(string_at(status, "restartedAt"))) out.restart_at.reset();
   if (member(member(spec, "strategy"), "blueGreen").is_object()) read_blue_green(status, out);
   return out;
 }

@@ -64,6 +64,8 @@ inline constexpr std::string_view kGroupSetLabel = "leaderworkerset.sigs.k8s.io/
 inline constexpr std::string_view kGroupIndexLabel = "leaderworkerset.sigs.k8s.io/group-index";
 inline constexpr std::string_view kWorkerIndexLabel = "leaderworkerset.sigs.k8s.io/worker-index";
 inline constexpr std::string_view kLeaderIndex = "0";
+inline constexpr std::string_view kGroupSizeAnnotation = "leaderworkerset.sigs.k8s.io/size";
+inline constexpr std::string_view kLeaderNameAnnotation = "leaderworkerset.sigs.k8s.io/leader-name";
 // On a pod: the ports of the pool that it serves on, "8000,8001", where these are not all. Read only; the
 // first counts. The second is that of https://llm-d.ai, for pods that are annotated for its router.
 inline constexpr std::string_view kActivePortsAnnotation = "poolwarden.io/active-ports";

@@ -22,7 +22,6 @@ struct Workload : Identity {
   bool paused = false;
   bool held_back = false;  // its updateStrategy keeps some pods, or all, from an update
   bool deleting = false;
-  std::int32_t group_size = 1;  // pods of a replica, of which one is sent requests
   // Of a blue-green Rollout: the label kTemplateHashLabel of pods that may be sent requests. Empty: all may.
   std::string active_template;
   // Of a Rollout whose pods are to be restarted: those that were created before that are evicted by its

@@ -52,6 +52,7 @@ struct Pod : Identity {
   Tristate containers_ready = Tristate::kAbsent;
   bool has_readiness_probe = false;  // any container
   bool has_pre_stop = false;         // every container, init containers aside
+  std::int16_t group_size = 0;       // how many pods its group has; 0: it does not say
 
   const DrainAnnotations& drain_annotations() const;  // empty ones when it has none
 };

@@ -71,7 +71,7 @@ const std::vector<std::int32_t>& active_ports_of(const Pod& pod) {
 bool PodDraft::keeps_annotation(std::string_view key) {
   return key == kDrainStartedAnnotation || key == kDrainReasonAnnotation || key == kDrainRequestAnnotation ||
          key == kSavedCostAnnotation || key == kDeletionCostAnnotation || key == kActivePortsAnnotation ||
-         key == kLlmdActivePortsAnnotation;
+         key == kLlmdActivePortsAnnotation || key == kGroupSizeAnnotation;
 }
 
 void PodDraft::annotation(std::string_view key, std::string value) {
@@ -90,6 +90,10 @@ void PodDraft::annotation(std::string_view key, std::string value) {
     active_ports_ = std::move(value);
   } else if (key == kLlmdActivePortsAnnotation) {
     llmd_active_ports_ = std::move(value);
+  } else if (key == kGroupSizeAnnotation) {
+    std::int16_t size = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), size);
+    if (error == std::errc() && end == value.data() + value.size() && size > 0) pod.group_size = size;
   }
 }
 

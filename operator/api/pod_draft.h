@@ -31,7 +31,7 @@ class PodDraft {
   std::vector<std::string> gates;
   std::vector<ConditionDraft> conditions;
 
-  // Those about draining, and about its ports.
+  // Those about draining, about its ports, and about its group.
   static bool keeps_annotation(std::string_view key);
   void annotation(std::string_view key, std::string value);
   void container(bool has_pre_stop);  // init containers aside

@@ -40,7 +40,7 @@ inline constexpr std::array kScalableKinds{
 TargetKind target_kind(const InferencePool& pool);
 // Null for kNone and kOther.
 const ScalableKind* scalable(TargetKind kind);
-// "a Deployment or StatefulSet of apps/v1, ...": all of them, for a person.
+// "a Deployment of apps/v1, a StatefulSet of apps/v1, ...": all of them, for a person.
 std::string scalable_kinds();
 
 }  // namespace poolwarden::api

@@ -66,7 +66,6 @@ Hold hold_of(const PodView& pod, api::Timestamp now) {
   const std::string serving = pod.serving();
   // Set by hand, all but the first are no drain: the operator puts the pod back.
   if (pool::is_held(serving) || serving == api::serving::kDrained) return Hold::kServing;
-  if (is_worker(pod)) return serving == api::serving::kMember ? Hold::kServing : Hold::kReleased;
   const api::Condition* ready = pod.condition("Ready");
   if (ready == nullptr || ready->status != "True") return Hold::kReleased;
   // Ready: the operator is about to label it; or it has long decided that something else speaks against it.

@@ -79,15 +79,28 @@ class NodeDrain {
     std::vector<NodePod> out;
     for (PodView& pod : *pods) {
       const auto mine = pools_of(pod, *pools);
-      // A worker is in no pool. It goes when its leader, wherever that is, has drained.
-      if (is_worker(pod) && pod.serving() == api::serving::kMember) workers_.insert(pod.uid);
-      if ((mine.empty() && !workers_.contains(pod.uid)) || pod.node != node_.name) continue;
+      if (pod.node != node_.name) continue;
       NodePod each{.pod = std::move(pod), .endpoint = {}};
-      const EndpointView* found = mine.empty() ? nullptr : mine.front()->pool.endpoint(each.pod.name);
-      if (found != nullptr) each.endpoint = *found;
+      const PodView* answers = &each.pod;
+      if (mine.empty()) {
+        each.leader = leader_of(each.pod);
+        if (!each.leader) continue;
+        answers = &*each.leader;
+      }
+      const auto theirs = mine.empty() ? pools_of(*answers, *pools) : mine;
+      if (theirs.empty()) continue;
+      if (const EndpointView* found = theirs.front()->pool.endpoint(answers->name)) each.endpoint = *found;
       out.push_back(std::move(each));
     }
     return out;
+  }
+
+  // A worker is in no pool. It goes when its leader, wherever that is, has drained.
+  std::optional<PodView> leader_of(const PodView& pod) {
+    const std::string name = pod.annotation(api::kLeaderNameAnnotation);
+    if (!is_worker(pod) || name.empty()) return std::nullopt;
+    auto leader = reader_.pod(pod.ns, name);
+    return leader ? std::optional{*std::move(leader)} : std::nullopt;
   }
 
   // An exit code, once it is over.
@@ -183,7 +196,6 @@ class NodeDrain {
   std::map<std::string, std::string> printed_states_;
   std::map<std::string, std::string> printed_refusals_;
   std::set<std::string> warned_staying_;
-  std::set<std::string> workers_;  // UIDs of those that were held for their leaders
   bool warned_unheeded_ = false;
 };
 

@@ -12,7 +12,8 @@ namespace poolwarden::commands {
 
 struct NodePod {
   PodView pod;
-  std::optional<EndpointView> endpoint;  // of its pool's status
+  std::optional<EndpointView> endpoint;  // of its pool's status; of a worker, its leader's
+  std::optional<PodView> leader = {};    // of a worker, which goes when its leader has drained
 };
 
 struct NodeLine {

@@ -214,12 +214,9 @@ PoolVerdict judge_gone(const PoolFacts& facts) {
           "look whether the operator runs"};
 }
 
-// https://lws.sigs.k8s.io/docs/reference/labels-annotations-and-environment-variables/
-constexpr std::string_view kLeaderNameAnnotation = "leaderworkerset.sigs.k8s.io/leader-name";
-
 PoolVerdict in_no_pool(const NoPool& none, const PodView& pod) {
   if (none.certain && is_worker(pod)) {
-    const std::string leader = pod.annotation(kLeaderNameAnnotation);
+    const std::string leader = pod.annotation(api::kLeaderNameAnnotation);
     return {"", Verdict::kNoPool, "",
             fmt::format("is a worker of a group, and so on no list: clients reach its leader{}",
                         leader.empty() ? "" : " " + leader),

@@ -259,6 +259,12 @@ bool FeedTable::has_read(api::TargetKind kind) const {
   return false;
 }
 
+bool FeedTable::is_awaited(api::TargetKind kind) const {
+  if (kind == api::TargetKind::kLeaderWorkerSet)
+    return !synced<LeaderWorkerSets>() && !out_of_reach<LeaderWorkerSets>();
+  return kind == api::TargetKind::kRollout && !synced<Rollouts>() && !out_of_reach<Rollouts>();
+}
+
 std::span<const PodPtr> FeedTable::group_of(const api::Pod& pod) const {
   const auto group = pool::group_of(*pod.labels);
   if (!group) return {};

@@ -33,6 +33,8 @@ using PodPtr = std::shared_ptr<const api::Pod>;
 
 // Where pods of a namespace are found that carry our label although no pool selects them.
 inline constexpr std::string_view kOrphanIndex = "!";
+// Where workers are found that are held for their leaders, of which no pool selects them either.
+inline constexpr std::string_view kMemberIndex = "?";
 inline std::string orphan_index(std::string_view ns) {
   return std::string(kOrphanIndex).append(ns);
 }
@@ -164,6 +166,8 @@ class FeedTable {
   std::shared_ptr<const api::Workload> target_of(const api::InferencePool& pool) const;
   // Whether objects of a kind that pools may scale have been read.
   bool has_read(api::TargetKind kind) const;
+  // Of a kind that is watched since a pool names it: it may be read, as far as is known, and is not yet.
+  bool is_awaited(api::TargetKind kind) const;
   // The pods of the group that a pod is of, itself among them: kMaxGroup at most. None, if it is of no group.
   std::span<const PodPtr> group_of(const api::Pod& pod) const;
   const std::vector<std::shared_ptr<const api::ReplicaSet>>& replica_sets_of(std::string_view uid) const {

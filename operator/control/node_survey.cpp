@@ -1,6 +1,7 @@
 #include "control/node_survey.h"
 
 #include "pool/membership.h"
+#include "pool/pod_group.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -48,10 +49,20 @@ std::vector<PoolRecord*> NodeSurvey::unsure_pools() {
   return out;
 }
 
+// What carries a worker carries its leader's answers.
+void NodeSurvey::add_leaders(const api::Pod& pod, std::set<std::string>& pools) const {
+  if (!pool::is_worker(*pod.labels)) return;
+  for (const PodPtr& other : feeds_.group_of(pod)) {
+    if (!pool::is_leader(*other->labels)) continue;
+    for (const PoolRecord* record : table_.matching(*other)) pools.insert(record->key.to_string());
+  }
+}
+
 void NodeSurvey::add(const api::Pod& pod, const std::vector<PoolRecord*>& unsure, Count& count) {
   const std::size_t before = count.node.pools.size();
   const auto& pools = table_.matching(pod);
   for (const PoolRecord* record : pools) count.node.pools.insert(record->key.to_string());
+  add_leaders(pod, count.node.pools);
   for (const PoolRecord* record : unsure) {
     if (record->key.ns == pod.ns && record->list.ever_listed().contains(pod.uid))
       count.node.pools.insert(record->key.to_string());
@@ -78,7 +89,8 @@ void NodeSurvey::count_all() {
   const auto unsure = unsure_pools();
   std::map<std::string, Count> all;
   feeds_.store<Pods>().for_each([&](const PodPtr& pod) {
-    if (!carries(*pod) || (table_.matching(*pod).empty() && unsure.empty())) return;
+    const bool may_count = !table_.matching(*pod).empty() || !unsure.empty() || pool::is_worker(*pod->labels);
+    if (!carries(*pod) || !may_count) return;
     add(*pod, unsure, all[*pod->node]);
   });
   for (const std::string& name : std::exchange(suspects_, {})) all.try_emplace(name);

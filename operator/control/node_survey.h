@@ -42,6 +42,7 @@ class NodeSurvey {
     pool::NodeSight::Node node;
     bool marked = false;  // a pod there is not ready in the node controller's words
   };
+  void add_leaders(const api::Pod& pod, std::set<std::string>& pools) const;
   void add(const api::Pod& pod, const std::vector<PoolRecord*>& unsure, Count& count);
   void set(const std::string& name, Count count);
   void count_all();

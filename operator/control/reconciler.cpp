@@ -40,6 +40,8 @@ constexpr kube::Duration kPassInterval = std::chrono::microseconds(20);
 // the lane is that of everybody's drains.
 constexpr std::size_t kOrphansPerStep = 256;
 constexpr std::size_t kOrphansInFlight = 8;
+constexpr std::size_t kMembersPerLook = 256;
+constexpr kube::Duration kMemberPeriod = std::chrono::seconds(10);
 constexpr kube::Duration kOrphanInterval = std::chrono::microseconds(5);
 
 // What drains and replicas wait for goes before labels that only say who is a member.
@@ -439,8 +441,22 @@ bool Reconciler::may_write_status(PoolRecord& record, const api::InferencePool& 
   return false;
 }
 
+// Workers whose leaders are in no pool any more, a few at a time. Mostly there are none: a group goes as a
+// whole.
+void Reconciler::release_members(api::Now now, Effects& out) {
+  if (now.mono < next_member_look_) return;
+  next_member_look_ = now.mono + kMemberPeriod;
+  const auto& members = feeds_.pods_of_pool(kMemberIndex);
+  const std::size_t most = std::min(members.size(), kMembersPerLook);
+  for (std::size_t looked = 0; looked < most; ++looked) {
+    const api::Pod& pod = *members[next_member_++ % members.size()];
+    if (!snapshots_.is_held_member(pod)) send_release(pod, pool::take_off(pod), now, out);
+  }
+}
+
 void Reconciler::release_orphans(api::Now now, Effects& out) {
   orphans_due_.reset();
+  release_members(now, out);
   if (feeds_.reindex_one()) look_at_orphans_by(now.mono);
   std::vector<std::string> namespaces = feeds_.orphan_namespaces();
   std::erase_if(orphanages_, [&](const auto& item) {
@@ -487,9 +503,7 @@ std::size_t Reconciler::release_orphans_of(const std::string& ns, Orphanage& her
     if (next == orphans.end()) next = orphans.begin();
     const api::Pod& pod = **next++;
     here.last = pod.name;
-    if (!snapshots_.may_be_of(undecided, pod) && !snapshots_.is_held_member(pod) &&
-        release(pod, here, now, out))
-      here.in_vain = 0;
+    if (!snapshots_.may_be_of(undecided, pod) && release(pod, here, now, out)) here.in_vain = 0;
   }
   here.in_vain += looked;
   if (most < orphans.size() && here.in_vain < orphans.size()) look_at_orphans_by(here.next_look);
@@ -499,14 +513,18 @@ std::size_t Reconciler::release_orphans_of(const std::string& ns, Orphanage& her
 // True if a write of it was sent.
 bool Reconciler::release(const api::Pod& pod, const Orphanage& here, api::Now now, Effects& out) {
   const auto write = here.orphans.write_for(pod, now.mono);
-  if (!write) return false;
-  const WriteDispatcher::Result result = writes_.send({.purpose = PodLabelWrite{*write, std::nullopt},
+  return write && send_release(pod, *write, now, out);
+}
+
+bool Reconciler::send_release(const api::Pod& pod, const api::PodLabelWrite& write, api::Now now,
+                              Effects& out) {
+  const WriteDispatcher::Result result = writes_.send({.purpose = PodLabelWrite{write, std::nullopt},
                                                        .lane = WriteLane::kDrain,
                                                        .object = {Written::kPod, {pod.ns, pod.name}},
                                                        .pool = {{pod.ns, ""}, ""},
-                                                       .call = publish::pod_label(pod.ns, *write),
+                                                       .call = publish::pod_label(pod.ns, write),
                                                        .expect = Expect::kPod,
-                                                       .content = content_hash(*write)},
+                                                       .content = content_hash(write)},
                                                       now.mono, out);
   if (result.until) look_at_orphans_by(*result.until);
   return result.sent();

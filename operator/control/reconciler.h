@@ -102,8 +102,10 @@ class Reconciler {
                     Effects& out);
   bool may_write_status(PoolRecord& record, const api::InferencePool& pool, const api::PoolStatus& wanted,
                         api::Now now);
+  void release_members(api::Now now, Effects& out);
   std::size_t release_orphans_of(const std::string& ns, Orphanage& here, api::Now now, Effects& out);
   bool release(const api::Pod& pod, const Orphanage& here, api::Now now, Effects& out);
+  bool send_release(const api::Pod& pod, const api::PodLabelWrite& write, api::Now now, Effects& out);
   void look_at_orphans_by(kube::TimePoint when);
   // True if it was sent; otherwise the pool is looked at again when it may be.
   bool send(WriteRequest request, api::Now now, Effects& out);
@@ -120,6 +122,8 @@ class Reconciler {
   std::map<std::string, Orphanage> orphanages_;  // by namespace
   std::string last_orphanage_;                   // the namespace that had its turn last
   std::optional<kube::TimePoint> orphans_due_;
+  kube::TimePoint next_member_look_{};
+  std::size_t next_member_ = 0;  // counted round
 };
 
 }  // namespace poolwarden::control

@@ -176,6 +176,7 @@ void SnapshotBuilder::add_target(const PoolRecord& record, pool::Snapshot& seen)
       seen.target != nullptr
           ? pool::Visibility::kPresent
           : (feeds_.has_read(record.target_kind) ? pool::Visibility::kAbsent : pool::Visibility::kUnknown);
+  seen.target_awaited = feeds_.is_awaited(record.target_kind);
 }
 
 void SnapshotBuilder::add_pods(const PoolRecord& record, pool::Snapshot& seen) {
@@ -411,6 +412,11 @@ void SnapshotBuilder::add_budgets(const PoolRecord& record, pool::Snapshot& seen
   for (const api::Pod* pod : seen.pods) {
     if (label_sets.size() == kMaxLabelSets) break;
     label_sets.insert(pod->labels.get());
+  }
+  // A worker is in the pool's budget as its leader is.
+  for (const auto& [leader, workers] : seen.groups) {
+    if (label_sets.size() >= kMaxLabelSets || record.target_kind != api::TargetKind::kLeaderWorkerSet) break;
+    if (!workers.empty()) label_sets.insert(workers.front()->labels.get());
   }
   std::size_t compared = 0;
   feeds_.store<Budgets>().for_each_in(

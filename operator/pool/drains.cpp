@@ -170,7 +170,7 @@ class Drains {
   void drain_restarted();
   void drain_its_equals(const std::vector<std::size_t>& draining, const std::vector<std::size_t>& others,
                         DrainReason reason);
-  void watch_released(const api::Pod& pod, const Drained& drained, DrainReason cause);
+  void watch_released(const PodVerdict& member, const Drained& drained, DrainReason cause);
   seconds age(const api::Pod& pod, const DrainState& state) const {
     return seen_.snapshot->drain_ages->age(pod.uid, started(state), now_);
   }
@@ -301,20 +301,25 @@ void Drains::drain_restarted() {
   const api::Workload& target = *seen_.snapshot->target;
   const api::Timestamp since = *target.restart_at;
   if (now_.wall < since) return plan_.look_again_in(since - now_.wall);
-  std::int32_t serving = 0;
+  // Its controller evicts nobody while fewer are available than its ReplicaSets are to have.
+  std::int32_t wanted = 0;
+  for (const ReplicaSetView& view : seen_.snapshot->replica_sets)
+    if (view.set->controller == target.uid) wanted += view.set->replicas;
+  wanted = std::max({seen_.pool().replicas.value_or(target.replicas), wanted, 1});
+  std::int32_t ready = 0;
   bool one_goes = false;
   std::vector<std::size_t> older;
   for (std::size_t i = 0; i < seen_.members.size(); ++i) {
     const PodVerdict& member = seen_.members[i];
     const bool goes = drains(member.before) || causes_[i];
-    if (!is_active(*member.pod)) continue;
-    if (member.fit && !goes) ++serving;
+    if (!is_active(*member.pod) || !is_of_target(*seen_.snapshot, *member.pod).value_or(false)) continue;
+    if (member.pod->ready == api::Tristate::kTrue && !goes) ++ready;
     if (member.pod->created >= since || !seen_.snapshot->leads(*member.pod)) continue;
     one_goes |= goes || !seen_.snapshot->is_written(*member.pod);
     if (drains(member.before) && !causes_[i]) causes_[i] = DrainReason::kRollout;
     if (!goes && member.fit) older.push_back(i);
   }
-  if (one_goes || serving < std::max(seen_.pool().replicas.value_or(target.replicas), 1)) return;
+  if (one_goes || ready < wanted) return;
   take_cheapest(older, 1, fmt::format("Rollout {} restarts its pods", target.name),
                 [](const PodVerdict&) { return DrainReason::kRollout; });
 }
@@ -379,9 +384,11 @@ Drains::SetMembers Drains::members_of(const ReplicaSetView& set) const {
 }
 
 // Its ReplicaSet has only to delete it. One that waits for a person, or for its node's eviction, may wait.
-void Drains::watch_released(const api::Pod& pod, const Drained& drained, DrainReason cause) {
+// So may one whose Rollout keeps it for a way back.
+void Drains::watch_released(const PodVerdict& member, const Drained& drained, DrainReason cause) {
   if (cause != DrainReason::kScaleDown && cause != DrainReason::kRollout) return;
-  note_age(age(pod, drained));
+  if (member.superseded) return;
+  note_age(age(*member.pod, drained));
   plan_.look_again_in(kReleasedWait);
 }
 
@@ -442,7 +449,7 @@ void Drains::advance(PodVerdict& member, std::optional<DrainReason> cause) {
 void Drains::watch_over(const PodVerdict& member, std::optional<DrainReason> cause, bool listed) {
   const api::Pod& pod = *member.pod;
   if (const auto* done = std::get_if<Drained>(&member.drain))
-    return watch_released(pod, *done, cause.value_or(done->reason));
+    return watch_released(member, *done, cause.value_or(done->reason));
   const bool says_so = !std::holds_alternative<NotDraining>(member.before) && seen_.snapshot->is_written(pod);
   read(member, says_so && !listed);
   const bool is_draining = drains(member.drain);

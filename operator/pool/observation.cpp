@@ -15,7 +15,7 @@ namespace {
 
 Hold hold_of(const Observation& seen) {
   if (!seen.snapshot->can_see) return Hold::kCannotRead;
-  if (seen.snapshot->pods_behind) return Hold::kBehind;
+  if (seen.snapshot->pods_behind || seen.snapshot->target_awaited) return Hold::kBehind;
   if (!seen.problems.empty()) return Hold::kInvalidSpec;
   if (!seen.selector) return Hold::kNoSelector;
   return Hold::kNone;
@@ -76,6 +76,7 @@ void judge_template(const Snapshot& snapshot, PodVerdict& verdict) {
   if (snapshot.target == nullptr || snapshot.target->active_template.empty()) return;
   const auto its_own = verdict.pod->labels->find(api::kTemplateHashLabel);
   if (!its_own || *its_own == snapshot.target->active_template) return;
+  if (!is_of_target(snapshot, *verdict.pod).value_or(true)) return;
   verdict.superseded = has_been_an_endpoint(snapshot, *verdict.pod);
   if (verdict.superseded || !verdict.fit) return;
   verdict.reason = Withdrawal::kPreview;
@@ -83,12 +84,19 @@ void judge_template(const Snapshot& snapshot, PodVerdict& verdict) {
   verdict.fit = false;
 }
 
-// The watch of the target may be ahead of that of pods: nobody goes before one of the active template serves.
+// The watch of the target may be ahead of that of pods: nobody goes before as many of the active template
+// serve.
 void keep_superseded(Observation& seen) {
-  const bool another_serves = std::any_of(seen.members.begin(), seen.members.end(), [](const auto& member) {
-    return member.fit && !member.superseded && !is_on_its_way_out(member);
-  });
-  if (another_serves) return;
+  if (seen.snapshot->target == nullptr || seen.snapshot->target->active_template.empty()) return;
+  const std::string_view active = seen.snapshot->target->active_template;
+  std::int32_t serve = 0;
+  std::int32_t leave = 0;
+  for (const PodVerdict& member : seen.members) {
+    if (!member.fit || is_on_its_way_out(member)) continue;
+    if (member.superseded) ++leave;
+    if (member.pod->labels->find(api::kTemplateHashLabel) == active) ++serve;
+  }
+  if (serve > 0 && serve >= std::min(leave, seen.snapshot->target->replicas)) return;
   for (PodVerdict& member : seen.members)
     if (!is_on_its_way_out(member)) member.superseded = false;
 }
@@ -109,8 +117,11 @@ std::optional<api::LabelSelector> selector_in_force(const api::InferencePool& po
         !theirs.absent && !theirs.empty() && !theirs.problem() && !theirs.uses(api::kServingLabel);
     if (usable) out = theirs;
   }
-  if (out && kind == api::TargetKind::kLeaderWorkerSet && !out->uses(api::kWorkerIndexLabel))
+  if (!out || kind != api::TargetKind::kLeaderWorkerSet) return out;
+  if (!out->uses(api::kWorkerIndexLabel))
     out->match_labels.emplace(api::kWorkerIndexLabel, api::kLeaderIndex);
+  if (!out->uses(api::kGroupSetLabel))
+    out->match_labels.emplace(api::kGroupSetLabel, pool.scale_target->name);
   return out;
 }
 
@@ -186,24 +197,32 @@ Observation observe(const Snapshot& snapshot) {
 }
 
 PodVerdict judge(const Snapshot& snapshot, const api::Pod& pod) {
-  PodVerdict verdict = judge_alone(snapshot, pod);
+  PodVerdict verdict = judge_alone(snapshot, pod, pod);
   judge_group(snapshot, verdict);
   judge_template(snapshot, verdict);
   return verdict;
 }
 
-void note_emptied(PodVerdict& verdict, const api::Pod& pod, const api::Node* node) {
+void note_emptied(const Snapshot& snapshot, PodVerdict& verdict, const api::Pod& pod, const api::Node* node) {
   if (node == nullptr || !emptying(*node)) return;
-  const bool sooner = verdict.emptied == nullptr ||
-                      (verdict.emptied->deadline_taint.empty() && !node->deadline_taint.empty());
-  if (!sooner) return;
+  const auto order = [&snapshot](const api::Pod& one, const api::Node& its) {
+    return std::pair{snapshot.draining_nodes->scheduled_after_drain(one.uid), its.deadline_taint.empty()};
+  };
+  if (verdict.emptied != nullptr && order(pod, *node) >= order(*verdict.on_emptied, *verdict.emptied)) return;
   verdict.on_emptied = &pod;
   verdict.emptied = node;
 }
 
-PodVerdict judge_alone(const Snapshot& snapshot, const api::Pod& pod) {
+std::optional<bool> is_of_target(const Snapshot& snapshot, const api::Pod& pod) {
+  for (const ReplicaSetView& view : snapshot.replica_sets)
+    if (view.set->uid == *pod.controller)
+      return snapshot.target != nullptr && view.set->controller == snapshot.target->uid;
+  return std::nullopt;
+}
+
+PodVerdict judge_alone(const Snapshot& snapshot, const api::Pod& pod, const api::Pod& endpoint) {
   PodVerdict verdict = judge(pod, snapshot.node);
-  if (snapshot.unseen_nodes && verdict.only_by_its_node && has_been_an_endpoint(snapshot, pod))
+  if (snapshot.unseen_nodes && verdict.only_by_its_node && has_been_an_endpoint(snapshot, endpoint))
     trust_its_kubelet(verdict);
   return verdict;
 }

@@ -27,8 +27,8 @@ TargetState target_state(const Snapshot& snapshot);
 
 // Whom the pool selects: its own selector, or that of its target. Nothing if neither is there, if the
 // selector that counts is empty, or if the target's cannot be used. Whether the pool's own can be used,
-// api::problems() says. Of groups it selects the leaders, unless it asks for workers by their label. `target`
-// may be null.
+// api::problems() says. Of a LeaderWorkerSet it selects the leaders, unless it asks for workers by their
+// label. `target` may be null.
 std::optional<api::LabelSelector> selector_in_force(const api::InferencePool& pool,
                                                     const api::Workload* target);
 
@@ -62,9 +62,12 @@ Observation observe(const Snapshot& snapshot);
 // has been an endpoint stays one, and nobody else there becomes one.
 PodVerdict judge(const Snapshot& snapshot, const api::Pod& pod);
 // The same without its group and its template.
-PodVerdict judge_alone(const Snapshot& snapshot, const api::Pod& pod);
-// That this pod of its group has to leave its node, if it has. One that ends within moments counts before
-// others.
-void note_emptied(PodVerdict& verdict, const api::Pod& pod, const api::Node* node);
+// `endpoint`: itself, or the leader of its group.
+PodVerdict judge_alone(const Snapshot& snapshot, const api::Pod& pod, const api::Pod& endpoint);
+// That this pod of its group has to leave its node, if it has. One that came before its node was emptied
+// counts before others, and then one whose node ends within moments.
+void note_emptied(const Snapshot& snapshot, PodVerdict& verdict, const api::Pod& pod, const api::Node* node);
+// Whether a ReplicaSet of the pool's target controls the pod. Nothing: its ReplicaSet is not known.
+std::optional<bool> is_of_target(const Snapshot& snapshot, const api::Pod& pod);
 
 }  // namespace poolwarden::pool

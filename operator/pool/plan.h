@@ -120,6 +120,8 @@ struct Snapshot {
   const api::InferencePool* pool = nullptr;  // never null
   Visibility target_visibility = Visibility::kAbsent;
   const api::Workload* target = nullptr;
+  // Targets of its kind are about to be read for the first time: what is not known of it soon is.
+  bool target_awaited = false;
   // All pods of the namespace that match the pool's selector, or that a withdrawal took out of it this
   // very moment, sorted by name.
   std::vector<const api::Pod*> pods;

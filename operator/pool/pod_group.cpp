@@ -2,7 +2,6 @@
 
 #include "api/names.h"
 #include "api/target_kind.h"
-#include "pool/draining_nodes.h"
 #include "pool/observation.h"
 
 #include <algorithm>
@@ -12,14 +11,6 @@
 
 namespace poolwarden::pool {
 namespace {
-
-// How many pods a group of this one's set has. One: not known, or the leader serves alone.
-std::int32_t size_of(const Snapshot& snapshot, const api::Pod& leader) {
-  const bool is_its_set =
-      snapshot.target != nullptr && leader.labels->find(api::kGroupSetLabel) == snapshot.target->name;
-  constexpr auto kMost = static_cast<std::int32_t>(kMaxGroup);
-  return is_its_set ? std::min(snapshot.target->group_size, kMost) : 1;
-}
 
 void withdraw_for(PodVerdict& leader, std::string detail, bool only_by_its_node) {
   leader.reason = Withdrawal::kGroupNotReady;
@@ -47,23 +38,26 @@ bool is_worker(const api::Labels& labels) {
 }
 
 void judge_group(const Snapshot& snapshot, PodVerdict& leader) {
-  note_emptied(leader, *leader.pod, leader.node);
+  note_emptied(snapshot, leader, *leader.pod, leader.node);
+  if (!is_leader(*leader.pod->labels)) return;
   std::int32_t there = 1;
   for (const api::Pod* worker : snapshot.workers_of(*leader.pod)) {
-    const PodVerdict one = judge_alone(snapshot, *worker);
-    note_emptied(leader, *worker, one.node);
+    const PodVerdict one = judge_alone(snapshot, *worker, *leader.pod);
+    note_emptied(snapshot, leader, *worker, one.node);
     if (!worker->deletion_timestamp) ++there;
     if (one.fit || !leader.fit) continue;
     withdraw_for(leader, fmt::format("its worker {}: {}", worker->name, one.detail), one.only_by_its_node);
   }
-  const std::int32_t size = size_of(snapshot, *leader.pod);
+  // Its own word, and not that of its set: when that is given another size, groups follow one after the
+  // other.
+  const std::int32_t size = std::min<std::int32_t>(leader.pod->group_size, kMaxGroup);
   if (leader.fit && there < size)
     withdraw_for(leader, fmt::format("its group has {} of {} pods", there, size), false);
 }
 
 void label_workers(const Snapshot& snapshot, const PodVerdict& leader, bool leader_is_held, Plan& plan) {
   const bool has_budget = api::target_kind(*snapshot.pool) == api::TargetKind::kLeaderWorkerSet;
-  if (!has_budget || !snapshot.leads(*leader.pod)) return;
+  if (!has_budget) return;
   for (const api::Pod* worker : snapshot.workers_of(*leader.pod)) {
     if (worker->deletion_timestamp || !snapshot.is_written(*worker)) continue;
     // Any other label is that of a pod which a pool selects.

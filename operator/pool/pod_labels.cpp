@@ -168,9 +168,10 @@ void label_member(const Observation& seen, const PodVerdict& member, Plan& plan,
   const api::Pod& pod = *member.pod;
   const Snapshot& snapshot = *seen.snapshot;
   if (pod.deletion_timestamp) return;
-  label_workers(snapshot, member, is_held(std::string{serving_of(member)}), plan);
-  if (!snapshot.is_written(pod)) return;
   const bool led_here = snapshot.leads(pod);
+  label_workers(snapshot, member, led_here ? is_held(std::string{serving_of(member)}) : is_held(pod.serving),
+                plan);
+  if (!snapshot.is_written(pod)) return;
   // What becomes of one that is on its way out, or may have to finish, is the leading pool's to say.
   if (!led_here && (drains(member.drain) || !member.fit)) return;
   const std::string_view wanted = serving_of(member);
@@ -205,6 +206,9 @@ void label_pods(const Observation& seen, Plan& plan, api::Now now) {
   for (const PodVerdict& member : seen.members) label_member(seen, member, plan, now);
   for (const api::Pod* pod : seen.unselected) {
     if (is_ours_to_remove(*pod, *seen.snapshot)) plan.pod_labels.push_back(take_off(*pod));
+    PodVerdict gone;
+    gone.pod = pod;
+    if (!seen.snapshot->pods_of_others.contains(pod->uid)) label_workers(*seen.snapshot, gone, false, plan);
   }
 }
 

@@ -102,9 +102,14 @@ api::EndpointStatus endpoint_status(const Observation& seen, const PodVerdict& m
 }
 
 // An HPA averages over the pods this selects: those that drain take no new work and would pull it down.
-std::string scale_selector(const api::LabelSelector& selector) {
-  return fmt::format("{},{} notin ({},{})", selector.to_string(), api::kServingLabel, api::serving::kDrained,
-                     api::serving::kDraining);
+// So would those of a preview.
+std::string scale_selector(const Observation& seen) {
+  std::string out = fmt::format("{},{} notin ({},{})", seen.selector->to_string(), api::kServingLabel,
+                                api::serving::kDrained, api::serving::kDraining);
+  const api::Workload* target = seen.snapshot->target;
+  if (target != nullptr && !target->active_template.empty())
+    out += fmt::format(",{}={}", api::kTemplateHashLabel, target->active_template);
+  return out;
 }
 
 // The list says who is ready. Status would say so of each pod again, and be written whenever one comes.
@@ -164,11 +169,12 @@ void update_known(const Observation& seen, api::Timestamp now, api::PoolStatus& 
 }
 
 void count_pods(const Observation& seen, api::Timestamp now, api::PoolStatus& out) {
-  out.selector = scale_selector(*seen.selector);
+  out.selector = scale_selector(seen);
   out.replicas = seen.target == TargetState::kFound ? seen.snapshot->target->status_replicas : seen.active();
   out.ready_replicas = static_cast<std::int32_t>(
       std::count_if(seen.members.begin(), seen.members.end(), [](const PodVerdict& member) {
-        return is_active(*member.pod) && member.pod->ready == api::Tristate::kTrue;
+        return is_active(*member.pod) && member.pod->ready == api::Tristate::kTrue &&
+               member.reason != Withdrawal::kPreview;
       }));
   std::vector<api::EndpointStatus> endpoints;
   for (const PodVerdict& member : seen.members) add_if_reported(seen, member, now, endpoints);

@@ -152,7 +152,6 @@ TEST(LeaderWorkerSetCodec, ReadsWhatDecisionsNeed) {
         "workerTemplate":{"spec":{"containers":[{}]}}}},
     "status":{"replicas":4,"readyReplicas":3,"updatedReplicas":1}})"));
   EXPECT_EQ(out.replicas, 3);
-  EXPECT_EQ(out.group_size, 4);
   EXPECT_TRUE(out.held_back);
   EXPECT_EQ(out.selector.to_string(),
             "leaderworkerset.sigs.k8s.io/name=llm,leaderworkerset.sigs.k8s.io/worker-index=0");
@@ -168,7 +167,6 @@ TEST(LeaderWorkerSetCodec, LeadersThatAreMadeAsWorkersAre) {
   const LeaderWorkerSet out = LeaderWorkerSetCodec::from_json(json::parse(R"({"metadata":{"name":"llm"},
     "spec":{"leaderWorkerTemplate":{"size":-7,"workerTemplate":{"spec":{"containers":[{"readinessProbe":{}}]}}}}})"));
   EXPECT_EQ(out.replicas, 1);
-  EXPECT_EQ(out.group_size, 1);
   EXPECT_TRUE(out.has_readiness_probe);
   EXPECT_FALSE(out.held_back);
 }

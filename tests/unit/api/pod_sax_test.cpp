@@ -165,6 +165,14 @@ TEST(PodSax, PortsThatItServesOn) {
   }
 }
 
+TEST(PodSax, SizeOfItsGroup) {
+  for (const auto& [text, size] : {std::pair{"4", 4}, {"0", 0}, {"-2", 0}, {"4x", 0}, {"", 0}, {"99999999999", 0}}) {
+    json object = realistic();
+    object["metadata"]["annotations"] = {{"leaderworkerset.sigs.k8s.io/size", text}};
+    EXPECT_EQ(read(object).group_size, size) << text;
+  }
+}
+
 TEST(PodSax, LongTextsAreNotKept) {
   const std::string text(300'000, 'x');
   json object = realistic();

@@ -99,15 +99,6 @@ TEST(Holds, OneThatTurnedUnready_IsHeldUntilItHasFinished) {
   EXPECT_EQ(hold_of(reread(pod), kNow), Hold::kReleased);
 }
 
-TEST(Holds, AWorkerIsHeldAsItsLeaderIs) {
-  PodView pod = ready_pod();
-  pod.labels["leaderworkerset.sigs.k8s.io/worker-index"] = "1";
-  label(pod, "member");
-  EXPECT_EQ(hold_of(reread(pod), kNow), Hold::kServing);
-  pod.labels.erase("poolwarden.io/serving");
-  EXPECT_EQ(hold_of(reread(pod), kNow), Hold::kReleased);
-}
-
 TEST(Holds, ReadyAndWithdrawnForAnotherReason) {
   PodView pod = ready_pod();
   label(pod, "false");

@@ -202,7 +202,8 @@ class Parts {
               const auto& pools = table.matching(pod);
               for (const PoolRecord* record : pools) keys.push_back(record->key.to_string());
               if (pools.empty() && pool::is_marked(pod) && !pod.deletion_timestamp)
-                keys.push_back(orphan_index(pod.ns));
+                keys.push_back(pod.serving == api::serving::kMember ? std::string(kMemberIndex)
+                                                                    : orphan_index(pod.ns));
             },
             [this](const std::string& ns, const std::string& name) { return table.publishes(ns, name); }),
         router(feeds, table, writes, queue, metrics),

@@ -22,11 +22,13 @@ using testing::Pair;
 api::Pod member_of_group(int group, int index) {
   const std::string number = std::to_string(group);
   const std::string name = "llm-" + number + (index == 0 ? "" : "-" + std::to_string(index));
-  return with_labels(ready_pod(name, "10.0." + number + "." + std::to_string(index + 1)),
-                     {{"app", "vllm"},
-                      {std::string(api::kGroupSetLabel), "llm"},
-                      {std::string(api::kGroupIndexLabel), number},
-                      {std::string(api::kWorkerIndexLabel), std::to_string(index)}});
+  api::Pod out = with_labels(ready_pod(name, "10.0." + number + "." + std::to_string(index + 1)),
+                             {{"app", "vllm"},
+                              {std::string(api::kGroupSetLabel), "llm"},
+                              {std::string(api::kGroupIndexLabel), number},
+                              {std::string(api::kWorkerIndexLabel), std::to_string(index)}});
+  out.group_size = 2;
+  return out;
 }
 
 // llm-0, llm-1 ... with a worker each: llm-0-1, llm-1-1 ...
@@ -51,7 +53,6 @@ class GroupFleet : public Fleet {
     world.pool.scale_target = {
         .api_version = "leaderworkerset.x-k8s.io/v1", .kind = "LeaderWorkerSet", .name = "llm"};
     world.target->name = "llm";
-    world.target->group_size = 2;
     world.target->selector.match_labels = {{std::string(api::kGroupSetLabel), "llm"},
                                            {std::string(api::kWorkerIndexLabel), "0"}};
     world.target->replicas = world.target->status_replicas = count;
@@ -118,6 +119,55 @@ TEST_F(GroupFleet, AWorkersNodeThatIsGone_WithdrawsItsLeader) {
   make_groups(1);
   world.pod("llm-0-1").node = std::make_shared<const std::string>("lost");
   EXPECT_EQ(withdrawal().detail, "its worker llm-0-1: its node lost is gone");
+}
+
+TEST_F(GroupFleet, AGroupOfAnotherSize_IsWholeAsItWasMade) {
+  make_groups(2);
+  world.pods.push_back(member_of_group(1, 2));
+  world.pod("llm-1").group_size = 3;
+  settle(10);
+  EXPECT_THAT(served(), ElementsAre("llm-0", "llm-1")) << "its set is given three, one group after the other";
+}
+
+TEST_F(GroupFleet, AWorkersNodeThatIsNotHeardOf_IsNoSignAmongMany_AlsoWithoutATarget) {
+  make_groups(1);
+  world.pod("llm-0-1").serving.reset();
+  world.pool.scale_target.reset();
+  world.pool.selector = api::LabelSelector{.match_labels = {{std::string(api::kGroupSetLabel), "llm"}},
+                                           .match_expressions = {}};
+  on_node_two("llm-0-1");
+  world.nodes["node-2"].ready = api::Tristate::kUnknown;
+  world.unseen_nodes = UnseenNodes{};
+  settle(10);
+  EXPECT_THAT(served(), ElementsAre("llm-0"));
+}
+
+TEST_F(GroupFleet, ALeaderThatCameLate_DoesNotHideAWorkerThatHasToLeave) {
+  make_groups(2);
+  on_node("node-2", "llm-1");
+  on_node("node-3", "llm-1-1");
+  for (const auto* node : {"node-2", "node-3"}) world.nodes[node].unschedulable = true;
+  world.draining_nodes.saw("node-2", DrainReason::kNodeCordoned, at_second(1).mono);
+  world.draining_nodes.bound("llm-1-uid", "node-2", at_second(60).mono);
+  ASSERT_TRUE(world.draining_nodes.scheduled_after_drain("llm-1-uid"));
+  world.draining_nodes.saw("node-3", DrainReason::kNodeCordoned, at_second(100).mono);
+  settle(101);
+  EXPECT_THAT(draining(), ElementsAre("llm-1"));
+}
+
+TEST_F(GroupFleet, ALeaderThatLeavesThePool_TakesItsWorkersAlong) {
+  make_groups(2);
+  world.pod("llm-1") = with_labels(world.pod("llm-1"), {{"app", "vllm"},
+                                                        {std::string(api::kGroupSetLabel), "other"},
+                                                        {std::string(api::kGroupIndexLabel), "1"},
+                                                        {std::string(api::kWorkerIndexLabel), "0"}});
+  world.pod("llm-1-1") = with_labels(world.pod("llm-1-1"), world.pod("llm-1").labels->to_map());
+  world.pod("llm-1-1") = with_labels(world.pod("llm-1-1"), {{"app", "vllm"},
+                                                            {std::string(api::kGroupSetLabel), "other"},
+                                                            {std::string(api::kGroupIndexLabel), "1"},
+                                                            {std::string(api::kWorkerIndexLabel), "1"}});
+  settle(10);
+  EXPECT_THAT(members(), ElementsAre("llm-0-1"));
 }
 
 TEST_F(GroupFleet, AWorkersNodeThatIsNotHeardOf_IsNoSignAmongMany) {
@@ -198,7 +248,7 @@ TEST_F(GroupFleet, AWorkerLabelledByAnotherPoolIsLeftAlone) {
 
 TEST_F(GroupFleet, AGroupLargerThanIsLookedAt_IsWholeWithThoseThatAre) {
   make_groups(1);
-  world.target->group_size = 1000;
+  world.pod("llm-0").group_size = 1000;
   std::erase_if(world.pods, [](const api::Pod& pod) { return pod.name == "llm-0-1"; });
   for (std::size_t i = 1; i < kMaxGroup; ++i) world.pods.push_back(member_of_group(0, static_cast<int>(i)));
   settle(10);
@@ -221,6 +271,8 @@ TEST(PodGroup, APoolOfALeaderWorkerSetSelectsItsLeaders) {
   world.pool.selector = api::LabelSelector{.match_labels = {{"app", "vllm"}}, .match_expressions = {}};
   const auto selector = selector_in_force(world.pool, nullptr);
   ASSERT_TRUE(selector);
+  EXPECT_EQ(selector->to_string(),
+            "app=vllm,leaderworkerset.sigs.k8s.io/name=llm,leaderworkerset.sigs.k8s.io/worker-index=0");
   EXPECT_TRUE(selector->matches(*member_of_group(0, 0).labels));
   EXPECT_FALSE(selector->matches(*member_of_group(0, 1).labels));
   world.pool.selector->match_expressions = {

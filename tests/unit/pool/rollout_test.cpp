@@ -27,6 +27,7 @@ class BlueGreenFleet : public Fleet {
   void add(const std::string& hash, const std::vector<double>& busy) {
     const std::size_t first = world.pods.size();
     add_set(hash, hash, busy, static_cast<std::int32_t>(busy.size()));
+    world.replica_sets.back().controller = world.target->uid;
     for (std::size_t i = first; i < world.pods.size(); ++i)
       world.pods[i] =
           with_labels(world.pods[i], {{"app", "vllm"}, {std::string(api::kTemplateHashLabel), hash}});
@@ -61,7 +62,10 @@ TEST_F(BlueGreenFleet, WhoWasActiveServesUntilOneOfTheOthersDoes) {
   EXPECT_THAT(draining(), IsEmpty());
   world.pod("green-b").ready = api::Tristate::kTrue;
   settle(11);
-  EXPECT_THAT(served(), ElementsAre("green-b"));
+  EXPECT_THAT(draining(), IsEmpty()) << "one would have to do the work of two";
+  world.pod("green-a").ready = api::Tristate::kTrue;
+  settle(12);
+  EXPECT_THAT(served(), ElementsAre("green-a", "green-b"));
 }
 
 TEST_F(BlueGreenFleet, SwitchedBackWhileTheyDrain_TheyServeAgain) {
@@ -106,6 +110,7 @@ class RestartedFleet : public Fleet {
     make(busy);
     world.pool.scale_target = {.api_version = "argoproj.io/v1alpha1", .kind = "Rollout", .name = "vllm"};
     world.target->restart_at = at_second(10).wall;
+    world.replica_sets[0].controller = world.target->uid;
     for (api::Pod& pod : world.pods) pod.created = at_second(-100).wall;
   }
   // As Argo's controller and the ReplicaSet's: what may be evicted is, and is made anew.
@@ -151,6 +156,25 @@ TEST_F(RestartedFleet, TakenBack_TheDrainIsCalledOff) {
   EXPECT_THAT(served(), ElementsAre("old-a", "old-b"));
 }
 
+TEST_F(RestartedFleet, PodsOfOthersAreNotItsToRestart) {
+  make_and_restart({1, 0});
+  world.replica_sets[0].controller = "another";
+  settle(10);
+  EXPECT_THAT(draining(), IsEmpty());
+}
+
+TEST_F(RestartedFleet, WhileArgoWouldEvictNobody_NobodyDrains) {
+  make_and_restart({1, 1});
+  add_set("green", "green", {0, 0}, 2);
+  world.replica_sets[1].controller = world.target->uid;
+  for (const auto* pod : {"green-c", "green-d", "green-a", "green-b"}) {
+    for (api::Pod& each : world.pods)
+      if (each.name == pod) each.ready = api::Tristate::kFalse, each.created = at_second(5).wall;
+  }
+  settle(10);
+  EXPECT_THAT(draining(), IsEmpty()) << "two of four are ready";
+}
+
 TEST_F(RestartedFleet, WhoIsYoungerStays) {
   make_and_restart({1, 1});
   for (api::Pod& pod : world.pods) pod.created = at_second(10).wall;
@@ -164,6 +188,22 @@ TEST_F(BlueGreenFleet, WithoutAnActiveTemplateAllServe) {
   add("green", {0});
   settle(10);
   EXPECT_THAT(served(), ElementsAre("blue-a", "blue-b", "green-a"));
+}
+
+TEST_F(BlueGreenFleet, PodsOfAnotherRolloutAreNotJudgedByThisOne) {
+  make_blue();
+  add("red", {0});
+  world.replica_sets.back().controller = "another";
+  settle(10);
+  EXPECT_THAT(served(), ElementsAre("blue-a", "blue-b", "red-a"));
+}
+
+TEST_F(BlueGreenFleet, UntilItsRolloutIsRead_NobodyJoinsAndNoDrainIsCalledOff) {
+  make_blue();
+  world.target_awaited = true;
+  add("green", {0});
+  settle(10);
+  EXPECT_THAT(served(), ElementsAre("blue-a", "blue-b"));
 }
 
 TEST_F(BlueGreenFleet, APodWithoutTheLabelServes) {

@@ -71,6 +71,7 @@ Plan World::decide(std::int64_t second) const {
   snapshot.pool = &pool;
   snapshot.target = target ? &*target : nullptr;
   snapshot.target_visibility = target ? Visibility::kPresent : target_visibility;
+  snapshot.target_awaited = target_awaited;
   add_pods(snapshot);
   snapshot.can_see = can_see;
   snapshot.watch_errors = watch_errors;

@@ -26,6 +26,7 @@ struct World {
   api::InferencePool pool;
   std::optional<api::Deployment> target;
   Visibility target_visibility = Visibility::kAbsent;  // when there is no target
+  bool target_awaited = false;
   std::vector<api::Pod> pods;
   std::optional<api::ConfigMap> config_map;
   std::map<std::int32_t, api::ConfigMap> other_shards;  // of the list, from 2
