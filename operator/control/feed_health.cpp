@@ -21,7 +21,7 @@ double seconds_between(kube::TimePoint then, kube::TimePoint now) {
 std::optional<std::string> not_up_to_date(const FeedHealth& feed, bool optional, kube::TimePoint now) {
   // Nodes only add zones and what becomes of them, autoscalers a warning, the gate whether deletes are held;
   // an operator for one namespace may not be allowed to read them. StatefulSets only matter to pools of
-  // those, whose conditions tell.
+  // those, whose conditions tell. What no pool has named is not read.
   if (!feed.started || feed.does_without(optional)) return std::nullopt;
   if (!feed.synced) return feed.problem.empty() ? "the first list is not complete" : feed.problem;
   if (now - feed.fresh_at < kTooOld) return std::nullopt;
