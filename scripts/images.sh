@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Builds container images from the programs in build/bin, without a container engine.
 #
-#   scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp|llama-cpp]...     OUTDIR/NAME.tar each; without a name, poolwarden
+#   scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp|lws|llama-cpp]...     OUTDIR/NAME.tar each; without a name, poolwarden
 #
 # BIN=<directory> takes the programs from there instead. The others than the first are what the examples and the tests
-# on a real Kubernetes run behind and in front of a pool. The last three, Envoy, llm-d's endpoint picker and llama.cpp,
-# are fetched and built when they are asked for.
+# on a real Kubernetes run behind and in front of a pool. Envoy and those after it are fetched and built when they are
+# asked for.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-out=${1:?usage: scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp|llama-cpp]...}
+out=${1:?usage: scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp|lws|llama-cpp]...}
 shift
 [[ $# -gt 0 ]] || set -- poolwarden
 bin=${BIN:-build/bin}
@@ -93,6 +93,13 @@ epp() {
   fetched "registry.k8s.io/gateway-api-inference-extension/epp:$version" "$program" /epp --user 65532:65532
 }
 
+lws() {
+  local program version
+  program=$(tests/e2e/workloads/build.sh lws)
+  version=$(awk '$1 == "sigs.k8s.io/lws" { print $2 }' tests/e2e/workloads/lws/go.mod)
+  fetched "registry.k8s.io/lws/lws:$version" "$program" /manager --user 65532:65532
+}
+
 # Debian's Python with llama.cpp's server as its extension, and a model. Large as well.
 llama-cpp() {
   local python packages
@@ -108,9 +115,9 @@ llama-cpp() {
 
 for name in "$@"; do
   case $name in
-    poolwarden | vllm-sim | haproxy | envoy | epp | llama-cpp) "$name" ;;
+    poolwarden | vllm-sim | haproxy | envoy | epp | lws | llama-cpp) "$name" ;;
     *)
-      echo "images.sh: unknown image \"$name\"; it knows poolwarden, vllm-sim, haproxy, envoy, epp and llama-cpp" >&2
+      echo "images.sh: unknown image \"$name\"; it knows poolwarden, vllm-sim, haproxy, envoy, epp, lws and llama-cpp" >&2
       exit 2
       ;;
   esac
