@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds container images from the programs in build/bin, without a container engine.
 #
-#   scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp|lws|llama-cpp]...     OUTDIR/NAME.tar each; without a name, poolwarden
+#   scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp|lws|rollouts|llama-cpp]...     OUTDIR/NAME.tar each; without a name, poolwarden
 #
 # BIN=<directory> takes the programs from there instead. The others than the first are what the examples and the tests
 # on a real Kubernetes run behind and in front of a pool. Envoy and those after it are fetched and built when they are
@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-out=${1:?usage: scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp|lws|llama-cpp]...}
+out=${1:?usage: scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp|lws|rollouts|llama-cpp]...}
 shift
 [[ $# -gt 0 ]] || set -- poolwarden
 bin=${BIN:-build/bin}
@@ -100,6 +100,14 @@ lws() {
   fetched "registry.k8s.io/lws/lws:$version" "$program" /manager --user 65532:65532
 }
 
+# Its manifests ask that it is no root, and leave it to the image who it is.
+rollouts() {
+  local program version
+  program=$(tests/e2e/workloads/build.sh rollouts)
+  version=$(awk '$1 == "github.com/argoproj/argo-rollouts" { print $2 }' tests/e2e/workloads/rollouts/go.mod)
+  fetched "quay.io/argoproj/argo-rollouts:$version" "$program" /bin/rollouts-controller --user 999:999
+}
+
 # Debian's Python with llama.cpp's server as its extension, and a model. Large as well.
 llama-cpp() {
   local python packages
@@ -115,9 +123,9 @@ llama-cpp() {
 
 for name in "$@"; do
   case $name in
-    poolwarden | vllm-sim | haproxy | envoy | epp | lws | llama-cpp) "$name" ;;
+    poolwarden | vllm-sim | haproxy | envoy | epp | lws | rollouts | llama-cpp) "$name" ;;
     *)
-      echo "images.sh: unknown image \"$name\"; it knows poolwarden, vllm-sim, haproxy, envoy, epp, lws and llama-cpp" >&2
+      echo "images.sh: unknown image \"$name\"; it knows poolwarden, vllm-sim, haproxy, envoy, epp, lws, rollouts and llama-cpp" >&2
       exit 2
       ;;
   esac

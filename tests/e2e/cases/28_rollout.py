@@ -1,6 +1,6 @@
-"""The replicas of an Argo Rollout, as examples/rollout has them, under Argo's own controller. They are scaled down and up
-again, updated as a canary, restarted, and drained from a node; then updated blue-green. Each time answers are under way at
-servers that cut them when they are told to stop, and none may be cut. Beside it the same without Poolwarden's gate."""
+"""The replicas of an Argo Rollout, as examples/rollout has them, under Argo's own controller. They are scaled down and
+up again, updated as a canary, restarted, and drained from a node; then updated blue-green. Each time answers are under
+way at servers that cut them when they are told to stop, and none may be cut. Beside it the same without the gate."""
 import json
 
 from support import gateway, workloads
@@ -24,7 +24,7 @@ PROMOTE = {"status": {"pauseConditions": None}}
 
 
 def as_operations(path: str, patch: dict) -> list[dict]:
-    """The same as a JSON patch, of what there is: of a kind that it does not know, kustomize would replace a whole list."""
+    """The same as a JSON patch, of what there is: kustomize replaces a whole list of a kind that it does not know."""
     found = []
     for key, value in patch.items():
         if value is None:
