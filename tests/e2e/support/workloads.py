@@ -29,6 +29,7 @@ class Controller:
     deployment: str
     definitions: tuple[str, ...]  # until there are these, nothing of its kinds can be made
     more: dict[str, Any]  # of the kustomization, for a cluster as small as this
+    has_namespace: bool = True  # the manifests do
 
 
 CONTROLLERS = {
@@ -44,6 +45,12 @@ CONTROLLERS = {
                     "topologyKey": "kubernetes.io/hostname",
                     "labelSelector": {"matchLabels": {"control-plane": "controller-manager"}}}]}},
                 "containers": [{"name": "manager", "resources": None}]}}}})}]}),
+    "rollouts": Controller("cluster-install", "argo-rollouts", "argo-rollouts", ("rollouts.argoproj.io",), {
+        "namespace": "argo-rollouts",
+        "images": [{"name": "quay.io/argoproj/argo-rollouts", "newTag": "v1.9.0"}],
+        "patches": [{"target": {"kind": "Deployment", "name": "argo-rollouts"}, "patch": json.dumps([
+            {"op": "replace", "path": "/spec/template/spec/containers/0/imagePullPolicy", "value": "IfNotPresent"}])}]},
+                           has_namespace=False),
 }
 
 
@@ -76,6 +83,11 @@ def kustomization(name: str) -> Iterator[str]:
         base = os.path.relpath(os.path.join(manifests, controller.folder), os.path.realpath(scratch))
         document = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": [base],
                     **controller.more}
+        if not controller.has_namespace:
+            document["resources"].append("namespace.yaml")
+            namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": controller.namespace}}
+            with open(os.path.join(scratch, "namespace.yaml"), "w", encoding="utf-8") as file:
+                json.dump(namespace, file)
         with open(os.path.join(scratch, "kustomization.yaml"), "w", encoding="utf-8") as file:
             json.dump(document, file)  # JSON is YAML
         yield scratch
