@@ -58,6 +58,10 @@ class Rollout(Disruptions):
         cls.addClassCleanup(workloads.remove, "rollouts")
         workloads.provide("rollouts")
 
+    def setUp(self) -> None:
+        super().setUp()
+        self.namespaces.append("argo-rollouts")  # what is kept of a failure has Argo's log
+
     def deploy(self, **spec: object) -> str:
         """Returns the gateway's address."""
         # Else it makes its ReplicaSets anew, as often as they are deleted.
