@@ -99,3 +99,17 @@ def build(what: str) -> str:
     if done.returncode:
         raise AssertionError(f"build.sh {what} ended with {done.returncode}: {done.stdout}{done.stderr}")
     return done.stdout.strip()
+
+
+def operations(path: str, patch: dict) -> list[dict]:
+    """A patch of what is at that path, as a JSON patch: of a kind that it does not know, kustomize replaces whole lists,
+    such as containers."""
+    found = []
+    for key, value in patch.items():
+        if value is None:
+            found.append({"op": "remove", "path": f"{path}/{key}"})
+        elif isinstance(value, dict):
+            found += operations(f"{path}/{key}", value)
+        else:
+            found.append({"op": "add", "path": f"{path}/{key}", "value": value})
+    return found
