@@ -29,6 +29,7 @@ class Controller:
     deployment: str
     definitions: tuple[str, ...]  # until there are these, nothing of its kinds can be made
     more: dict[str, Any]  # of the kustomization, for a cluster as small as this
+    rights: str  # of the operator: a folder of manifests/overlays
     has_namespace: bool = True  # the manifests do
 
 
@@ -44,18 +45,19 @@ CONTROLLERS = {
                 "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{
                     "topologyKey": "kubernetes.io/hostname",
                     "labelSelector": {"matchLabels": {"control-plane": "controller-manager"}}}]}},
-                "containers": [{"name": "manager", "resources": None}]}}}})}]}),
+                "containers": [{"name": "manager", "resources": None}]}}}})}]}, rights="leaderworkerset"),
     "rollouts": Controller("cluster-install", "argo-rollouts", "argo-rollouts", ("rollouts.argoproj.io",), {
         "namespace": "argo-rollouts",
         "images": [{"name": "quay.io/argoproj/argo-rollouts", "newTag": "v1.9.0"}],
         "patches": [{"target": {"kind": "Deployment", "name": "argo-rollouts"}, "patch": json.dumps([
             {"op": "replace", "path": "/spec/template/spec/containers/0/imagePullPolicy", "value": "IfNotPresent"}])}]},
-                           has_namespace=False),
+                           rights="rollouts", has_namespace=False),
 }
 
 
 def provide(name: str) -> None:
-    """The image, the definitions, and the controller at work. Takes minutes the first time."""
+    """The image, the definitions, the controller at work, and the operator's rights to those kinds. Takes minutes the first
+    time."""
     controller = CONTROLLERS[name]
     if cluster.OWNED:
         cluster.bring_images(name)
@@ -63,15 +65,21 @@ def provide(name: str) -> None:
         Kube().run("apply", "--server-side", "-k", folder)
     for definition in controller.definitions:
         Kube().wait_established(definition)
+    Kube().run("apply", "-k", rights_of(controller))
     Kube(controller.namespace).wait_rolled_out(f"deployment/{controller.deployment}")
 
 
 def remove(name: str) -> None:
     """What provide() made, also half of it. Objects of those kinds go with it."""
+    Kube().run("delete", "-k", rights_of(CONTROLLERS[name]), "--ignore-not-found")
     with kustomization(name) as folder:
         Kube().run("delete", "-k", folder, "--ignore-not-found", "--wait=false")
     gone = [f"namespace/{CONTROLLERS[name].namespace}", *(f"crd/{each}" for each in CONTROLLERS[name].definitions)]
     Kube().run("wait", "--for=delete", *gone, "--timeout=90s", timeout=100)
+
+
+def rights_of(controller: Controller) -> str:
+    return os.path.join(ROOT, "manifests", "overlays", controller.rights)
 
 
 @contextlib.contextmanager
