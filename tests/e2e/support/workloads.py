@@ -50,7 +50,8 @@ CONTROLLERS = {
         "namespace": "argo-rollouts",
         "images": [{"name": "quay.io/argoproj/argo-rollouts", "newTag": "v1.9.0"}],
         "patches": [{"target": {"kind": "Deployment", "name": "argo-rollouts"}, "patch": json.dumps([
-            {"op": "replace", "path": "/spec/template/spec/containers/0/imagePullPolicy", "value": "IfNotPresent"}])}]},
+            {"op": "replace", "path": "/spec/template/spec/containers/0/imagePullPolicy", "value": "IfNotPresent"},
+            {"op": "remove", "path": "/spec/template/spec/containers/0/resources"}])}]},
                            rights="rollouts", has_namespace=False),
 }
 
