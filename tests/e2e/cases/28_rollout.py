@@ -23,19 +23,6 @@ BLUE_GREEN = {"canary": None, "blueGreen": {
 PROMOTE = {"status": {"pauseConditions": None}}
 
 
-def as_operations(path: str, patch: dict) -> list[dict]:
-    """The same as a JSON patch, of what there is: kustomize replaces a whole list of a kind that it does not know."""
-    found = []
-    for key, value in patch.items():
-        if value is None:
-            found.append({"op": "remove", "path": f"{path}/{key}"})
-        elif isinstance(value, dict):
-            found += as_operations(f"{path}/{key}", value)
-        else:
-            found.append({"op": "add", "path": f"{path}/{key}", "value": value})
-    return found
-
-
 def patches(**spec: object) -> tuple[dict, ...]:
     """slow_model() on the stand-in, for a Rollout. spec: of its spec."""
     patch = json.loads(slow_model(kind="Rollout", **spec)["patch"])
@@ -46,7 +33,7 @@ def patches(**spec: object) -> tuple[dict, ...]:
     pod["securityContext"] = {"runAsNonRoot": True}
     return ({"patch": json.dumps(patch)},
             {"target": {"kind": "Rollout", "name": "vllm"},
-             "patch": json.dumps(as_operations(CONTAINER, {**STAND_IN, **container}))})
+             "patch": json.dumps(workloads.operations(CONTAINER, {**STAND_IN, **container}))})
 
 
 @needs_own_cluster("brings definitions and an image of others, and drains a node")
