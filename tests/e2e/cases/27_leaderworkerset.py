@@ -61,15 +61,22 @@ class LeaderWorkerSet(Disruptions):
         cls.addClassCleanup(workloads.remove, "lws")
         workloads.provide("lws")
 
+    def setUp(self) -> None:
+        super().setUp()
+        self.namespaces.append("lws-system")  # what is kept of a failure has the managers' logs
+
     def deploy(self, *more: dict, groups: int = len(NAMES), probe: dict = PATIENCE) -> str:
         """Returns the gateway's address. more: JSON patches of the LeaderWorkerSet."""
-        # Else it makes the pods anew, as often as they are deleted.
-        self.addCleanup(self.kube.run, "delete", "leaderworkersets", "--all", "--timeout=60s", timeout=70)
+        self.addCleanup(self.delete_all)
         gateway.deploy(self.kube, groups, patches(probe, list(more)), example="leaderworkerset")
         self.assertEqual(NAMES[:groups], self.kube.endpoints(), "the published list")
         self.kube.wait_ready(WORKERS, groups)
         self.note(self.kube.run("get", "lws,pwp").out)
         return self.enterContext(gateway.reach_pod(self.kube)).url
+
+    def delete_all(self) -> None:
+        """Else the pods are made anew, as often as they are deleted."""
+        self.kube.run("delete", "leaderworkersets", "--all", "--timeout=60s", timeout=70)
 
     def workers(self) -> list[str]:
         return sorted(map(name_of, self.kube.list("pods", WORKERS)))
@@ -215,6 +222,20 @@ class LeaderWorkerSet(Disruptions):
                              after=lists_mark)
             self.figure(f"{what}: its leader is off the list after", (off.at - unready.at) * 1000, "ms")
             self.assertLess(off.at - unready.at, AGAIN)
+
+    def test_example_as_it_stands(self) -> None:
+        """There is no GPU and no such image here, and the pool says what it sees."""
+        self.kube.run("label", "--overwrite", "namespace", self.namespace,
+                      "pod-security.kubernetes.io/enforce=baseline")  # vLLM's image runs as root
+        self.addCleanup(self.delete_all)
+        self.kube.apply_kustomization("examples/leaderworkerset")
+        wait_for(lambda: "replicas" in self.kube.pool()["spec"], "the set's count to be taken over", 30)
+        before = self.kube.pool()["metadata"]["generation"]
+        self.kube.apply_kustomization("examples/leaderworkerset")
+        self.assertEqual(before, self.kube.pool()["metadata"]["generation"], "a second time changes nothing")
+        self.kube.wait_condition("ScaleTargetFound", "True")
+        self.kube.wait_condition("Available", "False")
+        self.assertEqual(1, wait_for(lambda: self.kube.pool()["status"].get("replicas"), "its group to be counted", 30))
 
     def test_scale_without_the_gate(self) -> None:
         url = self.deploy()
