@@ -82,21 +82,19 @@ class LeaderWorkerSet(Disruptions):
         return sorted(map(name_of, self.kube.list("pods", WORKERS)))
 
     def after_leaders(self, act: Callable[[], dict[str, Fate]]) -> dict[str, Fate]:
-        """act() is a disrupt(). No worker was told to stop before its leader had been let go: that would cut its answers."""
+        """act() is a disrupt(). No worker was told to stop before its leader was drained: that would cut its answers."""
         with Watch(f"/api/v1/namespaces/{self.namespace}/pods", WORKERS) as workers:
             mark = workers.mark()
             gone = act()
-            released = {worker_of(fate.name): fate.released or 0 for fate in gone.values()}
+            drained = {worker_of(fate.name): fate.drained or 0 for fate in gone.values()}
             told: dict[str, float] = {}
             for event in list(workers.events[mark:]):
                 if "deletionTimestamp" in event.object["metadata"] or event.kind == "DELETED":
                     told.setdefault(name_of(event.object), event.at)
+        self.assertLessEqual(set(told), set(drained), "workers that were told to stop, and whose leaders went")
         for name, at in sorted(told.items()):
-            self.note(f"{name}: told to stop {at - released.get(name, 0):.1f} s after its leader" if name in released
-                      else f"{name}: told to stop, and its leader was not")
-        self.assertLessEqual(set(told), set(released), "workers whose leader stayed")
-        early = [name for name, at in told.items() if at < released[name]]
-        self.assertEqual([], early, "told to stop before their leader")
+            self.note(f"{name}: told to stop {at - drained[name]:.1f} s after its leader was drained")
+        self.assertEqual([], [name for name, at in told.items() if at < drained[name]], "told to stop before that")
         return gone
 
     def test_scale_and_rollout(self) -> None:
