@@ -127,14 +127,14 @@ class Rollout(Disruptions):
         self.promote()
 
     def restart(self, url: str) -> None:
-        """As `kubectl argo rollouts restart` does it: Argo's controller evicts the pods that are older, by itself."""
-        self.seconds = min(SECONDS, 10)
+        """As `kubectl argo rollouts restart` does it: Argo's controller evicts older pods by itself, with no surge. When it
+        is refused, it asks again after 30 s."""
+        self.seconds, self.asked_again = min(SECONDS, 10), 30
         before = self.uids()
         now = self.kube.run("create", "configmap", "now", "-o", "jsonpath={.metadata.creationTimestamp}").out
         self.disrupt(url, f"restartAt: {now}",
                      lambda: self.kube.patch("rollout", "vllm", {"spec": {"restartAt": now}}), gone=REPLICAS,
-                     # Of evictions that are refused it asks again after 30 s.
-                     seconds=REPLICAS * (self.seconds + 90), least=REPLICAS - 1)
+                     seconds=REPLICAS * (self.seconds + self.asked_again + 60), least=REPLICAS - 1)
         self.wait_complete()
         self.assertEqual(set(), before & self.uids(), "all were replaced")
 
