@@ -121,7 +121,7 @@ class LeaderWorkerSet(Disruptions):
                  "both to drain", 30)
         said = self.poolwarden("why", "pod/vllm-3")
         self.assertRegex(said, r"is draining .*\(ScaleDown\)")
-        self.assertRegex(said, r"(?m)^LeaderWorkerSet +vllm\b")
+        self.assertRegex(said, r"(?m)^StatefulSet +vllm\b")
 
     def scale_up(self) -> None:
         self.step("kubectl scale pwp/vllm --replicas=4")

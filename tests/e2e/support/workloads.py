@@ -16,7 +16,7 @@ import tempfile
 from typing import Any, Iterator
 
 from support import cluster
-from support.kube import ROOT, Kube
+from support.kube import ROOT, Kube, wait_for
 
 BUILD = os.path.join(ROOT, "tests", "e2e", "workloads", "build.sh")
 
@@ -68,6 +68,22 @@ def provide(name: str) -> None:
         Kube().wait_established(definition)
     Kube().run("apply", "-k", rights_of(controller))
     Kube(controller.namespace).wait_rolled_out(f"deployment/{controller.deployment}")
+    for definition in controller.definitions:
+        wait_for(lambda: is_asked_about(definition), f"whoever is asked about {definition} to answer", 90)
+
+
+def is_asked_about(definition: str) -> bool:
+    """Its webhook may be ready before its certificate is known to the API server, and before kube-proxy leads to it. An
+    empty object is refused for what it lacks, and not for a call that failed."""
+    spec = Kube().get("crd", definition)["spec"]
+    thing = {"apiVersion": f"{spec['group']}/{spec['versions'][0]['name']}", "kind": spec["names"]["kind"],
+             "metadata": {"name": "asked"}, "spec": {}}
+    for _one_of_its_replicas in range(10):
+        said = Kube("default").run("create", "--dry-run=server", "--validate=false", "-f", "-", stdin=json.dumps(thing),
+                                   check=False)
+        if "failed calling webhook" in said.err:
+            raise AssertionError(said.err)
+    return True
 
 
 def remove(name: str) -> None:
