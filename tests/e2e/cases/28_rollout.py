@@ -107,7 +107,7 @@ class Rollout(Disruptions):
         draining = wait_for(lambda: self.kube.list("pods", f"{PODS},{SERVING}=draining"), "pods to drain", 30)
         said = self.poolwarden("why", f"pod/{name_of(draining[0])}")
         self.assertRegex(said, r"is draining .*\(ScaleDown\)")
-        self.assertRegex(said, r"(?m)^Rollout +vllm\b")
+        self.assertRegex(said, r"(?m)^ReplicaSet +vllm-\w+ wants 1 of the 3 pods")
 
     def test_canary_and_restart(self) -> None:
         url = self.deploy()
@@ -154,8 +154,7 @@ class Rollout(Disruptions):
         self.assertEqual(old, sorted(fate.name for fate in gone.values()))
         self.assert_withdrawn_first(gone)
         self.wait_complete()
-        self.step("kubectl scale rollout/vllm --replicas=2")
-        self.disrupt(url, "kubectl scale rollout/vllm --replicas=2",
+        self.disrupt(url, "kubectl scale rollout/vllm --replicas=2, blue-green",
                      lambda: self.kube.run("scale", "rollout/vllm", "--replicas=2"), gone=1, least=2)
 
     def update_blue_green(self, old: list[str]) -> None:
