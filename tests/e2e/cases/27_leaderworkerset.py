@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+import time
 from typing import Callable
 
 from support import gateway, processes, workloads
@@ -13,7 +14,7 @@ from support.case import main
 from support.cluster import needs_own_cluster
 from support.drain import AGAIN, PODS, SECONDS, SHORT, SOON, Disruptions, Fate, open_gate, slow_model
 from support.gateway import PATIENCE
-from support.kube import SERVING, Kube, endpoints_of, is_ready, name_of, wait_for
+from support.kube import SERVING, Kube, endpoints_of, is_ready, name_of, stays, wait_for
 from support.watch import Watch
 
 NAMES = ["vllm-0", "vllm-1", "vllm-2", "vllm-3"]
@@ -38,7 +39,7 @@ def prefers(node: str) -> dict:
 
 
 def patches(probe: dict, more: list[dict]) -> tuple[dict, ...]:
-    """slow_model() as the leader of each group, on the stand-in. Its worker is one that nobody asks; probe: of that one."""
+    """slow_model() as the leader of each group, on the stand-in. Nobody asks its worker; probe: of that one."""
     pod = json.loads(slow_model()["patch"])["spec"]["template"]["spec"]
     container, = pod.pop("containers")
     del container["name"]
@@ -82,7 +83,7 @@ class LeaderWorkerSet(Disruptions):
         return sorted(map(name_of, self.kube.list("pods", WORKERS)))
 
     def after_leaders(self, act: Callable[[], dict[str, Fate]]) -> dict[str, Fate]:
-        """act() is a disrupt(). No worker was told to stop before its leader was drained: that would cut its answers."""
+        """act() is a disrupt(). A worker that is told to stop before its leader is drained would cut its answers."""
         with Watch(f"/api/v1/namespaces/{self.namespace}/pods", WORKERS) as workers:
             mark = workers.mark()
             gone = act()
@@ -100,7 +101,7 @@ class LeaderWorkerSet(Disruptions):
     def test_scale_and_rollout(self) -> None:
         url = self.deploy()
         shown = ["vllm", "4", "4", "4"]
-        wait_for(lambda: self.kube.run("get", "pwp", "--no-headers").out.split()[:4] == shown, "kubectl to show four", 30)
+        wait_for(lambda: self.kube.run("get", "pwp", "--no-headers").out.split()[:4] == shown, "four to be shown", 30)
         self.scale_down(url)
         self.scale_up()
         self.roll_out(url)
@@ -194,6 +195,32 @@ class LeaderWorkerSet(Disruptions):
         Kube().run("uncordon", node)
         return gone
 
+    def test_webhooks_away(self) -> None:
+        """Then Kubernetes refuses each label of a set's pods, and so they are held for longer."""
+        url = self.deploy()
+        self.addCleanup(self.managers, 2)
+        self.disrupt(url, "scaled down to two, and LeaderWorkerSet away before they are drained", self.lose_webhooks,
+                     gone=2, least=2)
+        self.kube.wait_endpoints(2)
+
+    def lose_webhooks(self) -> None:
+        self.kube.run("scale", "leaderworkerset/vllm", "--replicas=2")
+        wait_for(lambda: sorted(map(name_of, self.kube.list("pods", f"{PODS},{SERVING}=draining"))) == GONE,
+                 "both to drain", 30)
+        self.managers(0)
+        before = self.uids()
+        stays(lambda: self.uids() == before, "all four are there", self.seconds + 5, every=1)
+        self.managers(2)
+        self.operator_back = time.monotonic()
+
+    @staticmethod
+    def managers(count: int) -> None:
+        system = Kube("lws-system")
+        system.run("scale", "deployment/lws-controller-manager", f"--replicas={count}")
+        system.wait_ready("control-plane=controller-manager", count)
+        if count:
+            workloads.wait_listening("lws")
+
     def test_worker_fails(self) -> None:
         self.deploy(probe=QUICK)
         worker = self.kube.get("pod", worker_of("vllm-1"))
@@ -206,7 +233,7 @@ class LeaderWorkerSet(Disruptions):
         wait_for(lambda: self.named().get("vllm-1") not in (None, before["vllm-1"]), "the group to be made anew", 90)
         self.wait_whole()
         after = self.named()
-        self.assertEqual(["vllm-1"], [name for name in NAMES if before[name] != after[name]], "other leaders than before")
+        self.assertEqual(["vllm-1"], [name for name in NAMES if before[name] != after[name]], "other leaders")
 
     def withdraws(self, leader: str, what: str, act: Callable[[], object]) -> None:
         """From the event that says that the worker is not ready to the list without its leader."""
@@ -214,8 +241,9 @@ class LeaderWorkerSet(Disruptions):
         with Watch(f"/api/v1/namespaces/{self.namespace}/pods", WORKERS) as workers, self.watch_lists() as lists:
             mark, lists_mark = workers.mark(), lists.mark()
             act()
-            unready = workers.wait(lambda event: name_of(event.object) == worker_of(leader) and not is_ready(event.object),
-                                   "the worker to be not ready", 60, after=mark)
+            unready = workers.wait(
+                lambda event: name_of(event.object) == worker_of(leader) and not is_ready(event.object),
+                "the worker to be not ready", 60, after=mark)
             off = lists.wait(lambda event: leader not in endpoints_of(event.object), f"a list without {leader}", SOON,
                              after=lists_mark)
             self.figure(f"{what}: its leader is off the list after", (off.at - unready.at) * 1000, "ms")

@@ -36,7 +36,8 @@ class Controller:
 
 CONTROLLERS = {
     # Two of it, on two nodes: while its webhook is away, no pod of its sets can be made or labelled.
-    "lws": Controller("default", "lws-system", "lws-controller-manager", ("leaderworkersets.leaderworkerset.x-k8s.io",), {
+    "lws": Controller("default", "lws-system", "lws-controller-manager",
+                      ("leaderworkersets.leaderworkerset.x-k8s.io",), {
         "images": [{"name": "us-central1-docker.pkg.dev/k8s-staging-images/lws/lws",
                     "newName": "registry.k8s.io/lws/lws", "newTag": "v0.9.0"}],
         "patches": [{"patch": json.dumps({
@@ -59,8 +60,8 @@ CONTROLLERS = {
 
 
 def provide(name: str) -> None:
-    """The image, the definitions, the controller at work, and the operator's rights to those kinds. Takes minutes the first
-    time."""
+    """The image, the definitions, the controller at work, and the operator's rights to those kinds. Takes minutes, the
+    first time."""
     controller = CONTROLLERS[name]
     if cluster.OWNED:
         cluster.bring_images(name)
@@ -71,14 +72,16 @@ def provide(name: str) -> None:
     Kube().run("apply", "-k", rights_of(controller))
     Kube(controller.namespace).wait_rolled_out(f"deployment/{controller.deployment}")
     if controller.listens:
-        wait_for(lambda: listen(controller), f"each pod of {controller.deployment} to listen", 90)
+        wait_listening(name)
 
 
-def listen(controller: Controller) -> bool:
-    """By what each of its pods says. They are ready before that, and the API server keeps one connection to one of them, so
-    that a call which is answered says nothing of the next."""
+def wait_listening(name: str) -> None:
+    """By what each pod says. They are ready before that, and the API server keeps one connection to one of them,
+    so that a call which is answered says nothing of the next."""
+    controller = CONTROLLERS[name]
     kube = Kube(controller.namespace)
-    return all(controller.listens in kube.run("logs", name_of(pod)).out for pod in kube.list("pods"))
+    wait_for(lambda: all(controller.listens in kube.run("logs", name_of(pod)).out for pod in kube.list("pods")),
+             f"each pod of {controller.deployment} to listen", 90)
 
 
 def remove(name: str) -> None:
@@ -122,8 +125,8 @@ def build(what: str) -> str:
 
 
 def operations(path: str, patch: dict) -> list[dict]:
-    """A patch of what is at that path, as a JSON patch: of a kind that it does not know, kustomize replaces whole lists,
-    such as containers."""
+    """A patch of what is at that path, as a JSON patch: of a kind that it does not know, kustomize replaces whole
+    lists, such as containers."""
     found = []
     for key, value in patch.items():
         if value is None:
