@@ -166,7 +166,8 @@ TEST(PodSax, PortsThatItServesOn) {
 }
 
 TEST(PodSax, SizeOfItsGroup) {
-  for (const auto& [text, size] : {std::pair{"4", 4}, {"0", 0}, {"-2", 0}, {"4x", 0}, {"", 0}, {"99999999999", 0}}) {
+  for (const auto& [text, size] :
+       {std::pair{"4", 4}, {"0", 0}, {"-2", 0}, {"4x", 0}, {"", 0}, {"99999999999", 0}}) {
     json object = realistic();
     object["metadata"]["annotations"] = {{"leaderworkerset.sigs.k8s.io/size", text}};
     EXPECT_EQ(read(object).group_size, size) << text;
