@@ -22,11 +22,19 @@ KEPT, GONE = NAMES[:2], NAMES[2:]
 WORKERS = "app=vllm-worker"
 TEMPLATE = "/spec/leaderWorkerTemplate"
 LEADER, WORKER = f"{TEMPLATE}/leaderTemplate", f"{TEMPLATE}/workerTemplate"
-LIVE, SPARE = "node0", "node1"
 # Where there is no GPU, a server that only behaves as vLLM does. Root it need not be.
 STAND_IN = {"image": "ghcr.io/poolwarden/vllm-sim:0.1.0", "resources": None, "volumeMounts": None,
             "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}
 QUICK = {"timeoutSeconds": 1, "periodSeconds": 1, "failureThreshold": 2}
+
+
+def nodes() -> tuple[str, str]:
+    """The one with the manager of LeaderWorkerSet that acts, and another, which may be drained. While none of the managers
+    acts, a worker that goes is made anew alone, and nobody makes its leader anew."""
+    system = Kube("lws-system")
+    acting = wait_for(lambda: system.find("pod", system.list("leases")[0]["spec"]["holderIdentity"].partition("_")[0]),
+                      "a manager that acts", 60)["spec"]["nodeName"]
+    return acting, next(name_of(node) for node in Kube().list("nodes") if name_of(node) != acting)
 
 
 def worker_of(leader: str) -> str:
@@ -162,23 +170,25 @@ class LeaderWorkerSet(Disruptions):
 
     def test_node(self) -> None:
         self.deploy()
-        nodes = {name_of(pod): pod["spec"]["nodeName"] for pod in self.kube.list("pods", "app in (vllm,vllm-worker)")}
-        self.note(f"{nodes}")
-        self.drain(LIVE, sum(LIVE in (nodes[name], nodes[worker_of(name)]) for name in NAMES))
+        _live, spare = nodes()
+        there = {name_of(pod): pod["spec"]["nodeName"] for pod in self.kube.list("pods", "app in (vllm,vllm-worker)")}
+        self.note(f"{there}")
+        self.drain(spare, sum(spare in (there[name], there[worker_of(name)]) for name in NAMES))
 
     def test_node_with_one_worker(self) -> None:
         """It takes the worker's leader along, on another node, which has to end its answers before the worker goes."""
-        self.addCleanup(Kube().run, "uncordon", SPARE)
-        Kube().run("cordon", SPARE)
-        self.deploy({"op": "add", "path": f"{LEADER}/spec/affinity", "value": prefers(LIVE)},
-                    {"op": "add", "path": f"{WORKER}/spec/affinity", "value": prefers(SPARE)}, groups=3)
-        Kube().run("uncordon", SPARE)
+        live, spare = nodes()
+        self.addCleanup(Kube().run, "uncordon", spare)
+        Kube().run("cordon", spare)
+        self.deploy({"op": "add", "path": f"{LEADER}/spec/affinity", "value": prefers(live)},
+                    {"op": "add", "path": f"{WORKER}/spec/affinity", "value": prefers(spare)}, groups=3)
+        Kube().run("uncordon", spare)
         self.scale_back(len(NAMES), "pwp/vllm")
         self.kube.wait_ready(WORKERS, len(NAMES))
         there = [name_of(pod) for pod in self.kube.list("pods", "leaderworkerset.sigs.k8s.io/name=vllm")
-                 if pod["spec"]["nodeName"] == SPARE]
-        self.assertEqual([worker_of("vllm-3")], there, f"of the set on {SPARE}")
-        gone = self.drain(SPARE, 1)
+                 if pod["spec"]["nodeName"] == spare]
+        self.assertEqual([worker_of("vllm-3")], there, f"of the set on {spare}")
+        gone = self.drain(spare, 1)
         self.assertEqual(["vllm-3"], [fate.name for fate in gone.values()])
 
     def drain(self, node: str, groups: int) -> dict[str, Fate]:
