@@ -79,17 +79,16 @@ TEST(NodePlan, SaysWhyAPodStays) {
   EXPECT_THAT(plan_node({}, kNow).lines, IsEmpty());
 }
 
-TEST(Plans, AWorkerGoesOnceItsLeaderHasDrained) {
-  NodePod worker = pod("llm-0-1", "member");
-  worker.leader = reread(pod("llm-0", "draining").pod);
-  worker.pod = reread(worker.pod);
-  NodePlan plan = plan_node({worker}, kNow);
+TEST(NodePlan, AWorkerGoesOnceItsLeaderHasDrained) {
+  std::vector<NodePod> pods = {pod("llm-0-1", "member")};
+  pods[0].pod = reread(pods[0].pod);
+  pods[0].leader = reread(pod("llm-0", "draining").pod);
+  NodePlan plan = plan_node(pods, kNow);
   EXPECT_THAT(plan.evict, IsEmpty());
   EXPECT_EQ(plan.draining, 1U);
-  worker.leader = reread(pod("llm-0", "drained").pod);
-  plan = plan_node({worker}, kNow);
-  ASSERT_EQ(plan.evict.size(), 1U);
-  EXPECT_EQ(plan.evict[0]->pod.name, "llm-0-1");
+  pods[0].leader = reread(pod("llm-0", "drained").pod);
+  plan = plan_node(pods, kNow);
+  EXPECT_THAT(plan.evict, ElementsAre(&pods[0]));
 }
 
 }  // namespace
