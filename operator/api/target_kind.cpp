@@ -6,12 +6,21 @@
 
 namespace poolwarden::api {
 
+namespace {
+
+// Whether an apiVersion is "group/version". Asked in each pass, and so without making that text.
+bool is_version(std::string_view api_version, const ScalableKind& kind) {
+  return api_version.size() == kind.group.size() + 1 + kind.version.size() &&
+         api_version.starts_with(kind.group) && api_version[kind.group.size()] == '/' &&
+         api_version.ends_with(kind.version);
+}
+
+}  // namespace
+
 TargetKind target_kind(const InferencePool& pool) {
   if (!pool.scale_target) return TargetKind::kNone;
   for (const ScalableKind& one : kScalableKinds) {
-    const bool same_kind = pool.scale_target->kind == one.kind;
-    if (same_kind && pool.scale_target->api_version == fmt::format("{}/{}", one.group, one.version))
-      return one.id;
+    if (pool.scale_target->kind == one.kind && is_version(pool.scale_target->api_version, one)) return one.id;
   }
   return TargetKind::kOther;
 }

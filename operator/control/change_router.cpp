@@ -215,8 +215,10 @@ std::vector<PoolRecord*> ChangeRouter::publishers_without_selector(const api::Po
 }
 
 template <class Target>
-void ChangeRouter::target_changed(api::TargetKind kind, const kube::Delta<Target>& delta, api::Now now) {
+bool ChangeRouter::target_changed(api::TargetKind kind, const kube::Delta<Target>& delta, api::Now now) {
   const kube::ObjectKey key = key_of(delta);
+  writes_.changed({written(kind), key});
+  if (says_nothing_new(delta)) return false;
   const auto targets = [&](const PoolRecord& r) { return r.target == key.name && r.target_kind == kind; };
   for (PoolRecord* record : table_.in_namespace(key.ns, targets)) {
     const auto pool = feeds_.store<Pools>().find(record->key);
@@ -226,28 +228,23 @@ void ChangeRouter::target_changed(api::TargetKind kind, const kube::Delta<Target
     }
     mark(*record, now);
   }
+  return true;
 }
 
 void ChangeRouter::changed(const kube::Delta<api::Deployment>& delta, api::Now now) {
-  writes_.changed({Written::kTarget, key_of(delta)});
-  if (!says_nothing_new(delta)) target_changed(api::TargetKind::kDeployment, delta, now);
+  target_changed(api::TargetKind::kDeployment, delta, now);
 }
 
 void ChangeRouter::changed(const kube::Delta<api::StatefulSet>& delta, api::Now now) {
-  writes_.changed({Written::kStatefulTarget, key_of(delta)});
-  if (says_nothing_new(delta)) return;
-  target_changed(api::TargetKind::kStatefulSet, delta, now);
-  mark_pools_of(object_of(delta).uid, now);
+  if (target_changed(api::TargetKind::kStatefulSet, delta, now)) mark_pools_of(object_of(delta).uid, now);
 }
 
 void ChangeRouter::changed(const kube::Delta<api::LeaderWorkerSet>& delta, api::Now now) {
-  writes_.changed({Written::kGroupTarget, key_of(delta)});
-  if (!says_nothing_new(delta)) target_changed(api::TargetKind::kLeaderWorkerSet, delta, now);
+  target_changed(api::TargetKind::kLeaderWorkerSet, delta, now);
 }
 
 void ChangeRouter::changed(const kube::Delta<api::Rollout>& delta, api::Now now) {
-  writes_.changed({Written::kRolloutTarget, key_of(delta)});
-  if (!says_nothing_new(delta)) target_changed(api::TargetKind::kRollout, delta, now);
+  target_changed(api::TargetKind::kRollout, delta, now);
 }
 
 void ChangeRouter::changed(const kube::Delta<api::ReplicaSet>& delta, api::Now now) {

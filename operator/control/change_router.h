@@ -93,8 +93,9 @@ class ChangeRouter {
 
  private:
   void pools_changed(const std::string& ns);
+  // False if the delta says nothing new.
   template <class Target>
-  void target_changed(api::TargetKind kind, const kube::Delta<Target>& delta, api::Now now);
+  bool target_changed(api::TargetKind kind, const kube::Delta<Target>& delta, api::Now now);
   // Pools of the leader of its group, if the pod is another of the group.
   void mark_leaders_of(const api::Pod& pod, api::Now now);
   void mark_pools_of(std::string_view controller, api::Now now);

@@ -153,9 +153,7 @@ void FeedTable::start(kube::TimePoint now, Effects& out) {
 
 // Kinds that are not there in most clusters are asked for when a pool names them, and from then on.
 void FeedTable::start_named(const api::InferencePool& pool, kube::TimePoint now, Effects& out) {
-  const api::TargetKind kind = api::target_kind(pool);
-  if (kind == api::TargetKind::kLeaderWorkerSet) start<LeaderWorkerSets>(now, out);
-  if (kind == api::TargetKind::kRollout) start<Rollouts>(now, out);
+  visit_target(api::target_kind(pool), [&]<class Kind>() { start<Kind>(now, out); });
 }
 
 void FeedTable::tick(kube::TimePoint now, Effects& out) {
@@ -226,43 +224,24 @@ std::optional<std::int32_t> FeedTable::wanted_by(std::string_view uid) const {
 }
 
 std::shared_ptr<const api::Workload> FeedTable::target_of(const api::InferencePool& pool) const {
-  switch (api::target_kind(pool)) {
-    case api::TargetKind::kDeployment:
-      return store<Deployments>().find({pool.ns, pool.scale_target->name});
-    case api::TargetKind::kStatefulSet:
-      return store<StatefulSets>().find({pool.ns, pool.scale_target->name});
-    case api::TargetKind::kLeaderWorkerSet:
-      return store<LeaderWorkerSets>().find({pool.ns, pool.scale_target->name});
-    case api::TargetKind::kRollout:
-      return store<Rollouts>().find({pool.ns, pool.scale_target->name});
-    case api::TargetKind::kNone:
-    case api::TargetKind::kOther:
-      break;
-  }
-  return nullptr;
+  std::shared_ptr<const api::Workload> out;
+  visit_target(api::target_kind(pool), [&]<class Kind>() {
+    out = store<Kind>().find({pool.ns, pool.scale_target->name});
+  });
+  return out;
 }
 
 bool FeedTable::has_read(api::TargetKind kind) const {
-  switch (kind) {
-    case api::TargetKind::kDeployment:
-      return synced<Deployments>();
-    case api::TargetKind::kStatefulSet:
-      return synced<StatefulSets>();
-    case api::TargetKind::kLeaderWorkerSet:
-      return synced<LeaderWorkerSets>();
-    case api::TargetKind::kRollout:
-      return synced<Rollouts>();
-    case api::TargetKind::kNone:
-    case api::TargetKind::kOther:
-      break;
-  }
-  return false;
+  bool out = false;
+  visit_target(kind, [&]<class Kind>() { out = synced<Kind>(); });
+  return out;
 }
 
 bool FeedTable::is_awaited(api::TargetKind kind) const {
-  if (kind == api::TargetKind::kLeaderWorkerSet)
-    return !synced<LeaderWorkerSets>() && !out_of_reach<LeaderWorkerSets>();
-  return kind == api::TargetKind::kRollout && !synced<Rollouts>() && !out_of_reach<Rollouts>();
+  bool out = false;
+  visit_target(kind,
+               [&]<class Kind>() { out = !Kind::always() && !synced<Kind>() && !out_of_reach<Kind>(); });
+  return out;
 }
 
 std::span<const PodPtr> FeedTable::group_of(const api::Pod& pod) const {

@@ -8,6 +8,7 @@
 
 #include "api/codecs.h"
 #include "api/names.h"
+#include "api/target_kind.h"
 #include "kube/informer.h"
 #include "kube/informer_runner.h"
 #include "kube/resource.h"
@@ -117,6 +118,24 @@ struct KindList {
 using WatchedKinds = KindList<Pools, ConfigMaps, Pods, Deployments, StatefulSets, LeaderWorkerSets, Rollouts,
                               ReplicaSets, Services, Nodes, Autoscalers, Budgets, GatePolicies, GateBindings,
                               ConsumerLeases, EndpointSlices>;
+
+// Calls visit.operator()<Kind>() for the watched kind of a pool's target. For none, if it cannot be scaled.
+template <class Visit>
+void visit_target(api::TargetKind target, Visit&& visit) {
+  switch (target) {
+    case api::TargetKind::kDeployment:
+      return visit.template operator()<Deployments>();
+    case api::TargetKind::kStatefulSet:
+      return visit.template operator()<StatefulSets>();
+    case api::TargetKind::kLeaderWorkerSet:
+      return visit.template operator()<LeaderWorkerSets>();
+    case api::TargetKind::kRollout:
+      return visit.template operator()<Rollouts>();
+    case api::TargetKind::kNone:
+    case api::TargetKind::kOther:
+      break;
+  }
+}
 
 // What arrives of one kind. Two kinds may have values of one type; their inputs are different all the same.
 template <class Kind>

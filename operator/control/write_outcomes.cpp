@@ -231,23 +231,8 @@ bool WriteOutcomes::succeeded(const Answered& in, ScaleTargetWrite& write) {
                           {"target", in.record->target},
                           {"from", std::to_string(write.what.from)},
                           {"to", std::to_string(write.what.to)}}});
-  switch (in.record->target_kind) {
-    case api::TargetKind::kDeployment:
-      know_scaled_target<Deployments>(*in.record, write, in.answer, in.now);
-      break;
-    case api::TargetKind::kStatefulSet:
-      know_scaled_target<StatefulSets>(*in.record, write, in.answer, in.now);
-      break;
-    case api::TargetKind::kLeaderWorkerSet:
-      know_scaled_target<LeaderWorkerSets>(*in.record, write, in.answer, in.now);
-      break;
-    case api::TargetKind::kRollout:
-      know_scaled_target<Rollouts>(*in.record, write, in.answer, in.now);
-      break;
-    case api::TargetKind::kNone:
-    case api::TargetKind::kOther:
-      break;
-  }
+  visit_target(in.record->target_kind,
+               [&]<class Kind>() { know_scaled_target<Kind>(*in.record, write, in.answer, in.now); });
   return true;
 }
 

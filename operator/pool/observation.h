@@ -61,8 +61,7 @@ Observation observe(const Snapshot& snapshot);
 // What a pod of the snapshot is worth, its drain and the others apart. While many nodes are unseen, whoever
 // has been an endpoint stays one, and nobody else there becomes one.
 PodVerdict judge(const Snapshot& snapshot, const api::Pod& pod);
-// The same without its group and its template.
-// `endpoint`: itself, or the leader of its group.
+// The same without its group and its template. `endpoint`: itself, or the leader of its group.
 PodVerdict judge_alone(const Snapshot& snapshot, const api::Pod& pod, const api::Pod& endpoint);
 // That this pod of its group has to leave its node, if it has. One that came before its node was emptied
 // counts before others, and then one whose node ends within moments.

@@ -23,8 +23,9 @@ void withdraw_for(PodVerdict& leader, std::string detail, bool only_by_its_node)
 
 std::optional<std::string> group_of(const api::Labels& labels) {
   const auto set = labels.find(api::kGroupSetLabel);
+  if (!set) return std::nullopt;  // nearly all pods
   const auto index = labels.find(api::kGroupIndexLabel);
-  if (!set || !index || !labels.find(api::kWorkerIndexLabel)) return std::nullopt;
+  if (!index || !labels.find(api::kWorkerIndexLabel)) return std::nullopt;
   return fmt::format("{}/{}", *set, *index);
 }
 
@@ -56,9 +57,10 @@ void judge_group(const Snapshot& snapshot, PodVerdict& leader) {
 }
 
 void label_workers(const Snapshot& snapshot, const PodVerdict& leader, bool leader_is_held, Plan& plan) {
-  const bool has_budget = api::target_kind(*snapshot.pool) == api::TargetKind::kLeaderWorkerSet;
-  if (!has_budget) return;
-  for (const api::Pod* worker : snapshot.workers_of(*leader.pod)) {
+  const auto& workers = snapshot.workers_of(*leader.pod);
+  // Of another pool the budget does not select them.
+  if (workers.empty() || api::target_kind(*snapshot.pool) != api::TargetKind::kLeaderWorkerSet) return;
+  for (const api::Pod* worker : workers) {
     if (worker->deletion_timestamp || !snapshot.is_written(*worker)) continue;
     // Any other label is that of a pod which a pool selects.
     const bool is_member = worker->serving == api::serving::kMember;
