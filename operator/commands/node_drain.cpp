@@ -78,18 +78,16 @@ class NodeDrain {
     if (!pods) return tl::unexpected(std::move(pods.error()));
     std::vector<NodePod> out;
     for (PodView& pod : *pods) {
-      const auto mine = pools_of(pod, *pools);
       if (pod.node != node_.name) continue;
       NodePod each{.pod = std::move(pod), .endpoint = {}};
-      const PodView* answers = &each.pod;
+      auto mine = pools_of(each.pod, *pools);
       if (mine.empty()) {
         each.leader = leader_of(each.pod);
-        if (!each.leader) continue;
-        answers = &*each.leader;
+        if (each.leader) mine = pools_of(*each.leader, *pools);
       }
-      const auto theirs = mine.empty() ? pools_of(*answers, *pools) : mine;
-      if (theirs.empty()) continue;
-      if (const EndpointView* found = theirs.front()->pool.endpoint(answers->name)) each.endpoint = *found;
+      if (mine.empty()) continue;
+      if (const EndpointView* found = mine.front()->pool.endpoint(each.answering().name))
+        each.endpoint = *found;
       out.push_back(std::move(each));
     }
     return out;

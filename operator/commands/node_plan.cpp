@@ -39,12 +39,11 @@ NodePlan plan_node(const std::vector<NodePod>& pods, api::Timestamp now) {
       out.lines.push_back({name, "terminating", "terminating"});
       continue;
     }
-    const PodView& answers = each.leader ? *each.leader : each.pod;
-    const Hold hold = hold_of(answers, now);
+    const Hold hold = hold_of(each.answering(), now);
     switch (hold) {
       case Hold::kReleased:
         out.evict.push_back(&each);
-        out.lines.push_back({name, is_drained(answers) ? "drained" : "on no list", "released"});
+        out.lines.push_back({name, is_drained(each.answering()) ? "drained" : "on no list", "released"});
         break;
       case Hold::kServing:
         out.lines.push_back({name, "serving, not drained yet" + detail(each), "serving" + detail(each)});

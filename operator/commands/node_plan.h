@@ -14,6 +14,9 @@ struct NodePod {
   PodView pod;
   std::optional<EndpointView> endpoint;  // of its pool's status; of a worker, its leader's
   std::optional<PodView> leader = {};    // of a worker, which goes when its leader has drained
+
+  // Whose requests in flight count.
+  const PodView& answering() const { return leader ? *leader : pod; }
 };
 
 struct NodeLine {
