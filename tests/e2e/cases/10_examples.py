@@ -5,7 +5,8 @@ import urllib.request
 
 from support import gateway
 from support.case import Case, main
-from support.kube import POOLS, condition, wait_for
+from support.examples import apply_twice, apply_without_gpu
+from support.kube import condition, wait_for
 
 PODS = "app=vllm"
 # As the guide has it: nobody thought of what happens when a replica goes.
@@ -20,17 +21,8 @@ GUIDE = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "vl
 
 
 class Examples(Case):
-    def apply_twice(self, example: str) -> None:
-        self.step(f"kubectl apply -k examples/{example}")
-        self.kube.apply_kustomization(f"examples/{example}")
-        # That is a change of the pool's spec, too.
-        wait_for(lambda: "replicas" in self.kube.list(POOLS)[0]["spec"], "the target's count to be taken over", 30)
-        before = self.kube.list(POOLS)[0]["metadata"]["generation"]
-        self.kube.apply_kustomization(f"examples/{example}")
-        self.assertEqual(before, self.kube.list(POOLS)[0]["metadata"]["generation"], "a second time changes nothing")
-
     def test_vllm_sim(self) -> None:
-        self.apply_twice("vllm-sim")
+        apply_twice(self, "vllm-sim")
         self.kube.wait_endpoints(1)
         self.kube.run("scale", "pwp/vllm", "--replicas=2")
         self.kube.wait_endpoints(2)
@@ -45,15 +37,7 @@ class Examples(Case):
         self.assertEqual("False", condition(self.kube.pool(), "Degraded")["status"])
 
     def apply_of_vllm(self, example: str) -> None:
-        # vLLM's image runs as root.
-        self.kube.run("label", "--overwrite", "namespace", self.namespace,
-                      "pod-security.kubernetes.io/enforce=baseline")
-        self.apply_twice(example)
-        self.step("There is no GPU and no such image here, and the pool says what it sees")
-        pool = wait_for(lambda: condition(self.kube.pool(), "ScaleTargetFound")["status"] == "True" and self.kube.pool(),
-                        "the pool to be looked after", 30)
-        self.assertEqual("False", condition(pool, "Available")["status"])
-        self.assertEqual(1, wait_for(lambda: self.kube.pool()["status"].get("replicas"), "its pod to be counted", 30))
+        apply_without_gpu(self, example)
         self.kube.wait_condition("DisruptionSafe", "True")
 
     def test_statefulset(self) -> None:
@@ -74,7 +58,7 @@ class Examples(Case):
     def test_llm_d(self) -> None:
         self.kube.apply(GUIDE)
         pods = self.kube.wait_ready(PODS, 3)
-        self.apply_twice("llm-d")
+        apply_twice(self, "llm-d")
         self.kube.wait_endpoints(3)
         self.assertEqual(3, self.kube.pool()["spec"]["replicas"], "the count is taken over")
         after = self.kube.list("pods", PODS)

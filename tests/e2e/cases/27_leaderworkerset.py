@@ -2,7 +2,6 @@
 cut what they answer when they are told to stop. Four groups are scaled down to two and up again, and rolled out; a node
 is drained, and one that has a single worker only. None of the answers may be cut. A worker that is not ready, or is
 killed, takes its leader off the list. Beside it the same without Poolwarden's gate."""
-import itertools
 import json
 import os
 import signal
@@ -12,13 +11,13 @@ from typing import Callable
 from support import gateway, processes, workloads
 from support.case import main
 from support.cluster import needs_own_cluster
-from support.drain import AGAIN, PODS, SECONDS, SHORT, SOON, Disruptions, Fate, open_gate, slow_model
+from support.drain import AGAIN, SOON, Fate, open_gate, slow_model
+from support.examples import apply_without_gpu
 from support.gateway import PATIENCE
-from support.kube import SERVING, Kube, endpoints_of, is_ready, name_of, stays, wait_for
+from support.kube import Kube, endpoints_of, is_ready, name_of, stays, wait_for
+from support.ordinals import KEPT, NAMES, Ordinals
 from support.watch import Watch
 
-NAMES = ["vllm-0", "vllm-1", "vllm-2", "vllm-3"]
-KEPT, GONE = NAMES[:2], NAMES[2:]
 WORKERS = "app=vllm-worker"
 TEMPLATE = "/spec/leaderWorkerTemplate"
 LEADER, WORKER = f"{TEMPLATE}/leaderTemplate", f"{TEMPLATE}/workerTemplate"
@@ -62,8 +61,8 @@ def patches(probe: dict, more: list[dict]) -> tuple[dict, ...]:
 
 
 @needs_own_cluster("brings definitions, webhooks and an image of others, and drains nodes")
-class LeaderWorkerSet(Disruptions):
-    seconds = SHORT
+class LeaderWorkerSet(Ordinals):
+    target = "leaderworkerset/vllm"
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -108,48 +107,19 @@ class LeaderWorkerSet(Disruptions):
 
     def test_scale_and_rollout(self) -> None:
         url = self.deploy()
-        shown = ["vllm", "4", "4", "4"]
-        wait_for(lambda: self.kube.run("get", "pwp", "--no-headers").out.split()[:4] == shown, "four to be shown", 30)
-        self.scale_down(url)
+        self.wait_four_shown()
+        self.after_leaders(lambda: self.scale_down(url, "kubectl scale leaderworkerset/vllm --replicas=2"))
+        wait_for(lambda: self.workers() == [worker_of(name) for name in KEPT], "the others' workers to go", 60)
         self.scale_up()
+        self.kube.wait_ready(WORKERS, len(NAMES))
         self.roll_out(url)
 
-    def scale_down(self, url: str) -> None:
-        before = self.named()
-        gone = self.after_leaders(lambda: self.disrupt(
-            url, "kubectl scale leaderworkerset/vllm --replicas=2", self.ask_for_two, gone=2, least=2, at_once=True))
-        self.assertEqual(GONE, sorted(fate.name for fate in gone.values()))
-        self.assertEqual(KEPT, self.kube.endpoints(), "the published list")
-        self.assertEqual({name: before[name] for name in KEPT}, self.named(), "those that stay are the same pods")
-        self.assertEqual(2, self.kube.pool()["spec"]["replicas"], "the pool follows")
-        wait_for(lambda: self.workers() == [worker_of(name) for name in KEPT], "the others' workers to go", 60)
-
-    def ask_for_two(self) -> None:
-        self.kube.run("scale", "leaderworkerset/vllm", "--replicas=2")
-        wait_for(lambda: sorted(map(name_of, self.kube.list("pods", f"{PODS},{SERVING}=draining"))) == GONE,
-                 "both to drain", 30)
-        said = self.poolwarden("why", "pod/vllm-3")
-        self.assertRegex(said, r"is draining .*\(ScaleDown\)")
-        self.assertRegex(said, r"(?m)^StatefulSet +vllm\b")
-
-    def scale_up(self) -> None:
-        self.step("kubectl scale pwp/vllm --replicas=4")
-        before = self.named()
-        self.scale_back(len(NAMES), "pwp/vllm")
-        self.assertEqual(len(NAMES), self.kube.get("leaderworkerset", "vllm")["spec"]["replicas"], "the set follows")
-        self.assertEqual(NAMES, sorted(self.named()))
-        self.assertEqual(before, {name: self.named()[name] for name in KEPT}, "those that stayed are the same pods")
-        self.kube.wait_ready(WORKERS, len(NAMES))
-
     def roll_out(self, url: str) -> None:
-        self.seconds = min(SECONDS, 10)
+        self.short_answers()
         before = self.uids()
         gone = self.after_leaders(lambda: self.disrupt(
             url, "another version of both templates", self.change, gone=4, seconds=4 * (self.seconds + 60), least=3))
-        turns = in_turn(gone)
-        self.assertEqual(NAMES[::-1], [fate.name for fate in turns], "from the top")
-        for earlier, later in itertools.pairwise(turns):
-            self.assertGreater(later.withdrawn or 0, earlier.released, f"{later.name} was withdrawn too soon")
+        self.assert_from_the_top(gone)
         self.wait_whole()
         self.assertEqual(set(), before & self.uids(), "all were replaced")
 
@@ -214,9 +184,7 @@ class LeaderWorkerSet(Disruptions):
         self.kube.wait_endpoints(2)
 
     def lose_webhooks(self) -> None:
-        self.kube.run("scale", "leaderworkerset/vllm", "--replicas=2")
-        wait_for(lambda: sorted(map(name_of, self.kube.list("pods", f"{PODS},{SERVING}=draining"))) == GONE,
-                 "both to drain", 30)
+        self.drain_two()
         self.managers(0)
         before = self.uids()
         stays(lambda: self.uids() == before, "all four are there", self.seconds + 5, every=1)
@@ -260,28 +228,14 @@ class LeaderWorkerSet(Disruptions):
             self.assertLess(off.at - unready.at, AGAIN)
 
     def test_example_as_it_stands(self) -> None:
-        """There is no GPU and no such image here, and the pool says what it sees."""
-        self.kube.run("label", "--overwrite", "namespace", self.namespace,
-                      "pod-security.kubernetes.io/enforce=baseline")  # vLLM's image runs as root
         self.addCleanup(self.delete_all)
-        self.kube.apply_kustomization("examples/leaderworkerset")
-        wait_for(lambda: "replicas" in self.kube.pool()["spec"], "the set's count to be taken over", 30)
-        before = self.kube.pool()["metadata"]["generation"]
-        self.kube.apply_kustomization("examples/leaderworkerset")
-        self.assertEqual(before, self.kube.pool()["metadata"]["generation"], "a second time changes nothing")
-        self.kube.wait_condition("ScaleTargetFound", "True")
-        self.kube.wait_condition("Available", "False")
-        self.assertEqual(1, wait_for(lambda: self.kube.pool()["status"].get("replicas"), "its group to be counted", 30))
+        apply_without_gpu(self, "leaderworkerset")
 
     def test_scale_without_the_gate(self) -> None:
         url = self.deploy()
         with open_gate():
             self.cut(url, "without the gate: kubectl scale leaderworkerset/vllm --replicas=2",
                      lambda: self.kube.run("scale", "leaderworkerset/vllm", "--replicas=2"), gone=2)
-
-
-def in_turn(gone: dict[str, Fate]) -> list[Fate]:
-    return sorted(gone.values(), key=lambda fate: fate.released or 0)
 
 
 def signal_all(pids: list[int], number: int) -> None:

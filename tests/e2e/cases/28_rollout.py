@@ -7,6 +7,7 @@ from support import gateway, workloads
 from support.case import main
 from support.cluster import needs_own_cluster
 from support.drain import PODS, SECONDS, SHORT, Disruptions, Fate, open_gate, slow_model
+from support.examples import apply_without_gpu
 from support.kube import SERVING, name_of, wait_for
 
 REPLICAS = 3
@@ -51,12 +52,15 @@ class Rollout(Disruptions):
 
     def deploy(self, **spec: object) -> str:
         """Returns the gateway's address."""
-        # Else it makes its ReplicaSets anew, as often as they are deleted.
-        self.addCleanup(self.kube.run, "delete", "rollouts", "--all", "--timeout=60s", timeout=70)
+        self.addCleanup(self.delete_all)
         gateway.deploy(self.kube, REPLICAS, patches(**spec), example="rollout")
         wait_for(lambda: self.rollout()["status"]["phase"] == "Healthy", "the Rollout to be healthy", 60)
         self.note(self.kube.run("get", "rollouts,pwp").out)
         return self.enterContext(gateway.reach_pod(self.kube)).url
+
+    def delete_all(self) -> None:
+        """Else it makes its ReplicaSets anew, as often as they are deleted."""
+        self.kube.run("delete", "rollouts", "--all", "--timeout=60s", timeout=70)
 
     def rollout(self) -> dict:
         return self.kube.get("rollout", "vllm")
@@ -172,18 +176,8 @@ class Rollout(Disruptions):
         self.assertLess(max(withdrawn) - min(withdrawn), 5, "withdrawn at once")
 
     def test_example_as_it_stands(self) -> None:
-        """There is no GPU and no such image here, and the pool says what it sees."""
-        self.kube.run("label", "--overwrite", "namespace", self.namespace,
-                      "pod-security.kubernetes.io/enforce=baseline")  # vLLM's image runs as root
-        self.addCleanup(self.kube.run, "delete", "rollouts", "--all", "--timeout=60s", timeout=70)
-        self.kube.apply_kustomization("examples/rollout")
-        wait_for(lambda: "replicas" in self.kube.pool()["spec"], "the Rollout's count to be taken over", 30)
-        before = self.kube.pool()["metadata"]["generation"]
-        self.kube.apply_kustomization("examples/rollout")
-        self.assertEqual(before, self.kube.pool()["metadata"]["generation"], "a second time changes nothing")
-        self.kube.wait_condition("ScaleTargetFound", "True")
-        self.kube.wait_condition("Available", "False")
-        self.assertEqual(1, wait_for(lambda: self.kube.pool()["status"].get("replicas"), "its pod to be counted", 30))
+        self.addCleanup(self.delete_all)
+        apply_without_gpu(self, "rollout")
 
     def test_scale_without_the_gate(self) -> None:
         url = self.deploy()
