@@ -4,6 +4,7 @@
 
 #include <array>
 #include <utility>
+#include <variant>
 
 #include <fmt/format.h>
 
@@ -156,7 +157,8 @@ bool may_have_to_finish(const PodVerdict& verdict) {
   if (verdict.fit || !is_active(*verdict.pod)) return false;
   // With its node, whatever ran there is gone.
   if (verdict.reason == Withdrawal::kNodeGone || verdict.reason == Withdrawal::kNodeTaint) return false;
-  return is_held(verdict.pod->serving);
+  // Somebody else may have written "drained" onto one that finishes, or that drains. It has not drained.
+  return is_held(verdict.pod->serving) || std::holds_alternative<Draining>(drain_state(*verdict.pod));
 }
 
 bool is_active(const api::Pod& pod) {
