@@ -130,32 +130,49 @@ void DrainActs::merge(const std::string& resource, const std::string& name, cons
   cluster_.merge(resource, name, body);
 }
 
+void DrainActs::make_target() {
+  const std::string replicas = std::to_string(settings_.replicas);
+  if (!stateful()) return cluster_.create_deployment("vllm", {{"replicas", replicas}, {"probe", "5"}});
+  const bool parallel = settings_.target == DrainTarget::kParallelStatefulSet;
+  cluster_.create_stateful_set("vllm", settings_.replicas,
+                               {{"policy", parallel ? "Parallel" : "OrderedReady"}, {"probe", "5"}});
+}
+
 void DrainActs::make_pool() {
   tell_("the pool is made");
   cluster_.create_pool("vllm", {{"target", "vllm"},
+                                {"kind", stateful() ? "StatefulSet" : "Deployment"},
                                 {"timeout", std::to_string(settings_.timeout)},
                                 {"replace-first", settings_.replace_first ? "true" : "false"}});
 }
 
-// scale pool|deployment REPLICAS: the Deployment where there is no pool
+// scale pool|target REPLICAS: the target where there is no pool
 std::string DrainActs::on_replicas(const Words& words) {
   const std::string& of = drain_word(words, 0);
-  if (of != "pool" && of != "deployment") no_such(of);
+  if (of != "pool" && of != "target") no_such(of);
   const int replicas = drain_number(drain_word(words, 1));
   const bool pool = of == "pool" && !cluster_.get("inferencepools", "vllm").is_null();
-  merge(pool ? "inferencepools" : "deployments", "vllm",
+  merge(pool ? "inferencepools" : targets(), "vllm",
         fmt::format(R"({{"spec":{{"replicas":{}}}}})", replicas));
-  return pool || of != "pool" ? "" : "there is no pool: the Deployment";
+  return pool || of != "pool" ? "" : "there is no pool: the target";
 }
 
 void DrainActs::roll_out(int version, bool crashes) {
-  merge("deployments", "vllm",
+  merge(targets(), "vllm",
         fmt::format(
             R"({{"spec":{{"template":{{"metadata":{{"annotations":{{"version":"{}"}}}},)"
             R"("spec":{{"containers":[{{"name":"server","image":"{}","ports":[{{"containerPort":8000}}],)"
             R"("readinessProbe":{{"httpGet":{{"path":"/health","port":8000}},"periodSeconds":5,)"
             R"("failureThreshold":1}}}}]}}}}}}}})",
             version, crashes ? "crashes" : "sim"));
+}
+
+// A StatefulSet cannot be paused. With a partition above all ordinals it rolls out to none.
+void DrainActs::hold_rollouts(bool hold) {
+  merge(targets(), "vllm",
+        stateful() ? fmt::format(R"({{"spec":{{"updateStrategy":{{"rollingUpdate":{{"partition":{}}}}}}}}})",
+                                 hold ? 100 : 0)
+                   : fmt::format(R"({{"spec":{{"paused":{}}}}})", hold));
 }
 
 // rollout to VERSION [which-crashes] | undo | pause | resume
@@ -170,7 +187,7 @@ std::string DrainActs::on_rollout(const Words& words) {
     std::swap(template_, template_before_);
     roll_out(template_.version, template_.crashes);
   } else if (what == "pause" || what == "resume") {
-    merge("deployments", "vllm", fmt::format(R"({{"spec":{{"paused":{}}}}})", what == "pause"));
+    hold_rollouts(what == "pause");
   } else {
     no_such(what);
   }
@@ -450,10 +467,24 @@ void DrainActs::end_trouble() {
   for (const auto& pod : world_.model().list(kube::kPods, "default"))
     world_.runtime().set_failing(pod->body().at("metadata").at("name"), false);
   if (std::exchange(template_.crashes, false)) {
-    cluster_.merge("deployments", "vllm",
+    cluster_.merge(targets(), "vllm",
                    R"({"spec":{"template":{"spec":{"containers":[{"name":"server","image":"sim"}]}}}})");
   }
-  cluster_.merge("deployments", "vllm", R"({"spec":{"paused":false}})");
+  hold_rollouts(false);
+  if (stateful()) mend_set();
+}
+
+// What a StatefulSet cannot get out of by itself. It waits for a pod that crashes, and a pod that somebody
+// relabelled keeps its name.
+// https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback
+void DrainActs::mend_set() {
+  for (const auto& pod : world_.model().list(kube::kPods, "default")) {
+    const std::string name = pod->body().at("metadata").at("name");
+    if (cluster::label(pod->body(), "app") != "vllm") cluster_.relabel(name, "app", "vllm");
+    if (pod->body().at("/spec/containers/0/image"_json_pointer) != "crashes") continue;
+    tell_("a person deletes " + name + ", which crashes");
+    cluster_.terminate(name, 0);
+  }
 }
 
 }  // namespace poolwarden::scenarios

@@ -32,6 +32,7 @@ class DrainActs {
   std::string perform(const DrainAct& act);
 
   void merge(const std::string& resource, const std::string& name, const std::string& body);
+  void make_target();
   void make_pool();
   // As kubectl drain does, which asks again and again.
   void evict();
@@ -60,7 +61,11 @@ class DrainActs {
   void see_again(const std::string& node);
   json pod_at(const std::string& place) const;
   sim::SimOperator& operator_at(const std::string& place);
+  bool stateful() const { return settings_.target != DrainTarget::kDeployment; }
+  const char* targets() const { return stateful() ? "statefulsets" : "deployments"; }
   void roll_out(int version, bool crashes);
+  void hold_rollouts(bool hold);
+  void mend_set();
 
   sim::SimWorld& world_;
   ScenarioCluster& cluster_;

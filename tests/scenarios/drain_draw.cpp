@@ -37,7 +37,7 @@ using Drawn = std::pair<const char*, Words>;  // the verb and its words
 
 Drawn draw_scale(Dice& dice, const DrainSettings&) {
   const std::string replicas = std::to_string(dice.below(7));
-  return {"scale", {dice.chance(50) ? "pool" : "deployment", replicas}};
+  return {"scale", {dice.chance(50) ? "pool" : "target", replicas}};
 }
 
 Drawn draw_rollout(Dice& dice, const DrainSettings&) {
@@ -216,6 +216,13 @@ DrainScript draw_drain_script(std::uint64_t seed) {
     at += milliseconds(20);
     add(draw_act(dice, script.settings));
   }
+  return script;
+}
+
+DrainScript draw_stateful_drain_script(std::uint64_t seed) {
+  DrainScript script = draw_drain_script(seed);
+  // Not by whether the seed is even: that says if the network fails.
+  script.settings.target = seed / 2 % 2 == 0 ? DrainTarget::kStatefulSet : DrainTarget::kParallelStatefulSet;
   return script;
 }
 

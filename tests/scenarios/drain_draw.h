@@ -1,4 +1,4 @@
-// The story of drains that a seed stands for.
+// The stories of drains that a seed stands for.
 #pragma once
 
 #include "scenarios/drain_script.h"
@@ -8,5 +8,7 @@
 namespace poolwarden::scenarios {
 
 DrainScript draw_drain_script(std::uint64_t seed);
+// Of a StatefulSet: half of them in order, and half in parallel.
+DrainScript draw_stateful_drain_script(std::uint64_t seed);
 
 }  // namespace poolwarden::scenarios

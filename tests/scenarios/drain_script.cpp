@@ -1,8 +1,10 @@
 #include "scenarios/drain_script.h"
 
+#include <array>
 #include <charconv>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -31,12 +33,33 @@ int at_least_one(const std::string& word) {
   return number;
 }
 
+constexpr std::array<std::pair<std::string_view, DrainTarget>, 3> kTargets{
+    {{"deployment", DrainTarget::kDeployment},
+     {"statefulset", DrainTarget::kStatefulSet},
+     {"parallel-statefulset", DrainTarget::kParallelStatefulSet}}};
+
+DrainTarget target_of(const std::string& word) {
+  for (const auto& [name, target] : kTargets) {
+    if (name == word) return target;
+  }
+  throw std::runtime_error(fmt::format("'{}' is no target", word));
+}
+
+std::string_view to_text(DrainTarget of) {
+  for (const auto& [name, target] : kTargets) {
+    if (target == of) return name;
+  }
+  return {};
+}
+
 void read_setting(DrainSettings& into, const std::vector<std::string>& words) {
   if (words.size() != 2) throw std::runtime_error("a setting is a name and a value");
   const std::string& name = words[0];
   const std::string& value = words[1];
   if (name == "seed") {
     into.seed = script_number<std::uint64_t>(value);
+  } else if (name == "target") {
+    into.target = target_of(value);
   } else if (name == "network") {
     into.faulty = either(value, "fails", "well");
   } else if (name == "timeout") {
@@ -80,11 +103,12 @@ void read_line(DrainScript& script, const std::string& line) {
 std::string to_text(const DrainScript& script, const std::vector<std::string>& notes) {
   const DrainSettings& settings = script.settings;
   std::string text = fmt::format(
-      "seed {}\nnetwork {}\ntimeout {}\noperators {}\nreplicas {}\nreplace-first {}\nengines {}\nupgrade "
+      "seed {}\ntarget {}\nnetwork {}\ntimeout {}\noperators {}\nreplicas {}\nreplace-first {}\nengines "
+      "{}\nupgrade "
       "{}\n",
-      settings.seed, settings.faulty ? "fails" : "well", settings.timeout, settings.operators,
-      settings.replicas, settings.replace_first ? "yes" : "no", settings.honest_engines ? "honest" : "mixed",
-      settings.upgrade ? "yes" : "no");
+      settings.seed, to_text(settings.target), settings.faulty ? "fails" : "well", settings.timeout,
+      settings.operators, settings.replicas, settings.replace_first ? "yes" : "no",
+      settings.honest_engines ? "honest" : "mixed", settings.upgrade ? "yes" : "no");
   for (std::size_t i = 0; i < script.acts.size(); ++i) {
     const DrainAct& act = script.acts[i];
     std::string line = fmt::format("{}.{:03} {}{}{}", act.at.count() / 1000, act.at.count() % 1000, act.verb,

@@ -4,7 +4,7 @@
 // others stay what they were. The text has a line for each setting and each act; # begins a comment:
 //   seed 17
 //   timeout 20
-//   21.480 scale deployment 2
+//   21.480 scale target 2
 //   24.113 pod 7 delete
 // A pod is meant by its place among those that are there, sorted by name and counted round: there may be none
 // of its name where another act was left out. Drawn by drain_draw.h, done by drain_acts.h.
@@ -18,8 +18,11 @@
 
 namespace poolwarden::scenarios {
 
+enum class DrainTarget : std::uint8_t { kDeployment, kStatefulSet, kParallelStatefulSet };
+
 struct DrainSettings {
   std::uint64_t seed = 1;
+  DrainTarget target = DrainTarget::kDeployment;
   bool faulty = false;  // the network and the API server fail
   int timeout = 0;      // spec.drain.timeoutSeconds
   int operators = 1;    // two elect a leader

@@ -24,10 +24,11 @@ TEST(DrainScript, ReadAgain_IsTheSame) {
 TEST(DrainScript, Text_IsReadable) {
   DrainScript script;
   script.settings = {.seed = 17, .faulty = true, .timeout = 20, .operators = 2, .replicas = 3};
-  script.acts = {{milliseconds(21'480), "scale", {"deployment", "2"}}, {milliseconds(24'003), "evict", {}}};
+  script.acts = {{milliseconds(21'480), "scale", {"target", "2"}}, {milliseconds(24'003), "evict", {}}};
   EXPECT_EQ(to_text(script, {"", "nobody"}),
-            "seed 17\nnetwork fails\ntimeout 20\noperators 2\nreplicas 3\nreplace-first no\nengines mixed\n"
-            "upgrade yes\n21.480 scale deployment 2\n24.003 evict                             # nobody\n");
+            "seed 17\ntarget deployment\nnetwork fails\ntimeout 20\noperators 2\nreplicas 3\nreplace-first "
+            "no\nengines mixed\n"
+            "upgrade yes\n21.480 scale target 2\n24.003 evict                             # nobody\n");
   EXPECT_TRUE(parse_drain_script(to_text(script, {"", "nobody"})) == script);
 }
 

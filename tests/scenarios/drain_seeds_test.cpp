@@ -4,6 +4,7 @@
 // POOLWARDEN_SEEDS says how many, POOLWARDEN_FIRST_SEED which is the first: to run one again. A seed that
 // fails prints what happened; with POOLWARDEN_TELL set, every one does. Every other seed has no fault of the
 // network or the API server, and is judged more strictly.
+#include "scenarios/drain_draw.h"
 #include "scenarios/drain_story.h"
 #include "scenarios/seed_block.h"
 
@@ -16,16 +17,16 @@
 namespace poolwarden::scenarios {
 namespace {
 
-class DrainSeeds : public testing::TestWithParam<int> {};
+using Draw = DrainScript (*)(std::uint64_t seed);
 
-TEST_P(DrainSeeds, NothingIsCutAndNothingIsLeftBehind) {
-  const SeedBlock block = seed_block(GetParam());
+void run_seeds(Draw draw, int block_number, const char* suite) {
+  const SeedBlock block = seed_block(block_number);
   const std::uint64_t count = block.last - block.first;
   sim::DrainInvariants::Counts all;
   for (std::uint64_t seed = block.first; seed < block.last; ++seed) {
-    DrainStory story(seed);
+    DrainStory story(draw(seed));
     ASSERT_EQ(story.run(), "") << "seed " << seed << ", to run it again: POOLWARDEN_FIRST_SEED=" << seed
-                               << " POOLWARDEN_SEEDS=1 bin/drain_seeds\n"
+                               << " POOLWARDEN_SEEDS=1 bin/drain_seeds --gtest_filter='*/" << suite << "*'\n"
                                << story.told();
     if (std::getenv("POOLWARDEN_TELL") != nullptr) std::fputs(story.told().c_str(), stderr);
     const auto& counts = story.counts();
@@ -34,7 +35,7 @@ TEST_P(DrainSeeds, NothingIsCutAndNothingIsLeftBehind) {
     all.timed_out += counts.timed_out;
     all.cancelled += counts.cancelled;
   }
-  RecordProperty("drains_started", std::to_string(all.started));
+  testing::Test::RecordProperty("drains_started", std::to_string(all.started));
   // Otherwise nothing was tried.
   if (count >= 5) {
     EXPECT_GT(all.started, 0U);
@@ -45,7 +46,22 @@ TEST_P(DrainSeeds, NothingIsCutAndNothingIsLeftBehind) {
   EXPECT_GT(all.cancelled, count / 4);
 }
 
+class DrainSeeds : public testing::TestWithParam<int> {};
+
+TEST_P(DrainSeeds, NothingIsCutAndNothingIsLeftBehind) {
+  run_seeds(draw_drain_script, GetParam(), "DrainSeeds");
+}
+
 INSTANTIATE_TEST_SUITE_P(Block, DrainSeeds, testing::Range(0, kSeedBlocks));
+
+// The same of a StatefulSet, where the controller goes by ordinals.
+class StatefulDrainSeeds : public testing::TestWithParam<int> {};
+
+TEST_P(StatefulDrainSeeds, NothingIsCutAndNothingIsLeftBehind) {
+  run_seeds(draw_stateful_drain_script, GetParam(), "StatefulDrainSeeds");
+}
+
+INSTANTIATE_TEST_SUITE_P(Block, StatefulDrainSeeds, testing::Range(0, kSeedBlocks));
 
 }  // namespace
 }  // namespace poolwarden::scenarios

@@ -53,11 +53,13 @@ bool has_consumers(const DrainSettings& settings) {
   return !settings.faulty && settings.seed % 2 == 0;
 }
 
-sim::DrainInvariantOptions drain_options(bool faulty, const sim::SimConsumers& consumers) {
+sim::DrainInvariantOptions drain_options(const DrainSettings& settings, const sim::SimConsumers& consumers) {
+  const bool faulty = settings.faulty;
   sim::DrainInvariantOptions options;
   if (!faulty) options.awaited = [&consumers](const std::string& uid) { return consumers.awaited(uid); };
   options.pool = "vllm";
-  options.deployment = "vllm";
+  options.target = "vllm";
+  options.stateful = settings.target != DrainTarget::kDeployment;
   options.watches_fail = faulty;
   // A watch that is silent is given up after some two minutes, and then listed anew.
   options.memory = faulty ? kube::Duration(std::chrono::minutes(4)) : kube::Duration(seconds(4));
@@ -72,7 +74,7 @@ DrainStory::DrainStory(DrainScript script)
     : script_(std::move(script)),
       world_(drain_world(script_.settings)),
       engines_(world_.time(), world_.model(), engine_options(script_.settings)),
-      drains_(world_.time(), world_.model(), engines_, drain_options(script_.settings.faulty, consumers_)),
+      drains_(world_.time(), world_.model(), engines_, drain_options(script_.settings, consumers_)),
       acts_(world_, cluster_, engines_, script_.settings,
             [this](std::string what) { tell(std::move(what)); }),
       end_dice_(script_.settings.seed, ~std::uint64_t{0}) {
@@ -93,7 +95,7 @@ void DrainStory::set_up() {
                        .engines = [this](const auto& request) { return engines_.answer(request); }})
         .start();
   }
-  cluster_.create_deployment("vllm", {{"replicas", std::to_string(settings.replicas)}, {"probe", "5"}});
+  acts_.make_target();
   acts_.make_pool();
   engines_.send_requests("vllm-endpoints");
   if (!has_consumers(settings)) return;
@@ -140,9 +142,20 @@ void DrainStory::restart_the_exited() {
   }
 }
 
+// The only pod of a StatefulSet stays on its node: docs/drain.md. So whoever empties that node scales up
+// before.
+void DrainStory::have_two() {
+  const json pool = cluster_.get("inferencepools", "vllm");
+  if (script_.settings.target == DrainTarget::kDeployment) return;
+  if (pool.value("/spec/replicas"_json_pointer, 0) != 1) return;
+  acts_.perform({{}, "scale", {"pool", "2"}});
+  settle();
+}
+
 // A person cordons all nodes but one at once, and empties them in an order of their own. What others took out
 // of service is theirs: nobody waits for that for ever, so they put it back before.
 std::string DrainStory::upgrade_nodes() {
+  have_two();
   for (const auto& pod : world_.model().list(kube::kPods, "default"))
     acts_.merge("pods", pod->body().at("metadata").at("name"),
                 R"({"metadata":{"annotations":{"poolwarden.io/drain":null}}})");
@@ -169,12 +182,22 @@ std::string DrainStory::upgrade_nodes() {
   return {};
 }
 
+bool DrainStory::is_tainted(const std::string& node) const {
+  return cluster_.get("nodes", node).contains("/spec/taints"_json_pointer);
+}
+
 void DrainStory::end_all_trouble() {
   tell("all trouble ends");
   acts_.end_trouble();
   for (int i = 1; i <= kDrainNodes; ++i) {
-    if (i == 1 || end_dice_.chance(50))
-      acts_.merge("nodes", fmt::format("node-{}", i), R"({"spec":{"unschedulable":null,"taints":null}})");
+    const std::string node = fmt::format("node-{}", i);
+    if (i == 1 || end_dice_.chance(50)) {
+      acts_.merge("nodes", node, R"({"spec":{"unschedulable":null,"taints":null}})");
+    } else if (script_.settings.target != DrainTarget::kDeployment && is_tainted(node)) {
+      // A pod of a StatefulSet leaves its node by eviction only, and here cordoned nodes are evicted from.
+      // While nobody evicts, the pods there take turns for ever.
+      acts_.merge("nodes", node, R"({"spec":{"unschedulable":true}})");
+    }
   }
 }
 

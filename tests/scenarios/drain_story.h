@@ -36,7 +36,9 @@ class DrainStory {
   void pass(kube::Duration time);
   void restart_the_exited();
   void end_all_trouble();
+  bool is_tainted(const std::string& node) const;
   void settle();
+  void have_two();
   std::string upgrade_nodes();
   std::string wrong() const;
   std::string wrong_at_rest() const;

@@ -27,7 +27,7 @@ TEST(DrainStory, RunAgain_IsTheSame) {
 }
 
 TEST(DrainStory, ActsOfAScript_AreDoneAtTheirTimes) {
-  DrainStory story(script_of("25.000 scale deployment 2\n40 pod 7 delete\n"));
+  DrainStory story(script_of("25.000 scale target 2\n40 pod 7 delete\n"));
   EXPECT_EQ(story.run(), "");
   EXPECT_THAT(story.told(), testing::HasSubstr(R"(25.000 -- deployments vllm: {"spec":{"replicas":2}})"));
   EXPECT_THAT(story.notes(), testing::ElementsAre("", testing::StartsWith("vllm-")));
@@ -48,7 +48,7 @@ TEST(DrainStory, LostKubelets_AreNotHeardOfUntilTheyAreSeen) {
 
 TEST(DrainStory, NothingToActOn_GoesOn) {
   DrainStory story(
-      script_of("1 gate delete\n1 scale deployment 0\n20 pod 1 crash\n20 engine 1 hangs\n"
+      script_of("1 gate delete\n1 scale target 0\n20 pod 1 crash\n20 engine 1 hangs\n"
                 "20 mark 1 drained\n20 operator 0 start\n"));
   EXPECT_EQ(story.run(), "");
   EXPECT_THAT(story.notes(), testing::ElementsAre("", "", "no pod", "no pod", "no pod", "it runs"));
@@ -83,7 +83,7 @@ TEST(DrainStory, UnknownAct_IsNamed) {
 
 // An act that there is not fails whatever else a story has.
 TEST(DrainFile, StoryThatFails_IsCutToTheActs) {
-  DrainScript script = script_of("21 scale deployment 2\n22 node node-9 cordon\n23 scale deployment 4\n");
+  DrainScript script = script_of("21 scale target 2\n22 node node-9 cordon\n23 scale target 4\n");
   const CutStory cut =
       cut_drain_story(script, "an exception: 22.000 node: there is no node node-9", seconds(600));
   ASSERT_EQ(cut.script.acts.size(), 1U);
@@ -95,7 +95,7 @@ TEST(DrainFile, StoryThatFails_IsCutToTheActs) {
 }
 
 TEST(DrainFile, StoryThatDoesNotFailAgain_IsLeft) {
-  const DrainScript script = script_of("21 scale deployment 2\n");
+  const DrainScript script = script_of("21 scale target 2\n");
   const CutStory cut = cut_drain_story(script, "vllm-a is released with 3 in flight", seconds(600));
   EXPECT_EQ(cut.failure, "");
   EXPECT_TRUE(cut.script == script);

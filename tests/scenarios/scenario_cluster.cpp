@@ -52,9 +52,21 @@ std::string option(const Options& options, const std::string& key, const std::st
 }
 
 // A template of pods with one container.
-json pod_template(const json& labels) {
-  return {{"metadata", {{"labels", labels}}},
-          {"spec", {{"containers", {{{"name", "server"}, {"image", "sim"}}}}}}};
+json pod_template(const json& labels, json container = {{"name", "server"}, {"image", "sim"}}) {
+  return {{"metadata", {{"labels", labels}}}, {"spec", {{"containers", {std::move(container)}}}}};
+}
+
+// Its probe asks at every so many seconds, and one that fails counts: with the option "probe".
+json probed_container(const Options& options) {
+  json container = {{"name", "server"},
+                    {"image", "sim"},
+                    {"ports", {{{"containerPort", 8000}}}},
+                    {"readinessProbe", {{"httpGet", {{"path", "/health"}, {"port", 8000}}}}}};
+  if (options.contains("probe")) {
+    container["readinessProbe"]["periodSeconds"] = std::stoi(options.at("probe"));
+    container["readinessProbe"]["failureThreshold"] = 1;
+  }
+  return container;
 }
 
 json condition(const std::string& type, bool value, const std::string& reason, const std::string& when) {
@@ -127,23 +139,14 @@ void ScenarioCluster::create_pool(const std::string& name, const Options& option
 
 void ScenarioCluster::create_deployment(const std::string& name, const Options& options) {
   const json labels = {{"app", option(options, "app", name)}};
-  json container = {{"name", "server"},
-                    {"image", "sim"},
-                    {"ports", {{{"containerPort", 8000}}}},
-                    {"readinessProbe", {{"httpGet", {{"path", "/health"}, {"port", 8000}}}}}};
-  if (options.contains("probe")) {  // every so many seconds, and one that fails counts
-    container["readinessProbe"]["periodSeconds"] = std::stoi(options.at("probe"));
-    container["readinessProbe"]["failureThreshold"] = 1;
-  }
-  world_.request(
-      HttpMethod::kPost, path("deployments"),
-      {{"apiVersion", "apps/v1"},
-       {"kind", "Deployment"},
-       {"metadata", {{"name", name}}},
-       {"spec",
-        {{"replicas", std::stoi(option(options, "replicas", "1"))},
-         {"selector", {{"matchLabels", labels}}},
-         {"template", {{"metadata", {{"labels", labels}}}, {"spec", {{"containers", {container}}}}}}}}});
+  world_.request(HttpMethod::kPost, path("deployments"),
+                 {{"apiVersion", "apps/v1"},
+                  {"kind", "Deployment"},
+                  {"metadata", {{"name", name}}},
+                  {"spec",
+                   {{"replicas", std::stoi(option(options, "replicas", "1"))},
+                    {"selector", {{"matchLabels", labels}}},
+                    {"template", pod_template(labels, probed_container(options))}}}});
 }
 
 // replicaset NAME REPLICAS deployment=X [app=X] [revision=N]
@@ -183,12 +186,14 @@ void ScenarioCluster::create_replica_set(const std::string& name, int replicas, 
 }
 
 // statefulset NAME REPLICAS [app=X] [policy=Parallel] [partition=N] [max-unavailable=N] [start=N]
+//     [probe=SECONDS]
 void ScenarioCluster::create_stateful_set(const std::string& name, int replicas, const Options& options) {
   const json labels = {{"app", option(options, "app", name)}};
   json spec = {{"replicas", replicas},
                {"podManagementPolicy", option(options, "policy", "OrderedReady")},
                {"selector", {{"matchLabels", labels}}},
-               {"template", pod_template(labels)}};
+               {"template", options.contains("probe") ? pod_template(labels, probed_container(options))
+                                                      : pod_template(labels)}};
   if (options.contains("start")) spec["ordinals"]["start"] = std::stoi(options.at("start"));
   json& rolling = spec["updateStrategy"]["rollingUpdate"];
   rolling["partition"] = std::stoi(option(options, "partition", "0"));

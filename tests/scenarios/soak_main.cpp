@@ -39,14 +39,30 @@ void write_file(const std::string& path, const std::string& text) {
   if (!file.flush()) throw std::runtime_error("cannot write " + path);
 }
 
-std::string cut(std::uint64_t seed, const std::string& failure, const std::string& directory) {
+using Draw = DrainScript (*)(std::uint64_t seed);
+
+std::string cut(const DrainScript& whole, const std::string& failure, const std::string& path) {
   constexpr std::chrono::minutes kAtMost(10);
-  const DrainScript whole = draw_drain_script(seed);
   const CutStory story = cut_drain_story(whole, failure, kAtMost);
   if (story.failure.empty()) return "does not fail when it is run again: is something not from the seed?";
-  const std::string path = fmt::format("{}/drain-seed-{}.txt", directory, seed);
   write_file(path, drain_file(story, whole.acts.size(), path));
   return fmt::format("cut from {} acts to {}: {}", whole.acts.size(), story.script.acts.size(), path);
+}
+
+// A kind of drains, whose failing seeds are cut down to files.
+SoakKind drains(const std::string& name, Draw draw, const std::string& suite, const std::string& directory) {
+  const auto run_again = [suite](std::uint64_t seed) {
+    return fmt::format(
+        "POOLWARDEN_FIRST_SEED={} POOLWARDEN_SEEDS=1 build-debug/bin/drain_seeds --gtest_filter='*/{}*'",
+        seed, suite);
+  };
+  return {.name = name,
+          .run = [draw](std::uint64_t seed) { return DrainStory(draw(seed)).run(); },
+          .again = run_again,
+          .cut =
+              [draw, name, directory](std::uint64_t seed, const std::string& failure) {
+                return cut(draw(seed), failure, fmt::format("{}/{}-seed-{}.txt", directory, name, seed));
+              }};
 }
 
 std::vector<SoakKind> kinds(const std::string& directory) {
@@ -55,11 +71,8 @@ std::vector<SoakKind> kinds(const std::string& directory) {
       return fmt::format("POOLWARDEN_FIRST_SEED={} POOLWARDEN_SEEDS=1 build-debug/bin/{}", seed, program);
     };
   };
-  return {{.name = "drain",
-           .run = [](std::uint64_t seed) { return DrainStory(seed).run(); },
-           .again = with("drain_seeds"),
-           .cut = [directory](std::uint64_t seed,
-                              const std::string& failure) { return cut(seed, failure, directory); }},
+  return {drains("drain", draw_drain_script, "DrainSeeds", directory),
+          drains("stateful-drain", draw_stateful_drain_script, "StatefulDrainSeeds", directory),
           {.name = "cluster", .run = run_cluster_story, .again = with("seeds")},
           // One takes as long as ten of another kind.
           {.name = "replica",

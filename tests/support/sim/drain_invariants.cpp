@@ -5,6 +5,7 @@
 #include "support/apiserver/json_util.h"
 #include "support/cluster/drain_gate.h"
 #include "support/cluster/pod_facts.h"
+#include "support/cluster/stateful_set_view.h"
 #include "support/cluster/writer.h"
 
 #include <algorithm>
@@ -41,35 +42,10 @@ std::optional<std::string> annotation(const json& object, std::string_view key) 
 
 }  // namespace
 
-void Timeline::set(std::int64_t value, kube::TimePoint now) {
-  if (!steps_.empty() && steps_.back().second == value) return;
-  steps_.emplace_back(now, value);
-  constexpr std::size_t kMost = 512;
-  if (steps_.size() > kMost) steps_.pop_front();
-}
-
-std::vector<std::int64_t> Timeline::values(kube::TimePoint since) const {
-  std::vector<std::int64_t> out;
-  for (std::size_t i = 0; i < steps_.size(); ++i) {
-    const bool over = i + 1 < steps_.size() && steps_[i + 1].first < since;
-    if (!over) out.push_back(steps_[i].second);
-  }
-  return out;
-}
-
-std::optional<std::int64_t> Timeline::most(kube::TimePoint since) const {
-  const auto all = values(since);
-  return all.empty() ? std::nullopt : std::optional(*std::max_element(all.begin(), all.end()));
-}
-
-std::optional<std::int64_t> Timeline::least(kube::TimePoint since) const {
-  const auto all = values(since);
-  return all.empty() ? std::nullopt : std::optional(*std::min_element(all.begin(), all.end()));
-}
-
 DrainInvariants::DrainInvariants(VirtualTime& time, apiserver::Model& model, SimEngines& engines,
                                  DrainInvariantOptions options)
     : time_(time), model_(model), engines_(engines), options_(std::move(options)) {
+  if (options_.stateful) ordinals_.emplace();
   model_.set_admission([this, gate = cluster::drain_gate(model)](const apiserver::AdmissionRequest& write) {
     const auto refusal = gate(write);
     if (!refusal) witness(write);
@@ -85,6 +61,7 @@ DrainInvariants::Pod DrainInvariants::read(const json& pod) {
   Pod out;
   out.name = text_at(pod, {"metadata", "name"});
   out.set = cluster::controller_uid(pod);
+  out.revision = cluster::label(pod, cluster::kRevisionLabel);
   out.node = text_at(pod, {"spec", "nodeName"});
   out.serving = cluster::label(pod, kServing);
   out.reason = annotation(pod, kReason).value_or("");
@@ -154,33 +131,72 @@ void DrainInvariants::operator_wrote(const std::string& uid, const Pod& before, 
 void DrainInvariants::began(const std::string& uid, const Pod& pod) {
   ++counts_.started;
   const kube::TimePoint since = time_.now().mono - options_.memory;
-  const auto others = [&](bool all) {
-    return std::count_if(pods_.begin(), pods_.end(), [&](const auto& item) {
-      return item.second.set == pod.set && item.second.name != pod.name && item.second.active &&
-             item.second.draining() && (all || item.second.for_surplus());
-    });
-  };
-  const std::int64_t surplus = believable_surplus(pod.set, since);
   if (pod.for_surplus()) {
-    if (others(false) + 1 > surplus) {
-      violate(fmt::format("{} begins to drain as {}, as the {}. of its ReplicaSet, which had {} too many",
-                          pod.name, pod.reason, others(false) + 1, surplus));
-    }
-  } else if (pod.reason.starts_with("Node") && others(true) + 1 > surplus) {  // else it is to go anyway
-    if (!is_emptied(pod.node)) tell("(its node is not being emptied any more)");
-    const auto lately =
-        std::count_if(fell_out_.begin(), fell_out_.end(), [since](auto when) { return when >= since; });
-    // Who is unready serves nobody, and is missed by nobody. But it may be ready again in a moment.
-    const auto last_unready = last_unready_.find(uid);
-    const bool unready = !pod.ready || (last_unready != last_unready_.end() && last_unready->second >= since);
-    const std::int64_t left = serving() - (pod.ready ? 1 : 0) + lately;
-    const std::int64_t asked = asked_.least(since).value_or(0);
-    if (unready) {
-      if (left < 1) violate(pod.name + " begins to drain for its node while nobody serves");
-    } else if (ending_since_.contains(pod.node) ? left < 1 : left < asked - 1) {
-      violate(fmt::format("{} begins to drain for its node, which leaves {} of {} serving", pod.name, left,
-                          asked));
-    }
+    ordinals_ ? began_in_ordinals(pod, since) : began_for_surplus(pod, since);
+  } else if (pod.reason.starts_with("Node") && !goes_anyway(pod, since)) {
+    began_for_node(uid, pod, since);
+  }
+}
+
+// Of its set, those that drain besides.
+template <class Which>
+std::int64_t DrainInvariants::others(const Pod& pod, Which which) const {
+  return std::count_if(pods_.begin(), pods_.end(), [&](const auto& item) {
+    const Pod& other = item.second;
+    return other.set == pod.set && other.name != pod.name && other.active && other.draining() && which(other);
+  });
+}
+
+void DrainInvariants::began_for_surplus(const Pod& pod, kube::TimePoint since) {
+  const std::int64_t surplus = believable_surplus(pod.set, since);
+  const std::int64_t others_go = others(pod, [](const Pod& other) { return other.for_surplus(); });
+  if (others_go + 1 > surplus) {
+    violate(fmt::format("{} begins to drain as {}, as the {}. of its ReplicaSet, which had {} too many",
+                        pod.name, pod.reason, others_go + 1, surplus));
+  }
+}
+
+void DrainInvariants::began_in_ordinals(const Pod& pod, kube::TimePoint since) {
+  if (gate_.most(since) != 1) violate(pod.name + " begins to drain though nothing would wait for it");
+  if (pod.reason == "ScaleDown") {
+    if (!ordinals_->is_beyond(pod.name, since))
+      violate(pod.name + " begins to drain as ScaleDown, and its ordinal is wanted");
+    return;
+  }
+  if (!ordinals_->is_outdated(pod.name, pod.revision, since))
+    violate(
+        fmt::format("{} begins to drain as Rollout, and revision {} is the newest", pod.name, pod.revision));
+  const std::int64_t before_it = others(pod, [this, &pod](const Pod& other) {
+    return other.reason == "Rollout" && ordinals_->is_above(other.name, pod.name) &&
+           !ordinals_->is_updated(other.name, other.revision);
+  });
+  if (before_it > 0)
+    violate(fmt::format("{} begins to drain as Rollout while {} above it do", pod.name, before_it));
+}
+
+// Whatever becomes of its node.
+bool DrainInvariants::goes_anyway(const Pod& pod, kube::TimePoint since) {
+  if (ordinals_)
+    return ordinals_->is_beyond(pod.name, since) || ordinals_->is_outdated(pod.name, pod.revision, since);
+  return others(pod, [](const Pod&) { return true; }) + 1 <= believable_surplus(pod.set, since);
+}
+
+void DrainInvariants::began_for_node(const std::string& uid, const Pod& pod, kube::TimePoint since) {
+  if (!is_emptied(pod.node)) tell("(its node is not being emptied any more)");
+  // Who is unready then may serve all the same, and be known to.
+  if (unheard_nodes_.most(since).value_or(0) > 0) return;
+  const auto lately =
+      std::count_if(fell_out_.begin(), fell_out_.end(), [since](auto when) { return when >= since; });
+  // Who is unready serves nobody, and is missed by nobody. But it may be ready again in a moment.
+  const auto last_unready = last_unready_.find(uid);
+  const bool unready = !pod.ready || (last_unready != last_unready_.end() && last_unready->second >= since);
+  const std::int64_t left = serving() - (pod.ready ? 1 : 0) + lately;
+  const std::int64_t asked = asked_.least(since).value_or(0);
+  if (unready) {
+    if (left < 1) violate(pod.name + " begins to drain for its node while nobody serves");
+  } else if (ending_since_.contains(pod.node) ? left < 1 : left < asked - 1) {
+    violate(
+        fmt::format("{} begins to drain for its node, which leaves {} of {} serving", pod.name, left, asked));
   }
 }
 
@@ -247,6 +263,7 @@ bool DrainInvariants::is_emptied(const std::string& node) const {
 }
 
 void DrainInvariants::look_at_nodes() {
+  std::int64_t unheard = 0;
   for (const auto& node : model_.list(kube::kNodes)) {
     const json* taints = find_path(node->body(), {"spec", "taints"});
     const auto has = [taints](std::string_view key) {
@@ -255,6 +272,8 @@ void DrainInvariants::look_at_nodes() {
              });
     };
     const bool ends = has("aws-node-termination-handler/spot-itn");
+    const json* ready = cluster::condition(node->body(), "Ready");
+    if (ready != nullptr && text_at(*ready, {"status"}) == "Unknown") ++unheard;
     const std::string name = text_at(node->body(), {"metadata", "name"});
     if (has("node.kubernetes.io/out-of-service")) ever_away_.insert(name);
     if (!ends) {
@@ -263,9 +282,10 @@ void DrainInvariants::look_at_nodes() {
       ending_since_.insert_or_assign(name, time_.now().mono);
     }
   }
+  unheard_nodes_.set(unheard, time_.now().mono);
 }
 
-// Pods that could be sent requests: of the Deployment's sets, ready, and not draining.
+// Pods that could be sent requests: of the target's sets, ready, and not draining.
 std::int64_t DrainInvariants::serving() const {
   return std::count_if(pods_.begin(), pods_.end(), [this](const auto& item) {
     return sets_.contains(item.second.set) && item.second.active && item.second.ready &&
@@ -282,9 +302,9 @@ void DrainInvariants::changed(const std::set<std::string>& plurals) {
   if (plurals.contains("nodes")) look_at_nodes();
   if (plurals.contains("pods")) look_at_pods();
   if (plurals.contains("replicasets") || plurals.contains("deployments") ||
-      plurals.contains("inferencepools"))
+      plurals.contains("statefulsets") || plurals.contains("inferencepools"))
     look_at_sets();
-  if (plurals.contains("pods") || plurals.contains("replicasets") ||
+  if (plurals.contains("pods") || plurals.contains("replicasets") || plurals.contains("statefulsets") ||
       plurals.contains("validatingadmissionpolicies") ||
       plurals.contains("validatingadmissionpolicybindings"))
     measure();
@@ -306,24 +326,33 @@ void DrainInvariants::look_at_pods() {
 
 void DrainInvariants::look_at_sets() {
   const auto before = std::exchange(sets_, {});
-  const auto deployment = model_.find(kube::kDeployments, "default", options_.deployment);
-  if (!deployment) return;
+  const auto target =
+      model_.find(ordinals_ ? kube::kStatefulSets : kube::kDeployments, "default", options_.target);
+  if (!target) return;
   const auto pool = model_.find(publish::kInferencePools, "default", options_.pool);
-  const std::int64_t target = int_at(deployment->body(), {"spec", "replicas"}, 1);
-  asked_.set(pool ? int_at(pool->body(), {"spec", "replicas"}, target) : target, time_.now().mono);
-  const std::string owner = text_at(deployment->body(), {"metadata", "uid"});
-  for (const auto& set : model_.list(cluster::kReplicaSets, "default")) {
-    if (cluster::controller_uid(set->body()) != owner) continue;
-    const Set now{text_at(set->body(), {"metadata", "name"}), int_at(set->body(), {"spec", "replicas"}, 1)};
-    const auto known = before.find(text_at(set->body(), {"metadata", "uid"}));
+  const std::int64_t replicas = int_at(target->body(), {"spec", "replicas"}, 1);
+  asked_.set(pool ? int_at(pool->body(), {"spec", "replicas"}, replicas) : replicas, time_.now().mono);
+  const auto note = [this, &before](const json& set) {
+    const Set now{text_at(set, {"metadata", "name"}), int_at(set, {"spec", "replicas"}, 1)};
+    const std::string uid = text_at(set, {"metadata", "uid"});
+    const auto known = before.find(uid);
     if (known == before.end() || known->second.replicas != now.replicas)
-      tell(fmt::format("ReplicaSet {} wants {}", now.name, now.replicas));
-    sets_[text_at(set->body(), {"metadata", "uid"})] = now;
+      tell(fmt::format("{} {} wants {}", ordinals_ ? "StatefulSet" : "ReplicaSet", now.name, now.replicas));
+    sets_[uid] = now;
+  };
+  if (ordinals_) {
+    ordinals_->look_at(target->body(), time_.now().mono);
+    return note(target->body());
+  }
+  const std::string owner = text_at(target->body(), {"metadata", "uid"});
+  for (const auto& set : model_.list(cluster::kReplicaSets, "default")) {
+    if (cluster::controller_uid(set->body()) == owner) note(set->body());
   }
 }
 
 void DrainInvariants::measure() {
   const bool gate = gate_stands();
+  gate_.set(gate ? 1 : 0, time_.now().mono);
   for (const auto& [uid, set] : sets_) {
     std::int64_t too_many = -set.replicas;
     for (const auto& [pod_uid, pod] : pods_) {
@@ -345,6 +374,8 @@ std::vector<std::string> DrainInvariants::at_rest() const {
   for (const auto& [uid, pod] : pods_) {
     if (!pod.active) continue;
     ++have[pod.set];
+    if (ordinals_ && sets_.contains(pod.set) && !ordinals_->is_updated(pod.name, pod.revision))
+      wrong.push_back(fmt::format("{} is of revision {} still", pod.name, pod.revision));
     const bool to_go = pod.requested || is_emptied(pod.node);
     const bool marked = pod.started || pod.saved_cost || !pod.reason.empty() || pod.serving == "draining" ||
                         pod.serving == "drained";
@@ -362,7 +393,8 @@ std::vector<std::string> DrainInvariants::at_rest() const {
   }
   for (const auto& [uid, set] : sets_) {
     if (have[uid] != set.replicas)
-      wrong.push_back(fmt::format("ReplicaSet {} wants {} and has {}", set.name, set.replicas, have[uid]));
+      wrong.push_back(fmt::format("{} {} wants {} and has {}", ordinals_ ? "StatefulSet" : "ReplicaSet",
+                                  set.name, set.replicas, have[uid]));
   }
   return wrong;
 }

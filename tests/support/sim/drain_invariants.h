@@ -9,16 +9,21 @@
 //   - no pod of a ReplicaSet begins to drain for a surplus beyond what that ReplicaSet had too many of, those
 //     taken off that its controller takes first, at some moment of the last `memory`; and none without the
 //     gate
+//   - no pod of a StatefulSet begins to drain for a surplus unless its ordinal was beyond those wanted, or
+//     a newer revision had reached it, at some moment of the last `memory`. For a newer revision none begins
+//     while one above it drains. At rest each rollout is over
 //   - no pod that is ready begins to drain for its node where that left the pool more than one short of what
-//   was asked; nor
-//     where that left nobody, if the node ends within moments
+//     was asked. Nor where that left nobody, if the node ends within moments. Not asked while nodes are
+//     unheard of: who serves then is not what the API server says
 //   - a deletion cost that someone else set is put back when a drain is cancelled
 // Why "of the last `memory`": the operator decides on what its watches have told it, some of which is on its
 // way; that must be no longer than the simulation makes it.
 #pragma once
 
 #include "support/apiserver/model.h"
+#include "support/sim/ordinal_leavers.h"
 #include "support/sim/sim_engines.h"
+#include "support/sim/timeline.h"
 #include "support/sim/virtual_time.h"
 
 #include <cstdint>
@@ -34,22 +39,10 @@
 
 namespace poolwarden::sim {
 
-// A number as it was lately.
-class Timeline {
- public:
-  void set(std::int64_t value, kube::TimePoint now);
-  // Since then, the value that was in force then included; nothing before the first.
-  std::optional<std::int64_t> most(kube::TimePoint since) const;
-  std::optional<std::int64_t> least(kube::TimePoint since) const;
-
- private:
-  std::vector<std::int64_t> values(kube::TimePoint since) const;
-  std::deque<std::pair<kube::TimePoint, std::int64_t>> steps_;
-};
-
 struct DrainInvariantOptions {
-  std::string pool;        // in the namespace "default", as its Deployment
-  std::string deployment;  // whose pods are the pool's
+  std::string pool;       // in the namespace "default", as its target
+  std::string target;     // the Deployment, or the StatefulSet, whose pods are the pool's
+  bool stateful = false;  // its target is a StatefulSet
   std::string operator_user = "poolwarden";
   kube::Duration memory = std::chrono::seconds(3);
   bool watches_fail = false;
@@ -90,7 +83,8 @@ class DrainInvariants {
  private:
   struct Pod {
     std::string name;
-    std::string set;  // uid of its ReplicaSet
+    std::string set;       // uid of its ReplicaSet or StatefulSet
+    std::string revision;  // of its template, in a StatefulSet
     std::string node;
     std::string serving;
     std::string reason;
@@ -112,6 +106,12 @@ class DrainInvariants {
   void witness(const apiserver::AdmissionRequest& write);
   void operator_wrote(const std::string& uid, const Pod& before, const Pod& after);
   void began(const std::string& uid, const Pod& pod);
+  void began_for_surplus(const Pod& pod, kube::TimePoint since);
+  void began_in_ordinals(const Pod& pod, kube::TimePoint since);
+  void began_for_node(const std::string& uid, const Pod& pod, kube::TimePoint since);
+  bool goes_anyway(const Pod& pod, kube::TimePoint since);
+  template <class Which>
+  std::int64_t others(const Pod& pod, Which which) const;
   std::int64_t believable_surplus(const std::string& set, kube::TimePoint since);
   bool is_time_up(const std::string& uid, const Pod& pod) const;
   void let_go(const std::string& uid, const Pod& pod);
@@ -136,13 +136,16 @@ class DrainInvariants {
     std::string name;
     std::int64_t replicas = 0;
   };
-  std::map<std::string, Set> sets_;  // by uid
+  std::map<std::string, Set> sets_;  // by uid: ReplicaSets of the Deployment, or the StatefulSet
+  std::optional<OrdinalLeavers> ordinals_;
+  Timeline gate_;           // 1: it stands
+  Timeline unheard_nodes_;  // how many
   struct Sizes {
     Timeline surplus;  // 0 without the gate
     Timeline have;     // pods that its controller does not take first
     Timeline want;
   };
-  std::map<std::string, Sizes> sizes_;  // by uid of the ReplicaSet
+  std::map<std::string, Sizes> sizes_;  // by uid of the set
   Timeline asked_;                      // of the pool
   std::int64_t timeout_ = 0;            // spec.drain.timeoutSeconds
   // Nodes that are said to end within moments, and since when those that were ever said to, the last time.
