@@ -2,6 +2,7 @@
 // from a seed. Safety is asserted at each step, agreement at the end.
 #include "gateway/gateway_core.h"
 #include "haproxy_model.h"
+#include "support/seeds.h"
 
 #include <random>
 #include <set>
@@ -119,7 +120,7 @@ class Life {
 };
 
 TEST(GatewayLife, AlwaysAgreesInTheEnd) {
-  for (unsigned seed = 1; seed <= 300; ++seed) {
+  for (unsigned seed = 1; seed <= test::seeds(300); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Life(seed).run(300);
     if (testing::Test::HasFailure()) return;

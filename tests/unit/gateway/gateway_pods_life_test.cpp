@@ -4,6 +4,7 @@
 #include "gateway/fallen_pods.h"
 #include "gateway/gateway_core.h"
 #include "haproxy_model.h"
+#include "support/seeds.h"
 
 #include <deque>
 #include <random>
@@ -259,7 +260,7 @@ class PodsLife {
 };
 
 TEST(GatewayPodsLife, NeverSendsWhereItMustNotAndAgreesInTheEnd) {
-  for (unsigned seed = 1; seed <= 150; ++seed) {
+  for (unsigned seed = 1; seed <= test::seeds(150); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     PodsLife(seed).run(120);
     if (testing::Test::HasFailure()) return;

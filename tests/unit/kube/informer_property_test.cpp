@@ -3,6 +3,7 @@
 // the store must become what the server has.
 
 #include "kube/informer.h"
+#include "support/seeds.h"
 #include "thing.h"
 
 #include <cstdint>
@@ -277,7 +278,7 @@ class World {
 };
 
 TEST(InformerProperty, ConvergesAndNeverGoesBack) {
-  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+  for (std::uint64_t seed = 1; seed <= test::seeds(100); ++seed) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
     World world(seed);
     for (int i = 0; i < 300 && !testing::Test::HasFatalFailure(); ++i) world.step_with_faults();

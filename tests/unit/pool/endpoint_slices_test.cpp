@@ -2,6 +2,7 @@
 #include "pool/endpoint_slices.h"
 
 #include "api/names.h"
+#include "support/seeds.h"
 #include "world.h"
 
 #include <algorithm>
@@ -275,7 +276,7 @@ TEST(EndpointSlices, HandEditsArePutBack) {
 // Pods come, turn unready, drain and go, and the mode is switched to and fro, while Kubernetes' controller
 // may be behind by any number of passes.
 TEST(EndpointSlices, SwitchingLosesNoReadyEndpoint) {
-  for (unsigned seed = 1; seed <= 60; ++seed) {
+  for (unsigned seed = 1; seed <= test::seeds(60); ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     const auto one_in = [&random](unsigned n) { return random() % n == 0; };
