@@ -60,8 +60,12 @@ struct SecretKeyRef {
   bool operator==(const SecretKeyRef&) const = default;
 };
 
+// Disaggregated serving: one engine computes the prompt, and another the answer.
+enum class EngineRole : std::uint8_t { kWhole, kPrefill, kDecode };
+
 struct EngineSpec {
   EngineType type = EngineType::kVllm;
+  EngineRole role = EngineRole::kWhole;
   std::optional<std::int32_t> metrics_port;  // absent: every target port
   std::string metrics_path = "/metrics";
   // As metric_selector.h reads them.

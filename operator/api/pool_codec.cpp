@@ -52,6 +52,25 @@ EngineType engine_type(const std::string& name) {
   return EngineType::kVllm;
 }
 
+EngineRole engine_role(const std::string& name) {
+  if (name == "prefill") return EngineRole::kPrefill;
+  if (name == "decode") return EngineRole::kDecode;
+  return EngineRole::kWhole;
+}
+
+std::int32_t default_quiet_reads(const EngineSpec& engine, std::chrono::seconds poll) {
+  // SGLang counts a request only some decode steps after it has begun, by default every 40th. Its queues of
+  // disaggregated serving are among its gauges.
+  if (engine.type == EngineType::kSglang) return 5;
+  if (engine.type != EngineType::kVllm || engine.role == EngineRole::kWhole) return 2;
+  // Between prompt and answer a request is in no gauge of either engine. A prefill instance keeps its blocks
+  // for 30 s unless the decoder says that it waits, and asks every few seconds (kv_lease_duration).
+  // https://docs.vllm.ai/en/latest/design/nixl_kv_cache_lease/
+  constexpr std::chrono::seconds kBetweenEngines{40};
+  return std::max<std::int32_t>(
+      2, static_cast<std::int32_t>((kBetweenEngines + poll - std::chrono::seconds{1}) / poll));
+}
+
 void read_engine_access(const json& engine, EngineSpec& out) {
   // What is neither is refused by the schema. Where it was not, nothing is sent in clear.
   const std::string scheme = string_at(engine, "scheme");
@@ -71,6 +90,7 @@ void read_engine_access(const json& engine, EngineSpec& out) {
 
 void read_engine(const json& engine, EngineSpec& out) {
   out.type = engine_type(string_at(engine, "type"));
+  out.role = engine_role(string_at(engine, "role"));
   out.metrics_port = integer_at<std::int32_t>(engine, "metricsPort");
   // trtllm-serve answers /metrics with JSON. https://nvidia.github.io/TensorRT-LLM/commands/trtllm-serve/
   if (out.type == EngineType::kTrtllm) out.metrics_path = "/prometheus/metrics";
@@ -91,9 +111,8 @@ void read_drain(const json& spec, InferencePool& out) {
     return std::clamp(integer_at<std::int32_t>(drain, key).value_or(otherwise), least, most);
   };
   out.drain.timeout = std::chrono::seconds(within("timeoutSeconds", 300, 0, 86'400));
-  // SGLang counts a request only some decode steps after it has begun, by default every 40th.
-  out.drain.quiet_reads = within("quietReads", out.engine.type == EngineType::kSglang ? 5 : 2, 1, 100);
   out.drain.poll = std::chrono::seconds(within("pollSeconds", 1, 1, 60));
+  out.drain.quiet_reads = within("quietReads", default_quiet_reads(out.engine, out.drain.poll), 1, 100);
   out.drain.settle = std::chrono::seconds(within("settleSeconds", 1, 0, 600));
   out.drain.settle_is_set = integer_at<std::int32_t>(drain, "settleSeconds").has_value();
   if (string_at(drain, "onTimeout") == "keep") out.drain.on_timeout = OnTimeout::kKeep;

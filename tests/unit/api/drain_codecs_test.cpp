@@ -219,6 +219,31 @@ TEST(PoolCodec, HowFewMayBeReady) {
   EXPECT_EQ(read(R"({"publish":{"panicThresholdPercent":-1}})"), 0);
 }
 
+// Between two engines a request is in no gauge of vLLM.
+TEST(PoolCodec, RolesOfEnginesWaitLonger) {
+  const struct {
+    const char* spec;
+    EngineRole role;
+    std::int32_t quiet;
+  } rows[] = {
+      {R"({})", EngineRole::kWhole, 2},
+      {R"({"engine":{"role":"prefill"}})", EngineRole::kPrefill, 40},
+      {R"({"engine":{"role":"decode"}})", EngineRole::kDecode, 40},
+      {R"({"engine":{"role":"prefill"},"drain":{"pollSeconds":3}})", EngineRole::kPrefill, 14},
+      {R"({"engine":{"role":"prefill"},"drain":{"pollSeconds":60}})", EngineRole::kPrefill, 2},
+      {R"({"engine":{"role":"prefill"},"drain":{"quietReads":7}})", EngineRole::kPrefill, 7},
+      {R"({"engine":{"role":"prefill","type":"sglang"}})", EngineRole::kPrefill, 5},
+      {R"({"engine":{"role":"prefill","type":"llamacpp"}})", EngineRole::kPrefill, 2},
+      {R"({"engine":{"role":"of a later release"}})", EngineRole::kWhole, 2},
+  };
+  for (const auto& row : rows) {
+    const InferencePool pool =
+        PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(row.spec)}});
+    EXPECT_EQ(pool.engine.role, row.role) << row.spec;
+    EXPECT_EQ(pool.drain.quiet_reads, row.quiet) << row.spec;
+  }
+}
+
 TEST(PoolCodec, WhatBecomesOfTheOnlyReplica) {
   const auto read = [](const char* spec) {
     return PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(spec)}})
