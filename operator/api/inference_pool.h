@@ -96,10 +96,14 @@ struct DrainSpec {
 // What becomes of the only pod that serves, on a node that is being emptied, if no other comes.
 enum class OnlyReplica : std::uint8_t { kWait, kDrain };
 
+// Which pod of several goes: the one with the least to do, or the one whose going empties a node.
+enum class Prefer : std::uint8_t { kIdle, kEmptyNode };
+
 struct DisruptionSpec {
   bool hold_evictions = true;
   bool replace_first = false;  // a pod on a cordoned node drains only once another is ready in its place
   OnlyReplica only_replica = OnlyReplica::kWait;
+  Prefer prefer = Prefer::kIdle;
 
   bool operator==(const DisruptionSpec&) const = default;
 };

@@ -120,6 +120,7 @@ void read_drain(const json& spec, InferencePool& out) {
   out.disruption.hold_evictions = bool_at(disruption, "holdEvictions", true);
   out.disruption.replace_first = bool_at(disruption, "replaceFirst", false);
   if (string_at(disruption, "onlyReplica") == "drain") out.disruption.only_replica = OnlyReplica::kDrain;
+  if (string_at(disruption, "prefer") == "emptyNode") out.disruption.prefer = Prefer::kEmptyNode;
 }
 
 void read_spec(const json& spec, InferencePool& out) {

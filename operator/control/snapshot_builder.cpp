@@ -108,6 +108,7 @@ pool::Snapshot SnapshotBuilder::build(PoolRecord& record, const api::InferencePo
   add_slices(record, seen);
   seen.sees_cordons = feeds_.synced<Nodes>() && !feeds_.out_of_reach<Nodes>();
   seen.node = router_.node_lookup();
+  seen.neighbours = [this](const api::Pod& pod) { return neighbours(pod); };
   seen.unseen_nodes = router_.unseen_nodes(record);
   add_autoscalers(record, seen);
   seen.loads = &loads_.tracker();
@@ -135,6 +136,16 @@ pool::Snapshot SnapshotBuilder::build(PoolRecord& record, const api::InferencePo
   seen.once_published = &record.list.ever_listed();
   add_errors(record, seen);
   return seen;
+}
+
+// Every pod of a pool has the label, once the operator has seen it. One that drains leaves.
+std::int32_t SnapshotBuilder::neighbours(const api::Pod& pod) const {
+  if (pod.node->empty()) return 0;
+  const auto& there = feeds_.pods_on_node(*pod.node);
+  return static_cast<std::int32_t>(std::count_if(there.begin(), there.end(), [&pod](const PodPtr& other) {
+    return other->uid != pod.uid && other->serving && pool::is_active(*other) &&
+           !pool::drains(pool::drain_state(*other));
+  }));
 }
 
 // A drain waits for a slice that still says to use the pod, as for a list: for those of ours, and for those

@@ -103,7 +103,8 @@ class Drains {
     return {.pod = member.pod,
             .serves = member.fit,
             .node_is_emptied = reason_to_leave(member).has_value(),
-            .load = seen_.snapshot->loads->recent(member.pod->uid, now_.mono)};
+            .load = seen_.snapshot->loads->recent(member.pod->uid, now_.mono),
+            .neighbours = seen_.snapshot->neighbours ? seen_.snapshot->neighbours(*member.pod) : 0};
   }
 
   // Where consumers confirm, their word takes the place of time, unless the pool asks for both.
@@ -145,12 +146,13 @@ class Drains {
       ranked.push_back(candidate(seen_.members[i]));
       place.emplace(seen_.members[i].pod, i);
     }
-    rank(ranked);
+    const api::Prefer prefer = seen_.pool().disruption.prefer;
+    rank(ranked, prefer);
     for (; wanted > 0 && !ranked.empty(); --wanted) {
       const std::size_t i = place.at(ranked.front().pod);
       causes_[i] = reason(seen_.members[i]);
-      seen_.members[i].why = fmt::format("{}; {}", prefix, explain(ranked));
-      ranked.erase(ranked.begin());
+      seen_.members[i].why = fmt::format("{}; {}", prefix, explain(ranked, prefer));
+      take_first(ranked, prefer);
     }
   }
 

@@ -149,6 +149,8 @@ struct Snapshot {
   // As NodeLookup. Null while nodes cannot be read: then no pod is withdrawn for its node, and zones are left
   // out.
   std::function<const api::Node*(const api::Pod& pod)> node;
+  // How many other pods of pools stay on the pod's node. Null: nobody counts them.
+  std::function<std::int32_t(const api::Pod& pod)> neighbours;
   // While so many nodes are not heard of that this is no sign of illness.
   std::optional<UnseenNodes> unseen_nodes;
   bool sees_cordons = true;  // or may not, or not any more: `node` tells what was seen last

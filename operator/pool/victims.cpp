@@ -4,6 +4,7 @@
 #include <charconv>
 #include <compare>
 #include <limits>
+#include <optional>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -29,24 +30,50 @@ double cache_usage(const Candidate& candidate) {
 }
 
 // What two candidates differ in first.
-enum class Difference : std::uint8_t { kServes, kCost, kInFlight, kStill, kCache, kNode, kAge, kName };
+enum class Difference : std::uint8_t {
+  kServes,
+  kCost,
+  kInFlight,
+  kStill,
+  kCache,
+  kNode,
+  kNeighbours,
+  kAge,
+  kName
+};
 
 struct Comparison {
   Difference by;
   bool first_goes;
 };
 
-Comparison compare(const Candidate& a, const Candidate& b) {
-  const auto differ = [](Difference by, auto x, auto y) { return Comparison{by, x < y}; };
+template <class Value>
+Comparison differ(Difference by, const Value& x, const Value& y) {
+  return {by, x < y};
+}
+
+std::optional<Comparison> by_node(const Candidate& a, const Candidate& b) {
+  if (a.node_is_emptied != b.node_is_emptied)
+    return differ(Difference::kNode, b.node_is_emptied, a.node_is_emptied);
+  if (a.neighbours != b.neighbours) return differ(Difference::kNeighbours, a.neighbours, b.neighbours);
+  return std::nullopt;
+}
+
+std::optional<Comparison> by_load(const Candidate& a, const Candidate& b) {
+  if (in_flight(a) != in_flight(b)) return differ(Difference::kInFlight, in_flight(a), in_flight(b));
+  if (stands_still(a) != stands_still(b)) return differ(Difference::kStill, stands_still(a), stands_still(b));
+  if (cache_usage(a) != cache_usage(b)) return differ(Difference::kCache, cache_usage(a), cache_usage(b));
+  return std::nullopt;
+}
+
+Comparison compare(const Candidate& a, const Candidate& b, api::Prefer prefer) {
   if (a.serves != b.serves) return differ(Difference::kServes, a.serves, b.serves);
   const auto cost_a = deletion_cost(*a.pod);
   const auto cost_b = deletion_cost(*b.pod);
   if (cost_a != cost_b) return differ(Difference::kCost, cost_a, cost_b);
-  if (in_flight(a) != in_flight(b)) return differ(Difference::kInFlight, in_flight(a), in_flight(b));
-  if (stands_still(a) != stands_still(b)) return differ(Difference::kStill, stands_still(a), stands_still(b));
-  if (cache_usage(a) != cache_usage(b)) return differ(Difference::kCache, cache_usage(a), cache_usage(b));
-  if (a.node_is_emptied != b.node_is_emptied)
-    return differ(Difference::kNode, b.node_is_emptied, a.node_is_emptied);
+  const bool node_first = prefer == api::Prefer::kEmptyNode;
+  if (const auto by = node_first ? by_node(a, b) : by_load(a, b)) return *by;
+  if (const auto by = node_first ? by_load(a, b) : by_node(a, b)) return *by;
   if (a.pod->created != b.pod->created) return differ(Difference::kAge, b.pod->created, a.pod->created);
   return differ(Difference::kName, a.pod->name, b.pod->name);
 }
@@ -55,6 +82,13 @@ std::string requests(const Candidate& candidate) {
   if (in_flight(candidate) == kUnknown) return "unknown";
   return fmt::format("{:.0f}{}", candidate.load->load->in_flight,
                      stands_still(candidate) ? " that do not move" : "");
+}
+
+std::string room(const Candidate& candidate) {
+  if (candidate.neighbours == 0)
+    return fmt::format("no other pod of a pool stays on node {}", *candidate.pod->node);
+  return fmt::format("fewer other pods of pools, {}, stay on node {} than on others", candidate.neighbours,
+                     *candidate.pod->node);
 }
 
 std::string warmth(const Candidate& candidate) {
@@ -82,14 +116,29 @@ std::int32_t deletion_cost(const api::Pod& pod) {
   return leading_zero || error != std::errc{} || end != text.data() + text.size() ? 0 : value;
 }
 
-void rank(std::vector<Candidate>& candidates) {
+void rank(std::vector<Candidate>& candidates, api::Prefer prefer) {
   std::sort(candidates.begin(), candidates.end(),
-            [](const Candidate& a, const Candidate& b) { return compare(a, b).first_goes; });
+            [prefer](const Candidate& a, const Candidate& b) { return compare(a, b, prefer).first_goes; });
 }
 
-std::string explain(const std::vector<Candidate>& ranked) {
+void take_first(std::vector<Candidate>& ranked, api::Prefer prefer) {
+  const api::Pod& taken = *ranked.front().pod;
+  ranked.erase(ranked.begin());
+  if (taken.node->empty()) return;
+  // From the front, so that one that moves forward is not met again.
+  for (auto it = ranked.begin(); it != ranked.end(); ++it) {
+    if (*it->pod->node != *taken.node || it->neighbours == 0) continue;
+    --it->neighbours;
+    const auto place = std::upper_bound(
+        ranked.begin(), it, *it,
+        [prefer](const Candidate& a, const Candidate& b) { return compare(a, b, prefer).first_goes; });
+    std::rotate(place, it, it + 1);
+  }
+}
+
+std::string explain(const std::vector<Candidate>& ranked, api::Prefer prefer) {
   if (ranked.size() < 2) return "no other could go";
-  switch (compare(ranked[0], ranked[1]).by) {
+  switch (compare(ranked[0], ranked[1], prefer).by) {
     case Difference::kServes:
       return "it was not serving any more";
     case Difference::kCost:
@@ -105,7 +154,10 @@ std::string explain(const std::vector<Candidate>& ranked) {
       return "as many requests are in flight on others, but its cache was the coldest, " +
              beside(ranked, warmth);
     case Difference::kNode:
-      return "it is no busier than others, and its node is being emptied";
+      return prefer == api::Prefer::kEmptyNode ? "its node is being emptied"
+                                               : "it is no busier than others, and its node is being emptied";
+    case Difference::kNeighbours:
+      return (prefer == api::Prefer::kEmptyNode ? "" : "it is no busier than others, and ") + room(ranked[0]);
     case Difference::kAge:
       return "it is no busier than others, and the youngest";
     case Difference::kName:

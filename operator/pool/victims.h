@@ -8,10 +8,13 @@
 //     as none, but an engine that has none goes first: it is released sooner
 //   - colder cache: less of the engine's KV cache in use; unknown counts as the warmest
 //   - it is on a node that is being emptied
+//   - fewer other pods of pools stay on its node: that is empty the sooner
 //   - younger
 //   - by name, so that the same facts always give the same answer
+// With Prefer::kEmptyNode both questions about its node come before the requests in flight.
 #pragma once
 
+#include "api/inference_pool.h"
 #include "api/pod.h"
 #include "pool/engine_load_tracker.h"
 
@@ -26,13 +29,16 @@ struct Candidate {
   bool serves = true;
   bool node_is_emptied = false;
   const PodLoad* load = nullptr;  // null: it has said nothing lately
+  std::int32_t neighbours = 0;    // other pods of pools that stay on its node
 };
 
 // First to go first.
-void rank(std::vector<Candidate>& candidates);
+void rank(std::vector<Candidate>& candidates, api::Prefer prefer);
+// Takes out `ranked[0]`. Those on its node have one neighbour less, and so move forward.
+void take_first(std::vector<Candidate>& ranked, api::Prefer prefer);
 
 // Why `ranked[0]` goes rather than the next: "it has the fewest requests in flight, 2 of 2, 5 and 7".
-std::string explain(const std::vector<Candidate>& ranked);
+std::string explain(const std::vector<Candidate>& ranked, api::Prefer prefer);
 
 // The annotation's value as Kubernetes reads it: absent or malformed is 0.
 // https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#pod-deletion-cost

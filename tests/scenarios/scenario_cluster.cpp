@@ -102,7 +102,7 @@ void ScenarioCluster::remove(const std::string& resource, const std::string& nam
 // pool NAME [app=X | selector by target] [target=X [kind=StatefulSet]] [replicas=N] [ports=8000,8001]
 //      [service=X] [slices=Direct]
 //      [configmap=X] [timeout=SECONDS] [settle=SECONDS] [replace-first=true] [only-replica=drain]
-//      [key-secret=X]
+//      [key-secret=X] [prefer=emptyNode]
 void ScenarioCluster::create_pool(const std::string& name, const Options& options) {
   json spec = json::object();
   if (options.contains("app")) spec["selector"]["matchLabels"]["app"] = options.at("app");
@@ -128,6 +128,7 @@ void ScenarioCluster::create_pool(const std::string& name, const Options& option
   if (options.contains("only-replica")) spec["disruption"]["onlyReplica"] = options.at("only-replica");
   if (options.contains("settle")) spec["drain"]["settleSeconds"] = std::stoi(options.at("settle"));
   if (options.contains("key-secret")) spec["engine"]["apiKeySecret"]["name"] = options.at("key-secret");
+  if (options.contains("prefer")) spec["disruption"]["prefer"] = options.at("prefer");
   if (options.contains("replace-first"))
     spec["disruption"]["replaceFirst"] = options.at("replace-first") == "true";
   world_.request(HttpMethod::kPost, path("inferencepools"),

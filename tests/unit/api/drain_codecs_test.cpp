@@ -244,6 +244,17 @@ TEST(PoolCodec, RolesOfEnginesWaitLonger) {
   }
 }
 
+TEST(PoolCodec, WhichPodGoesFirst) {
+  const auto read = [](const char* spec) {
+    return PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(spec)}})
+        .disruption.prefer;
+  };
+  EXPECT_EQ(read("{}"), Prefer::kIdle);
+  EXPECT_EQ(read(R"({"disruption":{"prefer":"idle"}})"), Prefer::kIdle);
+  EXPECT_EQ(read(R"({"disruption":{"prefer":"emptyNode"}})"), Prefer::kEmptyNode);
+  EXPECT_EQ(read(R"({"disruption":{"prefer":"of a later release"}})"), Prefer::kIdle);
+}
+
 TEST(PoolCodec, WhatBecomesOfTheOnlyReplica) {
   const auto read = [](const char* spec) {
     return PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(spec)}})

@@ -17,10 +17,15 @@ struct Made {
   bool asked = false;
   bool serves = true;
   bool emptied = false;
+  std::int32_t neighbours = 0;
 };
 
+Candidate candidate(const Made& one) {
+  return {&one.pod, one.serves, one.emptied, one.asked ? &one.load : nullptr, one.neighbours};
+}
+
 Made made(const char* name) {
-  return {ready_pod(name, "10.0.0.1"), {}, false, true, false};
+  return {ready_pod(name, "10.0.0.1"), {}, false, true, false, 0};
 }
 
 Made with_load(const char* name, double in_flight, std::optional<double> cache = {}) {
@@ -35,6 +40,12 @@ Made standing_still(const char* name, double in_flight,
   Made out = with_load(name, in_flight);
   out.load.still = still;
   return out;
+}
+
+Made beside(Made one, const char* node, std::int32_t neighbours) {
+  one.pod.node = std::make_shared<const std::string>(node);
+  one.neighbours = neighbours;
+  return one;
 }
 
 Made with_cost(Made one, const char* cost) {
@@ -79,21 +90,63 @@ TEST(Victims, AreThoseThatCostLeast) {
       {"a colder cache", with_load("z", 1, 0.1), with_load("a", 1, 0.2), "10 % (the others: 20 %)"},
       {"an unknown cache is the warmest", with_load("z", 1, 0.9), with_load("a", 1), "coldest"},
       {"its node is emptied", emptied, with_load("a", 1, 0.5), "node is being emptied"},
+      {"its node is emptier", beside(with_load("z", 1), "n2", 1), beside(with_load("a", 1), "n1", 2),
+       "fewer other pods of pools, 1, stay on node n2"},
+      {"a busier one whose node is emptier stays", with_load("a", 1), beside(with_load("z", 2), "n2", -1),
+       "fewest requests in flight"},
       {"the younger", created(with_load("z", 1), 20), created(with_load("a", 1), 10), "youngest"},
       {"by name", with_load("a", 1), with_load("z", 1), "by name"},
   };
   for (const auto& row : rows) {
-    const auto candidate = [](const Made& one) {
-      return Candidate{&one.pod, one.serves, one.emptied, one.asked ? &one.load : nullptr};
-    };
     for (const bool swapped : {false, true}) {
       std::vector<Candidate> both{candidate(row.goes), candidate(row.stays)};
       if (swapped) std::swap(both[0], both[1]);
-      rank(both);
+      rank(both, api::Prefer::kIdle);
       EXPECT_EQ(both[0].pod, &row.goes.pod) << row.situation;
-      EXPECT_THAT(explain(both), HasSubstr(row.why)) << row.situation;
+      EXPECT_THAT(explain(both, api::Prefer::kIdle), HasSubstr(row.why)) << row.situation;
     }
   }
+}
+
+TEST(Victims, WhereNodesAreToBeEmptied_TheNodeComesBeforeWhatIsInFlight) {
+  Made emptied = beside(with_load("z", 9), "n3", 5);
+  emptied.emptied = true;
+  const struct {
+    const char* situation;
+    Made goes, stays;
+    const char* why;
+  } rows[] = {
+      {"alone on its node", beside(with_load("z", 9), "n2", 0), beside(with_load("a", 0), "n1", 1),
+       "no other pod of a pool stays on node n2"},
+      {"fewer others", beside(with_load("z", 9), "n2", 1), beside(with_load("a", 0), "n1", 2),
+       "fewer other pods of pools, 1, stay on node n2"},
+      {"a node that is emptied anyway", emptied, beside(with_load("a", 0), "n1", 0), "node is being emptied"},
+      {"as many others", beside(with_load("z", 1), "n2", 1), beside(with_load("a", 2), "n1", 1),
+       "1 (the others: 2)"},
+      {"a lower cost", with_cost(beside(with_load("z", 9), "n2", 3), "-5"),
+       beside(with_load("a", 0), "n1", 0), "lowest deletion cost"},
+  };
+  for (const auto& row : rows) {
+    std::vector<Candidate> both{candidate(row.stays), candidate(row.goes)};
+    rank(both, api::Prefer::kEmptyNode);
+    EXPECT_EQ(both[0].pod, &row.goes.pod) << row.situation;
+    EXPECT_THAT(explain(both, api::Prefer::kEmptyNode), HasSubstr(row.why)) << row.situation;
+  }
+}
+
+// Two nodes of two: both pods of one node go, and not one of each.
+TEST(Victims, WhoseNodeIsBegun_GoesNext) {
+  const Made pods[] = {beside(with_load("a", 1), "n1", 1), beside(with_load("b", 2), "n2", 1),
+                       beside(with_load("c", 3), "n1", 1), beside(with_load("d", 4), "n2", 1)};
+  std::vector<Candidate> ranked;
+  for (const Made& pod : pods) ranked.push_back(candidate(pod));
+  rank(ranked, api::Prefer::kEmptyNode);
+  std::vector<std::string> order;
+  while (!ranked.empty()) {
+    order.push_back(ranked.front().pod->name);
+    take_first(ranked, api::Prefer::kEmptyNode);
+  }
+  EXPECT_THAT(order, testing::ElementsAre("a", "c", "b", "d"));
 }
 
 // As Kubernetes reads it: pkg/apis/core/helper, GetDeletionCostFromPodAnnotations.
