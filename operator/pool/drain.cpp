@@ -98,9 +98,13 @@ DrainStep next(const DrainState& state, const DrainInput& input) {
 }
 
 api::DrainSpec longer(const api::DrainSpec& a, const api::DrainSpec& b) {
+  // As long as either asks for, at the rarer readings. The first of them begins that time.
+  const auto quiet_for = [](const api::DrainSpec& drain) { return (drain.quiet_reads - 1) * drain.poll; };
+  const seconds poll = std::max(a.poll, b.poll);
+  const seconds quiet = std::max(quiet_for(a), quiet_for(b));
   return {.timeout = std::max(a.timeout, b.timeout),
-          .quiet_reads = std::max(a.quiet_reads, b.quiet_reads),
-          .poll = std::max(a.poll, b.poll),
+          .quiet_reads = static_cast<std::int32_t>(1 + (quiet + poll - seconds{1}) / poll),
+          .poll = poll,
           .settle = std::max(a.settle, b.settle),
           .settle_is_set = a.settle_is_set || b.settle_is_set,
           .on_timeout = std::max(a.on_timeout, b.on_timeout)};
@@ -122,6 +126,15 @@ api::Timestamp started(const DrainState& state) {
 bool is_held(const std::optional<std::string>& serving) {
   return serving == api::serving::kTrue || serving == api::serving::kDraining ||
          serving == api::serving::kFinishing;
+}
+
+bool is_held(const api::Pod& pod) {
+  if (is_held(pod.serving)) return true;
+  // "drained" is written together with the cost that is saved, and what began is taken away together with the
+  // label. So somebody else changed the label of a pod that finishes, drains, or serves.
+  const api::DrainAnnotations& annotations = pod.drain_annotations();
+  const bool marked = pod.serving == api::serving::kDrained || annotations.started;
+  return marked && !annotations.saved_cost;
 }
 
 DrainState drain_state(const std::optional<std::string>& serving, const api::DrainAnnotations& annotations) {

@@ -67,6 +67,8 @@ inline bool drains(const DrainState& state) {
 api::Timestamp started(const DrainState& state);
 // Whether the gate and the budget hold a pod of that label, of which it may have none.
 bool is_held(const std::optional<std::string>& serving);
+// Or would, had nobody else changed its label.
+bool is_held(const api::Pod& pod);
 
 struct DrainInput {
   std::optional<DrainReason> cause;   // nothing: it should stay

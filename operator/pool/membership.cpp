@@ -4,7 +4,6 @@
 
 #include <array>
 #include <utility>
-#include <variant>
 
 #include <fmt/format.h>
 
@@ -157,8 +156,7 @@ bool may_have_to_finish(const PodVerdict& verdict) {
   if (verdict.fit || !is_active(*verdict.pod)) return false;
   // With its node, whatever ran there is gone.
   if (verdict.reason == Withdrawal::kNodeGone || verdict.reason == Withdrawal::kNodeTaint) return false;
-  // Somebody else may have written "drained" onto one that finishes, or that drains. It has not drained.
-  return is_held(verdict.pod->serving) || std::holds_alternative<Draining>(drain_state(*verdict.pod));
+  return is_held(*verdict.pod);
 }
 
 bool is_active(const api::Pod& pod) {

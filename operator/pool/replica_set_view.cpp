@@ -52,7 +52,7 @@ ReplicaSetView view_of(const ReplicaSetFacts& facts, SurplusClock& surplus, Surp
     if (facts.is_member(*pod)) continue;
     ++view.pods_outside_pool;
     if (this_drains) ++view.draining_outside_pool;
-    if (!is_ready && !is_held(pod->serving)) ++view.unready_outside_pool;
+    if (!is_ready && !is_held(*pod)) ++view.unready_outside_pool;
   }
   view.held = surplus.lasts(facts.set->uid, ready > facts.set->replicas, now) || any_drains;
   return view;
