@@ -64,11 +64,10 @@ std::int32_t default_quiet_reads(const EngineSpec& engine, std::chrono::seconds 
   if (engine.type == EngineType::kSglang) return 5;
   if (engine.type != EngineType::kVllm || engine.role == EngineRole::kWhole) return 2;
   // Between prompt and answer a request is in no gauge of either engine. A prefill instance keeps its blocks
-  // for 30 s unless the decoder says that it waits, and asks every few seconds (kv_lease_duration).
+  // for 30 s (kv_lease_duration), and for as long as a decoder that waits for them renews that.
   // https://docs.vllm.ai/en/latest/design/nixl_kv_cache_lease/
   constexpr std::chrono::seconds kBetweenEngines{40};
-  return std::max<std::int32_t>(
-      2, static_cast<std::int32_t>((kBetweenEngines + poll - std::chrono::seconds{1}) / poll));
+  return static_cast<std::int32_t>(1 + (kBetweenEngines + poll - std::chrono::seconds{1}) / poll);
 }
 
 void read_engine_access(const json& engine, EngineSpec& out) {

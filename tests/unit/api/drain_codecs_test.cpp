@@ -227,9 +227,9 @@ TEST(PoolCodec, RolesOfEnginesWaitLonger) {
     std::int32_t quiet;
   } rows[] = {
       {R"({})", EngineRole::kWhole, 2},
-      {R"({"engine":{"role":"prefill"}})", EngineRole::kPrefill, 40},
-      {R"({"engine":{"role":"decode"}})", EngineRole::kDecode, 40},
-      {R"({"engine":{"role":"prefill"},"drain":{"pollSeconds":3}})", EngineRole::kPrefill, 14},
+      {R"({"engine":{"role":"prefill"}})", EngineRole::kPrefill, 41},
+      {R"({"engine":{"role":"decode"}})", EngineRole::kDecode, 41},
+      {R"({"engine":{"role":"prefill"},"drain":{"pollSeconds":3}})", EngineRole::kPrefill, 15},
       {R"({"engine":{"role":"prefill"},"drain":{"pollSeconds":60}})", EngineRole::kPrefill, 2},
       {R"({"engine":{"role":"prefill"},"drain":{"quietReads":7}})", EngineRole::kPrefill, 7},
       {R"({"engine":{"role":"prefill","type":"sglang"}})", EngineRole::kPrefill, 5},
@@ -241,6 +241,16 @@ TEST(PoolCodec, RolesOfEnginesWaitLonger) {
         PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(row.spec)}});
     EXPECT_EQ(pool.engine.role, row.role) << row.spec;
     EXPECT_EQ(pool.drain.quiet_reads, row.quiet) << row.spec;
+  }
+}
+
+// So many readings of zero in a row begin with one, and span the time between.
+TEST(PoolCodec, RolesOfEnginesWaitFortySecondsHoweverRarelyTheyAreAsked) {
+  for (std::int32_t poll = 1; poll <= 60; ++poll) {
+    const json spec = {{"engine", {{"role", "decode"}}}, {"drain", {{"pollSeconds", poll}}}};
+    const InferencePool pool = PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", spec}});
+    EXPECT_GE((pool.drain.quiet_reads - 1) * poll, 40) << poll;
+    EXPECT_LT((pool.drain.quiet_reads - 2) * poll, 40) << poll;
   }
 }
 
