@@ -108,7 +108,10 @@ pool::Snapshot SnapshotBuilder::build(PoolRecord& record, const api::InferencePo
   add_slices(record, seen);
   seen.sees_cordons = feeds_.synced<Nodes>() && !feeds_.out_of_reach<Nodes>();
   seen.node = router_.node_lookup();
-  seen.neighbours = [this](const api::Pod& pod) { return neighbours(pod); };
+  // Each node is counted once, and none where nobody is chosen.
+  seen.neighbours = [this, known = PodsPerNode()](const api::Pod& pod) mutable {
+    return neighbours(pod, known);
+  };
   seen.unseen_nodes = router_.unseen_nodes(record);
   add_autoscalers(record, seen);
   seen.loads = &loads_.tracker();
@@ -138,14 +141,31 @@ pool::Snapshot SnapshotBuilder::build(PoolRecord& record, const api::InferencePo
   return seen;
 }
 
-// Every pod of a pool has the label, once the operator has seen it. One that drains leaves.
-std::int32_t SnapshotBuilder::neighbours(const api::Pod& pod) const {
+// Of any pool, served or not. One that drains leaves, and so does one of which that is being written.
+bool SnapshotBuilder::stays_on_its_node(const api::Pod& pod) const {
+  if (!pool::is_active(pod) || pool::drains(pool::drain_state(pod))) return false;
+  const auto& under_way = writes_.labels_under_way();
+  const auto label = under_way.find(pod.uid);
+  const bool begins = label != under_way.end() &&
+                      (label->second == api::serving::kDraining || label->second == api::serving::kDrained);
+  return !begins && (pool::is_worker(*pod.labels) || !table_.matching(pod).empty());
+}
+
+// Its own group goes with it.
+std::int32_t SnapshotBuilder::neighbours(const api::Pod& pod, PodsPerNode& known) const {
   if (pod.node->empty()) return 0;
+  const auto [count, is_new] = known.try_emplace(*pod.node, 0);
   const auto& there = feeds_.pods_on_node(*pod.node);
-  return static_cast<std::int32_t>(std::count_if(there.begin(), there.end(), [&pod](const PodPtr& other) {
-    return other->uid != pod.uid && other->serving && pool::is_active(*other) &&
-           !pool::drains(pool::drain_state(*other));
-  }));
+  if (is_new) {
+    count->second = static_cast<std::int32_t>(std::count_if(
+        there.begin(), there.end(), [this](const PodPtr& other) { return stays_on_its_node(*other); }));
+  }
+  if (!pool::group_of(*pod.labels)) return count->second - (stays_on_its_node(pod) ? 1 : 0);
+  const auto& group = feeds_.group_of(pod);
+  return count->second - static_cast<std::int32_t>(
+                             std::count_if(group.begin(), group.end(), [this, &pod](const PodPtr& member) {
+                               return *member->node == *pod.node && stays_on_its_node(*member);
+                             }));
 }
 
 // A drain waits for a slice that still says to use the pod, as for a list: for those of ours, and for those

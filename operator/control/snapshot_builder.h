@@ -75,7 +75,9 @@ class SnapshotBuilder {
   void add_target(const PoolRecord& record, pool::Snapshot& seen) const;
   void add_pods(const PoolRecord& record, pool::Snapshot& seen);
   void add_groups(pool::Snapshot& seen) const;
-  std::int32_t neighbours(const api::Pod& pod) const;
+  using PodsPerNode = std::map<std::string, std::int32_t>;
+  bool stays_on_its_node(const api::Pod& pod) const;
+  std::int32_t neighbours(const api::Pod& pod, PodsPerNode& known) const;
   void add_marked(const PoolRecord& record, pool::Snapshot& seen);
   // Its list does, or a slice of its Service that is ours.
   bool says_to_use(const PoolRecord& other, const api::Pod& pod) const;

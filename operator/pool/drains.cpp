@@ -147,6 +147,9 @@ class Drains {
       place.emplace(seen_.members[i].pod, i);
     }
     const api::Prefer prefer = seen_.pool().disruption.prefer;
+    for (std::size_t i = 0; i < causes_.size(); ++i) {
+      if (causes_[i] && !drains(seen_.members[i].before)) leaves(ranked, *seen_.members[i].pod);
+    }
     rank(ranked, prefer);
     for (; wanted > 0 && !ranked.empty(); --wanted) {
       const std::size_t i = place.at(ranked.front().pod);

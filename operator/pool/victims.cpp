@@ -14,6 +14,14 @@ namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::infinity();
 
+// A node with as many is far from empty. Without a limit, a node of thousands of pods would be sorted anew
+// for each of them that goes.
+constexpr std::int32_t kManyNeighbours = 64;
+
+bool is_neighbour(const Candidate& candidate, const api::Pod& pod) {
+  return candidate.pod != &pod && candidate.neighbours > 0 && *candidate.pod->node == *pod.node;
+}
+
 bool stands_still(const Candidate& candidate) {
   return candidate.load != nullptr && candidate.load->load && candidate.load->stalled();
 }
@@ -55,7 +63,8 @@ Comparison differ(Difference by, const Value& x, const Value& y) {
 std::optional<Comparison> by_node(const Candidate& a, const Candidate& b) {
   if (a.node_is_emptied != b.node_is_emptied)
     return differ(Difference::kNode, b.node_is_emptied, a.node_is_emptied);
-  if (a.neighbours != b.neighbours) return differ(Difference::kNeighbours, a.neighbours, b.neighbours);
+  const auto few_a = std::min(a.neighbours, kManyNeighbours), few_b = std::min(b.neighbours, kManyNeighbours);
+  if (few_a != few_b) return differ(Difference::kNeighbours, few_a, few_b);
   return std::nullopt;
 }
 
@@ -105,6 +114,43 @@ std::string beside(const std::vector<Candidate>& ranked, Text text) {
   return fmt::format("{} (the others: {})", text(ranked[0]), fmt::join(others, ", "));
 }
 
+std::string explain_load(const std::vector<Candidate>& ranked, Difference by) {
+  switch (by) {
+    case Difference::kInFlight:
+      return (stands_still(ranked[0])
+                  ? "its engine stands still, so what it counts as in flight is taken for none, "
+                  : "it had the fewest requests in flight, ") +
+             beside(ranked, requests);
+    case Difference::kStill:
+      return "it had nothing in flight, and others only stand still, " + beside(ranked, requests);
+    case Difference::kCache:
+      return "as many requests are in flight on others, but its cache was the coldest, " +
+             beside(ranked, warmth);
+    case Difference::kNode:
+      return "it is no busier than others, and its node is being emptied";
+    case Difference::kNeighbours:
+      return "it is no busier than others, and " + room(ranked[0]);
+    case Difference::kAge:
+      return "it is no busier than others, and the youngest";
+    case Difference::kServes:
+    case Difference::kCost:
+    case Difference::kName:
+      break;
+  }
+  return "it is no busier than others, and the first by name";
+}
+
+// Where the node comes first, those of other nodes say nothing of why this one goes.
+std::vector<Candidate> equals_but_in_load(const std::vector<Candidate>& ranked) {
+  std::vector<Candidate> out;
+  for (const Candidate& one : ranked) {
+    const bool is_equal = one.serves == ranked[0].serves && !by_node(one, ranked[0]) &&
+                          deletion_cost(*one.pod) == deletion_cost(*ranked[0].pod);
+    if (is_equal) out.push_back(one);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::int32_t deletion_cost(const api::Pod& pod) {
@@ -121,14 +167,21 @@ void rank(std::vector<Candidate>& candidates, api::Prefer prefer) {
             [prefer](const Candidate& a, const Candidate& b) { return compare(a, b, prefer).first_goes; });
 }
 
+void leaves(std::vector<Candidate>& candidates, const api::Pod& pod) {
+  if (pod.node->empty()) return;
+  for (Candidate& other : candidates) {
+    if (is_neighbour(other, pod)) --other.neighbours;
+  }
+}
+
 void take_first(std::vector<Candidate>& ranked, api::Prefer prefer) {
   const api::Pod& taken = *ranked.front().pod;
   ranked.erase(ranked.begin());
   if (taken.node->empty()) return;
   // From the front, so that one that moves forward is not met again.
   for (auto it = ranked.begin(); it != ranked.end(); ++it) {
-    if (*it->pod->node != *taken.node || it->neighbours == 0) continue;
-    --it->neighbours;
+    if (!is_neighbour(*it, taken)) continue;
+    if (--it->neighbours >= kManyNeighbours) continue;
     const auto place = std::upper_bound(
         ranked.begin(), it, *it,
         [prefer](const Candidate& a, const Candidate& b) { return compare(a, b, prefer).first_goes; });
@@ -138,32 +191,15 @@ void take_first(std::vector<Candidate>& ranked, api::Prefer prefer) {
 
 std::string explain(const std::vector<Candidate>& ranked, api::Prefer prefer) {
   if (ranked.size() < 2) return "no other could go";
-  switch (compare(ranked[0], ranked[1], prefer).by) {
-    case Difference::kServes:
-      return "it was not serving any more";
-    case Difference::kCost:
-      return fmt::format("it has the lowest deletion cost, {}", deletion_cost(*ranked[0].pod));
-    case Difference::kInFlight:
-      return (stands_still(ranked[0])
-                  ? "its engine stands still, so what it counts as in flight is taken for none, "
-                  : "it had the fewest requests in flight, ") +
-             beside(ranked, requests);
-    case Difference::kStill:
-      return "it had nothing in flight, and others only stand still, " + beside(ranked, requests);
-    case Difference::kCache:
-      return "as many requests are in flight on others, but its cache was the coldest, " +
-             beside(ranked, warmth);
-    case Difference::kNode:
-      return prefer == api::Prefer::kEmptyNode ? "its node is being emptied"
-                                               : "it is no busier than others, and its node is being emptied";
-    case Difference::kNeighbours:
-      return (prefer == api::Prefer::kEmptyNode ? "" : "it is no busier than others, and ") + room(ranked[0]);
-    case Difference::kAge:
-      return "it is no busier than others, and the youngest";
-    case Difference::kName:
-      break;
-  }
-  return "it is no busier than others, and the first by name";
+  const Difference by = compare(ranked[0], ranked[1], prefer).by;
+  if (by == Difference::kServes) return "it was not serving any more";
+  if (by == Difference::kCost)
+    return fmt::format("it has the lowest deletion cost, {}", deletion_cost(*ranked[0].pod));
+  if (prefer == api::Prefer::kIdle) return explain_load(ranked, by);
+  if (by == Difference::kNode) return "its node is being emptied";
+  if (by == Difference::kNeighbours) return room(ranked[0]);
+  return "of those whose nodes have as few other pods of pools, " +
+         explain_load(equals_but_in_load(ranked), by);
 }
 
 }  // namespace poolwarden::pool

@@ -32,6 +32,8 @@ struct Candidate {
   std::int32_t neighbours = 0;    // other pods of pools that stay on its node
 };
 
+// Somebody else on its node is not a neighbour any more: the pod goes as well.
+void leaves(std::vector<Candidate>& candidates, const api::Pod& pod);
 // First to go first.
 void rank(std::vector<Candidate>& candidates, api::Prefer prefer);
 // Takes out `ranked[0]`. Those on its node have one neighbour less, and so move forward.

@@ -3,6 +3,12 @@
 
 #include "world.h"
 
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -92,8 +98,8 @@ TEST(Victims, AreThoseThatCostLeast) {
       {"its node is emptied", emptied, with_load("a", 1, 0.5), "node is being emptied"},
       {"its node is emptier", beside(with_load("z", 1), "n2", 1), beside(with_load("a", 1), "n1", 2),
        "fewer other pods of pools, 1, stay on node n2"},
-      {"a busier one whose node is emptier stays", with_load("a", 1), beside(with_load("z", 2), "n2", -1),
-       "fewest requests in flight"},
+      {"a busier one whose node is emptier stays", beside(with_load("a", 1), "n1", 1),
+       beside(with_load("z", 2), "n2", 0), "fewest requests in flight"},
       {"the younger", created(with_load("z", 1), 20), created(with_load("a", 1), 10), "youngest"},
       {"by name", with_load("a", 1), with_load("z", 1), "by name"},
   };
@@ -132,6 +138,60 @@ TEST(Victims, WhereNodesAreToBeEmptied_TheNodeComesBeforeWhatIsInFlight) {
     EXPECT_EQ(both[0].pod, &row.goes.pod) << row.situation;
     EXPECT_THAT(explain(both, api::Prefer::kEmptyNode), HasSubstr(row.why)) << row.situation;
   }
+}
+
+// What is said of the load is said of those whose nodes are alike.
+TEST(Victims, WhereNodesAreToBeEmptied_WhyIsSaidOfThoseOnNodesAlike) {
+  const Made pods[] = {beside(with_load("a", 5), "n1", 1), beside(with_load("b", 6), "n2", 1),
+                       beside(with_load("c", 0), "n3", 3)};
+  std::vector<Candidate> ranked;
+  for (const Made& pod : pods) ranked.push_back(candidate(pod));
+  rank(ranked, api::Prefer::kEmptyNode);
+  EXPECT_EQ(
+      explain(ranked, api::Prefer::kEmptyNode),
+      "of those whose nodes have as few other pods of pools, it had the fewest requests in flight, 5 (the "
+      "others: 6)");
+}
+
+// However they are taken: the next is the one that would come first if all were sorted anew.
+TEST(Victims, TakenOneByOne_AreInOrderEachTime) {
+  for (unsigned seed = 1; seed <= 50; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    std::vector<Made> pods;
+    std::map<std::string, std::int32_t> per_node;
+    for (int i = 0; i < 40; ++i) {
+      const std::string node = random() % 9 == 0 ? "" : fmt::format("n{}", random() % 7);
+      if (!node.empty()) ++per_node[node];
+      pods.push_back(beside(with_load(fmt::format("p{:02}", i).c_str(), static_cast<double>(random() % 3)),
+                            node.c_str(), 0));
+    }
+    std::vector<Candidate> ranked;
+    for (Made& pod : pods) {
+      if (!pod.pod.node->empty()) pod.neighbours = per_node[*pod.pod.node] - 1;
+      ranked.push_back(candidate(pod));
+    }
+    for (const api::Prefer prefer : {api::Prefer::kIdle, api::Prefer::kEmptyNode}) {
+      std::vector<Candidate> left = ranked;
+      rank(left, prefer);
+      while (!left.empty()) {
+        std::vector<Candidate> anew = left;
+        rank(anew, prefer);
+        ASSERT_EQ(anew.front().pod, left.front().pod);
+        take_first(left, prefer);
+      }
+    }
+  }
+}
+
+TEST(Victims, OneThatGoesAnyway_IsNoNeighbour) {
+  const Made going = beside(with_load("g", 1), "n2", 1);
+  const Made pods[] = {beside(with_load("a", 1), "n1", 1), beside(with_load("b", 9), "n2", 1)};
+  std::vector<Candidate> ranked;
+  for (const Made& pod : pods) ranked.push_back(candidate(pod));
+  leaves(ranked, going.pod);
+  rank(ranked, api::Prefer::kEmptyNode);
+  EXPECT_EQ(ranked[0].pod->name, "b");
 }
 
 // Two nodes of two: both pods of one node go, and not one of each.
