@@ -117,7 +117,10 @@ void DrainInvariants::operator_wrote(const std::string& uid, const Pod& before, 
   if (after.draining() && !before.draining()) began(uid, after);
   if (after.released() && !before.released()) let_go(uid, after);
   if (before.draining() && !after.draining()) ++counts_.cancelled;
-  if (before.held() && after.serving == "false" && after.active) finished(uid, before);
+  // What it was by the operator's own word: somebody may have changed its label since.
+  const std::string was = std::exchange(last_written_[uid], after.serving);
+  const bool held = before.held() || was == "true" || was == "finishing" || was == "draining";
+  if (held && after.serving == "false" && after.active) finished(uid, before);
   if (before.saved_cost && !after.saved_cost) {
     const auto foreign = foreign_costs_.find(uid);
     const auto wanted = foreign == foreign_costs_.end() ? std::nullopt : foreign->second;
@@ -166,31 +169,35 @@ void DrainInvariants::began_in_ordinals(const Pod& pod, kube::TimePoint since) {
   if (!ordinals_->is_outdated(pod.name, pod.revision, since))
     violate(
         fmt::format("{} begins to drain as Rollout, and revision {} is the newest", pod.name, pod.revision));
-  const std::int64_t before_it = others(pod, [this, &pod](const Pod& other) {
+  if (const std::int64_t before_it = outdated_above(pod); before_it > 0)
+    violate(fmt::format("{} begins to drain as Rollout while {} above it do", pod.name, before_it));
+}
+
+// Those that drain for a rollout, and that its controller takes before.
+std::int64_t DrainInvariants::outdated_above(const Pod& pod) const {
+  return others(pod, [this, &pod](const Pod& other) {
     return other.reason == "Rollout" && ordinals_->is_above(other.name, pod.name) &&
            !ordinals_->is_updated(other.name, other.revision);
   });
-  if (before_it > 0)
-    violate(fmt::format("{} begins to drain as Rollout while {} above it do", pod.name, before_it));
 }
 
 // Whatever becomes of its node.
 bool DrainInvariants::goes_anyway(const Pod& pod, kube::TimePoint since) {
-  if (ordinals_)
-    return ordinals_->is_beyond(pod.name, since) || ordinals_->is_outdated(pod.name, pod.revision, since);
+  if (ordinals_) {
+    return ordinals_->is_beyond(pod.name, since) ||
+           (ordinals_->is_outdated(pod.name, pod.revision, since) && outdated_above(pod) == 0);
+  }
   return others(pod, [](const Pod&) { return true; }) + 1 <= believable_surplus(pod.set, since);
 }
 
 void DrainInvariants::began_for_node(const std::string& uid, const Pod& pod, kube::TimePoint since) {
   if (!is_emptied(pod.node)) tell("(its node is not being emptied any more)");
-  // Who is unready then may serve all the same, and be known to.
-  if (unheard_nodes_.most(since).value_or(0) > 0) return;
   const auto lately =
       std::count_if(fell_out_.begin(), fell_out_.end(), [since](auto when) { return when >= since; });
   // Who is unready serves nobody, and is missed by nobody. But it may be ready again in a moment.
   const auto last_unready = last_unready_.find(uid);
   const bool unready = !pod.ready || (last_unready != last_unready_.end() && last_unready->second >= since);
-  const std::int64_t left = serving() - (pod.ready ? 1 : 0) + lately;
+  const std::int64_t left = serving() - (pod.ready ? 1 : 0) + unheard(pod, since) + lately;
   const std::int64_t asked = asked_.least(since).value_or(0);
   if (unready) {
     if (left < 1) violate(pod.name + " begins to drain for its node while nobody serves");
@@ -262,8 +269,17 @@ bool DrainInvariants::is_emptied(const std::string& node) const {
          find_path(object->body(), {"spec", "taints"}) != nullptr;
 }
 
+// Other pods that are said to be unready on nodes that are not heard of. They may serve, and be known to.
+std::int64_t DrainInvariants::unheard(const Pod& pod, kube::TimePoint since) const {
+  return std::count_if(pods_.begin(), pods_.end(), [this, &pod, since](const auto& item) {
+    const Pod& other = item.second;
+    const auto last = last_unheard_.find(other.node);
+    return last != last_unheard_.end() && last->second >= since && other.name != pod.name && other.active &&
+           !other.ready && !other.draining() && sets_.contains(other.set);
+  });
+}
+
 void DrainInvariants::look_at_nodes() {
-  std::int64_t unheard = 0;
   for (const auto& node : model_.list(kube::kNodes)) {
     const json* taints = find_path(node->body(), {"spec", "taints"});
     const auto has = [taints](std::string_view key) {
@@ -272,9 +288,13 @@ void DrainInvariants::look_at_nodes() {
              });
     };
     const bool ends = has("aws-node-termination-handler/spot-itn");
-    const json* ready = cluster::condition(node->body(), "Ready");
-    if (ready != nullptr && text_at(*ready, {"status"}) == "Unknown") ++unheard;
     const std::string name = text_at(node->body(), {"metadata", "name"});
+    const json* ready = cluster::condition(node->body(), "Ready");
+    if (ready != nullptr && text_at(*ready, {"status"}) == "Unknown") {
+      last_unheard_[name] = kube::TimePoint::max();
+    } else if (const auto was = last_unheard_.find(name); was != last_unheard_.end()) {
+      was->second = std::min(was->second, time_.now().mono);
+    }
     if (has("node.kubernetes.io/out-of-service")) ever_away_.insert(name);
     if (!ends) {
       ending_.erase(name);
@@ -282,7 +302,6 @@ void DrainInvariants::look_at_nodes() {
       ending_since_.insert_or_assign(name, time_.now().mono);
     }
   }
-  unheard_nodes_.set(unheard, time_.now().mono);
 }
 
 // Pods that could be sent requests: of the target's sets, ready, and not draining.

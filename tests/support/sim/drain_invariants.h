@@ -13,8 +13,8 @@
 //     a newer revision had reached it, at some moment of the last `memory`. For a newer revision none begins
 //     while one above it drains. At rest each rollout is over
 //   - no pod that is ready begins to drain for its node where that left the pool more than one short of what
-//     was asked. Nor where that left nobody, if the node ends within moments. Not asked while nodes are
-//     unheard of: who serves then is not what the API server says
+//     was asked. Nor where that left nobody, if the node ends within moments. Pods on nodes that are unheard
+//     of count as serving: they may
 //   - a deletion cost that someone else set is put back when a drain is cancelled
 // Why "of the last `memory`": the operator decides on what its watches have told it, some of which is on its
 // way; that must be no longer than the simulation makes it.
@@ -110,6 +110,8 @@ class DrainInvariants {
   void began_in_ordinals(const Pod& pod, kube::TimePoint since);
   void began_for_node(const std::string& uid, const Pod& pod, kube::TimePoint since);
   bool goes_anyway(const Pod& pod, kube::TimePoint since);
+  std::int64_t outdated_above(const Pod& pod) const;
+  std::int64_t unheard(const Pod& pod, kube::TimePoint since) const;
   template <class Which>
   std::int64_t others(const Pod& pod, Which which) const;
   std::int64_t believable_surplus(const std::string& set, kube::TimePoint since);
@@ -138,8 +140,7 @@ class DrainInvariants {
   };
   std::map<std::string, Set> sets_;  // by uid: ReplicaSets of the Deployment, or the StatefulSet
   std::optional<OrdinalLeavers> ordinals_;
-  Timeline gate_;           // 1: it stands
-  Timeline unheard_nodes_;  // how many
+  Timeline gate_;  // 1: it stands
   struct Sizes {
     Timeline surplus;  // 0 without the gate
     Timeline have;     // pods that its controller does not take first
@@ -152,6 +153,8 @@ class DrainInvariants {
   std::set<std::string> ending_;
   std::map<std::string, kube::TimePoint> ending_since_;
   std::set<std::string> ever_away_;  // nodes that were said to be as good as gone, with all that runs there
+  std::map<std::string, kube::TimePoint> last_unheard_;  // nodes; those that still are: for ever
+  std::map<std::string, std::string> last_written_;      // by uid, the label as the operator wrote it last
   std::map<std::string, kube::TimePoint> last_unready_;  // by uid
   std::deque<kube::TimePoint> fell_out_;                 // pods that stopped serving by themselves
   std::map<std::string, std::optional<std::string>> foreign_costs_;  // by uid, as last set by someone else
