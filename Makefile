@@ -18,8 +18,8 @@ space := $() $()
 test_in = ctest --test-dir $(1) --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := build
-.PHONY: build demo test seeds soak mutants image e2e e2e-images e2e-up e2e-down bench bench-peers lint fmt asan tsan coverage fuzz nightly clean help \
-        setup setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image setup-peers setup-llama
+.PHONY: build demo test seeds soak mutants image e2e e2e-images e2e-vllm e2e-up e2e-down bench bench-peers lint fmt asan tsan coverage fuzz nightly clean help \
+        setup setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image setup-peers setup-llama setup-vllm
 
 setup: setup-test ## Install what build, demo and test need, with apt-get as root (each target does so by itself)
 
@@ -58,6 +58,12 @@ e2e-images: setup-e2e build
 # With E2E_KUBECONFIG nothing of the cluster is built, and images are the user's to bring.
 e2e: e2e-images ## Run the tests on a real Kubernetes (E2E_CASES=regex, E2E_KUBECONFIG=file)
 	@scripts/e2e.sh run
+
+# Where it cannot be had, that is said before the build.
+e2e-vllm: setup-e2e setup-vllm ## Run vLLM itself on a real Kubernetes, on the CPU (3 GB of downloads once, 6 GB of disk, half an hour)
+	@scripts/vllm.sh >/dev/null
+	@$(MAKE) e2e-images
+	@E2E_VLLM=1 E2E_CASES='^31_vllm$$' scripts/e2e.sh run
 
 e2e-up: e2e-images ## Bring up a Kubernetes with the operator in it, and keep it
 	@scripts/e2e.sh up
@@ -112,5 +118,5 @@ help: ## Show this list
 	@echo "  Each installs the Debian packages that it needs and that are missing; \`make setup\` does only that, and"
 	@echo "  scripts/setup.sh names them. JOBS=<number>: so many at once. UNITY=OFF: compile each file on its own."
 
-setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image setup-peers setup-llama: setup-%:
+setup-build setup-test setup-lint setup-sanitize setup-fuzz setup-coverage setup-e2e setup-image setup-peers setup-llama setup-vllm: setup-%:
 	@scripts/setup.sh $*

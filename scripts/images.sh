@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds container images from the programs in build/bin, without a container engine.
 #
-#   scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp|lws|rollouts|llama-cpp]...     OUTDIR/NAME.tar each; without a name, poolwarden
+#   scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp|lws|rollouts|llama-cpp|chroot]...     OUTDIR/NAME.tar each; without a name, poolwarden
 #
 # BIN=<directory> takes the programs from there instead. The others than the first are what the examples and the tests
 # on a real Kubernetes run behind and in front of a pool. Envoy and those after it are fetched and built when they are
@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-out=${1:?usage: scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp|lws|rollouts|llama-cpp]...}
+out=${1:?usage: scripts/images.sh OUTDIR [poolwarden|vllm-sim|haproxy|envoy|epp|lws|rollouts|llama-cpp|chroot]...}
 shift
 [[ $# -gt 0 ]] || set -- poolwarden
 bin=${BIN:-build/bin}
@@ -121,11 +121,18 @@ llama-cpp() {
       examples/llama-cpp/server.py:/opt/llama-cpp/server.py
 }
 
+# Holds no engine: only Debian's chroot. With it a privileged pod runs what is on the disk of its node, such as the vLLM of
+# scripts/vllm.sh, which would be an image of 6 GB.
+chroot() {
+  python3 scripts/image.py --name "ghcr.io/poolwarden/chroot:$version" --out "$out/chroot.tar" --user 0:0 \
+    --entrypoint '["/usr/sbin/chroot"]' /usr/sbin/chroot:/usr/sbin/chroot
+}
+
 for name in "$@"; do
   case $name in
-    poolwarden | vllm-sim | haproxy | envoy | epp | lws | rollouts | llama-cpp) "$name" ;;
+    poolwarden | vllm-sim | haproxy | envoy | epp | lws | rollouts | llama-cpp | chroot) "$name" ;;
     *)
-      echo "images.sh: unknown image \"$name\"; it knows poolwarden, vllm-sim, haproxy, envoy, epp, lws, rollouts and llama-cpp" >&2
+      echo "images.sh: unknown image \"$name\"; it knows poolwarden, vllm-sim, haproxy, envoy, epp, lws, rollouts, llama-cpp and chroot" >&2
       exit 2
       ;;
   esac

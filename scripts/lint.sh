@@ -31,7 +31,7 @@ check() {
 format() { clang-format-16 --dry-run -Werror "${sources[@]}"; }
 dependencies() { python3 scripts/check_dependencies.py; }
 documentation() { python3 scripts/check_docs.py; }
-script_tests() { (cd scripts && python3 -m unittest -q check_dependencies_test check_docs_test check_hardening_test bench_peers_test demo_test image_test llama_cpp_test mutants_test sbom_test tidy_test 2>&1); }
+script_tests() { (cd scripts && python3 -m unittest -q check_dependencies_test check_docs_test check_hardening_test bench_peers_test demo_test image_test llama_cpp_test mutants_test sbom_test tidy_test vllm_test 2>&1); }
 file_lengths() {
   local long=0 lines file
   for file in "${sources[@]}"; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a target of the Makefile needs from Debian 12's own packages, if anything is missing.
 #
-#   scripts/setup.sh build|test|lint|sanitize|fuzz|coverage|e2e|image|peers|llama|browser
+#   scripts/setup.sh build|test|lint|sanitize|fuzz|coverage|e2e|image|peers|llama|vllm|browser
 #
 # Says what it installs and why, asks nothing, and does nothing when all is there. Without root, or on another
 # system, it says what is missing and stops.
@@ -97,10 +97,14 @@ case "${1:-build}" in
     # Any Python that can make an environment will do.
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then wanted+=("python3-venv|an environment for llama.cpp"); fi
     ;;
+  vllm)
+    wanted=("python3|runs vLLM")
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then wanted+=("python3-venv|an environment for vLLM"); fi
+    ;;
   browser) wanted=("${browser[@]}") ;;
   peers) wanted=("${build[@]}" "${peers[@]}") ;;
   *)
-    echo "setup.sh: unknown part \"$1\"; it knows build, test, lint, sanitize, fuzz, coverage, e2e, image, peers, llama and browser" >&2
+    echo "setup.sh: unknown part \"$1\"; it knows build, test, lint, sanitize, fuzz, coverage, e2e, image, peers, llama, vllm and browser" >&2
     exit 2
     ;;
 esac

@@ -51,7 +51,8 @@ def read_whole(response: http.client.HTTPResponse, tokens: int) -> str:
 
 
 def read_streamed(response: http.client.HTTPResponse, tokens: int) -> str:
-    """Server-sent events, as OpenAI's API has them: one a token, then [DONE]."""
+    """Server-sent events, as OpenAI's API has them: one a token, then [DONE]. An engine that puts several tokens into one,
+    or half a letter into none, says at the end how many there were, if it is asked to (`counted`)."""
     text, finished, done, pieces = "", None, False, 0
     for line in response:
         if not line.startswith(b"data: "):
@@ -63,7 +64,9 @@ def read_streamed(response: http.client.HTTPResponse, tokens: int) -> str:
         chunk = json.loads(data)
         if "error" in chunk:  # said by the gateway
             raise Refused(f"cut short after {pieces} of {tokens} tokens: {chunk['error']}")
-        choices = chunk["choices"]
+        choices, usage = chunk["choices"], chunk.get("usage")
+        if usage:
+            pieces = usage["completion_tokens"]
         if choices:
             pieces += bool(choices[0]["text"])
             text += choices[0]["text"]
@@ -75,7 +78,8 @@ def read_streamed(response: http.client.HTTPResponse, tokens: int) -> str:
 
 
 def complete(url: str, number: int = 1, prompt: str = PROMPT, tokens: int = 5, streamed: bool = False,
-             timeout: float = 120, opened: Callable[[http.client.HTTPConnection], None] = lambda _: None) -> Answer:
+             counted: bool = False, timeout: float = 120,
+             opened: Callable[[http.client.HTTPConnection], None] = lambda _: None) -> Answer:
     """One completion on a connection of its own, which opened() is told of."""
     address = urllib.parse.urlsplit(url)
     began, text, pod, error = time.monotonic(), "", "", ""
@@ -84,7 +88,8 @@ def complete(url: str, number: int = 1, prompt: str = PROMPT, tokens: int = 5, s
     try:
         # As many tokens as asked for, and the same each time: what vLLM and llama.cpp have beside OpenAI's API.
         body = json.dumps({"model": MODEL, "prompt": prompt, "max_tokens": tokens, "stream": streamed,
-                           "ignore_eos": True, "temperature": 0})
+                           "ignore_eos": True, "temperature": 0,
+                           **({"stream_options": {"include_usage": True}} if streamed and counted else {})})
         connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         pod = response.getheader("x-inference-pod", "")
