@@ -9,6 +9,9 @@ components=(etcd apiserver controller-manager scheduler containerd containerd1 k
 
 sandbox_image=registry.k8s.io/pause:poolwarden-e2e # as build.sh calls it
 
+# Since 1.37 autoscalers may scale to zero. The 1.36 that most cases run on can do the same, if it is told to.
+gates=HPAScaleToZero=true
+
 # of_node NUMBER: what is this node's own. All nodes are in one network namespace, so pods reach each other over the
 # same routes, one kube-proxy serves all, and nodes differ in their addresses only. Each has a containerd, because a
 # kubelet takes away every container there that it does not know.
@@ -54,7 +57,8 @@ EOC
     --requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group \
     --requestheader-extra-headers-prefix=X-Remote-Extra- --enable-aggregator-routing \
     --proxy-client-cert-file="$pki/front-proxy-client.crt" --proxy-client-key-file="$pki/front-proxy-client.key" \
-    --audit-policy-file="$state/config/audit.yaml" --audit-log-path="$state/log/audit.log" --audit-log-maxsize=0
+    --audit-policy-file="$state/config/audit.yaml" --audit-log-path="$state/log/audit.log" --audit-log-maxsize=0 \
+    --feature-gates="$gates"
 }
 
 # Quicker than the defaults, for the tests' sake: autoscalers (15 s, and 5 min before they scale down) and the
@@ -65,7 +69,7 @@ start_controller-manager() {
     --service-account-private-key-file="$state/pki/sa.key" \
     --cluster-signing-cert-file="$state/pki/ca.crt" --cluster-signing-key-file="$state/pki/ca.key" \
     --horizontal-pod-autoscaler-sync-period=3s --horizontal-pod-autoscaler-downscale-stabilization=5s \
-    --node-monitor-grace-period=25s
+    --node-monitor-grace-period=25s --feature-gates="$gates"
 }
 
 start_scheduler() {

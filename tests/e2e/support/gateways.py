@@ -317,7 +317,8 @@ class Gateway:
 
     def nginx_config(self) -> str:
         if not self.fed:
-            self.put("pool.conf", f"upstream vllm {{\n  server {self.service};\n  keepalive 64;\n}}\n")
+            self.put("pool.conf", f"upstream vllm {{\n  server {self.service};\n  keepalive 64;\n}}\n"
+                                  'map "" $no_replica {\n  default 0;\n}\n')
         config = replaced(example("nginx", "nginx.conf"), "listen 0.0.0.0:8080", f"listen {self.host}:{PORT}")
         # Its workers may read the folder, and each answer says who gave it.
         config = replaced(config, "worker_processes auto;", "user root;\nworker_processes 2;")

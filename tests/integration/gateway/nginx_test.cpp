@@ -71,7 +71,7 @@ TEST_F(NginxGateway, FollowsTheListAndIsBelievedOnceItHasIt) {
   Replica a("a", fresh_ip()), b("b", fresh_ip());
   NginxProcess nginx;
   ASSERT_NO_FATAL_FAILURE(start_both(nginx));
-  EXPECT_EQ(answer(nginx), "502");
+  EXPECT_EQ(answer(nginx), "503");
   publish({endpoint_of(a)});
   ASSERT_TRUE(confirmed(1)) << logged() << nginx.log();
   EXPECT_TRUE(ready());
