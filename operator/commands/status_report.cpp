@@ -105,6 +105,11 @@ std::string headline(const PoolView& pool) {
                            pool.ready, pool.serving, pool.draining);
 }
 
+// Somebody wants no replicas.
+bool is_meant(const api::Condition& condition) {
+  return condition.type == api::condition::kAvailable && condition.reason == "ScaledToZero";
+}
+
 }  // namespace
 
 std::vector<Problem> problems(const PoolView& pool) {
@@ -117,7 +122,7 @@ std::vector<Problem> problems(const PoolView& pool) {
   }
   for (const auto& [type, wanted] : kAsItShouldBe) {
     const api::Condition* found = pool.condition(type);
-    if (found == nullptr || found->status == wanted) continue;
+    if (found == nullptr || found->status == wanted || is_meant(*found)) continue;
     out.push_back({found->type, found->status, found->reason, found->message});
   }
   if (pool.observed_generation < pool.generation)

@@ -137,9 +137,12 @@ Finding available(const Observation& seen, const PublishedList& list) {
     if (ready < all) message += ": " + withheld(seen);
     return is_true("EndpointsReady", std::move(message));
   }
-  if (all > 0) return is_false("NoReadyEndpoints", fmt::format("No pod is ready: {}", withheld(seen)));
   const bool zero_wanted = seen.target == TargetState::kFound && seen.snapshot->target->replicas == 0;
+  if (zero_wanted && all > 0)
+    return is_false("ScaledToZero", fmt::format("No replicas are wanted; {} {} still there: {}",
+                                                plural(all, "pod"), all == 1 ? "is" : "are", withheld(seen)));
   if (zero_wanted) return is_false("ScaledToZero", "No replicas are wanted: scale the pool up to serve");
+  if (all > 0) return is_false("NoReadyEndpoints", fmt::format("No pod is ready: {}", withheld(seen)));
   return is_false("NoPods", fmt::format("No pod matches the selector {}", seen.selector->to_string()));
 }
 
@@ -170,6 +173,7 @@ Finding progressing(const Observation& seen) {
                                                   : ""));
   if (target.ready_replicas != wanted)
     return is_true("WaitingForReady", fmt::format("{} of {} pods are ready", target.ready_replicas, wanted));
+  if (wanted == 0) return is_false("Stable", "No pod is wanted, and none is there");
   return is_false("Stable", fmt::format("All {} are up to date and ready", plural(wanted, "pod")));
 }
 

@@ -44,11 +44,7 @@ int rank(const EndpointPart& endpoint) {
   return endpoint.state == "ready" ? 9 : 0;
 }
 
-// Somebody wants it so.
-constexpr std::string_view kScaledToZero = "ScaledToZero";
-
 Level level_of(const commands::Problem& problem) {
-  if (problem.type == api::condition::kAvailable && problem.reason == kScaledToZero) return Level::kFine;
   if (problem.reason == commands::kNotObserved) return Level::kSettling;
   return problem.type == api::condition::kDisruptionSafe ? Level::kRisk : Level::kTrouble;
 }
