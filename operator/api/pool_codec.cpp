@@ -1,5 +1,6 @@
 #include "api/codecs.h"
 #include "api/json_read.h"
+#include "api/quiet_reads.h"
 #include "base/text.h"
 
 #include <algorithm>
@@ -67,7 +68,7 @@ std::int32_t default_quiet_reads(const EngineSpec& engine, std::chrono::seconds 
   // for 30 s (kv_lease_duration), and for as long as a decoder that waits for them renews that.
   // https://docs.vllm.ai/en/latest/design/nixl_kv_cache_lease/
   constexpr std::chrono::seconds kBetweenEngines{40};
-  return static_cast<std::int32_t>(1 + (kBetweenEngines + poll - std::chrono::seconds{1}) / poll);
+  return quiet_reads_for(kBetweenEngines, poll);
 }
 
 void read_engine_access(const json& engine, EngineSpec& out) {

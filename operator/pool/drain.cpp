@@ -1,6 +1,7 @@
 #include "pool/drain.h"
 
 #include "api/names.h"
+#include "api/quiet_reads.h"
 
 #include <algorithm>
 #include <array>
@@ -98,12 +99,11 @@ DrainStep next(const DrainState& state, const DrainInput& input) {
 }
 
 api::DrainSpec longer(const api::DrainSpec& a, const api::DrainSpec& b) {
-  // As long as either asks for, at the rarer readings. The first of them begins that time.
-  const auto quiet_for = [](const api::DrainSpec& drain) { return (drain.quiet_reads - 1) * drain.poll; };
+  // As long as either asks for, at the rarer readings.
   const seconds poll = std::max(a.poll, b.poll);
-  const seconds quiet = std::max(quiet_for(a), quiet_for(b));
+  const seconds idle = std::max(api::idle_for(a.quiet_reads, a.poll), api::idle_for(b.quiet_reads, b.poll));
   return {.timeout = std::max(a.timeout, b.timeout),
-          .quiet_reads = static_cast<std::int32_t>(1 + (quiet + poll - seconds{1}) / poll),
+          .quiet_reads = api::quiet_reads_for(idle, poll),
           .poll = poll,
           .settle = std::max(a.settle, b.settle),
           .settle_is_set = a.settle_is_set || b.settle_is_set,
