@@ -159,6 +159,10 @@ TEST(GateCodec, SaysInWhatWayAnEditedBindingDiffers) {
   }
 }
 
+InferencePool pool_of(const json& spec) {
+  return PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", spec}});
+}
+
 TEST(PoolCodec, ReadsHowToDrain) {
   struct {
     const char* situation;
@@ -185,8 +189,7 @@ TEST(PoolCodec, ReadsHowToDrain) {
       {"llamacpp", R"({"engine":{"type":"llamacpp"}})", 300, 2, 1, 1, "/metrics"},
   };
   for (const auto& row : rows) {
-    const InferencePool pool =
-        PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(row.spec)}});
+    const InferencePool pool = pool_of(json::parse(row.spec));
     EXPECT_EQ(pool.drain.timeout.count(), row.timeout) << row.situation;
     EXPECT_EQ(pool.drain.quiet_reads, row.quiet) << row.situation;
     EXPECT_EQ(pool.drain.poll.count(), row.poll) << row.situation;
@@ -198,20 +201,14 @@ TEST(PoolCodec, ReadsHowToDrain) {
 }
 
 TEST(PoolCodec, WhatBecomesOfOneWhoseTimeIsUp) {
-  const auto read = [](const char* spec) {
-    return PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(spec)}})
-        .drain.on_timeout;
-  };
+  const auto read = [](const char* spec) { return pool_of(json::parse(spec)).drain.on_timeout; };
   EXPECT_EQ(read("{}"), OnTimeout::kRelease);
   EXPECT_EQ(read(R"({"drain":{"onTimeout":"keep"}})"), OnTimeout::kKeep);
   EXPECT_EQ(read(R"({"drain":{"onTimeout":"of a later release"}})"), OnTimeout::kRelease);
 }
 
 TEST(PoolCodec, HowFewMayBeReady) {
-  const auto read = [](const char* spec) {
-    return PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(spec)}})
-        .publish.panic_threshold;
-  };
+  const auto read = [](const char* spec) { return pool_of(json::parse(spec)).publish.panic_threshold; };
   EXPECT_EQ(read("{}"), 0);
   EXPECT_EQ(read(R"({"publish":{"panicThresholdPercent":50}})"), 50);
   EXPECT_EQ(read(R"({"publish":{"panicThresholdPercent":500}})"), 100)
@@ -237,8 +234,7 @@ TEST(PoolCodec, RolesOfEnginesWaitLonger) {
       {R"({"engine":{"role":"of a later release"}})", EngineRole::kWhole, 2},
   };
   for (const auto& row : rows) {
-    const InferencePool pool =
-        PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(row.spec)}});
+    const InferencePool pool = pool_of(json::parse(row.spec));
     EXPECT_EQ(pool.engine.role, row.role) << row.spec;
     EXPECT_EQ(pool.drain.quiet_reads, row.quiet) << row.spec;
   }
@@ -248,17 +244,14 @@ TEST(PoolCodec, RolesOfEnginesWaitLonger) {
 TEST(PoolCodec, RolesOfEnginesWaitFortySecondsHoweverRarelyTheyAreAsked) {
   for (std::int32_t poll = 1; poll <= 60; ++poll) {
     const json spec = {{"engine", {{"role", "decode"}}}, {"drain", {{"pollSeconds", poll}}}};
-    const InferencePool pool = PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", spec}});
+    const InferencePool pool = pool_of(spec);
     EXPECT_GE((pool.drain.quiet_reads - 1) * poll, 40) << poll;
     EXPECT_LT((pool.drain.quiet_reads - 2) * poll, 40) << poll;
   }
 }
 
 TEST(PoolCodec, WhichPodGoesFirst) {
-  const auto read = [](const char* spec) {
-    return PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(spec)}})
-        .disruption.prefer;
-  };
+  const auto read = [](const char* spec) { return pool_of(json::parse(spec)).disruption.prefer; };
   EXPECT_EQ(read("{}"), Prefer::kIdle);
   EXPECT_EQ(read(R"({"disruption":{"prefer":"idle"}})"), Prefer::kIdle);
   EXPECT_EQ(read(R"({"disruption":{"prefer":"emptyNode"}})"), Prefer::kEmptyNode);
@@ -266,10 +259,7 @@ TEST(PoolCodec, WhichPodGoesFirst) {
 }
 
 TEST(PoolCodec, WhatBecomesOfTheOnlyReplica) {
-  const auto read = [](const char* spec) {
-    return PoolCodec::from_json({{"metadata", {{"name", "p"}}}, {"spec", json::parse(spec)}})
-        .disruption.only_replica;
-  };
+  const auto read = [](const char* spec) { return pool_of(json::parse(spec)).disruption.only_replica; };
   EXPECT_EQ(read("{}"), OnlyReplica::kWait);
   EXPECT_EQ(read(R"({"disruption":{"onlyReplica":"wait"}})"), OnlyReplica::kWait);
   EXPECT_EQ(read(R"({"disruption":{"onlyReplica":"drain"}})"), OnlyReplica::kDrain);

@@ -30,6 +30,13 @@ Candidate candidate(const Made& one) {
   return {&one.pod, one.serves, one.emptied, one.asked ? &one.load : nullptr, one.neighbours};
 }
 
+template <class Pods>
+std::vector<Candidate> candidates(const Pods& pods) {
+  std::vector<Candidate> out;
+  for (const Made& pod : pods) out.push_back(candidate(pod));
+  return out;
+}
+
 Made made(const char* name) {
   return {ready_pod(name, "10.0.0.1"), {}, false, true, false, 0};
 }
@@ -144,8 +151,7 @@ TEST(Victims, WhereNodesAreToBeEmptied_TheNodeComesBeforeWhatIsInFlight) {
 TEST(Victims, WhereNodesAreToBeEmptied_WhyIsSaidOfThoseOnNodesAlike) {
   const Made pods[] = {beside(with_load("a", 5), "n1", 1), beside(with_load("b", 6), "n2", 1),
                        beside(with_load("c", 0), "n3", 3)};
-  std::vector<Candidate> ranked;
-  for (const Made& pod : pods) ranked.push_back(candidate(pod));
+  std::vector<Candidate> ranked = candidates(pods);
   rank(ranked, api::Prefer::kEmptyNode);
   EXPECT_EQ(
       explain(ranked, api::Prefer::kEmptyNode),
@@ -166,13 +172,11 @@ TEST(Victims, TakenOneByOne_AreInOrderEachTime) {
       pods.push_back(beside(with_load(fmt::format("p{:02}", i).c_str(), static_cast<double>(random() % 3)),
                             node.c_str(), 0));
     }
-    std::vector<Candidate> ranked;
     for (Made& pod : pods) {
       if (!pod.pod.node->empty()) pod.neighbours = per_node[*pod.pod.node] - 1;
-      ranked.push_back(candidate(pod));
     }
     for (const api::Prefer prefer : {api::Prefer::kIdle, api::Prefer::kEmptyNode}) {
-      std::vector<Candidate> left = ranked;
+      std::vector<Candidate> left = candidates(pods);
       rank(left, prefer);
       while (!left.empty()) {
         std::vector<Candidate> anew = left;
@@ -187,8 +191,7 @@ TEST(Victims, TakenOneByOne_AreInOrderEachTime) {
 TEST(Victims, OneThatGoesAnyway_IsNoNeighbour) {
   const Made going = beside(with_load("g", 1), "n2", 1);
   const Made pods[] = {beside(with_load("a", 1), "n1", 1), beside(with_load("b", 9), "n2", 1)};
-  std::vector<Candidate> ranked;
-  for (const Made& pod : pods) ranked.push_back(candidate(pod));
+  std::vector<Candidate> ranked = candidates(pods);
   leaves(ranked, going.pod);
   rank(ranked, api::Prefer::kEmptyNode);
   EXPECT_EQ(ranked[0].pod->name, "b");
@@ -198,8 +201,7 @@ TEST(Victims, OneThatGoesAnyway_IsNoNeighbour) {
 TEST(Victims, WhoseNodeIsBegun_GoesNext) {
   const Made pods[] = {beside(with_load("a", 1), "n1", 1), beside(with_load("b", 2), "n2", 1),
                        beside(with_load("c", 3), "n1", 1), beside(with_load("d", 4), "n2", 1)};
-  std::vector<Candidate> ranked;
-  for (const Made& pod : pods) ranked.push_back(candidate(pod));
+  std::vector<Candidate> ranked = candidates(pods);
   rank(ranked, api::Prefer::kEmptyNode);
   std::vector<std::string> order;
   while (!ranked.empty()) {
